@@ -1,0 +1,1 @@
+"""Client, command line and typed gRPC stubs for Pinakes."""

@@ -1,0 +1,1 @@
+"""Generated from protos/pinakes/v1 by `make generate`."""

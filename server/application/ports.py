@@ -1,0 +1,334 @@
+"""What the application needs from the world. Adapters implement these; `server/app.py` wires them.
+
+Every method that waits takes a `Deadline` or has a bound of its own that its docstring states. Failures are raised as
+`server.domain.errors`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from server.domain.deadline import Deadline
+from server.domain.documents import Box, Chunk, Document, DocumentState, Failure, Job, Lease, Page, PageSize, Stage
+from server.domain.passages import IndexQuery, IndexResult, LogEntry, Passage
+from server.domain.principals import AccessList, Principal
+
+# --- models ------------------------------------------------------------------------------------------------------
+
+
+class EmbeddingKind(enum.Enum):
+    QUERY = "query"
+    PASSAGE = "passage"
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """vectors: float32[n, dim], rows of length 1. token_counts: int32[n], before truncation. truncated: bool[n]."""
+
+    vectors: npt.NDArray[np.float32]
+    token_counts: npt.NDArray[np.int32]
+    truncated: npt.NDArray[np.bool_]
+
+
+class Embedder(Protocol):
+    @property
+    def fingerprint(self) -> str:
+        """Names the model and its weights; embeddings of different fingerprints cannot be compared."""
+
+    @property
+    def dimension(self) -> int: ...
+
+    async def embed(self, texts: Sequence[str], kind: EmbeddingKind, deadline: Deadline) -> Embeddings:
+        """Any number of texts, in order. Raises StageDeadline, DependencyUnavailable, Overloaded."""
+
+
+class Reranker(Protocol):
+    @property
+    def fingerprint(self) -> str | None:
+        """None while no model is installed."""
+
+    async def rerank(self, query: str, texts: Sequence[str], deadline: Deadline) -> npt.NDArray[np.float32]:
+        """float32[n], higher fits better. Raises ModelNotInstalled, StageDeadline, DependencyUnavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizedLine:
+    text: str
+    confidence: float
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizedImage:
+    """Lines in reading order, boxes in pixels of the image."""
+
+    width: int
+    height: int
+    lines: tuple[RecognizedLine, ...]
+
+
+class TextRecognizer(Protocol):
+    @property
+    def fingerprint(self) -> str: ...
+
+    async def recognize(self, images: Sequence[bytes], deadline: Deadline) -> list[RecognizedImage]:
+        """One result per encoded image (PNG, JPEG, TIFF, WebP). Raises UnreadableDocument for bytes that are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """`temperature` 0 is greedy. Generation ends before any of `stop`."""
+
+    prompt: str
+    system: str = ""
+    max_tokens: int = 256
+    temperature: float = 0.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedText:
+    """A piece of text. The last piece (and only it) has a `finish_reason` (`stop` or `length`) and the token counts."""
+
+    text: str
+    finish_reason: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class Generator(Protocol):
+    @property
+    def fingerprint(self) -> str: ...
+
+    def stream(self, request: GenerationRequest, deadline: Deadline) -> AsyncIterator[GeneratedText]:
+        """An async generator: closing it stops the model within 200 ms. Raises Overloaded, StageDeadline,
+        DependencyUnavailable."""
+
+
+# --- storage -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    key: str
+    sha256: str
+    size_bytes: int
+
+
+class BlobStore(Protocol):
+    """Bytes by key. A key is made by `put` and is never reused."""
+
+    async def put(self, parts: AsyncIterator[bytes], limit_bytes: int) -> StoredBlob:
+        """Durable (fsynced) when it returns. Raises DocumentTooLarge, and leaves nothing behind then or on cancel."""
+
+    def open(self, key: str) -> AbstractAsyncContextManager[Path]:
+        """The bytes as a read-only file while the context lasts. Raises DependencyUnavailable if they are gone."""
+
+    async def delete(self, key: str) -> None:
+        """No error if the key does not exist."""
+
+    async def older_than(self, age_s: float) -> list[str]:
+        """Keys of blobs stored at least `age_s` ago (for the sweep that removes what no document refers to)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewDocument:
+    name: str
+    media_type: str
+    blob: StoredBlob
+    tags: tuple[str, ...]
+    access: AccessList
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPage:
+    documents: tuple[Document, ...]
+    next_page_token: str
+
+
+class DocumentCatalog(Protocol):
+    """Documents as callers see them. Every method answers for `principal` only."""
+
+    async def accept(self, principal: Principal, new: NewDocument) -> tuple[Document, Job, bool]:
+        """Document, job and outbox entry in one transaction. The bool is False when `new.request_id` named an earlier
+        upload, which is then returned instead. Raises DocumentExists."""
+
+    async def get(self, principal: Principal, document_id: str) -> Document:
+        """Raises DocumentNotFound."""
+
+    async def page(
+        self,
+        principal: Principal,
+        size: int,
+        token: str,
+        state: DocumentState | None,
+        tags: tuple[str, ...],
+    ) -> DocumentPage:
+        """Newest first. Raises InvalidPageToken."""
+
+    async def delete(self, principal: Principal, document_id: str) -> int:
+        """Marks it deleted, logs the removal of its chunks, cancels its job; returns the log position. Raises
+        DocumentNotFound."""
+
+    async def job(self, principal: Principal, job_id: str) -> Job:
+        """Raises JobNotFound."""
+
+
+class PassageStore(Protocol):
+    async def passages(self, principal: Principal, chunk_ids: Sequence[str]) -> dict[str, Passage]:
+        """Those of the chunks that exist, are current, and that the principal may read."""
+
+
+class JobLedger(Protocol):
+    """Jobs as workers see them. Every write is fenced: it raises LeaseLost when the lease is not the newest."""
+
+    async def claim(self, job_id: str, worker: str, lease_s: float) -> Lease | None:
+        """Takes the lease and counts an attempt; None when the job is terminal or gone, or another lease is live."""
+
+    async def extend(self, lease: Lease, lease_s: float) -> None: ...
+
+    async def progress(self, lease: Lease, stage: Stage, pages_done: int, pages_total: int) -> None: ...
+
+    async def release(self, lease: Lease, failure: Failure, retry_in_s: float | None) -> None:
+        """Ends a failed attempt: back to PENDING, to be tried again after `retry_in_s`; None gives up, and job and
+        document end FAILED."""
+
+    async def blob_key(self, lease: Lease) -> str: ...
+
+
+class StageResults(Protocol):
+    """What a stage made, keyed by (document revision, stage, hash of its inputs), so that a repeat is a look-up."""
+
+    async def load(self, lease: Lease, stage: Stage, inputs_hash: str) -> bytes | None: ...
+
+    async def save(self, lease: Lease, stage: Stage, inputs_hash: str, result: bytes) -> None:
+        """Raises LeaseLost."""
+
+
+class ChunkWriter(Protocol):
+    async def commit(
+        self,
+        lease: Lease,
+        pages: Sequence[PageSize],
+        chunks: Sequence[Chunk],
+        vectors: npt.NDArray[np.float32],
+        fingerprint: str,
+    ) -> int:
+        """Chunks, embeddings, change log, document READY and job SUCCEEDED in one transaction; returns the last log
+        position. vectors: float32[len(chunks), dim]. Raises LeaseLost, DocumentDeleted."""
+
+
+class ChangeLog(Protocol):
+    """The order of all changes to the searchable chunks. Positions become visible in increasing order."""
+
+    async def read(self, after: int, limit: int, fingerprint: str) -> list[LogEntry]:
+        """Up to `limit` entries in order. An upsert that a later entry supersedes may come as a removal."""
+
+    async def head(self) -> int:
+        """The last position; 0 when empty."""
+
+
+# --- index -------------------------------------------------------------------------------------------------------
+
+
+class PassageIndex(Protocol):
+    """The searchable view of the change log. `apply` and `commit` are called by one task only (the tail)."""
+
+    @property
+    def position(self) -> int:
+        """The last applied position."""
+
+    async def search(
+        self, query: IndexQuery, vector: npt.NDArray[np.float32] | None, deadline: Deadline
+    ) -> IndexResult:
+        """vector: float32[dim] of length 1; None for LEXICAL. Raises StageDeadline, Overloaded."""
+
+    async def apply(self, entries: Sequence[LogEntry]) -> None:
+        """In order; entries at or before `position` are ignored."""
+
+    async def commit(self) -> None:
+        """Makes what was applied durable, with its position."""
+
+    async def wait_for(self, position: int, deadline: Deadline) -> None:
+        """Returns when `position` is applied. Raises IndexBehind."""
+
+
+# --- queue -------------------------------------------------------------------------------------------------------
+
+
+class Delivery(Protocol):
+    """A job handed to a worker. Exactly one of `done` and `again` ends it."""
+
+    @property
+    def job_id(self) -> str: ...
+
+    async def done(self) -> None: ...
+
+    async def again(self, delay_s: float) -> None: ...
+
+    async def working(self) -> None:
+        """Says that it is still being worked on; call it at less than half of the queue's redelivery time."""
+
+
+class WorkQueue(Protocol):
+    """Says which jobs want work. It may repeat and, over a crash, forget: PostgreSQL knows the truth."""
+
+    async def publish(self, job_id: str, dedup_key: str) -> None:
+        """Returns when the queue has stored it. Raises DependencyUnavailable."""
+
+    async def fetch(self, batch: int, timeout_s: float) -> Sequence[Delivery]:
+        """Waits at most `timeout_s` for at least one; empty when there was none."""
+
+
+class Outbox(Protocol):
+    """Jobs whose publication is due."""
+
+    async def relay(self, queue: WorkQueue, limit: int) -> int:
+        """Publishes due entries and marks them, at least once each; returns how many."""
+
+    async def requeue_abandoned(self, limit: int) -> int:
+        """Makes jobs due again that are PENDING past their time, or RUNNING with an expired lease, without a pending
+        outbox entry; returns how many."""
+
+
+# --- extraction --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a document is, told by its content. `page_count` is 1 for documents without pages."""
+
+    media_type: str
+    page_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PageImage:
+    """A page without usable text, rendered for OCR. `scale` is pixels per unit of the page's boxes."""
+
+    number: int
+    width: float
+    height: float
+    image: bytes
+    scale: float
+
+
+class DocumentReader(Protocol):
+    """Reads files. Blocking work runs off the event loop; memory is bounded by a page, not by the document."""
+
+    async def probe(self, path: Path, name: str) -> Probe:
+        """Opens far enough to promise that `pages` can start. Raises UnreadableDocument, UnsupportedFormat,
+        EncryptedDocument."""
+
+    def pages(self, path: Path, probe: Probe, first: int) -> AsyncIterator[Page | PageImage]:
+        """Pages from number `first` on, in order. Raises UnreadableDocument for a page that cannot be read."""

@@ -1,0 +1,75 @@
+"""The events of an answer."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from server.domain.passages import Passage, RankedPassage
+
+
+class AnswerStatus(enum.Enum):
+    ANSWERED = "answered"
+    NOT_IN_DOCUMENTS = "not_in_documents"
+    TRUNCATED = "truncated"
+
+
+class Degradation(enum.Enum):
+    NO_RERANKER = "no_reranker"
+    RERANK_SKIPPED = "rerank_skipped"
+    EXTRACTIVE = "extractive"
+    UNSUPPORTED_DRAFT_REPLACED = "unsupported_draft_replaced"
+
+
+@dataclass(frozen=True, slots=True)
+class StageTiming:
+    stage: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextSpan:
+    """Code points `start` to `end` (exclusive) of a text."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    passages: tuple[RankedPassage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """`sentence` (of the answer) is supported by `support` (of the passage's text) with `score`, 0 to 1."""
+
+    sentence: TextSpan
+    passage: Passage
+    support: TextSpan
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    status: AnswerStatus
+    usage: Usage | None
+    timings: tuple[StageTiming, ...]
+    degradations: tuple[Degradation, ...]
+    unsupported: tuple[TextSpan, ...]
+    generator: str
+    index_position: int
+
+
+AnswerEvent = Sources | Delta | Citation | Completion

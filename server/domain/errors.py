@@ -1,0 +1,167 @@
+"""Everything that can go wrong, as one tree.
+
+PinakesError
+├── InvalidRequest                 the caller must change the request
+│   ├── InvalidField               a field breaks its documented rule
+│   ├── InvalidPageToken           the page token belongs to another call
+│   ├── UnreadableDocument         empty, broken, or like no known format
+│   ├── UnsupportedFormat          a known format that is not read here
+│   └── EncryptedDocument          needs a password
+├── DocumentTooLarge               over the upload limit
+├── NotFound
+│   ├── DocumentNotFound
+│   └── JobNotFound
+├── DocumentExists                 the tenant holds these bytes already
+├── DocumentDeleted                deleted while it was being worked on
+├── Overloaded                     a bounded queue is full; retry later
+├── StageDeadline                  the deadline passed in a stage
+├── DependencyUnavailable          a model, the database or the queue does not answer
+│   └── IndexBehind                the index has not reached the asked position
+├── ModelNotInstalled              the model slot is empty
+└── LeaseLost                      another worker owns the job now (never reaches a caller)
+
+Adapters translate foreign errors into these (`raise … from exc`); `server/transport/status.py` is the one table
+from here to gRPC. Messages are one sentence for the caller, never document text.
+"""
+
+from __future__ import annotations
+
+
+class PinakesError(Exception):
+    """Root of the tree. `str(error)` is one sentence that a caller may read."""
+
+
+class InvalidRequest(PinakesError):
+    """The request can never succeed as it is."""
+
+
+class InvalidField(InvalidRequest):
+    """A field breaks its documented rule. `field` is the path in the request, `rule` says what is allowed."""
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__(f"{field}: {rule}")
+        self.field = field
+        self.rule = rule
+
+
+class InvalidPageToken(InvalidRequest):
+    """The page token was made by another method or for other parameters."""
+
+    def __init__(self) -> None:
+        super().__init__("page_token: not made by this method with these parameters; start again without it")
+
+
+class UnreadableDocument(InvalidRequest):
+    """The bytes are empty, broken, or like no known format. `problem` says which."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"the document cannot be read: {problem}")
+        self.problem = problem
+
+
+class UnsupportedFormat(InvalidRequest):
+    """The bytes are of a known format that this server does not read."""
+
+    def __init__(self, media_type: str, supported: tuple[str, ...]) -> None:
+        super().__init__(f"{media_type} is not supported; supported are {', '.join(supported)}")
+        self.media_type = media_type
+        self.supported = supported
+
+
+class EncryptedDocument(InvalidRequest):
+    """The document needs a password."""
+
+    def __init__(self) -> None:
+        super().__init__("the document is encrypted; upload it without its password")
+
+
+class DocumentTooLarge(PinakesError):
+    """The upload exceeds the limit (both in bytes)."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"the document is larger than the limit of {limit_bytes} bytes")
+        self.limit_bytes = limit_bytes
+
+
+class NotFound(PinakesError):
+    """There is no such thing, or the caller may not see it: callers cannot tell which."""
+
+
+class DocumentNotFound(NotFound):
+    def __init__(self, document_id: str) -> None:
+        super().__init__(f"document {document_id} does not exist")
+        self.document_id = document_id
+
+
+class JobNotFound(NotFound):
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id} does not exist")
+        self.job_id = job_id
+
+
+class DocumentExists(PinakesError):
+    """The tenant holds the same bytes already, as `document_id`."""
+
+    def __init__(self, document_id: str) -> None:
+        super().__init__(f"the same bytes are stored already as document {document_id}")
+        self.document_id = document_id
+
+
+class DocumentDeleted(PinakesError):
+    """The document was deleted while it was being worked on."""
+
+    def __init__(self, document_id: str) -> None:
+        super().__init__(f"document {document_id} was deleted")
+        self.document_id = document_id
+
+
+class Overloaded(PinakesError):
+    """A bounded queue is full. `resource` names it; `retry_after_s` is when to try again."""
+
+    def __init__(self, resource: str, retry_after_s: float) -> None:
+        super().__init__(f"too much work is waiting for {resource}; retry in {retry_after_s:g} s")
+        self.resource = resource
+        self.retry_after_s = retry_after_s
+
+
+class StageDeadline(PinakesError):
+    """The deadline passed while `stage` was running."""
+
+    def __init__(self, stage: str) -> None:
+        super().__init__(f"the deadline passed during {stage}")
+        self.stage = stage
+
+
+class DependencyUnavailable(PinakesError):
+    """`dependency` does not answer (or answers with a failure of its own); retrying later can help."""
+
+    def __init__(self, dependency: str, problem: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(f"{dependency} is unavailable: {problem}")
+        self.dependency = dependency
+        self.problem = problem
+        self.retry_after_s = retry_after_s
+
+
+class IndexBehind(DependencyUnavailable):
+    """The index has applied the change log up to `applied`, the caller asked for `wanted`."""
+
+    def __init__(self, wanted: int, applied: int) -> None:
+        super().__init__("the index", f"it is at position {applied}, and {wanted} was asked for")
+        self.wanted = wanted
+        self.applied = applied
+
+
+class ModelNotInstalled(PinakesError):
+    """No model is installed in the slot `slot`."""
+
+    def __init__(self, slot: str) -> None:
+        super().__init__(f"no model is installed for {slot}")
+        self.slot = slot
+
+
+class LeaseLost(PinakesError):
+    """The job's lease was taken over; whoever sees this stops and leaves the job alone."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"the lease on job {job_id} was lost")
+        self.job_id = job_id

@@ -1,0 +1,145 @@
+"""Passages, and how they are searched."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from server.domain.documents import LineSpan, PageSize
+from server.domain.principals import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk as a search result. `pages` holds the size of every page that `line_spans` names."""
+
+    chunk_id: str
+    document_id: str
+    document_name: str
+    revision: int
+    text: str
+    heading_path: tuple[str, ...]
+    language: str
+    line_spans: tuple[LineSpan, ...]
+    pages: tuple[PageSize, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BranchScore:
+    """A passage's place in one branch; `rank` counts from 1."""
+
+    rank: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class RankedPassage:
+    passage: Passage
+    score: float
+    dense: BranchScore | None
+    lexical: BranchScore | None
+    rerank_score: float | None = None
+
+
+class SearchMode(enum.Enum):
+    HYBRID = "hybrid"
+    DENSE = "dense"
+    LEXICAL = "lexical"
+
+
+@dataclass(frozen=True, slots=True)
+class ConvexFusion:
+    """Weighted sum of normalized scores; the lexical branch weighs `1 - dense_weight`."""
+
+    dense_weight: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ReciprocalRankFusion:
+    """Sum of weight / (k + rank)."""
+
+    k: int = 60
+    dense_weight: float = 0.5
+
+
+Fusion = ConvexFusion | ReciprocalRankFusion
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFilter:
+    """The caller's conditions, all of which must hold; empty means no condition."""
+
+    document_ids: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IndexQuery:
+    """What the index is asked. `principal` restricts both branches before anything is ranked.
+
+    `text` is needed for HYBRID and LEXICAL, `vector` travels beside (see PassageIndex.search).
+    """
+
+    principal: Principal
+    text: str
+    mode: SearchMode
+    fusion: Fusion
+    filter: SearchFilter
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexHit:
+    chunk_id: str
+    score: float
+    dense: BranchScore | None
+    lexical: BranchScore | None
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentPlan:
+    segment: str
+    plan: str
+    allowed: int
+    distances: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexResult:
+    """Hits, best first, from one snapshot of the index at `position` of the change log."""
+
+    hits: tuple[IndexHit, ...]
+    position: int
+    plans: tuple[SegmentPlan, ...]
+    lexical_candidates: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedChunk:
+    """A chunk with all that the index needs of it."""
+
+    chunk_id: str
+    document_id: str
+    tenant: str
+    owner: str
+    groups: tuple[str, ...]
+    tenant_wide: bool
+    tags: tuple[str, ...]
+    language: str
+    text: str
+    heading_path: tuple[str, ...]
+    first_page: int
+    last_page: int
+    created_unix_s: int
+    embedding: bytes
+    """float32, little-endian, of the index's dimension, of length 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One change. `chunk` is None for a removal."""
+
+    position: int
+    chunk_id: str
+    chunk: IndexedChunk | None
