@@ -7,7 +7,7 @@ Every method that waits takes a `Deadline` or has a bound of its own that its do
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,8 +109,8 @@ class Generator(Protocol):
     @property
     def fingerprint(self) -> str: ...
 
-    def stream(self, request: GenerationRequest, deadline: Deadline) -> AsyncIterator[GeneratedText]:
-        """An async generator: closing it stops the model within 200 ms. Raises Overloaded, StageDeadline,
+    def stream(self, request: GenerationRequest, deadline: Deadline) -> AsyncGenerator[GeneratedText, None]:
+        """Closing the generator stops the model within 200 ms. Raises Overloaded, StageDeadline,
         DependencyUnavailable."""
 
 

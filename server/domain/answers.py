@@ -18,7 +18,6 @@ class Degradation(enum.Enum):
     NO_RERANKER = "no_reranker"
     RERANK_SKIPPED = "rerank_skipped"
     EXTRACTIVE = "extractive"
-    UNSUPPORTED_DRAFT_REPLACED = "unsupported_draft_replaced"
 
 
 @dataclass(frozen=True, slots=True)

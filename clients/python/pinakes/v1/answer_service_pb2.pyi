@@ -62,9 +62,7 @@ class _DegradationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degradati
     DEGRADATION_RERANK_SKIPPED: _Degradation.ValueType  # 2
     """The reranker did not answer in time, or failed: the order of the hybrid search stands."""
     DEGRADATION_EXTRACTIVE: _Degradation.ValueType  # 3
-    """The deadline did not leave time to generate: the answer is the best supporting sentence."""
-    DEGRADATION_UNSUPPORTED_DRAFT_REPLACED: _Degradation.ValueType  # 4
-    """What the generator wrote had no support in the passages and was replaced by the best supporting sentence."""
+    """The deadline did not leave time to generate: the answer is the passages' sentence that fits the question best."""
 
 class Degradation(_Degradation, metaclass=_DegradationEnumTypeWrapper):
     """What the server left out or replaced while answering."""
@@ -76,9 +74,7 @@ DEGRADATION_NO_RERANKER: Degradation.ValueType  # 1
 DEGRADATION_RERANK_SKIPPED: Degradation.ValueType  # 2
 """The reranker did not answer in time, or failed: the order of the hybrid search stands."""
 DEGRADATION_EXTRACTIVE: Degradation.ValueType  # 3
-"""The deadline did not leave time to generate: the answer is the best supporting sentence."""
-DEGRADATION_UNSUPPORTED_DRAFT_REPLACED: Degradation.ValueType  # 4
-"""What the generator wrote had no support in the passages and was replaced by the best supporting sentence."""
+"""The deadline did not leave time to generate: the answer is the passages' sentence that fits the question best."""
 Global___Degradation: _TypeAlias = Degradation  # noqa: Y015
 
 @_typing.final

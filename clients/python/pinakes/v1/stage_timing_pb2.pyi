@@ -26,7 +26,10 @@ class StageTiming(_message.Message):
     STAGE_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
-    """The stage: `queue`, `embed`, `search`, `fetch`, `rerank`, `first_token`, `generate`, `attribute` or `total`."""
+    """The stage: `queue`, `embed`, `search`, `fetch`, `rerank`, `first_token`, `generate`, `attribute`, `recognize` or
+    `total`.
+    `first_token` is part of `generate`; the others do not overlap.
+    """
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
         """Wall-clock time spent in the stage."""

@@ -1,0 +1,202 @@
+"""Answers a question from the documents, as a stream of events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from server.application.answerability import AnswerabilityOptions, answerability
+from server.application.attribution import Attribution, AttributionOptions
+from server.application.context import ContextOptions, chosen_passages
+from server.application.language import detect_language
+from server.application.ports import GeneratedText, Generator
+from server.application.prompting import generation_request, not_in_documents
+from server.application.query import bounded, normalized_query
+from server.application.search_passages import SearchCommand, SearchOutcome, SearchPassages
+from server.application.sentences import split_sentences
+from server.application.timing import StageClock
+from server.domain.answers import (
+    AnswerEvent,
+    AnswerStatus,
+    Citation,
+    Completion,
+    Degradation,
+    Delta,
+    Sources,
+    TextSpan,
+    Usage,
+)
+from server.domain.deadline import Deadline
+from server.domain.errors import InvalidField
+from server.domain.passages import RankedPassage, SearchFilter
+from server.domain.principals import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerOptions:
+    candidates: int = 20
+    """Passages that are searched before the context is chosen."""
+    max_tokens: int = 160
+    generation_reserve_s: float = 1.5
+    """With less than this left of the deadline the answer is extractive."""
+    context: ContextOptions = field(default_factory=ContextOptions)
+    answerability: AnswerabilityOptions = field(default_factory=AnswerabilityOptions)
+    attribution: AttributionOptions = field(default_factory=AttributionOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCommand:
+    """A question as the caller asked it, not yet checked; 0 stands for the default."""
+
+    question: str
+    filter: SearchFilter = field(default_factory=SearchFilter)
+    max_passages: int = 0
+    max_tokens: int = 0
+    seed: int = 0
+    consistency_token: str = ""
+
+
+class AnswerQuestion:
+    def __init__(self, search: SearchPassages, generator: Generator, options: AnswerOptions) -> None:
+        self._search = search
+        self._generator = generator
+        self._options = options
+
+    async def run(
+        self, principal: Principal, command: AnswerCommand, deadline: Deadline
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """Sources, then text and citations, then one completion. Closing the iterator stops the generation.
+
+        Raises InvalidField, IndexBehind, StageDeadline, DependencyUnavailable, Overloaded.
+        """
+        question = normalized_query("question", command.question)
+        max_passages = bounded("max_passages", command.max_passages, 1, 10, self._options.context.max_passages)
+        max_tokens = bounded("max_tokens", command.max_tokens, 1, 1_024, self._options.max_tokens)
+        if not 0 <= command.seed < 2**63:
+            raise InvalidField("seed", "must not be negative")
+        clock = StageClock()
+        search = SearchCommand(
+            question,
+            self._options.candidates,
+            command.filter,
+            consistency_token=command.consistency_token,
+        )
+        found = await self._search.run(principal, search, deadline, clock)
+        chosen = chosen_passages(found.passages, max_passages, self._options.context)
+        yield Sources(chosen)
+        draft = _Draft(found, clock)
+        judged = await asyncio.to_thread(answerability, question, chosen, self._options.answerability)
+        if judged.probability < self._options.answerability.threshold:
+            yield draft.append(not_in_documents(detect_language(question)))
+            yield draft.completion(AnswerStatus.NOT_IN_DOCUMENTS)
+            return
+        passages = [ranked.passage for ranked in chosen]
+        attribution = await asyncio.to_thread(Attribution, question, passages, self._options.attribution)
+        if deadline.remaining() < self._options.generation_reserve_s:
+            for event in _extractive(draft, attribution):
+                yield event
+            return
+        async with aclosing(self._generated(question, chosen, max_tokens, command.seed, deadline, draft)) as deltas:
+            async for delta in deltas:
+                yield delta
+                for citation in await draft.citations(attribution, finished=False):
+                    yield citation
+        for citation in await draft.citations(attribution, finished=True):
+            yield citation
+        yield draft.completion(
+            AnswerStatus.TRUNCATED if draft.finish_reason == "length" else AnswerStatus.ANSWERED,
+            generator=self._generator.fingerprint,
+        )
+
+    async def _generated(
+        self,
+        question: str,
+        chosen: tuple[RankedPassage, ...],
+        max_tokens: int,
+        seed: int,
+        deadline: Deadline,
+        draft: _Draft,
+    ) -> AsyncGenerator[Delta, None]:
+        request = generation_request(
+            question, [ranked.passage for ranked in chosen], detect_language(question), max_tokens=max_tokens, seed=seed
+        )
+        started = draft.clock.elapsed()
+        first = True
+        async with aclosing(self._generator.stream(request, deadline)) as pieces:
+            async for piece in pieces:
+                if first:
+                    draft.clock.add("first_token", draft.clock.elapsed() - started)
+                    first = False
+                draft.finish(piece)
+                # Models like to begin with white space; an answer does not.
+                text = piece.text if draft.text else piece.text.lstrip()
+                if text:
+                    yield draft.append(text)
+        draft.clock.add("generate", draft.clock.elapsed() - started)
+
+
+class _Draft:
+    """The answer so far: its text, and how much of it has been attributed."""
+
+    def __init__(self, found: SearchOutcome, clock: StageClock) -> None:
+        self.text = ""
+        self.clock = clock
+        self.finish_reason: str | None = None
+        self._found = found
+        self._usage: Usage | None = None
+        self._attributed = 0
+        self._unsupported: list[TextSpan] = []
+        self._degradations = list(found.degradations)
+
+    def append(self, text: str) -> Delta:
+        self.text += text
+        return Delta(text)
+
+    def finish(self, piece: GeneratedText) -> None:
+        if piece.finish_reason is not None:
+            self.finish_reason = piece.finish_reason
+            self._usage = Usage(piece.prompt_tokens, piece.completion_tokens)
+
+    def degrade(self, degradation: Degradation) -> None:
+        self._degradations.append(degradation)
+
+    async def citations(self, attribution: Attribution, *, finished: bool) -> list[Citation]:
+        """Citations of the sentences that have closed since the last call; the last sentence closes with the answer."""
+        spans = split_sentences(self.text)
+        closed = spans if finished else spans[:-1]
+        cited: list[Citation] = []
+        for span in closed[self._attributed :]:
+            started = self.clock.elapsed()
+            support = await asyncio.to_thread(attribution.support, self.text[span.start : span.end])
+            self.clock.add("attribute", self.clock.elapsed() - started)
+            if support is None:
+                self._unsupported.append(span)
+            else:
+                cited.append(Citation(span, support.passage, support.span, support.score))
+        self._attributed = len(closed)
+        return cited
+
+    def completion(self, status: AnswerStatus, generator: str = "") -> Completion:
+        return Completion(
+            status=status,
+            usage=self._usage,
+            timings=self.clock.timings(),
+            degradations=tuple(self._degradations),
+            unsupported=tuple(self._unsupported),
+            generator=generator,
+            index_position=self._found.index.position,
+        )
+
+
+def _extractive(draft: _Draft, attribution: Attribution) -> list[AnswerEvent]:
+    """The passages' own best sentence, when there is no time to generate."""
+    draft.degrade(Degradation.EXTRACTIVE)
+    best = attribution.best_sentence()
+    if best is None:
+        return [draft.completion(AnswerStatus.NOT_IN_DOCUMENTS)]
+    sentence = best.passage.text[best.span.start : best.span.end]
+    delta = draft.append(sentence)
+    citation = Citation(TextSpan(0, len(sentence)), best.passage, best.span, 1.0)
+    return [delta, citation, draft.completion(AnswerStatus.ANSWERED)]

@@ -1,0 +1,39 @@
+"""Chooses the passages that the generator reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from server.domain.passages import RankedPassage
+
+
+@dataclass(frozen=True, slots=True)
+class ContextOptions:
+    """Reading is expensive (about 200 tokens/s on two cores), so few and short passages."""
+
+    max_passages: int = 3
+    max_tokens: int = 560
+    relative_score: float = 0.55
+    """A passage is left out when its score is below this share of the best one's."""
+
+
+def chosen_passages(
+    ranked: Sequence[RankedPassage], max_passages: int, options: ContextOptions
+) -> tuple[RankedPassage, ...]:
+    """Best first, at least one if there are any, within the token budget."""
+    chosen: list[RankedPassage] = []
+    tokens = 0
+    for candidate in ranked:
+        tokens += estimated_tokens(candidate.passage.text)
+        enough = len(chosen) >= max_passages or tokens > options.max_tokens
+        if chosen and (enough or candidate.score < options.relative_score * chosen[0].score):
+            break
+        chosen.append(candidate)
+    return tuple(chosen)
+
+
+def estimated_tokens(text: str) -> int:
+    """About 4 characters of Latin script a token, 1.4 of Chinese or Japanese."""
+    wide = sum(1 for character in text if character >= "\u2e80")
+    return round((len(text) - wide) / 4 + wide / 1.4)

@@ -1,0 +1,105 @@
+"""The models, for callers who want to use them directly: requests checked, results passed on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from server.application.ports import (
+    Embedder,
+    EmbeddingKind,
+    Embeddings,
+    GeneratedText,
+    GenerationRequest,
+    Generator,
+    RecognizedImage,
+    Reranker,
+    TextRecognizer,
+)
+from server.application.query import bounded
+from server.domain.deadline import Deadline
+from server.domain.errors import InvalidField, ModelNotInstalled
+
+MAX_TEXTS = 256
+MAX_TEXT_CHARACTERS = 32_768
+MAX_IMAGE_BYTES = 12 * 2**20
+MAX_STOPS = 8
+MAX_STOP_CHARACTERS = 64
+
+
+class DirectInference:
+    """Every method raises InvalidField for a request that breaks a documented rule, and what the port raises."""
+
+    def __init__(
+        self, embedder: Embedder, reranker: Reranker, recognizer: TextRecognizer, generator: Generator
+    ) -> None:
+        self._embedder = embedder
+        self._reranker = reranker
+        self._recognizer = recognizer
+        self._generator = generator
+
+    async def embed(self, texts: Sequence[str], kind: EmbeddingKind, deadline: Deadline) -> tuple[Embeddings, str]:
+        """The embeddings and the model's fingerprint."""
+        _check_texts(texts)
+        return await self._embedder.embed(texts, kind, deadline), self._embedder.fingerprint
+
+    async def rerank(self, query: str, texts: Sequence[str], deadline: Deadline) -> tuple[npt.NDArray[np.float32], str]:
+        """The scores and the model's fingerprint."""
+        _check_text("query", query)
+        _check_texts(texts)
+        fingerprint = self._reranker.fingerprint
+        if fingerprint is None:
+            raise ModelNotInstalled("reranking")
+        return await self._reranker.rerank(query, texts, deadline), fingerprint
+
+    async def recognize(self, image: bytes, deadline: Deadline) -> tuple[RecognizedImage, str]:
+        """The lines of the image and the model's fingerprint."""
+        if not 0 < len(image) <= MAX_IMAGE_BYTES:
+            raise InvalidField("image", f"must have 1 to {MAX_IMAGE_BYTES:,} bytes, and has {len(image):,}")
+        [recognized] = await self._recognizer.recognize([image], deadline)
+        return recognized, self._recognizer.fingerprint
+
+    async def generate(self, request: GenerationRequest, deadline: Deadline) -> AsyncGenerator[GeneratedText, None]:
+        """Pieces of text; closing the iterator stops the model."""
+        _check_text("prompt", request.prompt)
+        if len(request.system) > MAX_TEXT_CHARACTERS:
+            raise InvalidField("system", f"must have at most {MAX_TEXT_CHARACTERS:,} characters")
+        if not 0.0 <= request.temperature <= 2.0:
+            raise InvalidField("temperature", f"must lie between 0 and 2, and is {request.temperature:g}")
+        if request.seed < 0:
+            raise InvalidField("seed", "must not be negative")
+        _check_stops(request.stop)
+        max_tokens = bounded("max_tokens", request.max_tokens, 1, 2_048, 256)
+        async with aclosing(self._generator.stream(replace(request, max_tokens=max_tokens), deadline)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    @property
+    def generator(self) -> str:
+        """The generator's fingerprint."""
+        return self._generator.fingerprint
+
+
+def _check_texts(texts: Sequence[str]) -> None:
+    if not 0 < len(texts) <= MAX_TEXTS:
+        raise InvalidField("texts", f"must hold 1 to {MAX_TEXTS} texts, and holds {len(texts):,}")
+    for position, text in enumerate(texts):
+        _check_text(f"texts[{position}]", text)
+
+
+def _check_text(field: str, text: str) -> None:
+    if not text.strip():
+        raise InvalidField(field, "must not be empty")
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise InvalidField(field, f"must have at most {MAX_TEXT_CHARACTERS:,} characters, and has {len(text):,}")
+
+
+def _check_stops(stops: Sequence[str]) -> None:
+    if len(stops) > MAX_STOPS:
+        raise InvalidField("stop", f"must hold at most {MAX_STOPS} sequences, and holds {len(stops)}")
+    if not all(0 < len(stop) <= MAX_STOP_CHARACTERS for stop in stops):
+        raise InvalidField("stop", f"each must have 1 to {MAX_STOP_CHARACTERS} characters")

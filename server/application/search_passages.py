@@ -1,0 +1,153 @@
+"""Finds the passages that fit a query best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+
+from server.application.consistency import position_of
+from server.application.ports import Embedder, EmbeddingKind, PassageIndex, PassageStore, Reranker
+from server.application.query import MAX_LIMIT, bounded, checked_filter, checked_fusion, normalized_query
+from server.application.timing import StageClock
+from server.domain.answers import Degradation
+from server.domain.deadline import Deadline
+from server.domain.errors import DependencyUnavailable, ModelNotInstalled, Overloaded, StageDeadline
+from server.domain.passages import (
+    ConvexFusion,
+    Fusion,
+    IndexHit,
+    IndexQuery,
+    IndexResult,
+    RankedPassage,
+    SearchFilter,
+    SearchMode,
+)
+from server.domain.principals import Principal
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """Defaults of a search. The convex weight was the best on six of seven development sets (ARCHITECTURE.md)."""
+
+    default_limit: int = 10
+    dense_weight: float = 0.5
+    rerank_depth: int = 50
+    """How many fused candidates the reranker reorders."""
+    fetch_surplus: int = 8
+    """Candidates fetched beyond the limit, since some may have been deleted a moment ago."""
+    rerank_reserve_s: float = 0.5
+    """The reranker is skipped when less than this is left of the deadline."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchCommand:
+    """A search as the caller asked for it, not yet checked. `fusion` None takes the default."""
+
+    query: str
+    limit: int = 0
+    filter: SearchFilter = field(default_factory=SearchFilter)
+    mode: SearchMode = SearchMode.HYBRID
+    fusion: Fusion | None = None
+    consistency_token: str = ""
+    rerank: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOutcome:
+    passages: tuple[RankedPassage, ...]
+    index: IndexResult
+    degradations: tuple[Degradation, ...]
+
+
+class SearchPassages:
+    def __init__(
+        self,
+        embedder: Embedder,
+        reranker: Reranker,
+        index: PassageIndex,
+        store: PassageStore,
+        options: SearchOptions,
+    ) -> None:
+        self._embedder = embedder
+        self._reranker = reranker
+        self._index = index
+        self._store = store
+        self._options = options
+
+    async def run(
+        self, principal: Principal, command: SearchCommand, deadline: Deadline, clock: StageClock
+    ) -> SearchOutcome:
+        """Checks, embeds, searches, fetches and reranks; each stage is timed on `clock`.
+
+        Raises InvalidField, IndexBehind, StageDeadline, DependencyUnavailable, Overloaded.
+        """
+        query = normalized_query("query", command.query)
+        limit = bounded("limit", command.limit, 1, MAX_LIMIT, self._options.default_limit)
+        conditions = checked_filter("filter", command.filter)
+        fusion = checked_fusion(command.fusion or ConvexFusion(self._options.dense_weight))
+        await self._catch_up(command.consistency_token, deadline, clock)
+        vector = await self._vector(query, command.mode, deadline, clock)
+        reranks = command.rerank and self._reranker.fingerprint is not None
+        depth = max(limit, self._options.rerank_depth) if reranks else limit + self._options.fetch_surplus
+        with clock.stage("search"):
+            found = await self._index.search(
+                IndexQuery(principal, query, command.mode, fusion, conditions, depth), vector, deadline
+            )
+        with clock.stage("fetch"):
+            candidates = await self._fetch(principal, found.hits)
+        if not command.rerank:
+            return SearchOutcome(candidates[:limit], found, ())
+        ranked, degradations = await self._reranked(query, candidates, deadline, clock)
+        return SearchOutcome(ranked[:limit], found, degradations)
+
+    async def _catch_up(self, token: str, deadline: Deadline, clock: StageClock) -> None:
+        position = position_of(token)
+        if position > self._index.position:
+            with clock.stage("queue"):
+                await self._index.wait_for(position, deadline)
+
+    async def _vector(
+        self, query: str, mode: SearchMode, deadline: Deadline, clock: StageClock
+    ) -> npt.NDArray[np.float32] | None:
+        if mode is SearchMode.LEXICAL:
+            return None
+        with clock.stage("embed"):
+            embeddings = await self._embedder.embed([query], EmbeddingKind.QUERY, deadline)
+        vector: npt.NDArray[np.float32] = embeddings.vectors[0]
+        return vector
+
+    async def _fetch(self, principal: Principal, hits: Sequence[IndexHit]) -> tuple[RankedPassage, ...]:
+        """The store has the last word on what exists and what the principal may read."""
+        passages = await self._store.passages(principal, [hit.chunk_id for hit in hits])
+        return tuple(
+            RankedPassage(passages[hit.chunk_id], hit.score, hit.dense, hit.lexical)
+            for hit in hits
+            if hit.chunk_id in passages
+        )
+
+    async def _reranked(
+        self, query: str, candidates: tuple[RankedPassage, ...], deadline: Deadline, clock: StageClock
+    ) -> tuple[tuple[RankedPassage, ...], tuple[Degradation, ...]]:
+        if self._reranker.fingerprint is None:
+            return candidates, (Degradation.NO_RERANKER,)
+        if not candidates:
+            return candidates, ()
+        if deadline.remaining() < self._options.rerank_reserve_s:
+            return candidates, (Degradation.RERANK_SKIPPED,)
+        try:
+            with clock.stage("rerank"):
+                texts = [candidate.passage.text for candidate in candidates]
+                scores = await self._reranker.rerank(query, texts, deadline)
+        except ModelNotInstalled:
+            return candidates, (Degradation.NO_RERANKER,)
+        except (DependencyUnavailable, Overloaded, StageDeadline) as error:
+            _log.warning("rerank_skipped", error=type(error).__name__)
+            return candidates, (Degradation.RERANK_SKIPPED,)
+        order = np.argsort(-scores, kind="stable")
+        return tuple(replace(candidates[i], score=float(scores[i]), rerank_score=float(scores[i])) for i in order), ()

@@ -1,0 +1,65 @@
+"""InferenceService on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from grpc.aio import ServicerContext
+
+from pinakes.v1 import inference_service_pb2, inference_service_pb2_grpc
+from server.application.direct_inference import DirectInference
+from server.application.timing import StageClock
+from server.transport import mapping
+from server.transport.deadlines import deadline_of
+
+LONGEST_INFERENCE_S = 60.0
+LONGEST_GENERATION_S = 300.0
+
+
+class InferenceServicer(inference_service_pb2_grpc.InferenceServiceServicer):
+    def __init__(self, inference: DirectInference) -> None:
+        self._inference = inference
+
+    async def Embed(  # noqa: N802 - named by the contract
+        self, request: inference_service_pb2.EmbedRequest, context: ServicerContext[Any, Any]
+    ) -> inference_service_pb2.EmbedResponse:
+        clock = StageClock()
+        kind = mapping.embedding_kind_from_wire(request.kind)
+        with clock.stage("embed"):
+            embeddings, model = await self._inference.embed(
+                request.texts, kind, deadline_of(context, LONGEST_INFERENCE_S)
+            )
+        return mapping.embed_response(embeddings, model, clock.timings())
+
+    async def Rerank(  # noqa: N802
+        self, request: inference_service_pb2.RerankRequest, context: ServicerContext[Any, Any]
+    ) -> inference_service_pb2.RerankResponse:
+        clock = StageClock()
+        with clock.stage("rerank"):
+            scores, model = await self._inference.rerank(
+                request.query, request.texts, deadline_of(context, LONGEST_INFERENCE_S)
+            )
+        return mapping.rerank_response(scores.tolist(), model, clock.timings())
+
+    async def RecognizeText(  # noqa: N802
+        self, request: inference_service_pb2.RecognizeTextRequest, context: ServicerContext[Any, Any]
+    ) -> inference_service_pb2.RecognizeTextResponse:
+        clock = StageClock()
+        with clock.stage("recognize"):
+            image, model = await self._inference.recognize(request.image, deadline_of(context, LONGEST_INFERENCE_S))
+        return mapping.recognize_text_response(image, model, clock.timings())
+
+    async def Generate(  # noqa: N802
+        self, request: inference_service_pb2.GenerateRequest, context: ServicerContext[Any, Any]
+    ) -> AsyncIterator[inference_service_pb2.GenerateResponse]:
+        clock = StageClock()
+        deadline = deadline_of(context, LONGEST_GENERATION_S)
+        pieces = self._inference.generate(mapping.generation_request(request), deadline)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                if piece.text:
+                    yield mapping.generate_delta(piece.text)
+                if piece.finish_reason is not None:
+                    yield mapping.generate_completion(piece, self._inference.generator, clock.timings())

@@ -1,0 +1,134 @@
+"""What every call of ours goes through: admission, one request id, one place where errors become statuses."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import structlog
+from grpc.aio import AbortError, ServicerContext
+
+from server.domain.errors import Overloaded, PinakesError
+from server.transport.status import internal_status, status_of
+
+_log = structlog.get_logger()
+
+OURS = "/pinakes.v1."
+
+# grpc.aio types neither handlers nor their behaviours precisely enough to say more.
+Handler = Any
+Behaviour = Callable[[Any, Any], Any]
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Wraps the calls of `pinakes.v1`; health and reflection pass untouched.
+
+    At most `concurrent_calls` run at once; one more is refused with RESOURCE_EXHAUSTED and RetryInfo, since a queue
+    in front of bounded queues would only hide the wait.
+    """
+
+    def __init__(self, concurrent_calls: int) -> None:
+        self._concurrent_calls = concurrent_calls
+        self._running = 0
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler:
+        handler = await continuation(handler_call_details)
+        if handler is None or not handler_call_details.method.startswith(OURS):
+            return handler
+        method = handler_call_details.method
+        behaviour = _behaviour(handler)
+        wrapped = self._streaming(method, behaviour) if handler.response_streaming else self._unary(method, behaviour)
+        make = getattr(
+            grpc,
+            f"{'stream' if handler.request_streaming else 'unary'}_"
+            f"{'stream' if handler.response_streaming else 'unary'}_rpc_method_handler",
+        )
+        return make(wrapped, handler.request_deserializer, handler.response_serializer)
+
+    def _unary(self, method: str, behaviour: Behaviour) -> Behaviour:
+        async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:
+            request_id = uuid.uuid4().hex
+            try:
+                with self._admitted(), _logged(method, request_id):
+                    return await behaviour(request, context)
+            except PinakesError as error:
+                await context.abort_with_status(status_of(error))
+            except (asyncio.CancelledError, AbortError):
+                raise
+            except Exception:  # noqa: BLE001 - the last line of defence: a defect must not leak its text
+                await context.abort_with_status(internal_status(request_id))
+
+        return call
+
+    def _streaming(self, method: str, behaviour: Behaviour) -> Behaviour:
+        async def call(request: Any, context: ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+            request_id = uuid.uuid4().hex
+            responses = behaviour(request, context)
+            assert inspect.isasyncgen(responses), f"{method} must be an async generator"
+            try:
+                with self._admitted(), _logged(method, request_id):
+                    async for response in responses:
+                        yield response
+            except PinakesError as error:
+                await context.abort_with_status(status_of(error))
+            except (asyncio.CancelledError, GeneratorExit, AbortError):
+                raise
+            except Exception:  # noqa: BLE001 - as above
+                await context.abort_with_status(internal_status(request_id))
+            finally:
+                await responses.aclose()
+
+        return call
+
+    @contextmanager
+    def _admitted(self) -> Iterator[None]:
+        if self._running >= self._concurrent_calls:
+            raise Overloaded("calls", retry_after_s=0.2)
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
+
+
+@contextmanager
+def _logged(method: str, request_id: str) -> Iterator[None]:
+    """One line per call: its method, outcome and time. Never its contents."""
+    started = time.perf_counter()
+    outcome = "ok"
+    try:
+        # Every call runs in a task of its own, so there is nothing to unbind.
+        structlog.contextvars.bind_contextvars(request_id=request_id, method=method)
+        yield
+    except PinakesError as error:
+        outcome = type(error).__name__
+        raise
+    except (asyncio.CancelledError, GeneratorExit):
+        outcome = "cancelled"
+        raise
+    except AbortError:
+        outcome = "aborted"
+        raise
+    except BaseException:
+        outcome = "defect"
+        _log.exception("call_failed", method=method, request_id=request_id)
+        raise
+    finally:
+        elapsed_ms = round((time.perf_counter() - started) * 1e3, 2)
+        _log.info("call", method=method, request_id=request_id, outcome=outcome, elapsed_ms=elapsed_ms)
+
+
+def _behaviour(handler: Handler) -> Behaviour:
+    kinds = (handler.unary_unary, handler.unary_stream, handler.stream_unary, handler.stream_stream)
+    behaviour: Behaviour = next(kind for kind in kinds if kind is not None)
+    return behaviour

@@ -1,0 +1,440 @@
+"""Between the wire and the domain: pure functions, one per message. Protobuf ends here.
+
+`tests/server/transport/test_mapping.py` walks every message's DESCRIPTOR and fails when a field has no meaning here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from pinakes.v1 import (
+    answer_service_pb2,
+    document_service_pb2,
+    error_reason_pb2,
+    inference_service_pb2,
+    passage_pb2,
+    search_service_pb2,
+    stage_timing_pb2,
+)
+from server.application.answer_question import AnswerCommand
+from server.application.consistency import token_of
+from server.application.ports import (
+    EmbeddingKind,
+    Embeddings,
+    GeneratedText,
+    GenerationRequest,
+    RecognizedImage,
+)
+from server.application.search_passages import SearchCommand, SearchOutcome
+from server.domain import errors
+from server.domain.answers import (
+    AnswerEvent,
+    AnswerStatus,
+    Citation,
+    Completion,
+    Degradation,
+    Delta,
+    Sources,
+    StageTiming,
+    TextSpan,
+)
+from server.domain.documents import (
+    Box,
+    Document,
+    DocumentState,
+    Failure,
+    Job,
+    JobState,
+    LineSpan,
+    Stage,
+)
+from server.domain.passages import (
+    BranchScore,
+    ConvexFusion,
+    Fusion,
+    Passage,
+    RankedPassage,
+    ReciprocalRankFusion,
+    SearchFilter,
+    SearchMode,
+    SegmentPlan,
+)
+from server.transport.status import reason_of
+
+_DOCUMENT_STATES = {
+    DocumentState.PROCESSING: document_service_pb2.DOCUMENT_STATE_PROCESSING,
+    DocumentState.READY: document_service_pb2.DOCUMENT_STATE_READY,
+    DocumentState.FAILED: document_service_pb2.DOCUMENT_STATE_FAILED,
+}
+_JOB_STATES = {
+    JobState.PENDING: document_service_pb2.JOB_STATE_PENDING,
+    JobState.RUNNING: document_service_pb2.JOB_STATE_RUNNING,
+    JobState.SUCCEEDED: document_service_pb2.JOB_STATE_SUCCEEDED,
+    JobState.FAILED: document_service_pb2.JOB_STATE_FAILED,
+    JobState.CANCELLED: document_service_pb2.JOB_STATE_CANCELLED,
+}
+_STAGES = {
+    None: document_service_pb2.INGESTION_STAGE_UNSPECIFIED,
+    Stage.PROBE: document_service_pb2.INGESTION_STAGE_PROBE,
+    Stage.EXTRACT: document_service_pb2.INGESTION_STAGE_EXTRACT,
+    Stage.CHUNK: document_service_pb2.INGESTION_STAGE_CHUNK,
+    Stage.EMBED: document_service_pb2.INGESTION_STAGE_EMBED,
+    Stage.COMMIT: document_service_pb2.INGESTION_STAGE_COMMIT,
+}
+_SEARCH_MODES = {
+    search_service_pb2.SEARCH_MODE_UNSPECIFIED: SearchMode.HYBRID,
+    search_service_pb2.SEARCH_MODE_HYBRID: SearchMode.HYBRID,
+    search_service_pb2.SEARCH_MODE_DENSE: SearchMode.DENSE,
+    search_service_pb2.SEARCH_MODE_LEXICAL: SearchMode.LEXICAL,
+}
+_ANSWER_STATUSES = {
+    AnswerStatus.ANSWERED: answer_service_pb2.ANSWER_STATUS_ANSWERED,
+    AnswerStatus.NOT_IN_DOCUMENTS: answer_service_pb2.ANSWER_STATUS_NOT_IN_DOCUMENTS,
+    AnswerStatus.TRUNCATED: answer_service_pb2.ANSWER_STATUS_TRUNCATED,
+}
+_DEGRADATIONS = {
+    Degradation.NO_RERANKER: answer_service_pb2.DEGRADATION_NO_RERANKER,
+    Degradation.RERANK_SKIPPED: answer_service_pb2.DEGRADATION_RERANK_SKIPPED,
+    Degradation.EXTRACTIVE: answer_service_pb2.DEGRADATION_EXTRACTIVE,
+}
+_EMBEDDING_KINDS = {
+    inference_service_pb2.EMBEDDING_KIND_QUERY: EmbeddingKind.QUERY,
+    inference_service_pb2.EMBEDDING_KIND_PASSAGE: EmbeddingKind.PASSAGE,
+}
+_FINISH_REASONS = {
+    "stop": inference_service_pb2.FINISH_REASON_STOP,
+    "length": inference_service_pb2.FINISH_REASON_LENGTH,
+}
+_FAILURE_CLASSES = {
+    name: member
+    for name, member in vars(errors).items()
+    if isinstance(member, type) and issubclass(member, errors.PinakesError)
+}
+
+# --- shared --------------------------------------------------------------------------------------------------------
+
+
+def timings_to_wire(timings: Iterable[StageTiming]) -> list[stage_timing_pb2.StageTiming]:
+    return [stage_timing_pb2.StageTiming(stage=t.stage, duration=_duration(t.seconds)) for t in timings]
+
+
+def box_to_wire(box: Box) -> passage_pb2.BoundingBox:
+    return passage_pb2.BoundingBox(x0=box.x0, y0=box.y0, x1=box.x1, y1=box.y1)
+
+
+def regions_to_wire(passage: Passage, spans: Iterable[LineSpan]) -> list[passage_pb2.PageRegion]:
+    """One region per page that the spans touch, in page order."""
+    sizes = {size.number: size for size in passage.pages}
+    regions: dict[int, passage_pb2.PageRegion] = {}
+    for span in spans:
+        if span.page not in regions:
+            size = sizes.get(span.page)
+            regions[span.page] = passage_pb2.PageRegion(
+                page=span.page,
+                page_width=size.width if size else 0.0,
+                page_height=size.height if size else 0.0,
+            )
+        if span.box is not None:
+            regions[span.page].boxes.append(box_to_wire(span.box))
+    return [regions[page] for page in sorted(regions)]
+
+
+def passage_to_wire(passage: Passage) -> passage_pb2.Passage:
+    return passage_pb2.Passage(
+        chunk_id=passage.chunk_id,
+        document_id=passage.document_id,
+        document_name=passage.document_name,
+        revision=passage.revision,
+        text=passage.text,
+        heading_path=passage.heading_path,
+        language=passage.language,
+        regions=regions_to_wire(passage, passage.line_spans),
+    )
+
+
+def ranked_to_wire(ranked: RankedPassage) -> passage_pb2.RankedPassage:
+    return passage_pb2.RankedPassage(
+        passage=passage_to_wire(ranked.passage),
+        score=ranked.score,
+        dense=_branch(ranked.dense),
+        lexical=_branch(ranked.lexical),
+        rerank_score=ranked.rerank_score,
+    )
+
+
+def filter_from_wire(conditions: passage_pb2.SearchFilter) -> SearchFilter:
+    return SearchFilter(
+        document_ids=tuple(conditions.document_ids),
+        tags=tuple(conditions.tags),
+        languages=tuple(conditions.languages),
+    )
+
+
+def _branch(score: BranchScore | None) -> passage_pb2.BranchScore | None:
+    return None if score is None else passage_pb2.BranchScore(rank=score.rank, score=score.score)
+
+
+def _duration(seconds: float) -> Duration:
+    duration = Duration()
+    duration.FromNanoseconds(round(seconds * 1e9))
+    return duration
+
+
+def _timestamp(moment: datetime) -> Timestamp:
+    timestamp = Timestamp()
+    timestamp.FromDatetime(moment)
+    return timestamp
+
+
+# --- documents -----------------------------------------------------------------------------------------------------
+
+
+def document_to_wire(document: Document) -> document_service_pb2.Document:
+    return document_service_pb2.Document(
+        document_id=document.document_id,
+        name=document.name,
+        media_type=document.media_type,
+        size_bytes=document.size_bytes,
+        sha256=document.sha256,
+        state=_DOCUMENT_STATES[document.state],
+        failure=None if document.failure is None else failure_to_wire(document.failure),
+        page_count=document.page_count,
+        chunk_count=document.chunk_count,
+        revision=document.revision,
+        tags=sorted(document.tags),
+        allowed_groups=sorted(document.access.groups),
+        create_time=_timestamp(document.create_time),
+        update_time=_timestamp(document.update_time),
+        job_id=document.job_id,
+    )
+
+
+def job_to_wire(job: Job) -> document_service_pb2.Job:
+    wire = document_service_pb2.Job(
+        job_id=job.job_id,
+        document_id=job.document_id,
+        state=_JOB_STATES[job.state],
+        stage=_STAGES[job.stage],
+        pages_done=job.pages_done,
+        pages_total=job.pages_total,
+        attempt=job.attempt,
+        create_time=_timestamp(job.create_time),
+        update_time=_timestamp(job.update_time),
+    )
+    if job.state is JobState.SUCCEEDED:
+        wire.success.chunk_count = job.chunk_count
+        wire.success.consistency_token = token_of(job.log_position or 0)
+    elif job.failure is not None:
+        wire.failure.CopyFrom(failure_to_wire(job.failure))
+    return wire
+
+
+def document_state_from_wire(state: document_service_pb2.DocumentState.ValueType) -> DocumentState | None:
+    """None for any state. Raises InvalidField for a number that this server does not know."""
+    if state == document_service_pb2.DOCUMENT_STATE_UNSPECIFIED:
+        return None
+    for known, wire in _DOCUMENT_STATES.items():
+        if wire == state:
+            return known
+    raise errors.InvalidField("state", "must be a known DocumentState")
+
+
+def failure_to_wire(failure: Failure) -> document_service_pb2.Failure:
+    error = _FAILURE_CLASSES.get(failure.reason)
+    reason = reason_of(error) if error else error_reason_pb2.ERROR_REASON_INTERNAL
+    return document_service_pb2.Failure(reason=reason, message=failure.message)
+
+
+# --- search --------------------------------------------------------------------------------------------------------
+
+
+def search_command(request: search_service_pb2.SearchRequest) -> SearchCommand:
+    """Raises InvalidField for a mode that this server does not know."""
+    if request.mode not in _SEARCH_MODES:
+        raise errors.InvalidField("mode", "must be a known SearchMode")
+    return SearchCommand(
+        query=request.query,
+        limit=request.limit,
+        filter=filter_from_wire(request.filter),
+        mode=_SEARCH_MODES[request.mode],
+        fusion=_fusion(request),
+        consistency_token=request.consistency_token,
+        rerank=request.rerank if request.HasField("rerank") else True,
+    )
+
+
+def search_response(
+    outcome: SearchOutcome, timings: Iterable[StageTiming], *, debug: bool
+) -> search_service_pb2.SearchResponse:
+    response = search_service_pb2.SearchResponse(
+        passages=[ranked_to_wire(ranked) for ranked in outcome.passages],
+        timings=timings_to_wire(timings),
+        index_position=token_of(outcome.index.position),
+    )
+    if debug:
+        response.debug.segments.extend(_plan(plan) for plan in outcome.index.plans)
+        response.debug.lexical_candidates = outcome.index.lexical_candidates
+    return response
+
+
+def _fusion(request: search_service_pb2.SearchRequest) -> Fusion | None:
+    match request.WhichOneof("fusion"):
+        case "convex":
+            return ConvexFusion(request.convex.dense_weight)
+        case "reciprocal_rank":
+            ranks = request.reciprocal_rank
+            weight = ranks.dense_weight if ranks.HasField("dense_weight") else 0.5
+            return ReciprocalRankFusion(ranks.k or 60, weight)
+        case _:
+            return None
+
+
+def _plan(plan: SegmentPlan) -> search_service_pb2.SegmentPlan:
+    return search_service_pb2.SegmentPlan(
+        segment=plan.segment, plan=plan.plan, allowed=plan.allowed, distances=plan.distances
+    )
+
+
+# --- answers -------------------------------------------------------------------------------------------------------
+
+
+def answer_command(request: answer_service_pb2.AnswerRequest) -> AnswerCommand:
+    return AnswerCommand(
+        question=request.question,
+        filter=filter_from_wire(request.filter),
+        max_passages=request.max_passages,
+        max_tokens=request.max_tokens,
+        seed=request.seed if request.HasField("seed") else 0,
+        consistency_token=request.consistency_token,
+    )
+
+
+def answer_response(answer_id: str, sequence: int, event: AnswerEvent) -> answer_service_pb2.AnswerResponse:
+    response = answer_service_pb2.AnswerResponse(answer_id=answer_id, sequence=sequence)
+    match event:
+        case Sources():
+            response.sources.passages.extend(ranked_to_wire(ranked) for ranked in event.passages)
+            response.sources.SetInParent()
+        case Delta():
+            response.delta.text = event.text
+        case Citation():
+            response.citation.CopyFrom(citation_to_wire(event))
+        case Completion():
+            response.completion.CopyFrom(completion_to_wire(event))
+    return response
+
+
+def citation_to_wire(citation: Citation) -> answer_service_pb2.Citation:
+    passage = citation.passage
+    support = citation.support
+    lines = [span for span in passage.line_spans if span.start < support.end and span.end > support.start]
+    return answer_service_pb2.Citation(
+        start=citation.sentence.start,
+        end=citation.sentence.end,
+        chunk_id=passage.chunk_id,
+        document_id=passage.document_id,
+        document_name=passage.document_name,
+        revision=passage.revision,
+        regions=regions_to_wire(passage, lines),
+        quote=passage.text[support.start : support.end],
+        score=citation.score,
+    )
+
+
+def completion_to_wire(completion: Completion) -> answer_service_pb2.Completion:
+    usage = completion.usage
+    return answer_service_pb2.Completion(
+        status=_ANSWER_STATUSES[completion.status],
+        usage=None
+        if usage is None
+        else answer_service_pb2.Usage(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens),
+        timings=timings_to_wire(completion.timings),
+        degradations=[_DEGRADATIONS[degradation] for degradation in completion.degradations],
+        unsupported=[_unsupported(span) for span in completion.unsupported],
+        generator=completion.generator,
+        index_position=token_of(completion.index_position),
+    )
+
+
+def _unsupported(span: TextSpan) -> answer_service_pb2.UnsupportedSentence:
+    return answer_service_pb2.UnsupportedSentence(start=span.start, end=span.end)
+
+
+# --- inference -----------------------------------------------------------------------------------------------------
+
+
+def embedding_kind_from_wire(kind: inference_service_pb2.EmbeddingKind.ValueType) -> EmbeddingKind:
+    """Raises InvalidField for UNSPECIFIED: a query and a passage are embedded differently, and a default would be
+    wrong for one of them."""
+    if kind not in _EMBEDDING_KINDS:
+        raise errors.InvalidField("kind", "must be EMBEDDING_KIND_QUERY or EMBEDDING_KIND_PASSAGE")
+    return _EMBEDDING_KINDS[kind]
+
+
+def embed_response(
+    embeddings: Embeddings, model: str, timings: Iterable[StageTiming]
+) -> inference_service_pb2.EmbedResponse:
+    rows = zip(embeddings.vectors, embeddings.token_counts, embeddings.truncated, strict=True)
+    return inference_service_pb2.EmbedResponse(
+        embeddings=[
+            inference_service_pb2.Embedding(values=vector.tolist(), token_count=int(count), truncated=bool(cut))
+            for vector, count, cut in rows
+        ],
+        model=model,
+        timings=timings_to_wire(timings),
+    )
+
+
+def rerank_response(
+    scores: Sequence[float], model: str, timings: Iterable[StageTiming]
+) -> inference_service_pb2.RerankResponse:
+    return inference_service_pb2.RerankResponse(scores=scores, model=model, timings=timings_to_wire(timings))
+
+
+def recognize_text_response(
+    image: RecognizedImage, model: str, timings: Iterable[StageTiming]
+) -> inference_service_pb2.RecognizeTextResponse:
+    return inference_service_pb2.RecognizeTextResponse(
+        lines=[
+            inference_service_pb2.RecognizedLine(text=line.text, confidence=line.confidence, box=box_to_wire(line.box))
+            for line in image.lines
+        ],
+        width=image.width,
+        height=image.height,
+        model=model,
+        timings=timings_to_wire(timings),
+    )
+
+
+def generation_request(request: inference_service_pb2.GenerateRequest) -> GenerationRequest:
+    """The request as it came: `max_tokens` 0 still stands for the default."""
+    return GenerationRequest(
+        prompt=request.prompt,
+        system=request.system,
+        max_tokens=request.max_tokens,
+        temperature=request.temperature,
+        seed=request.seed if request.HasField("seed") else 0,
+        stop=tuple(request.stop),
+    )
+
+
+def generate_delta(text: str) -> inference_service_pb2.GenerateResponse:
+    return inference_service_pb2.GenerateResponse(delta=inference_service_pb2.GenerateDelta(text=text))
+
+
+def generate_completion(
+    last: GeneratedText, model: str, timings: Iterable[StageTiming]
+) -> inference_service_pb2.GenerateResponse:
+    return inference_service_pb2.GenerateResponse(
+        completion=inference_service_pb2.GenerateCompletion(
+            finish_reason=_FINISH_REASONS[last.finish_reason or "stop"],
+            prompt_tokens=last.prompt_tokens,
+            completion_tokens=last.completion_tokens,
+            model=model,
+            timings=timings_to_wire(timings),
+        )
+    )
