@@ -1,0 +1,75 @@
+"""Numba kernels: pure functions over arrays, without the GIL. Call `warm_up` once at start."""
+
+from kernels.bitmap import WORD_BITS, count, intersect, mark_any, mark_equal, mark_listed, mark_set, subtract, unite
+from kernels.distance import (
+    CODE_WIDTH,
+    HAS_VNNI,
+    dot_codes,
+    dot_codes_portable,
+    dot_codes_vnni,
+    dot_floats,
+    sum_codes,
+)
+from kernels.diversity import select_diverse
+from kernels.fusion import fuse_convex, fuse_reciprocal_rank
+from kernels.jit import JITTED, compiled_signatures
+from kernels.quantization import quantize
+from kernels.scan import rescore, scan_codes
+from kernels.topk import keep_best, sort_best_first
+from kernels.warming import warm_up
+
+KERNELS = (
+    "count",
+    "dot_codes",
+    "dot_codes_portable",
+    "dot_codes_vnni",
+    "dot_floats",
+    "fuse_convex",
+    "fuse_reciprocal_rank",
+    "intersect",
+    "keep_best",
+    "mark_any",
+    "mark_equal",
+    "mark_listed",
+    "mark_set",
+    "quantize",
+    "rescore",
+    "scan_codes",
+    "select_diverse",
+    "sort_best_first",
+    "subtract",
+    "sum_codes",
+    "unite",
+)
+"""Every public kernel; each has a NumPy twin of its name in tests/kernels/naive.py."""
+
+__all__ = [
+    "CODE_WIDTH",
+    "HAS_VNNI",
+    "JITTED",
+    "KERNELS",
+    "WORD_BITS",
+    "compiled_signatures",
+    "count",
+    "dot_codes",
+    "dot_codes_portable",
+    "dot_codes_vnni",
+    "dot_floats",
+    "fuse_convex",
+    "fuse_reciprocal_rank",
+    "intersect",
+    "keep_best",
+    "mark_any",
+    "mark_equal",
+    "mark_listed",
+    "mark_set",
+    "quantize",
+    "rescore",
+    "scan_codes",
+    "select_diverse",
+    "sort_best_first",
+    "subtract",
+    "sum_codes",
+    "unite",
+    "warm_up",
+]

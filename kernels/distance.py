@@ -1,0 +1,100 @@
+"""Inner products: of int8 codes (fast, approximate) and of float32 vectors (exact).
+
+`dot_codes` has two versions of equal results: `dot_codes_portable`, a loop that LLVM turns into what the CPU has (12 ns
+for 384 components with AVX-512BW), and `dot_codes_vnni` on CPUs with AVX512-VNNI (5.5 ns).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba.core.cgutils
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir
+from numba import types
+
+from kernels.jit import JITTED, cpu_has, intrinsic, kernel
+
+CODE_WIDTH = 64
+"""Rows of codes are padded with zeros to a multiple of this: one AVX-512 register."""
+
+cgutils: Any = numba.core.cgutils
+
+_LANES = 16
+_UNSIGNED_OFFSET = 128
+
+
+@intrinsic
+def _dot_offset_codes(typing_context: Any, row: Any, query: Any) -> Any:
+    """Sum of (row[i] + 128) * query[i] through VPDPBUSD, which multiplies unsigned by signed bytes and adds each four
+    products to an int32 lane (Intel SDM, vol. 2C). Flipping the sign bit of a row's byte adds the 128."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        rows, queries = (
+            context.make_array(t)(context, builder, v) for t, v in zip(signature.args, arguments, strict=True)
+        )
+        i32, i64 = ir.IntType(32), ir.IntType(64)
+        bytes_type, lanes_type = ir.VectorType(ir.IntType(8), CODE_WIDTH), ir.VectorType(i32, _LANES)
+        multiply_add = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(lanes_type, [lanes_type, bytes_type, bytes_type]),
+            "llvm.x86.avx512.vpdpbusd.512",
+        )
+        add_up = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(i32, [lanes_type]), f"llvm.vector.reduce.add.v{_LANES}i32"
+        )
+        sign_bits = ir.Constant(bytes_type, [-_UNSIGNED_OFFSET] * CODE_WIDTH)
+        total = cgutils.alloca_once_value(builder, ir.Constant(lanes_type, [0] * _LANES))
+        steps = builder.udiv(builder.extract_value(rows.shape, 0), ir.Constant(i64, CODE_WIDTH))
+        with cgutils.for_range(builder, steps) as loop:
+            offset = builder.mul(loop.index, ir.Constant(i64, CODE_WIDTH))
+            row_bytes, query_bytes = (
+                builder.load(builder.bitcast(builder.gep(array.data, [offset]), bytes_type.as_pointer()), align=1)
+                for array in (rows, queries)
+            )
+            unsigned = builder.xor(row_bytes, sign_bits)
+            builder.store(builder.call(multiply_add, [builder.load(total), unsigned, query_bytes]), total)
+        return builder.call(add_up, [builder.load(total)])
+
+    return types.int32(row, query), generate
+
+
+@kernel
+def sum_codes(codes: npt.NDArray[np.int8]) -> int:
+    """Sum of codes: int8[w]; what `dot_codes` needs of the query beside the query."""
+    total = np.int32(0)
+    for i in range(codes.shape[0]):
+        total = np.int32(total + np.int32(codes[i]))
+    return int(total)
+
+
+@kernel
+def dot_codes_portable(row: npt.NDArray[np.int8], query: npt.NDArray[np.int8], query_sum: int) -> int:
+    """Inner product of row: int8[w] and query: int8[w], codes within -127..127, exact. `query_sum` is unused."""
+    total = np.int32(0)
+    for i in range(row.shape[0]):
+        total = np.int32(total + np.int32(np.int16(row[i]) * np.int16(query[i])))
+    return int(total)
+
+
+@kernel
+def dot_codes_vnni(row: npt.NDArray[np.int8], query: npt.NDArray[np.int8], query_sum: int) -> int:
+    """The same as `dot_codes_portable`. w is a multiple of 64; `query_sum` is `sum_codes(query)`. An illegal
+    instruction on a CPU without AVX512-VNNI: see HAS_VNNI."""
+    return int(_dot_offset_codes(row, query) - _UNSIGNED_OFFSET * query_sum)
+
+
+HAS_VNNI = JITTED and cpu_has("avx512vnni")
+
+dot_codes = dot_codes_vnni if HAS_VNNI else dot_codes_portable
+"""The version for this CPU."""
+
+
+@kernel
+def dot_floats(left: npt.NDArray[np.float32], right: npt.NDArray[np.float32]) -> float:
+    """Inner product of left: float32[d] and right: float32[d], summed in float32 in any order."""
+    total = np.float32(0.0)
+    for i in range(left.shape[0]):
+        total += left[i] * right[i]
+    return float(total)

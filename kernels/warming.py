@@ -1,0 +1,71 @@
+"""Compiles (or loads from the disk cache) every kernel before the first request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kernels import bitmap, distance, diversity, fusion, quantization, scan, topk
+
+_DIMENSION = 8
+_ROWS = 3
+
+
+def warm_up(on_progress: Callable[[str, int, int], None] | None = None) -> None:
+    """Calls every kernel once with the argument types that the index uses, tiny arrays. Blocking: about half a minute
+    the first time on a machine, well under a second from the cache. `on_progress` gets (name, done, total) before each.
+
+    Arrays of the index may be read-only (memory-mapped); to Numba that is another type, and to keep one type per
+    argument everything that kernels only read is passed read-only.
+    """
+    steps = _steps()
+    for done, (name, step) in enumerate(steps.items()):
+        if on_progress is not None:
+            on_progress(name, done, len(steps))
+        step()
+    if on_progress is not None:
+        on_progress("", len(steps), len(steps))
+
+
+def _steps() -> dict[str, Callable[[], object]]:
+    vectors = _read_only(np.eye(_ROWS, _DIMENSION, dtype=np.float32))
+    codes = np.zeros((_ROWS, distance.CODE_WIDTH), np.int8)
+    scales = np.zeros(_ROWS, np.float32)
+    stored_codes, stored_scales = _read_only(codes), _read_only(scales)
+    query, query_codes = np.zeros(_DIMENSION, np.float32), np.zeros(distance.CODE_WIDTH, np.int8)
+    scores, rows = np.zeros(_ROWS, np.float32), np.zeros(_ROWS, np.int32)
+    candidates = np.arange(_ROWS, dtype=np.int32)
+    words, live = np.zeros(1, np.uint64), _read_only(np.zeros(1, np.uint64))
+    column = _read_only(np.zeros(_ROWS, np.int32))
+    flags, listed = _read_only(np.zeros(_ROWS, np.bool_)), np.zeros(1, np.bool_)
+    offsets = _read_only(np.zeros(_ROWS + 1, np.int64))
+    return {
+        "sum_codes": lambda: distance.sum_codes(query_codes),
+        "dot_codes": lambda: distance.dot_codes(stored_codes[0], query_codes, 0),
+        "dot_floats": lambda: distance.dot_floats(vectors[0], query),
+        "quantize": lambda: quantization.quantize(vectors, codes, scales),
+        "keep_best": lambda: topk.keep_best(scores, rows, 0, 0.0, 0),
+        "sort_best_first": lambda: topk.sort_best_first(scores, rows, 0),
+        "scan_codes": lambda: scan.scan_codes(stored_codes, stored_scales, query_codes, words, scores, rows),
+        "rescore": lambda: scan.rescore(vectors, query, candidates, scores, rows),
+        "intersect": lambda: (bitmap.intersect(words, live), bitmap.intersect(words, words)),
+        "unite": lambda: bitmap.unite(words, words),
+        "subtract": lambda: bitmap.subtract(words, words),
+        "count": lambda: (bitmap.count(words), bitmap.count(live)),
+        "mark_equal": lambda: bitmap.mark_equal(column, 0, words),
+        "mark_listed": lambda: bitmap.mark_listed(column, listed, words),
+        "mark_any": lambda: bitmap.mark_any(offsets, column, listed, words),
+        "mark_set": lambda: bitmap.mark_set(flags, words),
+        "fuse_convex": lambda: fusion.fuse_convex(scales, scales, 0.5, scores),
+        "fuse_reciprocal_rank": lambda: fusion.fuse_reciprocal_rank(scales, scales, 0.5, 60, scores),
+        "select_diverse": lambda: diversity.select_diverse(scales, vectors, 0.5, scores, rows),
+    }
+
+
+def _read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
