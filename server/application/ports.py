@@ -156,6 +156,14 @@ class DocumentPage:
     next_page_token: str
 
 
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """`position` is the change log's after the removals. The blob is to be deleted by whoever asked."""
+
+    position: int
+    blob_key: str
+
+
 class DocumentCatalog(Protocol):
     """Documents as callers see them. Every method answers for `principal` only."""
 
@@ -176,12 +184,17 @@ class DocumentCatalog(Protocol):
     ) -> DocumentPage:
         """Newest first. Raises InvalidPageToken."""
 
-    async def delete(self, principal: Principal, document_id: str) -> int:
-        """Marks it deleted, logs the removal of its chunks, cancels its job; returns the log position. Raises
-        DocumentNotFound."""
+    async def delete(self, principal: Principal, document_id: str) -> Deletion:
+        """Marks it deleted, erases its content, logs the removal of its chunks, cancels its job. Only the owner may;
+        a repeat returns the first call's result. Raises DocumentNotFound, also to those who may only read it."""
 
     async def job(self, principal: Principal, job_id: str) -> Job:
         """Raises JobNotFound."""
+
+
+class BlobReferences(Protocol):
+    async def unreferenced(self, keys: Sequence[str]) -> list[str]:
+        """Those of the keys that no document refers to."""
 
 
 class PassageStore(Protocol):
@@ -189,19 +202,27 @@ class PassageStore(Protocol):
         """Those of the chunks that exist, are current, and that the principal may read."""
 
 
-class JobLedger(Protocol):
-    """Jobs as workers see them. Every write is fenced: it raises LeaseLost when the lease is not the newest."""
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """The job cannot be claimed now: another lease is live, or its next attempt is not yet due."""
 
-    async def claim(self, job_id: str, worker: str, lease_s: float) -> Lease | None:
-        """Takes the lease and counts an attempt; None when the job is terminal or gone, or another lease is live."""
+    retry_in_s: float
+
+
+class JobLedger(Protocol):
+    """Jobs as workers see them. Every write is fenced: it raises LeaseLost when the lease is not the newest, and
+    DocumentDeleted when the job was cancelled."""
+
+    async def claim(self, job_id: str, worker: str, lease_s: float) -> Lease | Busy | None:
+        """Takes the lease and counts an attempt; None when the job is terminal or gone."""
 
     async def extend(self, lease: Lease, lease_s: float) -> None: ...
 
     async def progress(self, lease: Lease, stage: Stage, pages_done: int, pages_total: int) -> None: ...
 
-    async def release(self, lease: Lease, failure: Failure, retry_in_s: float | None) -> None:
+    async def release(self, lease: Lease, failure: Failure, retry_in_s: float | None, *, counted: bool = True) -> None:
         """Ends a failed attempt: back to PENDING, to be tried again after `retry_in_s`; None gives up, and job and
-        document end FAILED."""
+        document end FAILED. An attempt that is not `counted` was ended by something else than the document."""
 
     async def blob_key(self, lease: Lease) -> str: ...
 
@@ -209,7 +230,8 @@ class JobLedger(Protocol):
 class StageResults(Protocol):
     """What a stage made, keyed by (document revision, stage, hash of its inputs), so that a repeat is a look-up."""
 
-    async def load(self, lease: Lease, stage: Stage, inputs_hash: str) -> bytes | None: ...
+    async def load(self, lease: Lease, stage: Stage) -> dict[str, bytes]:
+        """All results of the stage, by the hash of their inputs."""
 
     async def save(self, lease: Lease, stage: Stage, inputs_hash: str, result: bytes) -> None:
         """Raises LeaseLost."""
@@ -296,9 +318,19 @@ class Outbox(Protocol):
     async def relay(self, queue: WorkQueue, limit: int) -> int:
         """Publishes due entries and marks them, at least once each; returns how many."""
 
-    async def requeue_abandoned(self, limit: int) -> int:
-        """Makes jobs due again that are PENDING past their time, or RUNNING with an expired lease, without a pending
-        outbox entry; returns how many."""
+    async def requeue_abandoned(self, limit: int, unanswered_s: float) -> int:
+        """Makes jobs due again that are PENDING and were published over `unanswered_s` ago, or RUNNING with an expired
+        lease, without a pending outbox entry; returns how many."""
+
+
+class Bell(Protocol):
+    """Says that there is something to do. Rings may be lost or mean nothing: whoever waits looks, with or without."""
+
+    async def ring(self) -> None:
+        """Wakes those who wait. Never fails and never waits."""
+
+    async def wait(self, timeout_s: float) -> None:
+        """Returns at a ring (also one since the last wait), at the latest after `timeout_s`."""
 
 
 # --- extraction --------------------------------------------------------------------------------------------------
@@ -325,6 +357,10 @@ class PageImage:
 
 class DocumentReader(Protocol):
     """Reads files. Blocking work runs off the event loop; memory is bounded by a page, not by the document."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the same file may be read differently (the version of the rules); pages read are kept by it."""
 
     async def probe(self, path: Path, name: str) -> Probe:
         """Opens far enough to promise that `pages` can start. Raises UnreadableDocument, UnsupportedFormat,

@@ -86,11 +86,15 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to work on a job. Every write that a worker makes carries `token`; a newer lease has a greater one."""
+    """The right to work on a job. Every write that a worker makes carries `token`; a newer lease has a greater one.
+
+    `stalled_s` is for how long attempts have ended with an outage of something else, without any progress.
+    """
 
     job: Job
     document: Document
     token: int
+    stalled_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
