@@ -1,0 +1,240 @@
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from types import TracebackType
+from typing import Self, Unpack
+
+import grpc
+
+from pinakes import mapping, requests
+from pinakes.answers import AnswerSoFar
+from pinakes.calls import AsyncCalls
+from pinakes.channel import open_async_channel
+from pinakes.jobs import succeeded
+from pinakes.options import (
+    DEFAULT_ADDRESS,
+    AnswerOptions,
+    ClientOptions,
+    Deadlines,
+    GenerateOptions,
+    SearchOptions,
+    UploadOptions,
+)
+from pinakes.results import (
+    Answer,
+    AnswerEvent,
+    Document,
+    DocumentState,
+    EmbeddingKind,
+    Embeddings,
+    GenerateEvent,
+    Job,
+    RecognizedText,
+    RerankScores,
+    SearchResults,
+    Upload,
+)
+from pinakes.streams import AsyncStream
+from pinakes.uploads import Source, UploadSource
+from pinakes.v1.answer_service_pb2_grpc import AnswerServiceStub
+from pinakes.v1.document_service_pb2_grpc import DocumentServiceStub
+from pinakes.v1.inference_service_pb2_grpc import InferenceServiceStub
+from pinakes.v1.search_service_pb2_grpc import SearchServiceStub
+
+
+class AsyncDocuments:
+    """`client.documents`: takes documents in, lists and deletes them, and follows their ingestion."""
+
+    def __init__(self, channel: grpc.aio.Channel, calls: AsyncCalls, deadlines: Deadlines) -> None:
+        self._stub = DocumentServiceStub(channel)
+        self._calls = calls
+        self._deadlines = deadlines
+
+    async def upload(
+        self, source: Source, *, timeout_s: float | None = None, **options: Unpack[UploadOptions]
+    ) -> Upload:
+        """Stores a document (a path, bytes, or a binary file) and starts its ingestion; durable when it returns.
+
+        Retries are safe: they carry the same `request_id`. Raises DocumentExists, DocumentTooLarge, InvalidRequest;
+        ValueError for bytes without a name; OSError for a file that cannot be read.
+        """
+        opened = UploadSource.of(source, options)
+        header = requests.upload_header(opened.name, options.get("request_id") or uuid.uuid4().hex, options)
+        return await self._calls.upload(
+            self._stub.UploadDocument, header, opened, timeout_s or self._deadlines.upload_s, mapping.upload
+        )
+
+    async def get(self, document_id: str, *, timeout_s: float | None = None) -> Document:
+        """One document. Raises DocumentNotFound."""
+        return await self._calls.unary(
+            self._stub.GetDocument,
+            requests.get_document(document_id),
+            timeout_s or self._deadlines.unary_s,
+            mapping.found_document,
+        )
+
+    async def list(
+        self,
+        *,
+        state: DocumentState = DocumentState.UNSPECIFIED,
+        tags: Sequence[str] = (),
+        page_size: int = 0,
+        timeout_s: float | None = None,
+    ) -> AsyncIterator[Document]:
+        """All documents that the caller may see, newest first, fetched page by page; the timeout is for one page."""
+        token = ""
+        while True:
+            request = requests.list_documents(state, tags, page_size, token)
+            page = await self._calls.unary(
+                self._stub.ListDocuments, request, timeout_s or self._deadlines.unary_s, mapping.document_page
+            )
+            for document in page.documents:
+                yield document
+            token = page.next_page_token
+            if not token:
+                return
+
+    async def delete(self, document_id: str, *, timeout_s: float | None = None) -> str:
+        """Deletes a document; returns a consistency token for searches that must not see it. Raises DocumentNotFound,
+        also when a first attempt had deleted it and its response was lost."""
+        return await self._calls.unary(
+            self._stub.DeleteDocument,
+            requests.delete_document(document_id),
+            timeout_s or self._deadlines.unary_s,
+            mapping.deletion_token,
+        )
+
+    def watch(self, job: Job | str, *, timeout_s: float | None = None) -> AsyncStream[Job]:
+        """The job as it is, then at each change until it is done. Raises JobNotFound."""
+        return self._calls.stream(
+            self._stub.WatchJob, requests.watch_job(job), timeout_s or self._deadlines.watch_s, mapping.watched_job
+        )
+
+    async def wait(
+        self, job: Job | str, *, timeout_s: float | None = None, on_change: Callable[[Job], object] | None = None
+    ) -> Job:
+        """The job when it has succeeded. Watches again, until the deadline, when the server goes away: it does not
+        forget jobs. Raises IngestionFailed with the job when it ended otherwise, JobNotFound, DeadlineExceeded."""
+
+        async def last(left_s: float) -> Job | None:
+            state: Job | None = None
+            async with self.watch(job, timeout_s=left_s) as states:
+                async for state in states:
+                    if on_change:
+                        on_change(state)
+            return state
+
+        return succeeded(await self._calls.retried(last, timeout_s or self._deadlines.watch_s, attempts=math.inf))
+
+
+class AsyncClient:
+    """Calls a Pinakes server. One client serves any number of concurrent calls of one event loop; use it in
+    `async with`, or `close` it.
+
+    Every call has a deadline (`timeout_s`, or `options.deadlines`) that covers its retries, and raises PinakesError.
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        options: ClientOptions | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        options = options or ClientOptions()
+        self._deadlines = options.deadlines
+        self._channel = open_async_channel(address, options, credentials)
+        self._calls = AsyncCalls(options)
+        self._answers = AnswerServiceStub(self._channel)
+        self._searches = SearchServiceStub(self._channel)
+        self._models = InferenceServiceStub(self._channel)
+        self.documents = AsyncDocuments(self._channel, self._calls, options.deadlines)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Cancels what still runs and closes the connection."""
+        await self._channel.close()
+
+    async def search(
+        self, query: str, *, timeout_s: float | None = None, **options: Unpack[SearchOptions]
+    ) -> SearchResults:
+        """The passages that fit the query best; none is a result. Raises InvalidField, IndexBehind."""
+        return await self._calls.unary(
+            self._searches.Search,
+            requests.search(query, options),
+            timeout_s or self._deadlines.search_s,
+            mapping.search_results,
+        )
+
+    def answer(
+        self, question: str, *, timeout_s: float | None = None, **options: Unpack[AnswerOptions]
+    ) -> AsyncStream[AnswerEvent]:
+        """Streams an answer: Sources, then Delta and Citation, and one Completion last."""
+        return self._calls.stream(
+            self._answers.Answer,
+            requests.answer(question, options),
+            timeout_s or self._deadlines.answer_s,
+            mapping.answer_event,
+        )
+
+    async def answer_text(
+        self, question: str, *, timeout_s: float | None = None, **options: Unpack[AnswerOptions]
+    ) -> Answer:
+        """As `answer`, put together."""
+        answer = AnswerSoFar()
+        async with self.answer(question, timeout_s=timeout_s, **options) as events:
+            async for event in events:
+                answer.add(event)
+        return answer.whole()
+
+    async def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        kind: EmbeddingKind = EmbeddingKind.PASSAGE,
+        timeout_s: float | None = None,
+    ) -> Embeddings:
+        """Embeds 1 to 256 texts. Queries are embedded differently: say so with `kind`."""
+        return await self._calls.unary(
+            self._models.Embed, requests.embed(texts, kind), timeout_s or self._deadlines.unary_s, mapping.embeddings
+        )
+
+    async def rerank(self, query: str, texts: Sequence[str], *, timeout_s: float | None = None) -> RerankScores:
+        """Scores 1 to 256 texts against a query. Raises ModelNotInstalled."""
+        return await self._calls.unary(
+            self._models.Rerank,
+            requests.rerank(query, texts),
+            timeout_s or self._deadlines.unary_s,
+            mapping.rerank_scores,
+        )
+
+    async def recognize_text(self, image: bytes, *, timeout_s: float | None = None) -> RecognizedText:
+        """Reads the text in an encoded image: PNG, JPEG, TIFF or WebP."""
+        return await self._calls.unary(
+            self._models.RecognizeText,
+            requests.recognize_text(image),
+            timeout_s or self._deadlines.unary_s,
+            mapping.recognized_text,
+        )
+
+    def generate(
+        self, prompt: str, *, timeout_s: float | None = None, **options: Unpack[GenerateOptions]
+    ) -> AsyncStream[GenerateEvent]:
+        """Streams a model's continuation of a prompt: GenerateDelta, and one GenerateCompletion last."""
+        return self._calls.stream(
+            self._models.Generate,
+            requests.generate(prompt, options),
+            timeout_s or self._deadlines.generate_s,
+            mapping.generate_event,
+        )

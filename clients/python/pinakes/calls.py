@@ -1,0 +1,175 @@
+"""How a call is made: its deadline, its attempts, and its failure as an error. Twice, for `grpc.aio` and for `grpc`;
+what both rest on (requests, mapping, retry, status, uploads) knows no difference."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TypeVar
+
+import grpc
+from tenacity import AsyncRetrying, Retrying
+
+from pinakes.options import ClientOptions
+from pinakes.requests import upload_data
+from pinakes.status import error_of
+from pinakes.streams import AsyncStream, Call, Message, Stream
+from pinakes.uploads import Parts, UploadSource
+from pinakes.v1.document_service_pb2 import UploadDocumentRequest
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class AsyncCalls:
+    """Calls over `grpc.aio`. Timeouts cover all attempts of a call."""
+
+    def __init__(self, options: ClientOptions) -> None:
+        self._retry = options.retry
+        self._metadata = grpc.aio.Metadata(*options.metadata)
+
+    async def unary(
+        self,
+        method: grpc.aio.UnaryUnaryMultiCallable[Q, R],
+        request: Q,
+        timeout_s: float,
+        result: Callable[[R], T],
+    ) -> T:
+        """One request, one response."""
+
+        async def attempt(left_s: float) -> R:
+            return await method(request, timeout=left_s, metadata=self._metadata)
+
+        return result(await self.retried(attempt, timeout_s))
+
+    async def upload(
+        self,
+        method: grpc.aio.StreamUnaryMultiCallable[UploadDocumentRequest, R],
+        header: UploadDocumentRequest,
+        source: UploadSource,
+        timeout_s: float,
+        result: Callable[[R], T],
+    ) -> T:
+        """The header, then the source's parts. Raises OSError, too."""
+
+        async def attempt(left_s: float) -> R:
+            with source.open() as parts:
+                try:
+                    return await method(_async_upload(header, parts), timeout=left_s, metadata=self._metadata)
+                except (grpc.aio.AioRpcError, asyncio.CancelledError):
+                    if parts.failure:
+                        raise parts.failure from None
+                    raise
+
+        return result(await self.retried(attempt, timeout_s, None if source.repeatable else 1))
+
+    def stream(
+        self,
+        method: grpc.aio.UnaryStreamMultiCallable[Q, R],
+        request: Q,
+        timeout_s: float,
+        event: Callable[[R], T | None],
+    ) -> AsyncStream[T]:
+        """One request, many responses; tried again only until the first of them."""
+
+        async def attempt(left_s: float) -> tuple[Call, Message]:
+            call = method(request, timeout=left_s, metadata=self._metadata)
+            try:
+                return call, await call.read()
+            except BaseException:
+                call.cancel()
+                raise
+
+        return AsyncStream(lambda: self.retried(attempt, timeout_s), event)
+
+    async def retried(
+        self, attempt: Callable[[float], Awaitable[R]], timeout_s: float, attempts: float | None = None
+    ) -> R:
+        """Calls `attempt` with the seconds that are left, again where the retry policy says so; `attempts` overrides
+        the policy's."""
+        deadline = time.monotonic() + timeout_s
+
+        async def once() -> R:
+            try:
+                return await attempt(deadline - time.monotonic())
+            except grpc.aio.AioRpcError as failed:
+                raise error_of(failed) from failed
+
+        return await AsyncRetrying(**self._retry.controls(timeout_s, attempts))(once)
+
+
+class SyncCalls:
+    """As AsyncCalls, over `grpc`. Safe to share between threads."""
+
+    def __init__(self, options: ClientOptions) -> None:
+        self._retry = options.retry
+        self._metadata = options.metadata
+
+    def unary(
+        self, method: grpc.UnaryUnaryMultiCallable[Q, R], request: Q, timeout_s: float, result: Callable[[R], T]
+    ) -> T:
+        """One request, one response."""
+        return result(self.retried(lambda left_s: method(request, timeout=left_s, metadata=self._metadata), timeout_s))
+
+    def upload(
+        self,
+        method: grpc.StreamUnaryMultiCallable[UploadDocumentRequest, R],
+        header: UploadDocumentRequest,
+        source: UploadSource,
+        timeout_s: float,
+        result: Callable[[R], T],
+    ) -> T:
+        """The header, then the source's parts. Raises OSError, too."""
+
+        def attempt(left_s: float) -> R:
+            with source.open() as parts:
+                try:
+                    return method(_upload(header, parts), timeout=left_s, metadata=self._metadata)
+                except grpc.RpcError:
+                    if parts.failure:
+                        raise parts.failure from None
+                    raise
+
+        return result(self.retried(attempt, timeout_s, None if source.repeatable else 1))
+
+    def stream(
+        self, method: grpc.UnaryStreamMultiCallable[Q, R], request: Q, timeout_s: float, event: Callable[[R], T | None]
+    ) -> Stream[T]:
+        """One request, many responses; tried again only until the first of them."""
+
+        def attempt(left_s: float) -> tuple[Call, Message]:
+            call = method(request, timeout=left_s, metadata=self._metadata)
+            try:
+                return call, next(call)
+            except BaseException:
+                call.cancel()
+                raise
+
+        return Stream(lambda: self.retried(attempt, timeout_s), event)
+
+    def retried(self, attempt: Callable[[float], R], timeout_s: float, attempts: float | None = None) -> R:
+        """Calls `attempt` with the seconds that are left, again where the retry policy says so; `attempts` overrides
+        the policy's."""
+        deadline = time.monotonic() + timeout_s
+
+        def once() -> R:
+            try:
+                return attempt(deadline - time.monotonic())
+            except grpc.RpcError as failed:
+                raise error_of(failed) from failed
+
+        return Retrying(**self._retry.controls(timeout_s, attempts))(once)
+
+
+async def _async_upload(header: UploadDocumentRequest, parts: Parts) -> AsyncIterator[UploadDocumentRequest]:
+    yield header
+    while part := await asyncio.to_thread(parts.read):
+        yield upload_data(part)
+
+
+def _upload(header: UploadDocumentRequest, parts: Parts) -> Iterator[UploadDocumentRequest]:
+    yield header
+    while part := parts.read():
+        yield upload_data(part)

@@ -1,0 +1,239 @@
+"""Everything a call can raise, as one tree.
+
+PinakesError
+├── InvalidRequest                 the request can never succeed as it is
+│   ├── InvalidField               `field_violations` names the fields and their rules
+│   ├── InvalidPageToken
+│   ├── UnreadableDocument         empty, broken, or like no known format
+│   ├── UnsupportedFormat          a known format that the server does not read
+│   └── EncryptedDocument          needs a password
+├── DocumentTooLarge               over the server's upload limit
+├── NotFound
+│   ├── DocumentNotFound
+│   └── JobNotFound
+├── DocumentExists                 `document_id` holds the same bytes already
+├── DocumentDeleted                deleted while it was being ingested
+├── Overloaded                     retried: too much work is waiting
+├── Unavailable                    retried: the server does not answer
+│   └── DependencyUnavailable      retried: the server answers, one of its parts does not
+│       └── IndexBehind            retried: the index has not reached the consistency token
+├── DeadlineExceeded               the call's deadline passed; `stage` says in which stage, if the server told
+├── ModelNotInstalled
+├── InternalError                  a defect of the server; its log holds `request_id`
+├── CallCancelled                  the call was cancelled
+└── IngestionFailed                raised by `documents.wait`; `job` says why
+
+Classes are chosen by the reason in the status's google.rpc.ErrorInfo, never by the message. A reason that this version
+does not know, and a status without a reason, become the class of the gRPC code, or PinakesError itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from pinakes.results import Job
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """`field` is the path in the request, `rule` says what is allowed."""
+
+    field: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorDetails:
+    """What a status tells besides its message. `code` is the gRPC code's name; `reason` is an ErrorReason's without its
+    prefix, or empty when the status carries none."""
+
+    code: str = ""
+    reason: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    field_violations: tuple[FieldViolation, ...] = ()
+    retry_after_s: float | None = None
+
+
+class PinakesError(Exception):
+    """Root of the tree. `str(error)` is one sentence for people; programs look at the class or at `reason`."""
+
+    retryable: ClassVar[bool] = False
+    """Whether the same call can succeed later. The clients retry these errors themselves, within the deadline."""
+
+    def __init__(self, message: str, details: ErrorDetails | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details or ErrorDetails()
+
+    @property
+    def code(self) -> str:
+        """The gRPC code's name, such as `NOT_FOUND`; empty for errors that did not come from a call."""
+        return self.details.code
+
+    @property
+    def reason(self) -> str:
+        """The server's reason, such as `DOCUMENT_NOT_FOUND`; empty when it gave none."""
+        return self.details.reason
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """When the server asks to be tried again, in seconds; None when it did not say."""
+        return self.details.retry_after_s
+
+    @property
+    def field_violations(self) -> tuple[FieldViolation, ...]:
+        """The fields that break a rule; empty but for InvalidField."""
+        return self.details.field_violations
+
+    def _told(self, name: str) -> str:
+        return self.details.metadata.get(name, "")
+
+
+class InvalidRequest(PinakesError):
+    """The request can never succeed as it is."""
+
+
+class InvalidField(InvalidRequest):
+    """A field breaks its documented rule."""
+
+
+class InvalidPageToken(InvalidRequest):
+    """The page token was made by another method or for other parameters."""
+
+
+class UnreadableDocument(InvalidRequest):
+    """The bytes are empty, broken, or like no known format."""
+
+
+class UnsupportedFormat(InvalidRequest):
+    """The bytes are of a format that the server does not read."""
+
+
+class EncryptedDocument(InvalidRequest):
+    """The document needs a password."""
+
+
+class DocumentTooLarge(PinakesError):
+    """The upload is larger than the server's limit."""
+
+    @property
+    def limit_bytes(self) -> int | None:
+        """The limit; None if the server did not tell."""
+        told = self._told("limit_bytes")
+        return int(told) if told.isdecimal() else None
+
+
+class NotFound(PinakesError):
+    """There is no such thing, or the caller may not see it."""
+
+
+class DocumentNotFound(NotFound):
+    """No such document."""
+
+
+class JobNotFound(NotFound):
+    """No such job."""
+
+
+class DocumentExists(PinakesError):
+    """The tenant holds the same bytes already."""
+
+    @property
+    def document_id(self) -> str:
+        """The document that holds them."""
+        return self._told("document_id")
+
+
+class DocumentDeleted(PinakesError):
+    """The document was deleted while it was being ingested."""
+
+
+class Overloaded(PinakesError):
+    """Too much work of this kind is waiting."""
+
+    retryable = True
+
+
+class Unavailable(PinakesError):
+    """The server cannot be reached, or is stopping."""
+
+    retryable = True
+
+
+class DependencyUnavailable(Unavailable):
+    """A model, the database or the queue does not answer the server."""
+
+
+class IndexBehind(DependencyUnavailable):
+    """The index has not yet reached the position that the consistency token asks for."""
+
+
+class DeadlineExceeded(PinakesError):
+    """The call's deadline passed."""
+
+    @property
+    def stage(self) -> str:
+        """The stage that it passed in; empty if the server did not tell."""
+        return self._told("stage")
+
+
+class ModelNotInstalled(PinakesError):
+    """No model is installed in the slot that the call needs."""
+
+
+class InternalError(PinakesError):
+    """A defect of the server."""
+
+    @property
+    def request_id(self) -> str:
+        """What to look for in the server's log."""
+        return self._told("request_id")
+
+
+class CallCancelled(PinakesError):
+    """The call was cancelled: by this client being closed, or by the server."""
+
+
+class IngestionFailed(PinakesError):
+    """The job ended without a searchable document; `job.failure` says why."""
+
+    def __init__(self, job: Job) -> None:
+        failure = job.failure
+        super().__init__(
+            failure.message if failure else "the ingestion ended without a reason",
+            ErrorDetails(reason=failure.reason if failure else "", metadata={"document_id": job.document_id}),
+        )
+        self.job = job
+
+
+CLASS_OF_REASON: Mapping[str, type[PinakesError]] = {
+    "INVALID_FIELD": InvalidField,
+    "UNREADABLE_DOCUMENT": UnreadableDocument,
+    "UNSUPPORTED_FORMAT": UnsupportedFormat,
+    "ENCRYPTED_DOCUMENT": EncryptedDocument,
+    "DOCUMENT_TOO_LARGE": DocumentTooLarge,
+    "DOCUMENT_NOT_FOUND": DocumentNotFound,
+    "JOB_NOT_FOUND": JobNotFound,
+    "DOCUMENT_EXISTS": DocumentExists,
+    "OVERLOADED": Overloaded,
+    "STAGE_DEADLINE": DeadlineExceeded,
+    "DEPENDENCY_UNAVAILABLE": DependencyUnavailable,
+    "MODEL_NOT_INSTALLED": ModelNotInstalled,
+    "INDEX_BEHIND": IndexBehind,
+    "INTERNAL": InternalError,
+    "INVALID_PAGE_TOKEN": InvalidPageToken,
+    "DOCUMENT_DELETED": DocumentDeleted,
+}
+
+CLASS_OF_CODE: Mapping[str, type[PinakesError]] = {
+    "INVALID_ARGUMENT": InvalidRequest,
+    "NOT_FOUND": NotFound,
+    "UNAVAILABLE": Unavailable,
+    "DEADLINE_EXCEEDED": DeadlineExceeded,
+    "INTERNAL": InternalError,
+    "CANCELLED": CallCancelled,
+}
+"""For a status whose reason is missing or unknown."""

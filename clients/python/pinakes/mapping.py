@@ -1,0 +1,296 @@
+"""From protobuf messages to `results`: the only place that reads a response's fields. Pure functions, one per message.
+
+`tests/contract/test_mapping.py` changes every field of every response and fails for one that no result shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from pinakes import results
+from pinakes.v1 import (
+    answer_service_pb2,
+    document_service_pb2,
+    error_reason_pb2,
+    inference_service_pb2,
+    passage_pb2,
+    search_service_pb2,
+    stage_timing_pb2,
+)
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import EnumDescriptor
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+_E = TypeVar("_E", bound=results.WireEnum)
+
+
+def enum_of(cls: type[_E], wire: EnumDescriptor, number: int) -> _E:
+    """The member of the wire's name; UNSPECIFIED for a number that this client is too old to know."""
+    known = wire.values_by_number.get(number)
+    name = known.name.removeprefix(_prefix(wire)) if known else ""
+    return cls[name] if name in cls.__members__ else cls["UNSPECIFIED"]
+
+
+def enum_number(wire: EnumDescriptor, member: results.WireEnum) -> int:
+    """The wire's number of a member."""
+    return wire.values_by_name[_prefix(wire) + member.name].number
+
+
+def _prefix(wire: EnumDescriptor) -> str:
+    return wire.values_by_number[0].name.removesuffix("UNSPECIFIED")
+
+
+def document_state(number: int) -> results.DocumentState:
+    return enum_of(results.DocumentState, document_service_pb2.DocumentState.DESCRIPTOR, number)
+
+
+def job_state(number: int) -> results.JobState:
+    return enum_of(results.JobState, document_service_pb2.JobState.DESCRIPTOR, number)
+
+
+def ingestion_stage(number: int) -> results.IngestionStage:
+    return enum_of(results.IngestionStage, document_service_pb2.IngestionStage.DESCRIPTOR, number)
+
+
+def answer_status(number: int) -> results.AnswerStatus:
+    return enum_of(results.AnswerStatus, answer_service_pb2.AnswerStatus.DESCRIPTOR, number)
+
+
+def degradation(number: int) -> results.Degradation:
+    return enum_of(results.Degradation, answer_service_pb2.Degradation.DESCRIPTOR, number)
+
+
+def finish_reason(number: int) -> results.FinishReason:
+    return enum_of(results.FinishReason, inference_service_pb2.FinishReason.DESCRIPTOR, number)
+
+
+def reason(number: int) -> str:
+    """An ErrorReason's name without its prefix; its number if this client is too old to know it."""
+    wire = error_reason_pb2.ErrorReason.DESCRIPTOR
+    known = wire.values_by_number.get(number)
+    return known.name.removeprefix(_prefix(wire)) if known else str(number)
+
+
+def timings(wire: Iterable[stage_timing_pb2.StageTiming]) -> tuple[results.StageTiming, ...]:
+    return tuple(results.StageTiming(t.stage, t.duration.ToNanoseconds() / 1e9) for t in wire)
+
+
+def time(wire: Timestamp) -> datetime:
+    return wire.ToDatetime(tzinfo=UTC)
+
+
+# --- documents ---------------------------------------------------------------------------------------------------
+
+
+def failure(wire: document_service_pb2.Failure) -> results.Failure:
+    return results.Failure(reason(wire.reason), wire.message)
+
+
+def document(wire: document_service_pb2.Document) -> results.Document:
+    return results.Document(
+        document_id=wire.document_id,
+        name=wire.name,
+        media_type=wire.media_type,
+        size_bytes=wire.size_bytes,
+        sha256=wire.sha256,
+        state=document_state(wire.state),
+        failure=failure(wire.failure) if wire.HasField("failure") else None,
+        page_count=wire.page_count,
+        chunk_count=wire.chunk_count,
+        revision=wire.revision,
+        tags=tuple(wire.tags),
+        allowed_groups=tuple(wire.allowed_groups),
+        create_time=time(wire.create_time),
+        update_time=time(wire.update_time),
+        job_id=wire.job_id,
+    )
+
+
+def job_success(wire: document_service_pb2.JobSuccess) -> results.JobSuccess:
+    return results.JobSuccess(wire.chunk_count, wire.consistency_token)
+
+
+def job(wire: document_service_pb2.Job) -> results.Job:
+    return results.Job(
+        job_id=wire.job_id,
+        document_id=wire.document_id,
+        state=job_state(wire.state),
+        stage=ingestion_stage(wire.stage),
+        pages_done=wire.pages_done,
+        pages_total=wire.pages_total,
+        attempt=wire.attempt,
+        create_time=time(wire.create_time),
+        update_time=time(wire.update_time),
+        success=job_success(wire.success) if wire.HasField("success") else None,
+        failure=failure(wire.failure) if wire.HasField("failure") else None,
+    )
+
+
+def upload(wire: document_service_pb2.UploadDocumentResponse) -> results.Upload:
+    return results.Upload(document(wire.document), job(wire.job))
+
+
+def found_document(wire: document_service_pb2.GetDocumentResponse) -> results.Document:
+    return document(wire.document)
+
+
+def document_page(wire: document_service_pb2.ListDocumentsResponse) -> results.DocumentPage:
+    return results.DocumentPage(tuple(document(d) for d in wire.documents), wire.next_page_token)
+
+
+def deletion_token(wire: document_service_pb2.DeleteDocumentResponse) -> str:
+    return wire.consistency_token
+
+
+def watched_job(wire: document_service_pb2.WatchJobResponse) -> results.Job:
+    return job(wire.job)
+
+
+# --- passages ----------------------------------------------------------------------------------------------------
+
+
+def box(wire: passage_pb2.BoundingBox) -> results.Box:
+    return results.Box(wire.x0, wire.y0, wire.x1, wire.y1)
+
+
+def page_region(wire: passage_pb2.PageRegion) -> results.PageRegion:
+    return results.PageRegion(wire.page, wire.page_width, wire.page_height, tuple(box(b) for b in wire.boxes))
+
+
+def passage(wire: passage_pb2.Passage) -> results.Passage:
+    return results.Passage(
+        chunk_id=wire.chunk_id,
+        document_id=wire.document_id,
+        document_name=wire.document_name,
+        revision=wire.revision,
+        text=wire.text,
+        heading_path=tuple(wire.heading_path),
+        language=wire.language,
+        regions=tuple(page_region(r) for r in wire.regions),
+    )
+
+
+def branch_score(wire: passage_pb2.BranchScore) -> results.BranchScore:
+    return results.BranchScore(wire.rank, wire.score)
+
+
+def ranked_passage(wire: passage_pb2.RankedPassage) -> results.RankedPassage:
+    return results.RankedPassage(
+        passage=passage(wire.passage),
+        score=wire.score,
+        dense=branch_score(wire.dense) if wire.HasField("dense") else None,
+        lexical=branch_score(wire.lexical) if wire.HasField("lexical") else None,
+        rerank_score=wire.rerank_score if wire.HasField("rerank_score") else None,
+    )
+
+
+def segment_plan(wire: search_service_pb2.SegmentPlan) -> results.SegmentPlan:
+    return results.SegmentPlan(wire.segment, wire.plan, wire.allowed, wire.distances)
+
+
+def search_debug(wire: search_service_pb2.SearchDebug) -> results.SearchDebug:
+    return results.SearchDebug(tuple(segment_plan(s) for s in wire.segments), wire.lexical_candidates)
+
+
+def search_results(wire: search_service_pb2.SearchResponse) -> results.SearchResults:
+    return results.SearchResults(
+        passages=tuple(ranked_passage(p) for p in wire.passages),
+        timings=timings(wire.timings),
+        index_position=wire.index_position,
+        debug=search_debug(wire.debug) if wire.HasField("debug") else None,
+    )
+
+
+# --- answers -----------------------------------------------------------------------------------------------------
+
+
+def answer_event(wire: answer_service_pb2.AnswerResponse) -> results.AnswerEvent | None:
+    """None for a kind of event that this client is too old to know."""
+    match wire.WhichOneof("event"):
+        case "sources":
+            ranked = tuple(ranked_passage(p) for p in wire.sources.passages)
+            return results.Sources(wire.answer_id, wire.sequence, ranked)
+        case "delta":
+            return results.Delta(wire.answer_id, wire.sequence, wire.delta.text)
+        case "citation":
+            return _citation(wire.answer_id, wire.sequence, wire.citation)
+        case "completion":
+            return _completion(wire.answer_id, wire.sequence, wire.completion)
+        case _:
+            return None
+
+
+def _citation(answer_id: str, sequence: int, wire: answer_service_pb2.Citation) -> results.Citation:
+    return results.Citation(
+        answer_id=answer_id,
+        sequence=sequence,
+        start=wire.start,
+        end=wire.end,
+        chunk_id=wire.chunk_id,
+        document_id=wire.document_id,
+        document_name=wire.document_name,
+        revision=wire.revision,
+        regions=tuple(page_region(r) for r in wire.regions),
+        quote=wire.quote,
+        score=wire.score,
+    )
+
+
+def _completion(answer_id: str, sequence: int, wire: answer_service_pb2.Completion) -> results.Completion:
+    usage = results.Usage(wire.usage.prompt_tokens, wire.usage.completion_tokens)
+    return results.Completion(
+        answer_id=answer_id,
+        sequence=sequence,
+        status=answer_status(wire.status),
+        usage=usage if wire.HasField("usage") else None,
+        timings=timings(wire.timings),
+        degradations=tuple(degradation(d) for d in wire.degradations),
+        unsupported=tuple(results.TextSpan(s.start, s.end) for s in wire.unsupported),
+        generator=wire.generator,
+        index_position=wire.index_position,
+    )
+
+
+# --- models ------------------------------------------------------------------------------------------------------
+
+
+def embeddings(wire: inference_service_pb2.EmbedResponse) -> results.Embeddings:
+    return results.Embeddings(
+        embeddings=tuple(results.Embedding(tuple(e.values), e.token_count, e.truncated) for e in wire.embeddings),
+        model=wire.model,
+        timings=timings(wire.timings),
+    )
+
+
+def rerank_scores(wire: inference_service_pb2.RerankResponse) -> results.RerankScores:
+    return results.RerankScores(tuple(wire.scores), wire.model, timings(wire.timings))
+
+
+def recognized_text(wire: inference_service_pb2.RecognizeTextResponse) -> results.RecognizedText:
+    return results.RecognizedText(
+        lines=tuple(results.RecognizedLine(line.text, line.confidence, box(line.box)) for line in wire.lines),
+        width=wire.width,
+        height=wire.height,
+        model=wire.model,
+        timings=timings(wire.timings),
+    )
+
+
+def generate_event(wire: inference_service_pb2.GenerateResponse) -> results.GenerateEvent | None:
+    """None for a kind of event that this client is too old to know."""
+    match wire.WhichOneof("event"):
+        case "delta":
+            return results.GenerateDelta(wire.delta.text)
+        case "completion":
+            end = wire.completion
+            return results.GenerateCompletion(
+                finish_reason=finish_reason(end.finish_reason),
+                prompt_tokens=end.prompt_tokens,
+                completion_tokens=end.completion_tokens,
+                model=end.model,
+                timings=timings(end.timings),
+            )
+        case _:
+            return None

@@ -1,0 +1,123 @@
+"""How a client behaves: deadlines, retries, and the options of the calls that have many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+from pinakes.results import SearchMode
+from pinakes.retry import RetryPolicy
+
+DEFAULT_ADDRESS = "127.0.0.1:7700"
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long calls may take, retries included, when they are not told otherwise."""
+
+    unary_s: float = 30.0
+    """Get, list and delete documents; embed, rerank, recognize text."""
+    search_s: float = 10.0
+    upload_s: float = 300.0
+    answer_s: float = 120.0
+    generate_s: float = 120.0
+    watch_s: float = 3600.0
+    """Watch a job, and wait for its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOptions:
+    """`metadata` is sent with every call. A response larger than `max_message_bytes` fails with RESOURCE_EXHAUSTED.
+
+    A connection that is in use is probed after `keepalive_time_s` of silence, and given up `keepalive_timeout_s` later.
+    """
+
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    metadata: tuple[tuple[str, str], ...] = ()
+    max_message_bytes: int = 16 * 1024 * 1024
+    keepalive_time_s: float = 30.0
+    keepalive_timeout_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFilter:
+    """Narrows a search: all conditions must hold, an empty one is none. The server adds the caller's access rights."""
+
+    document_ids: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    """A document must carry every one of them."""
+    languages: Sequence[str] = ()
+    """A passage must be in one of them (BCP 47: `en`, `ja`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConvexFusion:
+    """A weighted sum of normalized scores; the lexical branch weighs `1 - dense_weight`."""
+
+    dense_weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReciprocalRankFusion:
+    """The sum of weight / (k + rank); the lexical branch weighs `1 - dense_weight`. None leaves it to the server."""
+
+    k: int = 60
+    dense_weight: float | None = None
+
+
+class UploadOptions(TypedDict, total=False):
+    """Of `documents.upload`."""
+
+    name: str
+    """What people call the document; needed for bytes and nameless files, else the file's name."""
+    tags: Sequence[str]
+    """Labels to filter by."""
+    allowed_groups: Sequence[str]
+    """Groups that may read the document besides its owner; empty: everybody in the tenant."""
+    request_id: str
+    """Repeating an upload with the same id returns the first one's result; a random id when absent."""
+
+
+class SearchOptions(TypedDict, total=False):
+    """Of `search`."""
+
+    limit: int
+    """At most this many passages, 1 to 100; the server's default is 10."""
+    filter: SearchFilter
+    mode: SearchMode
+    fusion: ConvexFusion | ReciprocalRankFusion
+    consistency_token: str
+    """Waits until the index has come this far."""
+    rerank: bool
+    """Reorders the best passages with the reranker if there is one; the server's default is True."""
+    debug: bool
+    """Fills `SearchResults.debug`."""
+
+
+class AnswerOptions(TypedDict, total=False):
+    """Of `answer` and `answer_text`."""
+
+    filter: SearchFilter
+    max_passages: int
+    """At most this many passages are shown to the generator, 1 to 10."""
+    max_tokens: int
+    """At most this many tokens are generated, 1 to 1,024."""
+    seed: int
+    consistency_token: str
+    """Waits until the index has come this far."""
+
+
+class GenerateOptions(TypedDict, total=False):
+    """Of `generate`."""
+
+    system: str
+    """The system message."""
+    max_tokens: int
+    """At most this many tokens, 1 to 2,048; the server's default is 256."""
+    temperature: float
+    """0, the default, is greedy; at most 2."""
+    seed: int
+    stop: Sequence[str]
+    """Generation ends before any of these; at most 8."""

@@ -1,0 +1,126 @@
+"""From arguments to protobuf requests: the only place that writes a request's fields. Pure functions, one per call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from pinakes.mapping import enum_number
+from pinakes.options import (
+    AnswerOptions,
+    ConvexFusion,
+    GenerateOptions,
+    ReciprocalRankFusion,
+    SearchFilter,
+    SearchOptions,
+    UploadOptions,
+)
+from pinakes.results import DocumentState, EmbeddingKind, Job, SearchMode
+from pinakes.v1 import (
+    answer_service_pb2,
+    document_service_pb2,
+    inference_service_pb2,
+    passage_pb2,
+    search_service_pb2,
+)
+
+
+def upload_header(name: str, request_id: str, options: UploadOptions) -> document_service_pb2.UploadDocumentRequest:
+    return document_service_pb2.UploadDocumentRequest(
+        header=document_service_pb2.UploadHeader(
+            name=name,
+            request_id=request_id,
+            tags=options.get("tags", ()),
+            allowed_groups=options.get("allowed_groups", ()),
+        )
+    )
+
+
+def upload_data(part: bytes) -> document_service_pb2.UploadDocumentRequest:
+    return document_service_pb2.UploadDocumentRequest(data=part)
+
+
+def get_document(document_id: str) -> document_service_pb2.GetDocumentRequest:
+    return document_service_pb2.GetDocumentRequest(document_id=document_id)
+
+
+def list_documents(
+    state: DocumentState, tags: Sequence[str], page_size: int, page_token: str
+) -> document_service_pb2.ListDocumentsRequest:
+    number = enum_number(document_service_pb2.DocumentState.DESCRIPTOR, state)
+    return document_service_pb2.ListDocumentsRequest(
+        page_size=page_size,
+        page_token=page_token,
+        state=cast(document_service_pb2.DocumentState.ValueType, number),
+        tags=tags,
+    )
+
+
+def delete_document(document_id: str) -> document_service_pb2.DeleteDocumentRequest:
+    return document_service_pb2.DeleteDocumentRequest(document_id=document_id)
+
+
+def watch_job(job: Job | str) -> document_service_pb2.WatchJobRequest:
+    return document_service_pb2.WatchJobRequest(job_id=job.job_id if isinstance(job, Job) else job)
+
+
+def search(query: str, options: SearchOptions) -> search_service_pb2.SearchRequest:
+    number = enum_number(search_service_pb2.SearchMode.DESCRIPTOR, options.get("mode", SearchMode.UNSPECIFIED))
+    request = search_service_pb2.SearchRequest(
+        query=query,
+        limit=options.get("limit", 0),
+        filter=_filter(options.get("filter")),
+        mode=cast(search_service_pb2.SearchMode.ValueType, number),
+        consistency_token=options.get("consistency_token", ""),
+        rerank=options.get("rerank"),
+        debug=options.get("debug", False),
+    )
+    match options.get("fusion"):
+        case ConvexFusion(dense_weight):
+            request.convex.CopyFrom(search_service_pb2.ConvexFusion(dense_weight=dense_weight))
+        case ReciprocalRankFusion(k, weight):
+            request.reciprocal_rank.CopyFrom(search_service_pb2.ReciprocalRankFusion(k=k, dense_weight=weight))
+    return request
+
+
+def answer(question: str, options: AnswerOptions) -> answer_service_pb2.AnswerRequest:
+    return answer_service_pb2.AnswerRequest(
+        question=question,
+        filter=_filter(options.get("filter")),
+        max_passages=options.get("max_passages", 0),
+        max_tokens=options.get("max_tokens", 0),
+        seed=options.get("seed"),
+        consistency_token=options.get("consistency_token", ""),
+    )
+
+
+def embed(texts: Sequence[str], kind: EmbeddingKind) -> inference_service_pb2.EmbedRequest:
+    number = enum_number(inference_service_pb2.EmbeddingKind.DESCRIPTOR, kind)
+    return inference_service_pb2.EmbedRequest(
+        texts=texts, kind=cast(inference_service_pb2.EmbeddingKind.ValueType, number)
+    )
+
+
+def rerank(query: str, texts: Sequence[str]) -> inference_service_pb2.RerankRequest:
+    return inference_service_pb2.RerankRequest(query=query, texts=texts)
+
+
+def recognize_text(image: bytes) -> inference_service_pb2.RecognizeTextRequest:
+    return inference_service_pb2.RecognizeTextRequest(image=image)
+
+
+def generate(prompt: str, options: GenerateOptions) -> inference_service_pb2.GenerateRequest:
+    return inference_service_pb2.GenerateRequest(
+        prompt=prompt,
+        system=options.get("system", ""),
+        max_tokens=options.get("max_tokens", 0),
+        temperature=options.get("temperature", 0.0),
+        seed=options.get("seed"),
+        stop=options.get("stop", ()),
+    )
+
+
+def _filter(given: SearchFilter | None) -> passage_pb2.SearchFilter | None:
+    if given is None:
+        return None
+    return passage_pb2.SearchFilter(document_ids=given.document_ids, tags=given.tags, languages=given.languages)

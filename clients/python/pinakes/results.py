@@ -1,0 +1,420 @@
+"""What calls return: frozen dataclasses, free of protobuf. The comments in protos/pinakes/v1 are the full story of each
+field; only what differs is said here."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+
+
+class WireEnum(enum.StrEnum):
+    """Members carry the names of the wire's enum; UNSPECIFIED also stands for a value newer than this client."""
+
+
+class DocumentState(WireEnum):
+    """Where a document stands."""
+
+    UNSPECIFIED = "unspecified"
+    PROCESSING = "processing"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class JobState(WireEnum):
+    """Where a job stands."""
+
+    UNSPECIFIED = "unspecified"
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class IngestionStage(WireEnum):
+    """What a job is working on; UNSPECIFIED before the first stage."""
+
+    UNSPECIFIED = "unspecified"
+    PROBE = "probe"
+    EXTRACT = "extract"
+    CHUNK = "chunk"
+    EMBED = "embed"
+    COMMIT = "commit"
+
+
+class SearchMode(WireEnum):
+    """Which branches of the index are asked."""
+
+    UNSPECIFIED = "unspecified"
+    HYBRID = "hybrid"
+    DENSE = "dense"
+    LEXICAL = "lexical"
+
+
+class AnswerStatus(WireEnum):
+    """How an answer ended."""
+
+    UNSPECIFIED = "unspecified"
+    ANSWERED = "answered"
+    NOT_IN_DOCUMENTS = "not_in_documents"
+    TRUNCATED = "truncated"
+
+
+class Degradation(WireEnum):
+    """What the server left out or replaced while answering."""
+
+    UNSPECIFIED = "unspecified"
+    NO_RERANKER = "no_reranker"
+    RERANK_SKIPPED = "rerank_skipped"
+    EXTRACTIVE = "extractive"
+
+
+class EmbeddingKind(WireEnum):
+    """What a text is embedded as."""
+
+    UNSPECIFIED = "unspecified"
+    QUERY = "query"
+    PASSAGE = "passage"
+
+
+class FinishReason(WireEnum):
+    """Why a generation ended."""
+
+    UNSPECIFIED = "unspecified"
+    STOP = "stop"
+    LENGTH = "length"
+
+
+@dataclass(frozen=True, slots=True)
+class StageTiming:
+    """Wall-clock time that one stage took on the server."""
+
+    stage: str
+    seconds: float
+
+
+# --- documents ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an ingestion ended without a searchable document. `reason` is an ErrorReason's name without its prefix."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document that the server holds."""
+
+    document_id: str
+    name: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+    state: DocumentState
+    failure: Failure | None
+    page_count: int
+    chunk_count: int
+    revision: int
+    tags: tuple[str, ...]
+    allowed_groups: tuple[str, ...]
+    create_time: datetime
+    update_time: datetime
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobSuccess:
+    """What an ingestion made. Give the token to `search` or `answer` to be sure that they see the document."""
+
+    chunk_count: int
+    consistency_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The ingestion of one document. `success` or `failure` is there once it is `done`."""
+
+    job_id: str
+    document_id: str
+    state: JobState
+    stage: IngestionStage
+    pages_done: int
+    pages_total: int
+    attempt: int
+    create_time: datetime
+    update_time: datetime
+    success: JobSuccess | None
+    failure: Failure | None
+
+    @property
+    def done(self) -> bool:
+        """Whether the job will not change any more."""
+        return self.state in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A stored document and the job that ingests it."""
+
+    document: Document
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPage:
+    """One page of the list of documents; an empty token says that it is the last."""
+
+    documents: tuple[Document, ...]
+    next_page_token: str
+
+
+# --- passages ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle on a page; the origin is the page's top-left corner, the unit that of `PageRegion.page_width`."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(frozen=True, slots=True)
+class PageRegion:
+    """Where on one page a text stands: one box per line. Sizes are PDF points or pixels; 0 without pages."""
+
+    page: int
+    page_width: float
+    page_height: float
+    boxes: tuple[Box, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of a document."""
+
+    chunk_id: str
+    document_id: str
+    document_name: str
+    revision: int
+    text: str
+    heading_path: tuple[str, ...]
+    language: str
+    regions: tuple[PageRegion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BranchScore:
+    """A passage's place in one branch of a search; `rank` counts from 1."""
+
+    rank: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class RankedPassage:
+    """A passage with the reasons for its place. A branch is None when it did not return the passage."""
+
+    passage: Passage
+    score: float
+    dense: BranchScore | None
+    lexical: BranchScore | None
+    rerank_score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentPlan:
+    """How one part of the index was searched."""
+
+    segment: str
+    plan: str
+    allowed: int
+    distances: int
+
+
+@dataclass(frozen=True, slots=True)
+class SearchDebug:
+    """How the index searched."""
+
+    segments: tuple[SegmentPlan, ...]
+    lexical_candidates: int
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResults:
+    """The passages found, best first. `debug` is there when it was asked for."""
+
+    passages: tuple[RankedPassage, ...]
+    timings: tuple[StageTiming, ...]
+    index_position: str
+    debug: SearchDebug | None
+
+
+# --- answers -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The passages that the answer is made from, best first. Always the first event."""
+
+    answer_id: str
+    sequence: int
+    passages: tuple[RankedPassage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """The next piece of text."""
+
+    answer_id: str
+    sequence: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Where the sentence `[start:end]` of the answer's text comes from."""
+
+    answer_id: str
+    sequence: int
+    start: int
+    end: int
+    chunk_id: str
+    document_id: str
+    document_name: str
+    revision: int
+    regions: tuple[PageRegion, ...]
+    quote: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextSpan:
+    """The code points `[start:end]` of the answer's text."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens read and written."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """How the answer ended. Always the last event. `unsupported` are sentences that no passage supports."""
+
+    answer_id: str
+    sequence: int
+    status: AnswerStatus
+    usage: Usage | None
+    timings: tuple[StageTiming, ...]
+    degradations: tuple[Degradation, ...]
+    unsupported: tuple[TextSpan, ...]
+    generator: str
+    index_position: str
+
+
+AnswerEvent = Sources | Delta | Citation | Completion
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer, put together from its events."""
+
+    answer_id: str
+    text: str
+    sources: tuple[RankedPassage, ...]
+    citations: tuple[Citation, ...]
+    completion: Completion
+
+    @property
+    def status(self) -> AnswerStatus:
+        """How the answer ended."""
+        return self.completion.status
+
+    @property
+    def timings(self) -> tuple[StageTiming, ...]:
+        """How long each stage took."""
+        return self.completion.timings
+
+
+# --- models ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """A vector of length 1. `token_count` counts before the text was `truncated`."""
+
+    values: tuple[float, ...]
+    token_count: int
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """One embedding per text, in order. Those of different models cannot be compared."""
+
+    embeddings: tuple[Embedding, ...]
+    model: str
+    timings: tuple[StageTiming, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RerankScores:
+    """One score per text, in order; higher fits the query better."""
+
+    scores: tuple[float, ...]
+    model: str
+    timings: tuple[StageTiming, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizedLine:
+    """A line of text in an image; `confidence` is 0 to 1, `box` in pixels."""
+
+    text: str
+    confidence: float
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizedText:
+    """The lines of an image in reading order; sizes in pixels."""
+
+    lines: tuple[RecognizedLine, ...]
+    width: int
+    height: int
+    model: str
+    timings: tuple[StageTiming, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateDelta:
+    """The next piece of text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateCompletion:
+    """How a generation ended. Always the last event."""
+
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+    model: str
+    timings: tuple[StageTiming, ...]
+
+
+GenerateEvent = GenerateDelta | GenerateCompletion

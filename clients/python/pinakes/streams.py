@@ -1,0 +1,115 @@
+"""Streams of events from the server. The call starts at the first event; leaving the stream cancels it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+import grpc
+
+from pinakes.status import error_of
+
+T = TypeVar("T")
+
+# What generic code needs to know of a call and its messages; the client's methods give the types.
+Call = Any
+Message = Any
+
+
+class AsyncStream(AsyncIterator[T], Generic[T]):
+    """Iterate it, best inside `async with`, which cancels the call at its end. Without it the call is cancelled when
+    the stream is dropped or `aclose` is called. Raises PinakesError."""
+
+    def __init__(
+        self, start: Callable[[], Awaitable[tuple[Call, Message]]], event: Callable[[Message], T | None]
+    ) -> None:
+        self._start = start
+        self._event = event
+        self._call: Call = None
+        self._ended = False
+
+    async def __anext__(self) -> T:
+        try:
+            while not self._ended:
+                message = await self._read()
+                if message is grpc.aio.EOF:
+                    break
+                event = self._event(message)
+                if event is not None:
+                    return event
+        except BaseException:
+            await self.aclose()
+            raise
+        self._ended = True
+        raise StopAsyncIteration
+
+    async def _read(self) -> Message:
+        if self._call is None:
+            self._call, message = await self._start()
+            return message
+        try:
+            return await self._call.read()
+        except grpc.aio.AioRpcError as failed:
+            raise error_of(failed) from failed
+
+    async def aclose(self) -> None:
+        """Cancels the call if it still runs. The stream ends."""
+        self._ended = True
+        if self._call is not None:
+            self._call.cancel()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class Stream(Iterator[T], Generic[T]):
+    """As AsyncStream, with `with` and `close`."""
+
+    def __init__(self, start: Callable[[], tuple[Call, Message]], event: Callable[[Message], T | None]) -> None:
+        self._start = start
+        self._event = event
+        self._call: Call = None
+        self._ended = False
+
+    def __next__(self) -> T:
+        try:
+            while not self._ended:
+                event = self._event(self._read())
+                if event is not None:
+                    return event
+        except BaseException:  # StopIteration, too: the call has ended then, and cancelling it does nothing
+            self.close()
+            raise
+        raise StopIteration
+
+    def _read(self) -> Message:
+        if self._call is None:
+            self._call, message = self._start()
+            return message
+        try:
+            return next(self._call)
+        except grpc.RpcError as failed:
+            raise error_of(failed) from failed
+
+    def close(self) -> None:
+        """Cancels the call if it still runs. The stream ends."""
+        self._ended = True
+        if self._call is not None:
+            self._call.cancel()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
