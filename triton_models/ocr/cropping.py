@@ -1,0 +1,36 @@
+"""Cuts lines out of a page and lays them flat."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from triton_models.ocr.decoding import Pixels
+from triton_models.ocr.detection import Quad
+
+TALL = 1.5
+"""A quad this many times higher than wide is a line that runs downwards."""
+
+
+def size_of(quad: Quad) -> tuple[float, float]:
+    """Width and height of the flattened quad, in pixels."""
+    top, right, bottom, left = (float(np.linalg.norm(quad[i] - quad[(i + 1) % 4])) for i in range(4))
+    return max(top, bottom), max(left, right)
+
+
+def is_tall(quad: Quad) -> bool:
+    width, height = size_of(quad)
+    return height >= TALL * width
+
+
+def crop(image: Pixels, quad: Quad) -> Pixels:
+    """The line in `quad`, flat. A line that runs downwards is turned a quarter to the left, so that it runs rightwards
+    with its characters lying; the recognition network was trained on such lines."""
+    width, height = (max(1, round(side)) for side in size_of(quad))
+    target = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
+    transform = cv2.getPerspectiveTransform(quad, target)
+    flat = cv2.warpPerspective(
+        image, transform, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    line = np.asarray(flat, dtype=np.uint8)
+    return np.ascontiguousarray(np.rot90(line)) if is_tall(quad) else line

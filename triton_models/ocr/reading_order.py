@@ -1,0 +1,238 @@
+"""In which order a page's lines are read.
+
+Pieces of a row are joined into lines; then the page is cut recursively at the gutter that has the most lines beside it:
+what is above it, left of it, right of it, below it (after the recursive X-Y cut of Nagy and Seth, ICPR 1984). A gutter
+counts only between columns of running text: the columns of a table stay rows.
+
+A page of downward lines is read in columns from right to left; it is ordered as if turned a quarter to the left, where
+its lines are rows.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from triton_models.ocr.document import PageLine
+
+JOIN_GAP = 1.2
+"""Pieces of a row closer than this many line heights are one line."""
+SAME_ROW = 0.6
+"""Pieces whose heights overlap by more than this share of the lower one stand in one row."""
+GUTTER = 0.7
+"""A gutter is at least this many line heights wide."""
+COLUMN_LINES = 4
+"""A column of running text has at least this many lines, …"""
+COLUMN_WIDTH = 7.0
+"""… whose median width is at least this many line heights."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Placed:
+    """A line in the frame in which rows are level and read from left to right, top to bottom."""
+
+    line: PageLine
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    @property
+    def height(self) -> float:
+        return self.y1 - self.y0
+
+    @property
+    def width(self) -> float:
+        return self.x1 - self.x0
+
+
+def in_reading_order(lines: Sequence[PageLine]) -> list[PageLine]:
+    """The lines in order, pieces of one line joined. O(n^2) in the number of lines at worst."""
+    if not lines:
+        return []
+    downward = is_downward_page(lines)
+    along = [line for line in lines if line.vertical is downward]
+    across = [line for line in lines if line.vertical is not downward]
+    angle = skew(along, downward)
+    return [item.line for item in _cut(_joined([_place(line, downward, angle) for line in (*along, *across)]))]
+
+
+def is_downward_page(lines: Sequence[PageLine]) -> bool:
+    """Whether most characters stand in lines that run downwards."""
+    downward = sum(len(line.text) for line in lines if line.vertical)
+    return downward * 2 > sum(len(line.text) for line in lines)
+
+
+def skew(lines: Sequence[PageLine], downward: bool) -> float:
+    """The median angle of the lines' own direction against the page's, in radians, weighed by their length."""
+    if not lines:
+        return 0.0
+    starts, ends = (0, 3) if downward else (0, 1)
+    vectors = np.array([line.quad[ends] - line.quad[starts] for line in lines], dtype=np.float64)
+    if downward:
+        vectors = np.stack([vectors[:, 1], -vectors[:, 0]], axis=1)
+    angles = np.arctan2(vectors[:, 1], vectors[:, 0])
+    order = np.argsort(angles)
+    weights = np.linalg.norm(vectors, axis=1)[order].cumsum()
+    return float(angles[order][np.searchsorted(weights, weights[-1] / 2)])
+
+
+def _place(line: PageLine, downward: bool, angle: float) -> _Placed:
+    quad = line.quad.astype(np.float64)
+    if downward:
+        quad = np.stack([quad[:, 1], -quad[:, 0]], axis=1)
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    level = quad @ turn
+    (x0, y0), (x1, y1) = level.min(axis=0), level.max(axis=0)
+    return _Placed(line, float(x0), float(y0), float(x1), float(y1))
+
+
+# --- rows --------------------------------------------------------------------------------------------------------
+
+
+def _joined(placed: Sequence[_Placed]) -> list[_Placed]:
+    """Pieces of one line made one, wherever two stand side by side with a small gap."""
+    items = sorted(placed, key=lambda item: item.x0)
+    joined: list[_Placed] = []
+    for item in items:
+        at = next((i for i in range(len(joined) - 1, -1, -1) if _continues(joined[i], item)), None)
+        if at is None:
+            joined.append(item)
+        else:
+            joined[at] = _join(joined[at], item)
+    return joined
+
+
+def _continues(left: _Placed, right: _Placed) -> bool:
+    lower = min(left.height, right.height)
+    gap = right.x0 - left.x1
+    return (
+        left.line.vertical is right.line.vertical
+        and lower > 0.5 * max(left.height, right.height)
+        and _overlap(left.y0, left.y1, right.y0, right.y1) > SAME_ROW * lower
+        and -lower < gap < JOIN_GAP * lower
+    )
+
+
+def _join(left: _Placed, right: _Placed) -> _Placed:
+    one, two = left.line, right.line
+    text = one.text + separator(one.text, two.text) + two.text
+    total = max(1, len(one.text) + len(two.text))
+    confidence = (one.confidence * len(one.text) + two.confidence * len(two.text)) / total
+    if one.vertical:
+        quad = np.array([one.quad[0], one.quad[1], two.quad[2], two.quad[3]], dtype=np.float32)
+    else:
+        quad = np.array([one.quad[0], two.quad[1], two.quad[2], one.quad[3]], dtype=np.float32)
+    line = replace(one, text=text, confidence=confidence, quad=quad)
+    return _Placed(line, left.x0, min(left.y0, right.y0), max(left.x1, right.x1), max(left.y1, right.y1))
+
+
+def separator(left: str, right: str) -> str:
+    """What stands between two pieces of a line: nothing between wide characters, a space otherwise."""
+    if not left or not right:
+        return ""
+    wide = unicodedata.east_asian_width(left[-1]) in "WF" or unicodedata.east_asian_width(right[0]) in "WF"
+    return "" if wide else " "
+
+
+# --- columns -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Columns:
+    """What stands above, left of, right of, and below a gutter."""
+
+    above: list[_Placed]
+    left: list[_Placed]
+    right: list[_Placed]
+    below: list[_Placed]
+
+
+def _cut(items: Sequence[_Placed]) -> list[_Placed]:
+    columns = _widest_columns(items)
+    if columns is None:
+        return _by_rows(items)
+    return [*_cut(columns.above), *_cut(columns.left), *_cut(columns.right), *_cut(columns.below)]
+
+
+def _widest_columns(items: Sequence[_Placed]) -> _Columns | None:
+    """The gutter between columns of running text that has the most lines beside it; None if there is none."""
+    best: _Columns | None = None
+    for x in _gaps(items):
+        crossing = sorted((item for item in items if item.x0 < x < item.x1), key=_middle)
+        bounds = [-math.inf, *map(_middle, crossing), math.inf]
+        for top, bottom in pairwise(bounds):
+            beside = [item for item in items if top < _middle(item) < bottom]
+            if best is not None and len(beside) <= len(best.left) + len(best.right):
+                continue
+            left = [item for item in beside if item.x1 <= x]
+            right = [item for item in beside if item.x0 >= x]
+            if _are_columns(left, right):
+                above = [item for item in items if _middle(item) <= top]
+                below = [item for item in items if _middle(item) >= bottom]
+                best = _Columns(above, left, right, below)
+    return best
+
+
+def _gaps(items: Sequence[_Placed]) -> list[float]:
+    """Places where a gutter could be: just left of where lines start, one for those that start together."""
+    step = 0.5 * _median_height(items) if items else 0.0
+    places: list[float] = []
+    for x0 in sorted(item.x0 for item in items):
+        if not places or x0 - places[-1] > step:
+            places.append(x0)
+    return places
+
+
+def _are_columns(left: Sequence[_Placed], right: Sequence[_Placed]) -> bool:
+    if not (_is_running_text(left) and _is_running_text(right)):
+        return False
+    gutter = min(item.x0 for item in right) - max(item.x1 for item in left)
+    overlap = _overlap(*_extent(left), *_extent(right))
+    height = _median_height([*left, *right])
+    return gutter >= GUTTER * height and overlap >= COLUMN_LINES * height
+
+
+def _is_running_text(items: Sequence[_Placed]) -> bool:
+    if len(items) < COLUMN_LINES:
+        return False
+    return float(np.median([item.width for item in items])) >= COLUMN_WIDTH * _median_height(items)
+
+
+def _by_rows(items: Sequence[_Placed]) -> list[_Placed]:
+    rows: list[list[_Placed]] = []
+    for item in sorted(items, key=_middle):
+        if rows and _stands_beside(rows[-1], item):
+            rows[-1].append(item)
+        else:
+            rows.append([item])
+    return [item for row in rows for item in sorted(row, key=lambda item: item.x0)]
+
+
+def _stands_beside(row: Sequence[_Placed], item: _Placed) -> bool:
+    return any(
+        _overlap(other.y0, other.y1, item.y0, item.y1) > SAME_ROW * min(other.height, item.height)
+        and (item.x0 >= other.x1 - other.height or item.x1 <= other.x0 + other.height)
+        for other in row
+    )
+
+
+def _middle(item: _Placed) -> float:
+    return (item.y0 + item.y1) / 2
+
+
+def _extent(items: Sequence[_Placed]) -> tuple[float, float]:
+    return min(item.y0 for item in items), max(item.y1 for item in items)
+
+
+def _overlap(a0: float, a1: float, b0: float, b1: float) -> float:
+    return min(a1, b1) - max(a0, b0)
+
+
+def _median_height(items: Sequence[_Placed]) -> float:
+    return float(np.median([item.height for item in items]))

@@ -1,0 +1,48 @@
+"""The `ocr` model: encoded page images to JSON documents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+from triton_models.ocr.decoding import UnreadableImage
+from triton_models.ocr.detection import DetectionOptions, Detector
+from triton_models.ocr.document import PageDocument, to_json
+from triton_models.ocr.networks import openvino_network
+from triton_models.ocr.pipeline import PageReader, PageReaderOptions
+from triton_models.ocr.recognition import RecognitionOptions, Recognizer, characters_of
+
+
+class TritonPythonModel:
+    def initialize(self, args: dict[str, str]) -> None:
+        settings = {key: entry["string_value"] for key, entry in json.loads(args["model_config"])["parameters"].items()}
+        threads, compiled = int(settings["threads"]), Path(settings["compiled"])
+        recognizer = Path(settings["recognizer"])
+        self._reader = PageReader(
+            Detector(openvino_network(Path(settings["detector"]), threads, compiled), DetectionOptions()),
+            Recognizer(
+                openvino_network(recognizer, threads, compiled), characters_of(recognizer), RecognitionOptions()
+            ),
+            PageReaderOptions(limit_pixels=int(settings["limit_pixels"])),
+        )
+
+    def execute(self, requests: Sequence[Any]) -> list[Any]:
+        """Pages of all requests at once; one answer per request, one row per image."""
+        batches = [pb_utils.get_input_tensor_by_name(request, "IMAGE").as_numpy().reshape(-1) for request in requests]
+        results = iter(self._reader.read([bytes(image) for batch in batches for image in batch]))
+        return [_response([next(results) for _ in batch]) for batch in batches]
+
+
+def _response(results: Sequence[PageDocument | UnreadableImage]) -> Any:
+    pages = [b"" if isinstance(result, UnreadableImage) else to_json(result) for result in results]
+    errors = [str(result).encode() if isinstance(result, UnreadableImage) else b"" for result in results]
+    outputs = [
+        pb_utils.Tensor(name, np.array(column, dtype=np.object_).reshape(-1, 1))
+        for name, column in (("PAGE", pages), ("ERROR", errors))
+    ]
+    return pb_utils.InferenceResponse(output_tensors=outputs)
