@@ -30,6 +30,7 @@ from server.application.ports import (
     RecognizedImage,
 )
 from server.application.search_passages import SearchCommand, SearchOutcome
+from server.application.upload_document import UploadHeader
 from server.domain import errors
 from server.domain.answers import (
     AnswerEvent,
@@ -191,6 +192,15 @@ def _timestamp(moment: datetime) -> Timestamp:
 
 
 # --- documents -----------------------------------------------------------------------------------------------------
+
+
+def upload_header(header: document_service_pb2.UploadHeader) -> UploadHeader:
+    return UploadHeader(
+        name=header.name,
+        request_id=header.request_id,
+        tags=tuple(header.tags),
+        allowed_groups=tuple(header.allowed_groups),
+    )
 
 
 def document_to_wire(document: Document) -> document_service_pb2.Document:

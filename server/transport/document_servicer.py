@@ -1,0 +1,107 @@
+"""DocumentService on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from grpc.aio import ServicerContext
+
+from pinakes.v1 import document_service_pb2, document_service_pb2_grpc
+from server.application.consistency import token_of
+from server.application.delete_document import DeleteDocument
+from server.application.list_documents import ListDocuments
+from server.application.upload_document import UploadDocument
+from server.application.watch_job import WatchJob
+from server.domain.errors import InvalidField
+from server.transport.deadlines import deadline_of
+from server.transport.identity import Identity
+from server.transport.mapping import document_state_from_wire, document_to_wire, job_to_wire, upload_header
+
+LONGEST_UPLOAD_S = 900.0
+LONGEST_CALL_S = 30.0
+LONGEST_WATCH_S = 3_600.0
+MAX_PART_BYTES = 2**20
+
+
+class DocumentServicer(document_service_pb2_grpc.DocumentServiceServicer):
+    def __init__(
+        self,
+        identity: Identity,
+        upload: UploadDocument,
+        documents: ListDocuments,
+        delete: DeleteDocument,
+        watch: WatchJob,
+    ) -> None:
+        self._identity = identity
+        self._upload = upload
+        self._documents = documents
+        self._delete = delete
+        self._watch = watch
+
+    async def UploadDocument(  # noqa: N802 - named by the contract
+        self,
+        request_iterator: AsyncIterator[document_service_pb2.UploadDocumentRequest],
+        context: ServicerContext[Any, Any],
+    ) -> document_service_pb2.UploadDocumentResponse:
+        principal = self._identity.principal(context)
+        header = await _header(request_iterator)
+        document, job = await self._upload.run(
+            principal, upload_header(header), _data(request_iterator), deadline_of(context, LONGEST_UPLOAD_S)
+        )
+        return document_service_pb2.UploadDocumentResponse(document=document_to_wire(document), job=job_to_wire(job))
+
+    async def GetDocument(  # noqa: N802
+        self, request: document_service_pb2.GetDocumentRequest, context: ServicerContext[Any, Any]
+    ) -> document_service_pb2.GetDocumentResponse:
+        document = await self._documents.get(self._identity.principal(context), request.document_id)
+        return document_service_pb2.GetDocumentResponse(document=document_to_wire(document))
+
+    async def ListDocuments(  # noqa: N802
+        self, request: document_service_pb2.ListDocumentsRequest, context: ServicerContext[Any, Any]
+    ) -> document_service_pb2.ListDocumentsResponse:
+        page = await self._documents.page(
+            self._identity.principal(context),
+            request.page_size,
+            request.page_token,
+            document_state_from_wire(request.state),
+            tuple(request.tags),
+        )
+        return document_service_pb2.ListDocumentsResponse(
+            documents=[document_to_wire(document) for document in page.documents],
+            next_page_token=page.next_page_token,
+        )
+
+    async def DeleteDocument(  # noqa: N802
+        self, request: document_service_pb2.DeleteDocumentRequest, context: ServicerContext[Any, Any]
+    ) -> document_service_pb2.DeleteDocumentResponse:
+        position = await self._delete.run(self._identity.principal(context), request.document_id)
+        return document_service_pb2.DeleteDocumentResponse(consistency_token=token_of(position))
+
+    async def WatchJob(  # noqa: N802
+        self, request: document_service_pb2.WatchJobRequest, context: ServicerContext[Any, Any]
+    ) -> AsyncIterator[document_service_pb2.WatchJobResponse]:
+        deadline = deadline_of(context, LONGEST_WATCH_S)
+        jobs = self._watch.run(self._identity.principal(context), request.job_id, deadline)
+        async with aclosing(jobs):
+            async for job in jobs:
+                yield document_service_pb2.WatchJobResponse(job=job_to_wire(job))
+
+
+async def _header(
+    requests: AsyncIterator[document_service_pb2.UploadDocumentRequest],
+) -> document_service_pb2.UploadHeader:
+    first = await anext(requests, None)
+    if first is None or first.WhichOneof("part") != "header":
+        raise InvalidField("header", "must be the first message of an upload")
+    return first.header
+
+
+async def _data(requests: AsyncIterator[document_service_pb2.UploadDocumentRequest]) -> AsyncIterator[bytes]:
+    async for request in requests:
+        if request.WhichOneof("part") != "data":
+            raise InvalidField("header", "must come once; data follows it")
+        if len(request.data) > MAX_PART_BYTES:
+            raise InvalidField("data", f"must have at most {MAX_PART_BYTES:,} bytes in one message")
+        yield request.data

@@ -1,0 +1,97 @@
+"""The gRPC server: services, health, reflection, limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from pinakes.v1 import (
+    answer_service_pb2,
+    answer_service_pb2_grpc,
+    document_service_pb2,
+    document_service_pb2_grpc,
+    inference_service_pb2,
+    inference_service_pb2_grpc,
+    search_service_pb2,
+    search_service_pb2_grpc,
+)
+from server.transport.answer_servicer import AnswerServicer
+from server.transport.document_servicer import DocumentServicer
+from server.transport.health import HealthReport
+from server.transport.inference_servicer import InferenceServicer
+from server.transport.interceptors import CallInterceptor
+from server.transport.search_servicer import SearchServicer
+
+_log = structlog.get_logger()
+
+SERVICES = tuple(
+    service.full_name
+    for module in (document_service_pb2, search_service_pb2, answer_service_pb2, inference_service_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """The limits are stated in the README."""
+
+    address: str = "127.0.0.1:7700"
+    max_message_bytes: int = 16 * 2**20
+    concurrent_calls: int = 128
+    streams_per_connection: int = 128
+    drain_s: float = 5.0
+    """How long running calls may go on after a stop was asked for."""
+    minimum_ping_interval_s: float = 10.0
+    """Clients may send keepalive pings this often, also without a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Servicers:
+    documents: DocumentServicer
+    search: SearchServicer
+    answers: AnswerServicer
+    inference: InferenceServicer
+
+
+@asynccontextmanager
+async def grpc_server(servicers: Servicers, report: HealthReport, options: ServerOptions) -> AsyncIterator[int]:
+    """Serves while the context lasts; yields the port. Everything is NOT_SERVING until `report` says otherwise.
+
+    On leaving, running calls get `drain_s` to end. Raises OSError if the address cannot be bound.
+    """
+    server = grpc.aio.server(
+        interceptors=[CallInterceptor(options.concurrent_calls)],
+        options=[
+            ("grpc.max_receive_message_length", options.max_message_bytes),
+            ("grpc.max_send_message_length", options.max_message_bytes),
+            ("grpc.max_concurrent_streams", options.streams_per_connection),
+            ("grpc.so_reuseport", 0),
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", int(options.minimum_ping_interval_s * 1e3)),
+            ("grpc.keepalive_permit_without_calls", 1),
+        ],
+    )
+    document_service_pb2_grpc.add_DocumentServiceServicer_to_server(servicers.documents, server)
+    search_service_pb2_grpc.add_SearchServiceServicer_to_server(servicers.search, server)
+    answer_service_pb2_grpc.add_AnswerServiceServicer_to_server(servicers.answers, server)
+    inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(servicers.inference, server)
+    health_pb2_grpc.add_HealthServicer_to_server(report.servicer, server)
+    reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    await report.set(("", *SERVICES), serving=False)
+    try:
+        port = server.add_insecure_port(options.address)
+    except RuntimeError as exc:
+        raise OSError(f"cannot listen on {options.address}; is another server running there?") from exc
+    await server.start()
+    _log.info("listening", address=options.address, port=port)
+    try:
+        yield port
+    finally:
+        await report.servicer.enter_graceful_shutdown()
+        await asyncio.shield(server.stop(options.drain_s))

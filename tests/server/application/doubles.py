@@ -1,0 +1,114 @@
+"""Ports in memory, for the logic of use cases alone. The real parts are tested in their own folders."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from server.application.ports import EmbeddingKind, Embeddings, GeneratedText, GenerationRequest
+from server.domain.deadline import Deadline
+from server.domain.errors import IndexBehind, ModelNotInstalled, PinakesError
+from server.domain.passages import BranchScore, IndexHit, IndexQuery, IndexResult, LogEntry, Passage
+from server.domain.principals import Principal
+
+PRINCIPAL = Principal("tenant", "user", frozenset({"everyone"}))
+
+
+@dataclass
+class ScriptedEmbedder:
+    """Embeds every text as the first unit vector."""
+
+    fingerprint: str = "embedder@1"
+    dimension: int = 4
+    asked: list[tuple[list[str], EmbeddingKind]] = field(default_factory=list)
+
+    async def embed(self, texts: Sequence[str], kind: EmbeddingKind, deadline: Deadline) -> Embeddings:
+        self.asked.append((list(texts), kind))
+        vectors = np.zeros((len(texts), self.dimension), np.float32)
+        vectors[:, 0] = 1.0
+        return Embeddings(vectors, np.ones(len(texts), np.int32), np.zeros(len(texts), np.bool_))
+
+
+@dataclass
+class ScriptedReranker:
+    """Prefers texts that contain `favourite`; without one, no model is installed."""
+
+    favourite: str | None = None
+    failure: PinakesError | None = None
+
+    @property
+    def fingerprint(self) -> str | None:
+        return None if self.favourite is None else "reranker@1"
+
+    async def rerank(self, query: str, texts: Sequence[str], deadline: Deadline) -> npt.NDArray[np.float32]:
+        if self.failure is not None:
+            raise self.failure
+        if self.favourite is None:
+            raise ModelNotInstalled("reranking")
+        return np.array([float(self.favourite in text) for text in texts], np.float32)
+
+
+@dataclass
+class ScriptedIndex:
+    """Returns the same hits to every query."""
+
+    hits: tuple[IndexHit, ...] = ()
+    position: int = 0
+    asked: list[IndexQuery] = field(default_factory=list)
+
+    async def search(
+        self, query: IndexQuery, vector: npt.NDArray[np.float32] | None, deadline: Deadline
+    ) -> IndexResult:
+        self.asked.append(query)
+        return IndexResult(self.hits[: query.limit], self.position, (), len(self.hits))
+
+    async def apply(self, entries: Sequence[LogEntry]) -> None:
+        self.position = max([self.position, *(entry.position for entry in entries)])
+
+    async def commit(self) -> None: ...
+
+    async def wait_for(self, position: int, deadline: Deadline) -> None:
+        if self.position < position:
+            raise IndexBehind(position, self.position)
+
+
+@dataclass
+class ScriptedStore:
+    known: dict[str, Passage]
+
+    async def passages(self, principal: Principal, chunk_ids: Sequence[str]) -> dict[str, Passage]:
+        return {chunk_id: self.known[chunk_id] for chunk_id in chunk_ids if chunk_id in self.known}
+
+
+@dataclass
+class ScriptedGenerator:
+    """Streams `text` word by word, and counts what it sent and whether it was closed early."""
+
+    text: str
+    finish_reason: str = "stop"
+    fingerprint: str = "generator@1"
+    requests: list[GenerationRequest] = field(default_factory=list)
+    sent: int = 0
+    closed_early: bool = False
+
+    async def stream(self, request: GenerationRequest, deadline: Deadline) -> AsyncGenerator[GeneratedText, None]:
+        self.requests.append(request)
+        try:
+            for word in self.text.split(" "):
+                self.sent += 1
+                yield GeneratedText(word + " ")
+            yield GeneratedText("", self.finish_reason, 30, self.sent)
+        except GeneratorExit:
+            self.closed_early = True
+            raise
+
+
+def passage(chunk_id: str, text: str) -> Passage:
+    return Passage(chunk_id, "d-" + chunk_id, chunk_id + ".txt", 1, text, (), "en", (), ())
+
+
+def hit(chunk_id: str, rank: int, cosine: float = 0.9) -> IndexHit:
+    return IndexHit(chunk_id, 1.0 / rank, BranchScore(rank, cosine), BranchScore(rank, 5.0))

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import aclosing
+
+import pytest
+
+from server.application.answer_question import AnswerCommand, AnswerOptions, AnswerQuestion
+from server.application.context import ContextOptions, chosen_passages, estimated_tokens
+from server.application.search_passages import SearchOptions, SearchPassages
+from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Completion, Degradation, Delta, Sources
+from server.domain.deadline import Deadline
+from server.domain.errors import InvalidField
+from server.domain.passages import IndexHit, RankedPassage
+from tests.server.application.doubles import (
+    PRINCIPAL,
+    ScriptedEmbedder,
+    ScriptedGenerator,
+    ScriptedIndex,
+    ScriptedReranker,
+    ScriptedStore,
+    hit,
+    passage,
+)
+
+TEXTS = {
+    "ferry": "The ferry Sanderling carries 610 passengers. It was built in 2009.",
+    "ticket": "A ticket for the ferry costs 47 crowns.",
+}
+QUESTION = "How many passengers does the ferry Sanderling carry?"
+
+
+def answering(
+    generator: ScriptedGenerator, hits: Sequence[IndexHit] = (hit("ferry", 1), hit("ticket", 2, 0.8))
+) -> AnswerQuestion:
+    store = ScriptedStore({name: passage(name, text) for name, text in TEXTS.items()})
+    search = SearchPassages(ScriptedEmbedder(), ScriptedReranker(), ScriptedIndex(tuple(hits)), store, SearchOptions())
+    return AnswerQuestion(search, generator, AnswerOptions())
+
+
+async def events(answer: AnswerQuestion, command: AnswerCommand, seconds: float = 30.0) -> list[AnswerEvent]:
+    return [event async for event in answer.run(PRINCIPAL, command, Deadline.after(seconds))]
+
+
+def completion(stream: list[AnswerEvent]) -> Completion:
+    [last] = [event for event in stream if isinstance(event, Completion)]
+    assert stream[-1] is last
+    return last
+
+
+def text(stream: list[AnswerEvent]) -> str:
+    return "".join(event.text for event in stream if isinstance(event, Delta))
+
+
+async def test_sources_then_text_and_citations_then_one_completion() -> None:
+    generator = ScriptedGenerator("It carries 610 passengers. It was built in 2009.")
+    stream = await events(answering(generator), AnswerCommand(QUESTION))
+    assert isinstance(stream[0], Sources)
+    assert stream[0].passages[0].passage.chunk_id == "ferry"
+    said = text(stream)
+    citations = [event for event in stream if isinstance(event, Citation)]
+    assert [said[c.sentence.start : c.sentence.end] for c in citations] == [
+        "It carries 610 passengers.",
+        "It was built in 2009.",
+    ]
+    first, second = (stream.index(citation) for citation in citations)
+    assert first < second - 1, "a sentence is cited when it closes, not at the end"
+    end = completion(stream)
+    assert end.status is AnswerStatus.ANSWERED
+    assert end.unsupported == ()
+    assert end.generator == "generator@1"
+    assert end.usage is not None and end.usage.prompt_tokens == 30
+    assert end.degradations == (Degradation.NO_RERANKER,)
+    assert {"embed", "search", "fetch", "first_token", "generate", "attribute", "total"} <= {
+        timing.stage for timing in end.timings
+    }
+
+
+async def test_an_invented_sentence_is_marked_and_not_cited() -> None:
+    stream = await events(answering(ScriptedGenerator("It carries 999 passengers.")), AnswerCommand(QUESTION))
+    assert not [event for event in stream if isinstance(event, Citation)]
+    [span] = completion(stream).unsupported
+    assert text(stream)[span.start : span.end] == "It carries 999 passengers."
+
+
+@pytest.mark.parametrize(
+    ("question", "hits"),
+    [
+        (QUESTION, ()),
+        ("What is the capital of the moon?", (hit("ticket", 1, 0.72),)),
+    ],
+)
+async def test_what_is_not_in_the_documents_is_not_generated(question: str, hits: tuple[IndexHit, ...]) -> None:
+    generator = ScriptedGenerator("Something.")
+    stream = await events(answering(generator, hits), AnswerCommand(question))
+    assert completion(stream).status is AnswerStatus.NOT_IN_DOCUMENTS
+    assert text(stream)
+    assert generator.requests == []
+
+
+async def test_the_token_limit_is_told() -> None:
+    generator = ScriptedGenerator("It carries 610", finish_reason="length")
+    stream = await events(answering(generator), AnswerCommand(QUESTION, max_tokens=3))
+    assert completion(stream).status is AnswerStatus.TRUNCATED
+    assert generator.requests[0].max_tokens == 3
+
+
+async def test_a_near_deadline_gives_the_passages_own_sentence() -> None:
+    generator = ScriptedGenerator("Never said.")
+    stream = await events(answering(generator), AnswerCommand(QUESTION), seconds=1.0)
+    assert text(stream) == "The ferry Sanderling carries 610 passengers."
+    assert Degradation.EXTRACTIVE in completion(stream).degradations
+    assert generator.requests == []
+
+
+async def test_leaving_the_stream_stops_the_generator() -> None:
+    generator = ScriptedGenerator("one two three four five six seven")
+    async with aclosing(answering(generator).run(PRINCIPAL, AnswerCommand(QUESTION), Deadline.after(30))) as stream:
+        async for event in stream:
+            if isinstance(event, Delta):
+                break
+    assert generator.closed_early
+    assert generator.sent == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        AnswerCommand(""),
+        AnswerCommand("x" * 501),
+        AnswerCommand("x", max_passages=11),
+        AnswerCommand("x", max_tokens=1_025),
+        AnswerCommand("x", seed=-1),
+    ],
+)
+async def test_bad_input_is_refused(command: AnswerCommand) -> None:
+    with pytest.raises(InvalidField):
+        await events(answering(ScriptedGenerator("")), command)
+
+
+def ranked(score: float, words: int) -> RankedPassage:
+    return RankedPassage(passage("x", "word " * words), score, None, None)
+
+
+def test_the_context_keeps_to_its_budget() -> None:
+    options = ContextOptions(max_passages=3, max_tokens=100, relative_score=0.5)
+    assert chosen_passages([], 3, options) == ()
+    assert len(chosen_passages([ranked(1.0, 10)] * 5, 3, options)) == 3
+    assert len(chosen_passages([ranked(1.0, 10)] * 5, 2, options)) == 2
+    assert len(chosen_passages([ranked(1.0, 10), ranked(0.4, 10)], 3, options)) == 1
+    assert len(chosen_passages([ranked(1.0, 60), ranked(1.0, 60)], 3, options)) == 1
+    assert len(chosen_passages([ranked(1.0, 500)], 3, options)) == 1, "at least one, however long"
+
+
+def test_tokens_are_estimated_by_script() -> None:
+    assert estimated_tokens("word " * 8) == 10
+    assert estimated_tokens("日本語の文章です") == 6

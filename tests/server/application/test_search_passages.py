@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import pytest
+
+from server.application.ports import EmbeddingKind
+from server.application.search_passages import SearchCommand, SearchOptions, SearchOutcome, SearchPassages
+from server.application.timing import StageClock
+from server.domain.answers import Degradation
+from server.domain.deadline import Deadline
+from server.domain.errors import DependencyUnavailable, IndexBehind, InvalidField
+from server.domain.passages import ConvexFusion, SearchFilter, SearchMode
+from tests.server.application.doubles import (
+    PRINCIPAL,
+    ScriptedEmbedder,
+    ScriptedIndex,
+    ScriptedReranker,
+    ScriptedStore,
+    hit,
+    passage,
+)
+
+STORE = ScriptedStore({name: passage(name, f"text of {name}") for name in "abcdefghij"})
+HITS = tuple(hit(name, rank) for rank, name in enumerate("abcdefghij", start=1))
+
+
+class Searching:
+    def __init__(self, reranker: ScriptedReranker | None = None) -> None:
+        self.embedder = ScriptedEmbedder()
+        self.index = ScriptedIndex(HITS, position=5)
+        self.use_case = SearchPassages(
+            self.embedder, reranker or ScriptedReranker(), self.index, STORE, SearchOptions()
+        )
+        self.clock = StageClock()
+
+    async def run(self, command: SearchCommand, seconds: float = 10.0) -> SearchOutcome:
+        return await self.use_case.run(PRINCIPAL, command, Deadline.after(seconds), self.clock)
+
+
+def ids(outcome: SearchOutcome) -> str:
+    return "".join(ranked.passage.chunk_id for ranked in outcome.passages)
+
+
+async def test_the_query_is_normalized_and_embedded_as_a_query() -> None:
+    searching = Searching()
+    outcome = await searching.run(SearchCommand("  ＡＢＣ  ", limit=3))
+    assert ids(outcome) == "abc"
+    assert searching.embedder.asked == [(["ABC"], EmbeddingKind.QUERY)]
+    [asked] = searching.index.asked
+    assert (asked.principal, asked.text, asked.fusion) == (PRINCIPAL, "ABC", ConvexFusion(0.5))
+    assert [timing.stage for timing in searching.clock.timings()] == ["embed", "search", "fetch", "total"]
+
+
+async def test_a_lexical_search_embeds_nothing() -> None:
+    searching = Searching()
+    await searching.run(SearchCommand("abc", mode=SearchMode.LEXICAL))
+    assert searching.embedder.asked == []
+
+
+async def test_what_the_store_no_longer_shows_is_dropped_and_replaced() -> None:
+    searching = Searching()
+    searching.index.hits = (hit("gone", 1), *HITS)
+    assert ids(await searching.run(SearchCommand("abc", limit=3))) == "abc"
+
+
+async def test_without_a_reranker_the_outcome_says_so() -> None:
+    assert (await Searching().run(SearchCommand("abc"))).degradations == (Degradation.NO_RERANKER,)
+    assert (await Searching().run(SearchCommand("abc", rerank=False))).degradations == ()
+
+
+async def test_the_reranker_reorders_more_than_it_returns() -> None:
+    outcome = await Searching(ScriptedReranker("of j")).run(SearchCommand("abc", limit=2))
+    assert ids(outcome) == "ja"
+    assert outcome.passages[0].rerank_score == 1.0
+    assert outcome.passages[0].dense is not None
+    assert outcome.degradations == ()
+
+
+@pytest.mark.parametrize(
+    ("reranker", "seconds"),
+    [
+        (ScriptedReranker("of j", DependencyUnavailable("Triton", "it is down")), 10.0),
+        (ScriptedReranker("of j"), 0.1),
+    ],
+)
+async def test_a_reranker_that_cannot_run_is_skipped(reranker: ScriptedReranker, seconds: float) -> None:
+    outcome = await Searching(reranker).run(SearchCommand("abc", limit=2), seconds)
+    assert ids(outcome) == "ab"
+    assert outcome.degradations == (Degradation.RERANK_SKIPPED,)
+
+
+async def test_a_consistency_token_waits_for_the_index() -> None:
+    await Searching().run(SearchCommand("abc", consistency_token="log-5"))
+    with pytest.raises(IndexBehind):
+        await Searching().run(SearchCommand("abc", consistency_token="log-6"))
+
+
+@pytest.mark.parametrize(
+    ("command", "field"),
+    [
+        (SearchCommand(""), "query"),
+        (SearchCommand("x" * 10_001), "query"),
+        (SearchCommand("x", limit=101), "limit"),
+        (SearchCommand("x", limit=-1), "limit"),
+        (SearchCommand("x", filter=SearchFilter(tags=("",))), "filter.tags"),
+        (SearchCommand("x", fusion=ConvexFusion(2.0)), "convex.dense_weight"),
+        (SearchCommand("x", consistency_token="nonsense"), "consistency_token"),
+    ],
+)
+async def test_bad_input_is_refused_before_anything_runs(command: SearchCommand, field: str) -> None:
+    searching = Searching()
+    with pytest.raises(InvalidField) as refusal:
+        await searching.run(command)
+    assert refusal.value.field == field
+    assert searching.embedder.asked == []
+    assert searching.index.asked == []

@@ -1,0 +1,218 @@
+"""Calls through a real gRPC server, over use cases with ports in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+
+from pinakes.v1 import (
+    answer_service_pb2,
+    answer_service_pb2_grpc,
+    search_service_pb2,
+    search_service_pb2_grpc,
+)
+from server.application.answer_question import AnswerOptions, AnswerQuestion
+from server.application.ports import EmbeddingKind, Embeddings
+from server.application.search_passages import SearchOptions, SearchPassages
+from server.domain.deadline import Deadline
+from server.transport.answer_servicer import AnswerServicer
+from server.transport.health import HealthReport, HealthWatch
+from server.transport.identity import LoopbackIdentity
+from server.transport.interceptors import CallInterceptor
+from server.transport.search_servicer import SearchServicer
+from tests.server.application.doubles import (
+    PRINCIPAL,
+    ScriptedEmbedder,
+    ScriptedGenerator,
+    ScriptedIndex,
+    ScriptedReranker,
+    ScriptedStore,
+    hit,
+    passage,
+)
+
+
+class GatedEmbedder(ScriptedEmbedder):
+    """Waits for the gate; a query of `defect` meets a bug."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.waiting = 0
+
+    async def embed(self, texts: Sequence[str], kind: EmbeddingKind, deadline: Deadline) -> Embeddings:
+        if texts[0] == "defect":
+            raise ZeroDivisionError("secret text")
+        self.waiting += 1
+        try:
+            await self.gate.wait()
+        finally:
+            self.waiting -= 1
+        return await super().embed(texts, kind, deadline)
+
+
+class Wire:
+    """A server with search and answer, and a channel to it."""
+
+    def __init__(self, port: int, embedder: GatedEmbedder, generator: ScriptedGenerator) -> None:
+        self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+        self.search = search_service_pb2_grpc.SearchServiceStub(self.channel)
+        self.answer = answer_service_pb2_grpc.AnswerServiceStub(self.channel)
+        self.embedder = embedder
+        self.generator = generator
+
+
+@pytest.fixture
+async def wire() -> AsyncIterator[Wire]:
+    embedder = GatedEmbedder()
+    generator = ScriptedGenerator("The ferry carries 610 passengers. " * 200)
+    store = ScriptedStore({"a": passage("a", "The ferry carries 610 passengers.")})
+    search = SearchPassages(
+        embedder, ScriptedReranker(), ScriptedIndex((hit("a", 1),), position=3), store, SearchOptions()
+    )
+    identity = LoopbackIdentity(PRINCIPAL)
+    server = grpc.aio.server(interceptors=[CallInterceptor(concurrent_calls=2)])
+    search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(identity, search), server)
+    answers = AnswerServicer(identity, AnswerQuestion(search, generator, AnswerOptions()))
+    answer_service_pb2_grpc.add_AnswerServiceServicer_to_server(answers, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    opened = Wire(port, embedder, generator)
+    yield opened
+    await opened.channel.close()
+    await server.stop(None)
+
+
+def query(text: str, **fields: Any) -> search_service_pb2.SearchRequest:
+    return search_service_pb2.SearchRequest(query=text, **fields)
+
+
+def info(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo:
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    assert status is not None
+    found = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(found)
+    return found
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in code that knows no test
+            await asyncio.sleep(0.01)
+
+
+async def refused(call: Any) -> grpc.aio.AioRpcError:
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await call
+    return refusal.value
+
+
+async def test_a_search_returns_passages_and_timings(wire: Wire) -> None:
+    response = await wire.search.Search(query("ferry", debug=True), timeout=10)
+    assert [ranked.passage.chunk_id for ranked in response.passages] == ["a"]
+    assert [timing.stage for timing in response.timings] == ["embed", "search", "fetch", "total"]
+    assert response.index_position == "log-3"
+    assert response.HasField("debug")
+
+
+async def test_errors_carry_reason_and_field(wire: Wire) -> None:
+    error = await refused(wire.search.Search(query("x" * 10_001), timeout=10))
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert info(error).reason == "INVALID_FIELD"
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    assert status is not None
+    bad = error_details_pb2.BadRequest()
+    assert status.details[1].Unpack(bad)
+    assert bad.field_violations[0].field == "query"
+
+
+async def test_a_defect_is_internal_and_tells_no_text(wire: Wire) -> None:
+    error = await refused(wire.search.Search(query("defect"), timeout=10))
+    assert error.code() is grpc.StatusCode.INTERNAL
+    assert "secret" not in str(error)
+    assert len(info(error).metadata["request_id"]) == 32
+
+
+async def test_calls_beyond_the_limit_are_refused_with_a_delay(wire: Wire) -> None:
+    wire.embedder.gate.clear()
+    running = [asyncio.ensure_future(wire.search.Search(query("ferry"), timeout=10)) for _ in range(2)]
+    await eventually(lambda: wire.embedder.waiting == 2)
+    error = await refused(wire.search.Search(query("ferry"), timeout=10))
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert info(error).reason == "OVERLOADED"
+    wire.embedder.gate.set()
+    assert len(await asyncio.gather(*running)) == 2
+    await wire.search.Search(query("ferry"), timeout=10)
+
+
+async def test_a_passed_deadline_frees_the_call(wire: Wire) -> None:
+    wire.embedder.gate.clear()
+    error = await refused(wire.search.Search(query("ferry"), timeout=0.1))
+    assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    await eventually(lambda: wire.embedder.waiting == 0)
+
+
+async def test_an_answer_streams_events_in_order(wire: Wire) -> None:
+    call = wire.answer.Answer(answer_service_pb2.AnswerRequest(question="How many passengers?"), timeout=30)
+    responses = [response async for response in call]
+    kinds = [response.WhichOneof("event") for response in responses]
+    assert kinds[0] == "sources"
+    assert kinds[-1] == "completion"
+    assert set(kinds[1:-1]) == {"delta", "citation"}
+    assert [response.sequence for response in responses] == list(range(1, len(responses) + 1))
+    assert len({response.answer_id for response in responses}) == 1
+
+
+async def test_cancelling_an_answer_closes_the_generator(wire: Wire) -> None:
+    call = wire.answer.Answer(answer_service_pb2.AnswerRequest(question="How many passengers?"), timeout=30)
+    async for response in call:
+        if response.WhichOneof("event") == "delta":
+            break
+    call.cancel()
+    await eventually(lambda: wire.generator.closed_early)
+    assert wire.generator.sent < 1_000
+
+
+async def test_health_follows_the_probes() -> None:
+    up = {"model": True, "database": True}
+
+    def probe(part: str) -> Any:
+        async def answers(deadline: Deadline) -> bool:
+            return up[part]
+
+        return answers
+
+    report = HealthReport()
+    needs = {"search": ["model", "database"], "documents": ["database"]}
+    watch = HealthWatch(report, {part: probe(part) for part in up}, needs)
+    server = grpc.aio.server()
+    health_pb2_grpc.add_HealthServicer_to_server(report.servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+
+            async def serving() -> list[bool]:
+                await watch.check()
+                states = [
+                    await stub.Check(health_pb2.HealthCheckRequest(service=service))
+                    for service in ("search", "documents", "")
+                ]
+                return [state.status == health_pb2.HealthCheckResponse.SERVING for state in states]
+
+            assert await serving() == [True, True, True]
+            up["model"] = False
+            assert await serving() == [False, True, False]
+            up["model"] = True
+            assert await serving() == [True, True, True]
+    finally:
+        await server.stop(None)

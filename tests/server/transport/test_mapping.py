@@ -1,0 +1,291 @@
+"""No field of the contract is without meaning: what the domain knows reaches the wire, what callers set reaches us."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from google.protobuf.message import Message
+
+from pinakes.v1 import (
+    answer_service_pb2,
+    document_service_pb2,
+    inference_service_pb2,
+    passage_pb2,
+    search_service_pb2,
+)
+from server.application.ports import Embeddings, GeneratedText, RecognizedImage, RecognizedLine
+from server.application.search_passages import SearchOutcome
+from server.domain.answers import (
+    AnswerStatus,
+    Citation,
+    Completion,
+    Degradation,
+    Delta,
+    Sources,
+    StageTiming,
+    TextSpan,
+    Usage,
+)
+from server.domain.documents import (
+    Box,
+    Document,
+    DocumentState,
+    Failure,
+    Job,
+    JobState,
+    LineSpan,
+    PageSize,
+    Stage,
+)
+from server.domain.errors import InvalidField
+from server.domain.passages import (
+    BranchScore,
+    ConvexFusion,
+    IndexResult,
+    Passage,
+    RankedPassage,
+    ReciprocalRankFusion,
+    SearchMode,
+    SegmentPlan,
+)
+from server.domain.principals import AccessList
+from server.transport import mapping
+
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+TIMINGS = (StageTiming("embed", 0.25),)
+PASSAGE = Passage(
+    chunk_id="c1",
+    document_id="d1",
+    document_name="handbook.pdf",
+    revision=2,
+    text="Alpha beta.\nGamma delta.",
+    heading_path=("One", "Two"),
+    language="en",
+    line_spans=(
+        LineSpan(0, 11, 3, Box(1, 2, 3, 4)),
+        LineSpan(12, 24, 4, Box(5, 6, 7, 8)),
+    ),
+    pages=(PageSize(3, 595, 842), PageSize(4, 595, 842)),
+)
+RANKED = RankedPassage(PASSAGE, 0.5, BranchScore(1, 0.9), BranchScore(2, 7.0), 0.4)
+
+
+def document(**changes: Any) -> Document:
+    values: dict[str, Any] = {
+        "document_id": "d1",
+        "tenant": "t",
+        "name": "handbook.pdf",
+        "media_type": "application/pdf",
+        "size_bytes": 10,
+        "sha256": "ab",
+        "state": DocumentState.FAILED,
+        "failure": Failure("UnreadableDocument", "broken"),
+        "page_count": 3,
+        "chunk_count": 4,
+        "revision": 1,
+        "tags": ("b", "a"),
+        "access": AccessList("u", ("g",)),
+        "create_time": MOMENT,
+        "update_time": MOMENT,
+        "job_id": "j1",
+    }
+    return Document(**(values | changes))
+
+
+def job(**changes: Any) -> Job:
+    values: dict[str, Any] = {
+        "job_id": "j1",
+        "document_id": "d1",
+        "tenant": "t",
+        "revision": 1,
+        "state": JobState.SUCCEEDED,
+        "stage": Stage.COMMIT,
+        "pages_done": 3,
+        "pages_total": 3,
+        "attempt": 1,
+        "chunk_count": 4,
+        "log_position": 9,
+        "failure": None,
+        "create_time": MOMENT,
+        "update_time": MOMENT,
+    }
+    return Job(**(values | changes))
+
+
+def outcome() -> SearchOutcome:
+    plans = (SegmentPlan("head", "flat", 5, 6),)
+    return SearchOutcome((RANKED,), IndexResult((), 9, plans, 3), (Degradation.NO_RERANKER,))
+
+
+def completion() -> Completion:
+    return Completion(
+        status=AnswerStatus.ANSWERED,
+        usage=Usage(10, 5),
+        timings=TIMINGS,
+        degradations=(Degradation.NO_RERANKER,),
+        unsupported=(TextSpan(3, 9),),
+        generator="qwen@1",
+        index_position=9,
+    )
+
+
+RESPONSES: list[Message] = [
+    mapping.document_to_wire(document()),
+    mapping.job_to_wire(job()),
+    mapping.job_to_wire(job(state=JobState.FAILED, failure=Failure("EncryptedDocument", "locked"))),
+    mapping.search_response(outcome(), TIMINGS, debug=True),
+    mapping.answer_response("a1", 1, Sources((RANKED,))),
+    mapping.answer_response("a1", 2, Delta("text")),
+    mapping.answer_response("a1", 3, Citation(TextSpan(2, 5), PASSAGE, TextSpan(12, 24), 0.75)),
+    mapping.answer_response("a1", 4, completion()),
+    mapping.embed_response(
+        Embeddings(np.ones((1, 2), np.float32), np.array([3], np.int32), np.array([True])), "e5@1", TIMINGS
+    ),
+    mapping.rerank_response([0.5], "r@1", TIMINGS),
+    mapping.recognize_text_response(
+        RecognizedImage(10, 20, (RecognizedLine("text", 0.9, Box(1, 2, 3, 4)),)), "ocr@1", TIMINGS
+    ),
+    mapping.generate_delta("text"),
+    mapping.generate_completion(GeneratedText("", "length", 3, 4), "qwen@1", TIMINGS),
+]
+
+
+def fields_set(message: Message, into: dict[str, set[str]]) -> None:
+    """Adds, by message type, the names of the fields that carry a value."""
+    known = into.setdefault(message.DESCRIPTOR.full_name, set())
+    for field, value in message.ListFields():
+        known.add(field.name)
+        if field.message_type is not None and not field.message_type.GetOptions().map_entry:
+            for child in value if field.is_repeated else [value]:
+                fields_set(child, into)
+
+
+def test_every_field_of_every_response_is_filled() -> None:
+    seen: dict[str, set[str]] = {}
+    for response in RESPONSES:
+        fields_set(response, seen)
+    declared = {
+        descriptor.full_name: {field.name for field in descriptor.fields}
+        for response in RESPONSES
+        for descriptor in _types(response.DESCRIPTOR, set())
+        if descriptor.full_name.startswith("pinakes.v1.")
+    }
+    missing = {name: fields - seen.get(name, set()) for name, fields in declared.items()}
+    assert {name: fields for name, fields in missing.items() if fields} == {}
+
+
+def _types(descriptor: Any, visited: set[str]) -> Iterator[Any]:
+    if descriptor.full_name in visited:
+        return
+    visited.add(descriptor.full_name)
+    yield descriptor
+    for field in descriptor.fields:
+        if field.message_type is not None:
+            yield from _types(field.message_type, visited)
+
+
+REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
+    (
+        search_service_pb2.SearchRequest(
+            query="q",
+            limit=3,
+            filter=passage_pb2.SearchFilter(document_ids=["d"], tags=["t"], languages=["ja"]),
+            mode=search_service_pb2.SEARCH_MODE_DENSE,
+            convex=search_service_pb2.ConvexFusion(dense_weight=0.25),
+            consistency_token="log-3",
+            rerank=False,
+        ),
+        mapping.search_command,
+    ),
+    (
+        search_service_pb2.SearchRequest(
+            reciprocal_rank=search_service_pb2.ReciprocalRankFusion(k=5, dense_weight=0.25)
+        ),
+        mapping.search_command,
+    ),
+    (
+        answer_service_pb2.AnswerRequest(
+            question="q",
+            filter=passage_pb2.SearchFilter(document_ids=["d"], tags=["t"], languages=["ja"]),
+            max_passages=2,
+            max_tokens=7,
+            seed=5,
+            consistency_token="log-3",
+        ),
+        mapping.answer_command,
+    ),
+    (
+        inference_service_pb2.GenerateRequest(
+            prompt="p", system="s", max_tokens=4, temperature=0.5, seed=9, stop=["x"]
+        ),
+        mapping.generation_request,
+    ),
+    (
+        document_service_pb2.UploadHeader(name="n", request_id="r", tags=["t"], allowed_groups=["g"]),
+        mapping.upload_header,
+    ),
+]
+
+
+@pytest.mark.parametrize(("request_", "translate"), REQUESTS, ids=lambda value: type(value).__name__)
+def test_every_field_of_a_request_matters(request_: Message, translate: Callable[[Any], Any]) -> None:
+    whole = translate(request_)
+    for path in _paths(request_):
+        assert translate(_without(request_, path)) != whole, f"{'.'.join(path)} is not read"
+
+
+def _paths(message: Message, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for field, value in message.ListFields():
+        yield (*prefix, field.name)
+        if field.message_type is not None and not field.is_repeated:
+            yield from _paths(value, (*prefix, field.name))
+
+
+def _without(message: Message, path: tuple[str, ...]) -> Message:
+    copy = type(message)()
+    copy.CopyFrom(message)
+    owner: Any = copy
+    for name in path[:-1]:
+        owner = getattr(owner, name)
+    owner.ClearField(path[-1])
+    return copy
+
+
+def test_enums_are_total() -> None:
+    for state in DocumentState:
+        assert mapping.document_to_wire(document(state=state, failure=None)).state
+    for job_state in JobState:
+        assert mapping.job_to_wire(job(state=job_state)).state
+    for stage in Stage:
+        assert mapping.job_to_wire(job(stage=stage)).stage
+    for mode in search_service_pb2.SearchMode.values():
+        assert isinstance(mapping.search_command(search_service_pb2.SearchRequest(mode=mode)).mode, SearchMode)
+
+
+def test_unknown_enum_values_are_refused() -> None:
+    with pytest.raises(InvalidField, match="mode"):
+        mapping.search_command(search_service_pb2.SearchRequest(mode=99))  # type: ignore[arg-type]
+    with pytest.raises(InvalidField, match="kind"):
+        mapping.embedding_kind_from_wire(inference_service_pb2.EMBEDDING_KIND_UNSPECIFIED)
+
+
+def test_a_citation_shows_only_the_supporting_lines() -> None:
+    wire = mapping.citation_to_wire(Citation(TextSpan(0, 5), PASSAGE, TextSpan(12, 24), 0.5))
+    assert wire.quote == "Gamma delta."
+    assert [region.page for region in wire.regions] == [4]
+    assert [(box.x0, box.y1) for box in wire.regions[0].boxes] == [(5, 8)]
+
+
+def test_absent_fields_take_the_documented_defaults() -> None:
+    command = mapping.search_command(search_service_pb2.SearchRequest(query="q"))
+    assert command.mode is SearchMode.HYBRID
+    assert command.fusion is None
+    assert command.rerank
+    weighted = search_service_pb2.SearchRequest(reciprocal_rank=search_service_pb2.ReciprocalRankFusion())
+    assert mapping.search_command(weighted).fusion == ReciprocalRankFusion(60, 0.5)
+    zero = search_service_pb2.SearchRequest(convex=search_service_pb2.ConvexFusion())
+    assert mapping.search_command(zero).fusion == ConvexFusion(0.0)
