@@ -1,0 +1,195 @@
+"""One child process: how it is started, watched and stopped."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from server.embedded.errors import PartFailed
+from server.embedded.service_user import ServiceUser
+
+_PR_SET_PDEATHSIG = 1
+_POLL_S = 0.02
+_LOG_LIMIT_BYTES = 16 * 1024 * 1024
+_TAIL_BYTES = 4096
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What to execute. `stop_signal` asks for an orderly end; `orphan_signal` is what the kernel sends when the
+    starting process dies without one."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    directory: Path
+    user: ServiceUser | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    orphan_signal: signal.Signals = signal.SIGKILL
+
+
+class NotReady(Exception):
+    """A part does not answer (yet). The message says how it failed."""
+
+
+class Part(Protocol):
+    """A program that Pinakes runs: what to do before, how to start it, how to see that it works.
+
+    All methods block: `prepare` for up to seconds, `check` for at most 2 seconds.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def start_deadline_s(self) -> float:
+        """How long it may take from its start until `check` passes."""
+
+    def prepare(self) -> None:
+        """Makes files and removes what a crashed predecessor left. Idempotent. Raises EmbeddedError."""
+
+    def launch(self) -> Launch: ...
+
+    def check(self) -> None:
+        """Returns when the part answers; raises NotReady."""
+
+    def clean(self) -> None:
+        """After its process ended: removes what it leaves outside its data directory."""
+
+
+class ChildProcess:
+    """A process in a group of its own whose output goes to a log file.
+
+    Start it from a thread that lives as long as it should: the kernel ends it when that thread ends.
+    `inherited` are file descriptors that it keeps open (the lock of the data directory).
+    """
+
+    def __init__(self, name: str, launch: Launch, log: Path, inherited: Sequence[int] = ()) -> None:
+        self.name = name
+        self.log = log
+        self._launch = launch
+        self._rotate()
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                launch.argv,
+                env=dict(launch.environment),
+                cwd=launch.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=tuple(inherited),
+                start_new_session=True,
+                preexec_fn=_before_exec(launch),
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def exit_status(self) -> int | None:
+        """None while it runs; negative for a signal."""
+        return self._process.poll()
+
+    def ask_to_stop(self) -> None:
+        if self.exit_status is None:
+            self._process.send_signal(self._launch.stop_signal)
+
+    def kill(self) -> None:
+        """Ends the whole group at once, also what an already dead leader left in it."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            self._process.kill()
+
+    def stop(self, grace_s: float) -> bool:
+        """Blocks until it ended: asks, and after `grace_s` kills. Returns whether asking was enough."""
+        self.ask_to_stop()
+        try:
+            self._process.wait(grace_s)
+            orderly = True
+        except subprocess.TimeoutExpired:
+            orderly = False
+        self.kill()
+        self._process.wait()
+        return orderly
+
+    def failure(self, reason: str) -> PartFailed:
+        return PartFailed(self.name, reason, self.log, tail(self.log))
+
+    def _rotate(self) -> None:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        if self.log.exists() and self.log.stat().st_size > _LOG_LIMIT_BYTES:
+            self.log.replace(self.log.with_suffix(self.log.suffix + ".1"))
+
+
+@contextmanager
+def running(part: Part, log: Path, grace_s: float = 10.0) -> Iterator[ChildProcess]:
+    """`part`, started and healthy, while the context lasts. Raises PartFailed."""
+    part.prepare()
+    process = ChildProcess(part.name, part.launch(), log)
+    try:
+        _wait_until_healthy(part, process)
+        yield process
+    finally:
+        process.stop(grace_s)
+        part.clean()
+
+
+def _wait_until_healthy(part: Part, process: ChildProcess) -> None:
+    deadline = time.monotonic() + part.start_deadline_s
+    while True:
+        status = process.exit_status
+        if status is not None:
+            raise process.failure(f"it ended with status {status} while starting")
+        try:
+            part.check()
+            return
+        except NotReady as exc:
+            if time.monotonic() > deadline:
+                raise process.failure(f"not healthy after {part.start_deadline_s:.0f} s: {exc}") from exc
+        time.sleep(_POLL_S)
+
+
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 that nobody uses now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    """The last lines of a log, "" if there is none."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        text = file.read().decode(errors="replace")
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def _before_exec(launch: Launch) -> Callable[[], None]:
+    parent = os.getpid()
+    become = launch.user.becoming() if launch.user else None
+    orphan_signal = int(launch.orphan_signal)
+
+    def prepare() -> None:
+        if become is not None:
+            become()
+        # After the change of user, which clears it.
+        _libc.prctl(_PR_SET_PDEATHSIG, orphan_signal, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return prepare

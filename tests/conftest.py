@@ -1,0 +1,94 @@
+"""Real servers for the tests, each started once per run, on first use, and stopped at its end.
+
+A test that asks for one of these fixtures is marked by it: `stack` for a real process, also `models` for Triton.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from server.embedded.nats import EmbeddedNats
+from server.embedded.postgres import EmbeddedPostgres
+from server.embedded.process import running
+from server.embedded.triton import EmbeddedTriton
+
+_MARKS = {
+    "postgres_server": ("stack",),
+    "nats_url": ("stack",),
+    "triton_url": ("stack", "models"),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for fixture, marks in _MARKS.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                for mark in marks:
+                    item.add_marker(mark)
+
+
+@pytest.fixture(scope="session")
+def environment() -> dict[str, str]:
+    """What the processes that tests start inherit."""
+    return dict(os.environ)  # noqa: TID251 - tests have no settings
+
+
+@pytest.fixture(scope="session")
+def postgres_server(
+    tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
+) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL for all tests. Use `postgres_dsn`, unless the test is about the server itself."""
+    folder = tmp_path_factory.mktemp("postgres")
+    server = EmbeddedPostgres(folder / "data", environment)
+    with running(server, folder / "postgres.log"):
+        yield server
+
+
+@pytest.fixture
+def postgres_dsn(postgres_server: EmbeddedPostgres) -> Iterator[str]:
+    """A conninfo of an empty database of its own."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres_server.dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+        yield postgres_server.dsn_of(name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture(scope="session")
+def nats_url(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[str]:
+    """A JetStream for all tests: each uses names of its own for streams and subjects."""
+    folder = tmp_path_factory.mktemp("nats")
+    server = EmbeddedNats(folder / "data", environment)
+    with running(server, folder / "nats.log"):
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def model_cache() -> Path:
+    """Where prepared models are kept between runs."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("pinakes")
+
+
+@pytest.fixture(scope="session")
+def triton_url(
+    tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str], model_cache: Path
+) -> Iterator[str]:
+    """host:port of a Triton with all default models, prepared first if they are not."""
+    from triton_models.rendering import render
+
+    from triton_models.preparation import prepare
+
+    folder = tmp_path_factory.mktemp("triton")
+    repository = folder / "repository"
+    render("cpu", prepare(model_cache), repository, cores=os.cpu_count() or 1)
+    server = EmbeddedTriton(repository, folder / "data", environment)
+    with running(server, folder / "triton.log"):
+        yield server.address
