@@ -1,0 +1,1 @@
+"""Texts to vectors: multilingual-e5-small."""

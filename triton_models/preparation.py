@@ -1,0 +1,197 @@
+"""Makes the models ready to serve: fetches, verifies and converts what the catalogue names.
+
+Layout of a cache folder; everything in it can be deleted at any time while nothing runs:
+
+    artifacts/<sha256>/<file>        fetched bytes
+    downloads/                       what is being fetched
+    slots/<slot>-<key>/              a converted model; the key is a digest of all that it was made from
+    models/<key>/<slot> -> slots/…   a set of models with its manifest: what a server is given
+    prepare.lock                     held while one process prepares
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from triton_models.catalogue import Catalogue, Slot, load_catalogue
+from triton_models.conversions import conversion_version, convert
+from triton_models.errors import NotEnoughSpace, NotPrepared
+from triton_models.fetching import ArtifactStore, free_bytes
+from triton_models.prepared import PreparedModels, PreparedSlot, describe_files, write_manifest
+from triton_models.progress import OnProgress, Progress, silent
+
+_KEY_DIGITS = 16
+_SPARE_BYTES = 200_000_000
+_SLOT_FILE = "slot.json"
+
+
+def default_cache() -> Path:
+    """The user's cache folder for Pinakes; it need not exist."""
+    return platformdirs.user_cache_path("pinakes")
+
+
+def prepare(
+    cache: Path,
+    on_progress: OnProgress = silent,
+    *,
+    only: Sequence[str] | None = None,
+    catalogue: Catalogue | None = None,
+    local: Path | None = None,
+) -> Path:
+    """The folder of ready models, made if it is not there (see `PreparedModels` for what is in it).
+
+    A repeat costs milliseconds; an interrupted run is resumed; of two runs at a time the second waits for the first.
+    `only` restricts it to some slots, `local` is a folder to look for artifacts in first. Raises ModelFilesError.
+    """
+    preparation = _Preparation(cache, catalogue or load_catalogue(), only, local, on_progress)
+    ready = preparation.ready()
+    if ready is not None:
+        return ready
+    cache.mkdir(parents=True, exist_ok=True)
+    with _locked(cache / "prepare.lock", on_progress):
+        return preparation.ready() or preparation.run()
+
+
+def find_prepared(cache: Path, *, only: Sequence[str] | None = None, catalogue: Catalogue | None = None) -> Path | None:
+    """What `prepare` would return without work; None if there is work to do."""
+    return _Preparation(cache, catalogue or load_catalogue(), only, None, silent).ready()
+
+
+@dataclass(frozen=True, slots=True)
+class _PlannedSlot:
+    name: str
+    slot: Slot
+    fingerprint: str
+    key: str
+
+
+class _Preparation:
+    def __init__(
+        self,
+        cache: Path,
+        catalogue: Catalogue,
+        only: Sequence[str] | None,
+        local: Path | None,
+        on_progress: OnProgress,
+    ) -> None:
+        self._cache = cache
+        self._catalogue = catalogue
+        self._local = local
+        self._on_progress = on_progress
+        self._store = ArtifactStore(cache)
+        names = sorted(set(only)) if only is not None else sorted(catalogue.slots)
+        self._plan = [_planned(name, catalogue) for name in names]
+        self._target = cache / "models" / _digest(planned.key for planned in self._plan)
+
+    def ready(self) -> Path | None:
+        try:
+            PreparedModels.open(self._target)
+        except NotPrepared:
+            return None
+        return self._target
+
+    def run(self) -> Path:
+        self._require_space()
+        slots = [self._prepare_slot(planned) for planned in self._plan]
+        with _replacing_folder(self._target) as folder:
+            for planned in self._plan:
+                (folder / planned.name).symlink_to(Path("../../slots") / f"{planned.name}-{planned.key}")
+            write_manifest(folder, slots)
+        self._store.forget_downloads()
+        return self._target
+
+    def _require_space(self) -> None:
+        artifacts = {a.sha256: a for planned in self._plan for a in self._catalogue.artifacts_of(planned.slot).values()}
+        missing = self._store.missing_bytes(artifacts.values())
+        needed, free = missing + _SPARE_BYTES, free_bytes(self._cache)
+        if missing and free < needed:
+            raise NotEnoughSpace(self._cache, needed, free)
+
+    def _prepare_slot(self, planned: _PlannedSlot) -> PreparedSlot:
+        target = self._cache / "slots" / f"{planned.name}-{planned.key}"
+        done = _read_slot(target)
+        if done is not None:
+            return done
+        artifacts = {
+            role: self._store.fetch(planned.slot.artifacts[role], artifact, self._on_progress, self._local)
+            for role, artifact in self._catalogue.artifacts_of(planned.slot).items()
+        }
+        with _replacing_folder(target) as folder:
+            if planned.slot.conversion is None:
+                roles = {role: _link(path, folder) for role, path in artifacts.items()}
+            else:
+                roles = convert(planned.slot.conversion, artifacts, folder, self._on_progress)
+            slot = PreparedSlot(slot=planned.name, fingerprint=planned.fingerprint, files=describe_files(folder, roles))
+            (folder / _SLOT_FILE).write_text(slot.model_dump_json(), encoding="utf-8")
+        self._on_progress(Progress(f"preparing {planned.name}", 1, 1, "steps"))
+        return slot
+
+
+def _planned(name: str, catalogue: Catalogue) -> _PlannedSlot:
+    slot = catalogue.slot(name)
+    artifacts = catalogue.artifacts_of(slot)
+    hashes = [artifact.sha256 for _, artifact in sorted(artifacts.items())]
+    weights = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+    version = f"{slot.version}" + (f".{conversion_version(slot.conversion)}" if slot.conversion else "")
+    roles = [f"{role}={artifact.sha256}" for role, artifact in sorted(artifacts.items())]
+    key = _digest([name, slot.model, version, slot.conversion or "", *roles])
+    return _PlannedSlot(name, slot, f"{slot.model}@{version}+{weights[:12]}", key)
+
+
+def _digest(parts: Iterator[str] | Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:_KEY_DIGITS]
+
+
+def _read_slot(folder: Path) -> PreparedSlot | None:
+    """A slot that an earlier run finished, None if there is none or a file of it is gone."""
+    try:
+        slot = PreparedSlot.model_validate_json((folder / _SLOT_FILE).read_bytes())
+        slot.check(folder)
+    except (OSError, ValueError, NotPrepared):
+        return None
+    return slot
+
+
+def _link(path: Path, folder: Path) -> str:
+    try:
+        os.link(path, folder / path.name)
+    except OSError:
+        shutil.copyfile(path, folder / path.name)
+    return path.name
+
+
+@contextmanager
+def _replacing_folder(target: Path) -> Iterator[Path]:
+    """A folder that becomes `target` when the context ends without an error, and leaves nothing otherwise."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=".part-"))
+    try:
+        yield partial
+        partial.chmod(0o755)
+        if target.exists():
+            shutil.rmtree(target)
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def _locked(path: Path, on_progress: OnProgress) -> Iterator[None]:
+    """Released by the kernel when the process ends, however it ends."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_progress(Progress("waiting for another preparation", 0, 0, "steps"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
