@@ -1,0 +1,1 @@
+"""How each format is read. `server.adapters.document_reader` puts the parts together."""

@@ -1,0 +1,110 @@
+"""Image files as pages for OCR. Every function blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from PIL import Image, ImageOps
+
+from server.adapters.reading.pdf import encode_gray
+from server.adapters.reading.probing import JPEG, PNG, TIFF, WEBP
+from server.application.ports import PageImage
+from server.domain.errors import UnreadableDocument
+
+_PIL_FORMATS = MappingProxyType({PNG: "PNG", JPEG: "JPEG", TIFF: "TIFF", WEBP: "WEBP"})
+# This module has its own limit, which refuses; Pillow's own would warn first.
+Image.MAX_IMAGE_PIXELS = None
+_EXIF_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOptions:
+    """`most_pixels` refuses decompression bombs before anything is decoded. Images above `ocr_pixels` are shrunk and
+    those above `image_bytes` are encoded anew."""
+
+    most_pixels: int = 120_000_000
+    ocr_pixels: int = 25_000_000
+    image_bytes: int = 8_000_000
+    most_pages: int = 2000
+
+
+class ImageFile:
+    """Memory: one decoded page. Close it when done."""
+
+    def __init__(self, path: Path, media_type: str, options: ImageOptions) -> None:
+        """Raises UnreadableDocument."""
+        self._path = path
+        self._options = options
+        try:
+            self._image = Image.open(path, formats=[_PIL_FORMATS[media_type]])
+        except (OSError, ValueError, SyntaxError) as exc:
+            raise UnreadableDocument("the image is broken") from exc
+        try:
+            self._check_size()
+            # Only TIFF has pages; the frames of the others are an animation.
+            self.page_count = int(getattr(self._image, "n_frames", 1)) if media_type == TIFF else 1
+            if self.page_count > options.most_pages:
+                raise UnreadableDocument(f"the image has more than {options.most_pages:,} pages")
+        except BaseException:
+            self._image.close()
+            raise
+
+    def close(self) -> None:
+        self._image.close()
+
+    def read(self, number: int) -> PageImage:
+        """Page `number` (from 1). Raises UnreadableDocument."""
+        try:
+            if self.page_count > 1:
+                self._image.seek(number - 1)
+            self._check_size()
+            if self._usable_as_it_is():
+                width, height = self._image.size
+                self._image.copy().close()  # decodes it, so that a broken one is refused here
+                return PageImage(number, width, height, self._path.read_bytes(), 1.0)
+            return self._encoded(number)
+        except (OSError, EOFError, ValueError, SyntaxError) as exc:
+            raise UnreadableDocument(f"page {number} of the image is broken") from exc
+
+    def _check_size(self) -> None:
+        width, height = self._image.size
+        if width * height > self._options.most_pixels:
+            raise UnreadableDocument(
+                f"the image has {width} x {height} pixels; at most {self._options.most_pixels:,} are read"
+            )
+
+    def _usable_as_it_is(self) -> bool:
+        width, height = self._image.size
+        return (
+            self._image.format in ("PNG", "JPEG")
+            and self._image.mode in ("L", "RGB")
+            and self._image.getexif().get(_EXIF_ORIENTATION, 1) == 1
+            and width * height <= self._options.ocr_pixels
+            and self._path.stat().st_size <= self._options.image_bytes
+        )
+
+    def _encoded(self, number: int) -> PageImage:
+        upright = ImageOps.exif_transpose(_gray(self._image))
+        width, height = upright.size
+        scale = min(1.0, (self._options.ocr_pixels / (width * height)) ** 0.5)
+        if scale < 1.0:
+            upright = upright.resize((round(width * scale), round(height * scale)), Image.Resampling.LANCZOS)
+        encoded = encode_gray(upright, self._options.image_bytes)
+        return PageImage(number, width, height, encoded, upright.width / width)
+
+
+def _gray(image: Image.Image) -> Image.Image:
+    """In shades of gray; what is transparent becomes white, 16-bit samples become 8-bit."""
+    if image.mode.startswith("I"):
+        return image.point(lambda value: value / 256).convert("L")
+    if image.mode in ("LA", "RGBA", "PA") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        white.alpha_composite(rgba)
+        made = white.convert("L")
+    else:
+        made = image.convert("L")
+    made.info["exif"] = image.getexif().tobytes()
+    return made

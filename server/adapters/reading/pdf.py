@@ -1,0 +1,166 @@
+"""A PDF, opened: page by page as blocks, or as an image where its text cannot be used.
+
+Every function here blocks and must run in the thread that owns pdfium (it is not thread-safe).
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import pypdfium2 as pdfium
+import pypdfium2.raw as pdfium_c
+from PIL import Image
+
+from server.adapters.reading.layout import body_size, lay_out
+from server.adapters.reading.pdf_content import PageContent, read_content
+from server.application.ports import PageImage
+from server.domain.documents import Page
+from server.domain.errors import EncryptedDocument, UnreadableDocument
+
+_POINTS_PER_INCH = 72
+_TAIL_BYTES = 2048
+_SAMPLED_PAGES = 5
+_LARGEST_SIDE = 14_400.0
+"""Points (200 inches): the limit of the format's specification."""
+
+
+@dataclass(frozen=True, slots=True)
+class PdfOptions:
+    """`render_dpi` is lowered where a page would exceed `render_pixels`; images for OCR stay under `image_bytes`."""
+
+    render_dpi: int = 300
+    render_pixels: int = 25_000_000
+    image_bytes: int = 8_000_000
+    fewest_characters: int = 8
+    """Of a page with pictures or drawings, below which it counts as having no text."""
+    most_broken: float = 0.2
+    """Share of characters without a meaning, above which the text is not used."""
+    picture_area: float = 0.6
+    """Share of the page under pictures, from which on a few characters (a stamp, a page number) are not its text."""
+    fewest_characters_on_picture: int = 120
+
+
+class PdfFile:
+    """Close it when done. Memory: pdfium's own cache and one page."""
+
+    def __init__(self, path: Path, options: PdfOptions) -> None:
+        """Raises EncryptedDocument, UnreadableDocument."""
+        self._options = options
+        self._pdf = _open(path)
+        try:
+            self.page_count = len(self._pdf)
+            if self.page_count == 0:
+                raise UnreadableDocument("the PDF has no pages")
+            if not _has_end(path):
+                self._check_all_pages()
+            self._body: float | None = None
+        except BaseException:
+            self._pdf.close()
+            raise
+
+    def close(self) -> None:
+        self._pdf.close()
+
+    def read(self, number: int) -> Page | PageImage:
+        """Page `number` (from 1). Raises UnreadableDocument."""
+        page = self._page(number)
+        try:
+            content = read_content(page)
+            if self._is_readable(content):
+                blocks = lay_out(content, self._body_size())
+                return Page(number, content.width, content.height, blocks)
+            return self._render(page, number, content)
+        except pdfium.PdfiumError as exc:
+            raise UnreadableDocument(f"page {number} is broken") from exc
+        finally:
+            page.close()
+
+    def _page(self, number: int) -> pdfium.PdfPage:
+        try:
+            page = self._pdf[number - 1]
+        except (pdfium.PdfiumError, IndexError) as exc:
+            raise UnreadableDocument(f"page {number} is broken") from exc
+        width, height = page.get_size()
+        if not (0 < width <= _LARGEST_SIDE and 0 < height <= _LARGEST_SIDE):
+            page.close()
+            raise UnreadableDocument(f"page {number} is {width:.0f} x {height:.0f} points large")
+        return page
+
+    def _is_readable(self, content: PageContent) -> bool:
+        """Whether the text can stand for the page. A page with nothing on it reads as empty."""
+        good = content.glyph_count - content.broken
+        if content.glyph_count and content.broken > self._options.most_broken * content.glyph_count:
+            return False
+        if content.picture_area >= self._options.picture_area:
+            return good >= self._options.fewest_characters_on_picture
+        return good >= self._options.fewest_characters or content.drawing_count == 0
+
+    def _body_size(self) -> float:
+        """Told by a few pages all over the document, so that it does not depend on where reading starts."""
+        if self._body is None:
+            step = max(self.page_count // _SAMPLED_PAGES, 1)
+            self._body = body_size(self._sampled(number) for number in range(1, self.page_count + 1, step))
+        return self._body
+
+    def _sampled(self, number: int) -> PageContent:
+        try:
+            page = self._page(number)
+        except UnreadableDocument:
+            return PageContent(0.0, 0.0)
+        try:
+            return read_content(page)
+        except pdfium.PdfiumError:
+            return PageContent(0.0, 0.0)
+        finally:
+            page.close()
+
+    def _check_all_pages(self) -> None:
+        """A file without its end was cut off; pdfium rebuilds what is left. All of it must be there."""
+        for number in range(1, self.page_count + 1):
+            content = self._sampled(number)
+            if content.drawing_count == 0 and content.glyph_count == 0:
+                raise UnreadableDocument(f"the PDF is cut off: page {number} is missing or incomplete")
+
+    def _render(self, page: pdfium.PdfPage, number: int, content: PageContent) -> PageImage:
+        pixels = content.width * content.height * (self._options.render_dpi / _POINTS_PER_INCH) ** 2
+        scale = self._options.render_dpi / _POINTS_PER_INCH * min(1.0, (self._options.render_pixels / pixels) ** 0.5)
+        bitmap = page.render(scale=scale, grayscale=True, may_draw_forms=False)
+        try:
+            image = bitmap.to_pil()
+            encoded = encode_gray(image, self._options.image_bytes)
+            return PageImage(number, content.width, content.height, encoded, image.width / content.width)
+        finally:
+            bitmap.close()
+
+
+def encode_gray(image: Image.Image, most_bytes: int) -> bytes:
+    """JPEG in shades of gray, of the best of a few qualities that fits."""
+    gray = image.convert("L")
+    encoded = b""
+    for quality in (90, 75, 50, 30):
+        target = io.BytesIO()
+        gray.save(target, "JPEG", quality=quality)
+        encoded = target.getvalue()
+        if len(encoded) <= most_bytes:
+            break
+    return encoded
+
+
+def _open(path: Path) -> pdfium.PdfDocument:
+    try:
+        return pdfium.PdfDocument(path)
+    except pdfium.PdfiumError as exc:
+        if exc.err_code == pdfium_c.FPDF_ERR_PASSWORD:
+            raise EncryptedDocument from exc
+        if exc.err_code == pdfium_c.FPDF_ERR_SECURITY:
+            raise UnreadableDocument("the PDF is protected by a method that is not known here") from exc
+        raise UnreadableDocument("the PDF is broken or cut off") from exc
+
+
+def _has_end(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - _TAIL_BYTES, 0))
+        tail = file.read()
+    return b"%%EOF" in tail or b"startxref" in tail

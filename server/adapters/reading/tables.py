@@ -1,0 +1,283 @@
+"""Tables: by their rules, or by columns that line up. Pure."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from server.adapters.reading.geometry import Piece, Rule, center, is_unspaced, same_row, union
+from server.adapters.reading.pieces import join_pieces, make_piece, rows_of
+from server.domain.documents import Box
+
+_TOUCH = 3.0
+_SHORTEST_RULE = 8.0
+_RULE_SHARE = 0.3
+_LONGEST_CELL = 200
+_MOST_RULES = 1500
+
+# Without rules: rows are closer than this many heights of a row, columns further apart than this many font sizes.
+_ROW_PITCH = 2.3
+_LONGEST_PROSE_CELL = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    cells: tuple[str, ...]
+    box: Box
+
+    def markdown(self) -> str:
+        return "| " + " | ".join(cell.replace("|", "/") for cell in self.cells) + " |"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    rows: tuple[Row, ...]
+    box: Box
+
+
+def find_ruled_tables(pieces: Sequence[Piece], rules: Sequence[Rule]) -> tuple[list[Table], list[Piece]]:
+    """Tables with at least 2 x 2 cells between rules, and the pieces outside them."""
+    tables: list[Table] = []
+    rest = list(pieces)
+    for group in _connected([rule for rule in rules if _length(rule) >= _SHORTEST_RULE][:_MOST_RULES]):
+        grid = _Grid.of(group)
+        if grid is None:
+            continue
+        inside = [piece for piece in rest if _contains(grid.box, piece.box)]
+        table = grid.fill(inside)
+        if table is not None:
+            taken = set(map(id, inside))
+            rest = [piece for piece in rest if id(piece) not in taken]
+            tables.append(table)
+    return tables, rest
+
+
+def find_aligned_tables(rows: Sequence[Sequence[Piece]]) -> list[tuple[int, int, Table]]:
+    """Runs of rows (from, to exclusive) whose pieces form columns of short cells. Rows from top to bottom."""
+    found: list[tuple[int, int, Table]] = []
+    at = 0
+    while at < len(rows):
+        end = _aligned_end(rows, at) if len(rows[at]) > 1 else at
+        columns = _columns(rows[at:end])
+        if end - at >= 2 and _is_tabular(rows[at:end], len(columns)):
+            found.append((at, end, _aligned_table(rows[at:end], columns)))
+            at = end
+        else:
+            at += 1
+    return found
+
+
+# --- with rules --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    xs: list[float]
+    ys: list[float]
+    verticals: list[Box]
+    box: Box
+
+    @classmethod
+    def of(cls, rules: Sequence[Rule]) -> _Grid | None:
+        horizontals = [rule.box for rule in rules if rule.horizontal]
+        verticals = [rule.box for rule in rules if not rule.horizontal]
+        if len(horizontals) < 2 or not verticals:
+            return None
+        box = union(rule.box for rule in rules)
+        xs = _positions(((v.x0 + v.x1) / 2, v.y1 - v.y0) for v in verticals)
+        ys = _positions(((h.y0 + h.y1) / 2, h.x1 - h.x0) for h in horizontals)
+        columns = _edges(xs, _RULE_SHARE * (box.y1 - box.y0), box.x0, box.x1)
+        rows = _edges(ys, _RULE_SHARE * (box.x1 - box.x0), box.y0, box.y1)
+        if len(columns) < 3 or len(rows) < 3:
+            return None
+        return cls(columns, rows, verticals, box)
+
+    def fill(self, pieces: Sequence[Piece]) -> Table | None:
+        cells: dict[tuple[int, int], list[Piece]] = defaultdict(list)
+        for piece in pieces:
+            row = _slot(self.ys, center(piece.box)[1])
+            for column, part in self._parts(piece):
+                cells[row, column].append(part)
+        rows = [row for index in range(len(self.ys) - 1) for row in self._rows(index, cells)]
+        used = {column for _, column in cells}
+        lengths = [len(cell) for row in rows for cell in row.cells if cell]
+        full = sum(1 for row in rows if sum(map(bool, row.cells)) > 1)
+        if len(rows) < 2 or len(used) < 2 or full * 2 < len(rows) or statistics.mean(lengths) > _LONGEST_CELL:
+            return None
+        kept = sorted(used)
+        trimmed = tuple(Row(tuple(row.cells[column] for column in kept), row.box) for row in rows)
+        return Table(trimmed, self.box)
+
+    def _parts(self, piece: Piece) -> Iterable[tuple[int, Piece]]:
+        """The piece, cut where it runs over a vertical rule."""
+        y = center(piece.box)[1]
+        cuts = [x for x in self.xs[1:-1] if piece.box.x0 < x < piece.box.x1 and self._ruled(x, y)]
+        for _, group in itertools.groupby(piece.glyphs, lambda glyph: bisect.bisect(cuts, center(glyph.box)[0])):
+            part = make_piece(list(group))
+            yield _slot(self.xs, part.box.x0 + 1 if len(cuts) == 0 else center(part.box)[0]), part
+
+    def _ruled(self, x: float, y: float) -> bool:
+        return any(abs((v.x0 + v.x1) / 2 - x) <= _TOUCH and v.y0 <= y <= v.y1 for v in self.verticals)
+
+    def _rows(self, index: int, cells: dict[tuple[int, int], list[Piece]]) -> list[Row]:
+        width = len(self.xs) - 1
+        lines = {column: rows_of(cells[index, column]) for column in range(width) if (index, column) in cells}
+        if not lines:
+            return []
+        counts = {len(found) for found in lines.values()}
+        count = counts.pop()
+        if not counts and count > 1 and len(lines) > 1 and _level(list(lines.values()), count):
+            # Rules between the columns alone: every line is a row.
+            return [self._row({column: [found[n]] for column, found in lines.items()}) for n in range(count)]
+        return [self._row(lines)]
+
+    def _row(self, lines: dict[int, list[list[Piece]]]) -> Row:
+        texts = [_cell_text(lines.get(column, [])) for column in range(len(self.xs) - 1)]
+        return Row(tuple(texts), union(piece.box for found in lines.values() for line in found for piece in line))
+
+
+def _level(columns: list[list[list[Piece]]], count: int) -> bool:
+    """Whether the n-th lines of all columns stand beside each other, for at least 3 lines."""
+    boxes = [[union(piece.box for piece in line) for line in column] for column in columns]
+    return count > 2 and all(same_row(column[n], boxes[0][n]) for column in boxes for n in range(count))
+
+
+def _cell_text(lines: Sequence[Sequence[Piece]]) -> str:
+    text = ""
+    for line in lines:
+        part = join_pieces(line)
+        unspaced = text != "" and is_unspaced(text[-1]) and is_unspaced(part[0])
+        text += part if not text or unspaced else " " + part
+    return text
+
+
+def _length(rule: Rule) -> float:
+    return max(rule.box.x1 - rule.box.x0, rule.box.y1 - rule.box.y0)
+
+
+def _connected(rules: Sequence[Rule]) -> list[list[Rule]]:
+    """Groups of rules that touch each other."""
+    if not rules:
+        return []
+    boxes = np.array([(r.box.x0, r.box.y0, r.box.x1, r.box.y1) for r in rules], np.float64)
+    lows, highs = boxes[:, :2] - _TOUCH, boxes[:, 2:] + _TOUCH
+    unseen = np.ones(len(rules), np.bool_)
+    groups = []
+    for start in range(len(rules)):
+        if not unseen[start]:
+            continue
+        unseen[start] = False
+        group = [start]
+        for member in group:  # grows while it is walked
+            touching = unseen & np.all((lows <= highs[member]) & (highs >= lows[member]), axis=1)
+            unseen &= ~touching
+            group.extend(np.flatnonzero(touching).tolist())
+        groups.append([rules[index] for index in group])
+    return groups
+
+
+def _positions(places: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Positions within reach of each other become one; (position, summed length), in order."""
+    merged: list[tuple[float, float]] = []
+    for position, length in sorted(places):
+        if merged and position - merged[-1][0] <= _TOUCH:
+            merged[-1] = (merged[-1][0], merged[-1][1] + length)
+        else:
+            merged.append((position, length))
+    return merged
+
+
+def _edges(positions: Iterable[tuple[float, float]], least: float, low: float, high: float) -> list[float]:
+    """Positions of long enough rules, with the outer borders of the group."""
+    kept = [position for position, length in positions if length >= least]
+    if not kept or kept[0] - low > _TOUCH:
+        kept.insert(0, low)
+    if high - kept[-1] > _TOUCH:
+        kept.append(high)
+    return kept
+
+
+def _slot(edges: Sequence[float], at: float) -> int:
+    return min(max(bisect.bisect(edges, at) - 1, 0), len(edges) - 2)
+
+
+def _contains(outer: Box, inner: Box) -> bool:
+    x, y = center(inner)
+    return outer.x0 - _TOUCH <= x <= outer.x1 + _TOUCH and outer.y0 - _TOUCH <= y <= outer.y1 + _TOUCH
+
+
+# --- without rules -----------------------------------------------------------------------------------------------
+
+
+def _aligned_end(rows: Sequence[Sequence[Piece]], start: int) -> int:
+    """The end of the longest run of rows from `start` that keeps at least two columns; its last row has two cells."""
+    columns = _columns(rows[start : start + 1])
+    size = rows[start][0].size
+    end = start + 1
+    for at in range(start + 1, len(rows)):
+        above, row = union(p.box for p in rows[at - 1]), union(p.box for p in rows[at])
+        height = max(min(above.y1 - above.y0, row.y1 - row.y0), 1.0)
+        if row.y0 - above.y0 > _ROW_PITCH * height or abs(rows[at][0].size - size) > 0.25 * size:
+            break
+        merged = _merge(columns, [(piece.box.x0, piece.box.x1) for piece in rows[at]])
+        if len(merged) < 2 or len(merged) < len(columns) - 1:
+            break
+        columns = merged
+        if len(rows[at]) > 1:
+            end = at + 1
+    return end
+
+
+def _columns(rows: Sequence[Sequence[Piece]]) -> list[tuple[float, float]]:
+    return _merge([], [(piece.box.x0, piece.box.x1) for row in rows for piece in row])
+
+
+def _merge(columns: Sequence[tuple[float, float]], spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    merged: list[tuple[float, float]] = []
+    for x0, x1 in sorted([*columns, *spans]):
+        if merged and x0 <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], x1))
+        else:
+            merged.append((x0, x1))
+    return merged
+
+
+def _is_tabular(rows: Sequence[Sequence[Piece]], columns: int) -> bool:
+    if columns < 2:
+        return False
+    several = [row for row in rows if len(row) > 1]
+    if len(several) < (3 if columns == 2 else 2) or len(several) * 2 < len(rows):
+        return False
+    firsts = statistics.median(_width(row[0].text) for row in several)
+    others = statistics.median(_width(piece.text) for row in several for piece in row[1:])
+    if columns == 2:
+        # A hanging number or bullet beside running text is a list.
+        return 3 < firsts <= _LONGEST_PROSE_CELL and others <= _LONGEST_PROSE_CELL
+    return others <= _LONGEST_PROSE_CELL and firsts <= 2 * _LONGEST_PROSE_CELL
+
+
+def _width(text: str) -> int:
+    return sum(2 if is_unspaced(character) else 1 for character in text)
+
+
+def _aligned_table(rows: Sequence[Sequence[Piece]], columns: Sequence[tuple[float, float]]) -> Table:
+    lefts = [x0 for x0, _ in columns]
+    made: list[tuple[list[list[Piece]], Box]] = []
+    for row in rows:
+        cells: list[list[Piece]] = [[] for _ in columns]
+        for piece in row:
+            cells[max(bisect.bisect(lefts, piece.box.x0 + 0.01) - 1, 0)].append(piece)
+        box = union(piece.box for piece in row)
+        if made and not cells[0] and len(row) < len(columns) - 1 and box.y0 - made[-1][1].y1 < 0.5 * row[0].size:
+            above, above_box = made[-1]  # a cell that goes on in the next line
+            made[-1] = ([a + b for a, b in zip(above, cells, strict=True)], union((above_box, box)))
+        else:
+            made.append((cells, box))
+    table = tuple(Row(tuple(_cell_text(rows_of(cell)) for cell in cells), box) for cells, box in made)
+    return Table(table, union(row.box for row in table))
