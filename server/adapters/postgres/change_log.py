@@ -1,0 +1,89 @@
+"""The change log: what the index follows."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from server.adapters.postgres.pool import Connection, PostgresPool
+from server.domain.passages import IndexedChunk, LogEntry
+
+_READ = """
+    SELECT l.position, l.chunk_id, l.removed, c.document_id, c.tenant, c.text, c.heading_path, c.language, c.first_page,
+           c.last_page, d.owner, d.groups, d.tenant_wide, d.tags,
+           extract(epoch FROM d.create_time)::bigint AS created_unix_s, e.vector
+    FROM chunk_log l
+    LEFT JOIN chunks c ON c.chunk_id = l.chunk_id
+    LEFT JOIN documents d ON d.document_id = c.document_id
+    LEFT JOIN embeddings e ON e.chunk_id = l.chunk_id AND e.fingerprint = %s
+    WHERE l.position > %s
+    ORDER BY l.position
+    LIMIT %s
+"""
+
+
+class PostgresChangeLog:
+    def __init__(self, pool: PostgresPool) -> None:
+        self._pool = pool
+
+    async def read(self, after: int, limit: int, fingerprint: str) -> list[LogEntry]:
+        """A chunk without an embedding of `fingerprint` comes as a removal; making the embedding appends it anew."""
+        async with self._pool.transaction() as connection:
+            cursor = await connection.execute(_READ, (fingerprint, after, limit))
+            rows = await cursor.fetchall()
+        return [LogEntry(row["position"], str(row["chunk_id"]), _chunk_of(row)) for row in rows]
+
+    async def head(self) -> int:
+        async with self._pool.transaction() as connection:
+            cursor = await connection.execute("SELECT position FROM chunk_log_head")
+            row = await cursor.fetchone()
+        assert row is not None, "the schema holds this row"
+        return int(row["position"])
+
+
+async def append(connection: Connection, removed: Sequence[uuid.UUID], upserted: Sequence[uuid.UUID]) -> int:
+    """Appends removals, then upserts; returns the last position of the log (also when there is nothing to append).
+
+    Locks the log until the transaction ends: call it last.
+    """
+    cursor = await connection.execute(
+        "UPDATE chunk_log_head SET position = position + %s RETURNING position", (len(removed) + len(upserted),)
+    )
+    row = await cursor.fetchone()
+    assert row is not None, "the schema holds this row"
+    head = int(row["position"])
+    await connection.execute(
+        """
+        INSERT INTO chunk_log (position, chunk_id, removed)
+        SELECT %(before)s + number, chunk_id, number <= %(removals)s
+        FROM unnest(%(chunk_ids)s::uuid[]) WITH ORDINALITY AS appended (chunk_id, number)
+        """,
+        {
+            "before": head - len(removed) - len(upserted),
+            "removals": len(removed),
+            "chunk_ids": [*removed, *upserted],
+        },
+    )
+    return head
+
+
+def _chunk_of(row: Mapping[str, Any]) -> IndexedChunk | None:
+    if row["removed"] or row["text"] is None or row["vector"] is None:
+        return None
+    return IndexedChunk(
+        chunk_id=str(row["chunk_id"]),
+        document_id=str(row["document_id"]),
+        tenant=row["tenant"],
+        owner=row["owner"],
+        groups=tuple(row["groups"]),
+        tenant_wide=row["tenant_wide"],
+        tags=tuple(row["tags"]),
+        language=row["language"],
+        text=row["text"],
+        heading_path=tuple(row["heading_path"]),
+        first_page=row["first_page"],
+        last_page=row["last_page"],
+        created_unix_s=row["created_unix_s"],
+        embedding=bytes(row["vector"]),
+    )

@@ -1,0 +1,135 @@
+"""Makes a document searchable, all at once."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from server.adapters.postgres import change_log
+from server.adapters.postgres.fence import fenced, hold
+from server.adapters.postgres.line_spans import encode_line_spans
+from server.adapters.postgres.pool import Connection, PostgresPool
+from server.domain.documents import Chunk, JobState, Lease, PageSize, Stage
+
+_CHUNKS = """
+    COPY chunks (chunk_id, tenant, document_id, revision, ordinal, text, heading_path, language, first_page, last_page,
+                 line_spans)
+    FROM STDIN
+"""
+
+
+class PostgresChunkWriter:
+    def __init__(self, pool: PostgresPool) -> None:
+        self._pool = pool
+
+    async def commit(
+        self,
+        lease: Lease,
+        pages: Sequence[PageSize],
+        chunks: Sequence[Chunk],
+        vectors: npt.NDArray[np.float32],
+        fingerprint: str,
+    ) -> int:
+        """A repeat under the same lease (when the answer to the first was lost) returns the first one's position."""
+        if len(vectors) != len(chunks):
+            raise ValueError(f"{len(chunks)} chunks with {len(vectors)} vectors")
+        rows = await asyncio.to_thread(_chunk_rows, lease, chunks)
+        async with self._pool.transaction() as connection:
+            earlier = await _committed(connection, lease)
+            if earlier is not None:
+                return earlier
+            await hold(connection, lease)
+            removed = await _remove_chunks(connection, lease)
+            await _write_pages(connection, lease, pages)
+            await _copy(connection, _CHUNKS, rows)
+            ids = [uuid.UUID(chunk.chunk_id) for chunk in chunks]
+            little_endian = np.ascontiguousarray(vectors, dtype="<f4")
+            await _copy(
+                connection,
+                "COPY embeddings (chunk_id, fingerprint, vector) FROM STDIN",
+                ((id_, fingerprint, vector.tobytes()) for id_, vector in zip(ids, little_endian, strict=True)),
+            )
+            position = await change_log.append(connection, removed, ids)
+            await _finish(connection, lease, len(pages), len(chunks), position)
+            return position
+
+
+def _chunk_rows(lease: Lease, chunks: Sequence[Chunk]) -> list[tuple[Any, ...]]:
+    document = lease.document
+    return [
+        (
+            chunk.chunk_id,
+            document.tenant,
+            document.document_id,
+            lease.job.revision,
+            chunk.ordinal,
+            chunk.text,
+            list(chunk.heading_path),
+            chunk.language,
+            min((span.page for span in chunk.line_spans), default=1),
+            max((span.page for span in chunk.line_spans), default=1),
+            encode_line_spans(chunk.line_spans),
+        )
+        for chunk in chunks
+    ]
+
+
+async def _committed(connection: Connection, lease: Lease) -> int | None:
+    cursor = await connection.execute(
+        "SELECT state, log_position FROM jobs WHERE job_id = %(job_id)s AND lease_token = %(lease_token)s FOR UPDATE",
+        fenced(lease),
+    )
+    row = await cursor.fetchone()
+    if row is None or JobState(row["state"]) is not JobState.SUCCEEDED:
+        return None
+    return int(row["log_position"])
+
+
+async def _remove_chunks(connection: Connection, lease: Lease) -> list[uuid.UUID]:
+    """Those of earlier revisions."""
+    cursor = await connection.execute(
+        "DELETE FROM chunks WHERE document_id = %(document_id)s RETURNING chunk_id", fenced(lease)
+    )
+    removed = [row["chunk_id"] for row in await cursor.fetchall()]
+    await connection.execute("DELETE FROM pages WHERE document_id = %(document_id)s", fenced(lease))
+    return removed
+
+
+async def _write_pages(connection: Connection, lease: Lease, pages: Sequence[PageSize]) -> None:
+    document_id, revision = lease.document.document_id, lease.job.revision
+    await _copy(
+        connection,
+        "COPY pages (document_id, revision, number, width, height) FROM STDIN",
+        ((document_id, revision, page.number, page.width, page.height) for page in pages),
+    )
+
+
+async def _copy(connection: Connection, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+    async with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+        for row in rows:
+            await copy.write_row(row)
+
+
+async def _finish(connection: Connection, lease: Lease, pages: int, chunks: int, position: int) -> None:
+    parameters = fenced(lease) | {"pages": pages, "chunks": chunks, "position": position, "kept": Stage.EXTRACT.value}
+    await connection.execute(
+        """UPDATE documents SET state = 'ready', page_count = %(pages)s, chunk_count = %(chunks)s,
+               revision = %(revision)s, failure_reason = NULL, failure_message = NULL, update_time = now()
+           WHERE document_id = %(document_id)s""",
+        parameters,
+    )
+    await connection.execute(
+        """UPDATE jobs SET state = 'succeeded', stage = 'commit', chunk_count = %(chunks)s, log_position = %(position)s,
+               lease_until = NULL, stalled_since = NULL, update_time = now()
+           WHERE job_id = %(job_id)s""",
+        parameters,
+    )
+    # The pages' text is worth keeping: another way to chunk or embed need not read the document again.
+    await connection.execute(
+        "DELETE FROM stage_results WHERE document_id = %(document_id)s AND stage <> %(kept)s", parameters
+    )

@@ -1,0 +1,54 @@
+"""Chunks as search results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from server.adapters.postgres.identifiers import parsed_id
+from server.adapters.postgres.line_spans import decode_line_spans
+from server.adapters.postgres.pool import PostgresPool
+from server.adapters.postgres.rows import VISIBLE, seeing
+from server.domain.documents import PageSize
+from server.domain.passages import Passage
+from server.domain.principals import Principal
+
+_SELECT = f"""
+    SELECT c.chunk_id, c.document_id, d.name, c.revision, c.text, c.heading_path, c.language, c.line_spans, p.sizes
+    FROM chunks c
+    JOIN documents d ON d.document_id = c.document_id AND d.revision = c.revision
+    LEFT JOIN LATERAL (
+        SELECT jsonb_agg(jsonb_build_array(number, width, height) ORDER BY number) AS sizes
+        FROM pages
+        WHERE document_id = c.document_id AND revision = c.revision AND number BETWEEN c.first_page AND c.last_page
+    ) p ON true
+    WHERE c.chunk_id = ANY(%(chunk_ids)s) AND c.tenant = %(tenant)s AND d.delete_time IS NULL AND {VISIBLE}
+"""
+
+
+class PostgresPassageStore:
+    def __init__(self, pool: PostgresPool) -> None:
+        self._pool = pool
+
+    async def passages(self, principal: Principal, chunk_ids: Sequence[str]) -> dict[str, Passage]:
+        parsed = [parsed for chunk_id in chunk_ids if (parsed := parsed_id(chunk_id)) is not None]
+        if not parsed:
+            return {}
+        async with self._pool.transaction() as connection:
+            cursor = await connection.execute(_SELECT, seeing(principal) | {"chunk_ids": parsed})
+            rows = await cursor.fetchall()
+        return {str(row["chunk_id"]): _passage_of(row) for row in rows}
+
+
+def _passage_of(row: Mapping[str, Any]) -> Passage:
+    return Passage(
+        chunk_id=str(row["chunk_id"]),
+        document_id=str(row["document_id"]),
+        document_name=row["name"],
+        revision=row["revision"],
+        text=row["text"],
+        heading_path=tuple(row["heading_path"]),
+        language=row["language"],
+        line_spans=decode_line_spans(row["line_spans"]),
+        pages=tuple(PageSize(number, width, height) for number, width, height in row["sizes"] or ()),
+    )

@@ -1,0 +1,38 @@
+"""What the stages made, so that a restart goes on where it stopped."""
+
+from __future__ import annotations
+
+from server.adapters.postgres.fence import HOLDS, fenced, hold, refuse
+from server.adapters.postgres.pool import PostgresPool
+from server.domain.documents import Lease, Stage
+
+_SAVE = f"""
+    WITH held AS (
+        UPDATE jobs SET stalled_since = NULL WHERE {HOLDS} RETURNING document_id, revision
+    )
+    INSERT INTO stage_results (document_id, revision, stage, inputs_hash, result)
+    SELECT document_id, revision, %(stage)s, %(inputs_hash)s, %(result)s FROM held
+    ON CONFLICT (document_id, revision, stage, inputs_hash) DO UPDATE SET result = EXCLUDED.result
+"""
+
+
+class PostgresStageResults:
+    def __init__(self, pool: PostgresPool) -> None:
+        self._pool = pool
+
+    async def load(self, lease: Lease, stage: Stage) -> dict[str, bytes]:
+        async with self._pool.transaction() as connection:
+            await hold(connection, lease)
+            cursor = await connection.execute(
+                """SELECT inputs_hash, result FROM stage_results
+                   WHERE document_id = %(document_id)s AND revision = %(revision)s AND stage = %(stage)s""",
+                fenced(lease) | {"stage": stage.value},
+            )
+            return {row["inputs_hash"]: bytes(row["result"]) async for row in cursor}
+
+    async def save(self, lease: Lease, stage: Stage, inputs_hash: str, result: bytes) -> None:
+        parameters = fenced(lease) | {"stage": stage.value, "inputs_hash": inputs_hash, "result": result}
+        async with self._pool.transaction(flushed=False) as connection:
+            cursor = await connection.execute(_SAVE, parameters)
+            if cursor.rowcount == 0:
+                await refuse(connection, lease)
