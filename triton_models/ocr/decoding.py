@@ -34,7 +34,9 @@ def decode(encoded: bytes, limit_pixels: int) -> Pixels:
                 return _to_bgr(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
         raise UnreadableImage(f"the bytes are no image in {', '.join(FORMATS)}") from error
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise UnreadableImage(f"the image has far too many pixels; at most {limit_pixels} are read") from error
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
         raise UnreadableImage("the image is broken") from error
 
 

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from triton_models.ocr.document import PageLine
+from triton_models.ocr.reading_order import in_reading_order, is_downward_page, separator
+
+
+def line(text: str, x0: float, y0: float, x1: float, y1: float, confidence: float = 1.0) -> PageLine:
+    quad = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], dtype=np.float32)
+    return PageLine(text, confidence, quad, vertical=(y1 - y0) > 1.5 * (x1 - x0))
+
+
+def texts(lines: list[PageLine]) -> list[str]:
+    return [line.text for line in in_reading_order(lines)]
+
+
+def column(name: str, count: int, x0: float, x1: float, top: float) -> list[PageLine]:
+    return [line(f"{name}{i}", x0, top + 30 * i, x1, top + 30 * i + 20) for i in range(count)]
+
+
+def shuffled(lines: list[PageLine]) -> list[PageLine]:
+    order = np.random.default_rng(7).permutation(len(lines))
+    return [lines[i] for i in order]
+
+
+def test_rows_go_from_top_to_bottom() -> None:
+    assert texts(shuffled(column("a", 6, 50, 500, 40))) == [f"a{i}" for i in range(6)]
+
+
+def test_two_columns_under_a_title_are_read_one_after_the_other() -> None:
+    left, right = column("l", 6, 50, 480, 100), column("r", 6, 520, 950, 110)
+    title, footer = line("title", 200, 20, 800, 60), line("footer", 100, 400, 900, 420)
+    expected = ["title", *(f"l{i}" for i in range(6)), *(f"r{i}" for i in range(6)), "footer"]
+    assert texts(shuffled([*right, *left, title, footer])) == expected
+
+
+def test_three_columns() -> None:
+    columns = [column(name, 8, x, x + 280, 50 + x / 50) for name, x in (("a", 0), ("b", 320), ("c", 640))]
+    expected = [f"{name}{i}" for name in "abc" for i in range(8)]
+    assert texts(shuffled([item for one in columns for item in one])) == expected
+
+
+def test_a_line_across_the_gutter_parts_the_columns_above_from_those_below() -> None:
+    above = [*column("a", 5, 50, 480, 100), *column("b", 5, 520, 950, 100)]
+    below = [*column("c", 5, 50, 480, 400), *column("d", 5, 520, 950, 400)]
+    heading = line("heading", 50, 320, 950, 345)
+    names = [*(f"a{i}" for i in range(5)), *(f"b{i}" for i in range(5)), "heading"]
+    assert texts(shuffled([*above, heading, *below])) == [*names, *(f"{c}{i}" for c in "cd" for i in range(5))]
+
+
+def test_a_tables_columns_stay_rows() -> None:
+    cells = [
+        line(f"{name}{row}", x, 30 * row, x + 60, 30 * row + 20)
+        for row in range(6)
+        for name, x in zip("abc", (0, 300, 600), strict=True)
+    ]
+    assert texts(shuffled(cells)) == [f"{name}{row}" for row in range(6) for name in "abc"]
+
+
+def test_pieces_of_a_row_become_a_line() -> None:
+    (joined,) = in_reading_order([line("of the year", 212, 11, 400, 31, 0.5), line("The best", 50, 10, 200, 30, 0.9)])
+    assert joined.text == "The best of the year"
+    assert joined.confidence == pytest.approx((0.9 * 8 + 0.5 * 11) / 19)
+    assert joined.quad.tolist() == [[50, 10], [400, 11], [400, 31], [50, 30]]
+
+
+def test_far_apart_pieces_stay_apart() -> None:
+    assert texts([line("Total", 50, 10, 120, 30), line("7.50", 400, 10, 460, 30)]) == ["Total", "7.50"]
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "between"),
+    [("one", "two", " "), ("日本", "語", ""), ("2024", "年", ""), ("、", "a", ""), ("", "a", "")],
+)
+def test_what_stands_between_pieces(left: str, right: str, between: str) -> None:
+    assert separator(left, right) == between
+
+
+def test_downward_lines_are_read_from_right_to_left() -> None:
+    lines = [line(f"行{i}", 900 - 60 * i, 50, 930 - 60 * i, 700) for i in range(8)]
+    assert is_downward_page(lines)
+    assert texts(shuffled(lines)) == [f"行{i}" for i in range(8)]
+
+
+def test_tiers_of_downward_lines_are_read_one_after_the_other() -> None:
+    upper = [line(f"上{i}", 900 - 60 * i, 50, 930 - 60 * i, 460) for i in range(8)]
+    lower = [line(f"下{i}", 905 - 60 * i, 520, 935 - 60 * i, 930) for i in range(8)]
+    assert texts(shuffled([*upper, *lower])) == [*(f"上{i}" for i in range(8)), *(f"下{i}" for i in range(8))]
+
+
+@pytest.mark.parametrize("degrees", [-6, 6])
+def test_a_skewed_page_is_read_along_its_own_rows(degrees: float) -> None:
+    """Rows of two far pieces each, so skewed that the right piece is level with a neighbouring row's left one."""
+    angle = math.radians(degrees)
+    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    level = [
+        line(f"{side}{row}", x, 40 * row, x + 120, 40 * row + 22)
+        for row in range(5)
+        for side, x in (("l", 0), ("r", 700))
+    ]
+    skewed = [PageLine(item.text, 1.0, (item.quad @ turn).astype(np.float32)) for item in level]
+    rows = [(item.text[1], item.text[0]) for item in in_reading_order(shuffled(skewed))]
+    assert rows == sorted(rows)
+
+
+def test_an_empty_page_has_no_lines() -> None:
+    assert in_reading_order([]) == []
