@@ -72,6 +72,8 @@ def _is_wrapped(lines: Sequence[str]) -> bool:
     longest, and none begins an item."""
     if len(lines) < 2 or any(starts_item(line) for line in lines[1:]) or any("\t" in line for line in lines):
         return False
+    if not any(ends_sentence(line) for line in lines) and len(lines) < 4:
+        return False  # a title, an address
     widths = [_width(line) for line in lines]
     longest = max(widths)
     broken = sum(not ends_sentence(line) for line in lines[:-1])

@@ -38,6 +38,10 @@ _IMAGE_SIGNATURES = (
     (b"II*\x00", TIFF),
     (b"MM\x00*", TIFF),
 )
+_HTML = re.compile(
+    r"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body|table|div|meta|title|script|style)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 # Formats made of text. What they say stands between markup, so they are refused instead of read as plain text; JSON,
 # CSV, logs and program text are read as plain text.
 _MARKUP = (
