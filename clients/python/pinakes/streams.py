@@ -39,7 +39,7 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
                 if event is not None:
                     return event
         except BaseException:
-            await self.aclose()
+            self._cancel()
             raise
         self._ended = True
         raise StopAsyncIteration
@@ -55,9 +55,12 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
 
     async def aclose(self) -> None:
         """Cancels the call if it still runs. The stream ends."""
-        self._ended = True
-        if self._call is not None:
+        self._cancel()
+
+    def _cancel(self) -> None:
+        if self._call is not None and not self._ended:
             self._call.cancel()
+        self._ended = True
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,6 +69,9 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def __del__(self) -> None:
+        self._cancel()
 
 
 class Stream(Iterator[T], Generic[T]):
@@ -99,9 +105,9 @@ class Stream(Iterator[T], Generic[T]):
 
     def close(self) -> None:
         """Cancels the call if it still runs. The stream ends."""
-        self._ended = True
-        if self._call is not None:
+        if self._call is not None and not self._ended:
             self._call.cancel()
+        self._ended = True
 
     def __enter__(self) -> Self:
         return self

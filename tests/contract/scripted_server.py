@@ -1,0 +1,217 @@
+# ruff: noqa: N802 - methods bear the names of the RPCs
+"""A server that does what a test tells it: a double of the wire, with nothing of ours behind it.
+
+Each method takes the next behaviour of its script, a function of (request, context), and notes what it saw."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from pinakes.v1 import (
+    answer_service_pb2_grpc,
+    document_service_pb2_grpc,
+    inference_service_pb2_grpc,
+    search_service_pb2_grpc,
+)
+
+Context = Any
+Behaviour = Callable[[Any, Context], Any]
+
+
+@dataclass
+class Seen:
+    """A call as the server saw it. `ended` is set when its method returned, `cancelled` says that it was cancelled."""
+
+    method: str
+    request: Any
+    time_remaining_s: float
+    metadata: dict[str, str | bytes]
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    cancelled: bool = False
+
+
+class Script:
+    """What each method does at its next calls; the last behaviour repeats."""
+
+    def __init__(self) -> None:
+        self.calls: list[Seen] = []
+        self.started = asyncio.Event()
+        """Set when the first call has come."""
+        self._behaviours: defaultdict[str, deque[Behaviour]] = defaultdict(deque)
+
+    def on(self, method: str, *behaviours: Behaviour) -> None:
+        """Sets the behaviours of `method`, one a call."""
+        self._behaviours[method] = deque(behaviours)
+
+    def seen(self, method: str) -> list[Seen]:
+        return [call for call in self.calls if call.method == method]
+
+    def next(self, method: str) -> Behaviour:
+        behaviours = self._behaviours[method]
+        assert behaviours, f"nothing is scripted for {method}"
+        return behaviours.popleft() if len(behaviours) > 1 else behaviours[0]
+
+    @contextmanager
+    def note(self, method: str, request: Any, context: Context) -> Iterator[Seen]:
+        seen = Seen(method, request, context.time_remaining(), dict(context.invocation_metadata() or ()))
+        self.calls.append(seen)
+        self.started.set()
+        try:
+            yield seen
+        except asyncio.CancelledError:
+            seen.cancelled = True
+            raise
+        finally:
+            seen.ended.set()
+
+    async def unary(self, method: str, request: Any, context: Context) -> Any:
+        with self.note(method, request, context):
+            return await self.next(method)(request, context)
+
+    async def stream(self, method: str, request: Any, context: Context) -> AsyncIterator[Any]:
+        with self.note(method, request, context):
+            async for response in self.next(method)(request, context):
+                yield response
+
+
+class _Servicer:
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+
+class Documents(_Servicer, document_service_pb2_grpc.DocumentServiceServicer):
+    async def UploadDocument(self, request_iterator: Any, context: Context) -> Any:
+        return await self._script.unary("UploadDocument", request_iterator, context)
+
+    async def GetDocument(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("GetDocument", request, context)
+
+    async def ListDocuments(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("ListDocuments", request, context)
+
+    async def DeleteDocument(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("DeleteDocument", request, context)
+
+    async def WatchJob(self, request: Any, context: Context) -> Any:
+        async for response in self._script.stream("WatchJob", request, context):
+            yield response
+
+
+class Searches(_Servicer, search_service_pb2_grpc.SearchServiceServicer):
+    async def Search(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("Search", request, context)
+
+
+class Answers(_Servicer, answer_service_pb2_grpc.AnswerServiceServicer):
+    async def Answer(self, request: Any, context: Context) -> Any:
+        async for response in self._script.stream("Answer", request, context):
+            yield response
+
+
+class Models(_Servicer, inference_service_pb2_grpc.InferenceServiceServicer):
+    async def Embed(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("Embed", request, context)
+
+    async def Rerank(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("Rerank", request, context)
+
+    async def RecognizeText(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("RecognizeText", request, context)
+
+    async def Generate(self, request: Any, context: Context) -> Any:
+        async for response in self._script.stream("Generate", request, context):
+            yield response
+
+
+@asynccontextmanager
+async def serving(script: Script) -> AsyncIterator[str]:
+    """Serves the script on a free port; gives the address."""
+    server = grpc.aio.server()
+    document_service_pb2_grpc.add_DocumentServiceServicer_to_server(Documents(script), server)
+    search_service_pb2_grpc.add_SearchServiceServicer_to_server(Searches(script), server)
+    answer_service_pb2_grpc.add_AnswerServiceServicer_to_server(Answers(script), server)
+    inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(Models(script), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(grace=None)
+
+
+# --- behaviours --------------------------------------------------------------------------------------------------
+
+
+def returns(response: Message) -> Behaviour:
+    """A unary call that succeeds."""
+
+    async def behave(request: Any, context: Context) -> Message:
+        return response
+
+    return behave
+
+
+def streams(*responses: Message, then: Behaviour | None = None) -> Behaviour:
+    """A stream of `responses`, ended by the (failing) behaviour `then` if there is one."""
+
+    async def behave(request: Any, context: Context) -> AsyncIterator[Message]:
+        for response in responses:
+            yield response
+        if then:
+            await then(request, context)
+
+    return behave
+
+
+def hangs(*responses: Message) -> Behaviour:
+    """A stream of `responses` that then stays silent until it is cancelled."""
+
+    async def wait(request: Any, context: Context) -> None:
+        await asyncio.Event().wait()
+
+    return streams(*responses, then=wait)
+
+
+def fails(code: grpc.StatusCode, message: str = "it failed", *details: Message) -> Behaviour:
+    """A unary call that fails with the status; for a stream, use `streams(then=fails(...))`."""
+
+    async def behave(request: Any, context: Context) -> None:
+        await context.abort_with_status(rpc_status.to_status(status(code, message, *details)))
+
+    return behave
+
+
+def status(code: grpc.StatusCode, message: str, *details: Message) -> status_pb2.Status:
+    packed = []
+    for detail in details:
+        packed.append(any_pb2.Any())
+        packed[-1].Pack(detail)
+    return status_pb2.Status(code=code.value[0], message=message, details=packed)
+
+
+def reason(name: str, domain: str = "pinakes", **metadata: str) -> error_details_pb2.ErrorInfo:
+    """The detail that a client decides on."""
+    return error_details_pb2.ErrorInfo(reason=name, domain=domain, metadata=metadata)
+
+
+def retry_in(seconds: float) -> error_details_pb2.RetryInfo:
+    delay = duration_pb2.Duration()
+    delay.FromNanoseconds(int(seconds * 1e9))
+    return error_details_pb2.RetryInfo(retry_delay=delay)
+
+
+def unavailable(retry_after_s: float = 0.0) -> Behaviour:
+    """A failure that clients try again."""
+    details = (reason("DEPENDENCY_UNAVAILABLE"), retry_in(retry_after_s))
+    return fails(grpc.StatusCode.UNAVAILABLE, "the embedder is unavailable", *details)

@@ -1,0 +1,129 @@
+"""No field of the contract is dropped between the wire and the client's results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor import Descriptor, EnumDescriptor
+
+from pinakes import mapping, options, requests, results
+from pinakes.v1 import (
+    answer_service_pb2,
+    document_service_pb2,
+    inference_service_pb2,
+    passage_pb2,
+    search_service_pb2,
+)
+from tests.contract.messages import FILES, variants, without_each
+
+RESPONSES: dict[str, Callable[[Any], object]] = {
+    "AnswerResponse": mapping.answer_event,
+    "DeleteDocumentResponse": mapping.deletion_token,
+    "EmbedResponse": mapping.embeddings,
+    "GenerateResponse": mapping.generate_event,
+    "GetDocumentResponse": mapping.found_document,
+    "ListDocumentsResponse": mapping.document_page,
+    "RecognizeTextResponse": mapping.recognized_text,
+    "RerankResponse": mapping.rerank_scores,
+    "SearchResponse": mapping.search_results,
+    "UploadDocumentResponse": mapping.upload,
+    "WatchJobResponse": mapping.watched_job,
+}
+
+METHODS = [method for file in FILES for service in file.services_by_name.values() for method in service.methods]
+
+
+@pytest.mark.parametrize("descriptor", [m.output_type for m in METHODS], ids=lambda d: d.name)
+def test_every_field_of_every_response_shows_in_its_result(descriptor: Descriptor) -> None:
+    to_result = RESPONSES[descriptor.name]
+    checked = 0
+    for message in variants(descriptor):
+        shown = to_result(message)
+        for path, changed in without_each(message):
+            checked += 1
+            assert to_result(changed) != shown, f"{descriptor.name}.{'.'.join(path)} does not reach the result"
+    assert checked
+
+
+def test_an_unset_optional_field_is_none() -> None:
+    passage = mapping.ranked_passage(passage_pb2.RankedPassage())
+    assert (passage.dense, passage.lexical, passage.rerank_score) == (None, None, None)
+    assert mapping.ranked_passage(passage_pb2.RankedPassage(rerank_score=0.0)).rerank_score == 0.0
+    assert mapping.search_results(search_service_pb2.SearchResponse()).debug is None
+    job = mapping.job(document_service_pb2.Job())
+    assert (job.success, job.failure) == (None, None)
+
+
+ENUMS: list[tuple[EnumDescriptor, type[results.WireEnum]]] = [
+    (document_service_pb2.DocumentState.DESCRIPTOR, results.DocumentState),
+    (document_service_pb2.JobState.DESCRIPTOR, results.JobState),
+    (document_service_pb2.IngestionStage.DESCRIPTOR, results.IngestionStage),
+    (search_service_pb2.SearchMode.DESCRIPTOR, results.SearchMode),
+    (answer_service_pb2.AnswerStatus.DESCRIPTOR, results.AnswerStatus),
+    (answer_service_pb2.Degradation.DESCRIPTOR, results.Degradation),
+    (inference_service_pb2.EmbeddingKind.DESCRIPTOR, results.EmbeddingKind),
+    (inference_service_pb2.FinishReason.DESCRIPTOR, results.FinishReason),
+]
+
+
+def test_enums_are_those_of_the_wire() -> None:
+    for wire, cls in ENUMS:
+        members = [mapping.enum_of(cls, wire, value.number) for value in wire.values]
+        assert members == list(cls), wire.name
+        assert [mapping.enum_number(wire, member) for member in members] == [value.number for value in wire.values]
+    listed = {wire.full_name for wire, _ in ENUMS} | {"pinakes.v1.ErrorReason"}
+    assert listed == {enum.full_name for file in FILES for enum in file.enum_types_by_name.values()}
+
+
+def test_what_a_newer_server_adds_does_not_break_an_older_client() -> None:
+    assert mapping.job_state(99) is results.JobState.UNSPECIFIED
+    assert mapping.reason(99) == "99"
+    assert mapping.answer_event(answer_service_pb2.AnswerResponse(answer_id="a", sequence=1)) is None
+    assert mapping.generate_event(inference_service_pb2.GenerateResponse()) is None
+
+
+FILTER = options.SearchFilter(document_ids=("d",), tags=("t",), languages=("ja",))
+SEARCH = options.SearchOptions(
+    limit=5,
+    filter=FILTER,
+    mode=results.SearchMode.DENSE,
+    fusion=options.ConvexFusion(0.25),
+    consistency_token="c",
+    rerank=False,
+    debug=True,
+)
+RECIPROCAL = options.SearchOptions(fusion=options.ReciprocalRankFusion(k=7, dense_weight=0.0))
+ANSWER = options.AnswerOptions(filter=FILTER, max_passages=2, max_tokens=3, seed=0, consistency_token="c")
+GENERATE = options.GenerateOptions(system="s", max_tokens=3, temperature=0.5, seed=0, stop=("x",))
+UPLOAD = options.UploadOptions(tags=("t",), allowed_groups=("g",))
+
+REQUESTS: dict[str, list[Any]] = {
+    "AnswerRequest": [requests.answer("q", ANSWER)],
+    "DeleteDocumentRequest": [requests.delete_document("d")],
+    "EmbedRequest": [requests.embed(["t"], results.EmbeddingKind.QUERY)],
+    "GenerateRequest": [requests.generate("p", GENERATE)],
+    "GetDocumentRequest": [requests.get_document("d")],
+    "ListDocumentsRequest": [requests.list_documents(results.DocumentState.READY, ["t"], 5, "p")],
+    "RecognizeTextRequest": [requests.recognize_text(b"i")],
+    "RerankRequest": [requests.rerank("q", ["t"])],
+    "SearchRequest": [requests.search("q", SEARCH), requests.search("q", RECIPROCAL)],
+    "UploadDocumentRequest": [requests.upload_header("n", "r", UPLOAD), requests.upload_data(b"p")],
+    "WatchJobRequest": [requests.watch_job("j")],
+}
+
+
+@pytest.mark.parametrize("descriptor", [m.input_type for m in METHODS], ids=lambda d: d.name)
+def test_every_field_of_every_request_can_be_set(descriptor: Descriptor) -> None:
+    set_paths = {path for request in REQUESTS[descriptor.name] for path, _ in without_each(request)}
+    all_paths = {path for message in variants(descriptor) for path, _ in without_each(message)}
+    assert set_paths == all_paths
+
+
+def test_what_is_not_asked_for_is_left_to_the_server() -> None:
+    assert requests.search("q", {}) == search_service_pb2.SearchRequest(query="q")
+    assert requests.answer("q", {}) == answer_service_pb2.AnswerRequest(question="q")
+    assert requests.generate("p", {}) == inference_service_pb2.GenerateRequest(prompt="p")
+    everything = requests.list_documents(results.DocumentState.UNSPECIFIED, (), 0, "")
+    assert everything == document_service_pb2.ListDocumentsRequest()
