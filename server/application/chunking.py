@@ -7,6 +7,8 @@ once: close to the target, rather between paragraphs than within one, and within
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
 import re
 from collections import Counter
@@ -137,16 +139,12 @@ def _prose_units(lines: Sequence[PlacedLine], kind: BlockKind, before: str, most
 def _short_enough(text: str, sentence: TextSpan, most: int) -> Iterable[tuple[int, int]]:
     """A sentence that is too long, cut at the last clause or word that fits."""
     start, end = sentence.start, sentence.end
-    while estimate_tokens(text[start:end]) > most:
-        fits = _longest_prefix(text, start, end, most)
+    while (fits := _longest_prefix(text, start, end, most)) < end - start:
         window = text[start : start + fits]
         soft = max(window.rfind(mark) for mark in "、，；;,") + 1
         space = window.rfind(" ")
-        cut = next((place for place in (soft, space) if place > 0.6 * fits), fits)
-        stop = start + cut
-        while stop > start + 1 and text[stop - 1].isspace():
-            stop -= 1
-        yield start, stop
+        stop = start + next((place for place in (soft, space) if place > 0.6 * fits), fits)
+        yield start, start + len(text[start:stop].rstrip())
         start = stop
         while start < end and text[start].isspace():
             start += 1
@@ -168,18 +166,18 @@ def _line_spans(
     text: str, start: int, end: int, places: Sequence[JoinedLine], lines: Sequence[PlacedLine]
 ) -> Iterable[LineSpan]:
     """The parts of lines between `start` and `end`, counted from `start`, boxes cut to the part."""
-    for place in places:
+    first = bisect.bisect_right(places, start, key=lambda place: place.end)
+    for place in itertools.takewhile(lambda place: place.start < end, itertools.islice(places, first, None)):
         low, high = max(place.start, start), min(place.end, end)
-        if low < high:
-            placed = lines[place.line]
-            box = _part(placed.line.box, text[place.start : low], text[low:high], text[high : place.end])
-            yield LineSpan(low - start, high - start, placed.page, box)
+        placed = lines[place.line]
+        box = placed.line.box
+        if box is not None and (low, high) != (place.start, place.end):
+            box = _part(box, text[place.start : low], text[low:high], text[high : place.end])
+        yield LineSpan(low - start, high - start, placed.page, box)
 
 
-def _part(box: Box | None, before: str, here: str, after: str) -> Box | None:
+def _part(box: Box, before: str, here: str, after: str) -> Box:
     """The part of a line's box under the middle one of three texts: widths are estimated, full-width as 2."""
-    if box is None or not (before or after):
-        return box
     a, b, c = (len(text) + len(_WIDE.findall(text)) for text in (before, here, after))
     low, high = a / (a + b + c), (a + b) / (a + b + c)
     width, height = box.x1 - box.x0, box.y1 - box.y0

@@ -31,6 +31,13 @@ _SAME_SIZE = 0.08
 _FEWEST_COLUMN_ROWS = 4
 _MOST_CROSSING = 0.35
 _COLUMN_WIDTH = 18
+_LEADER = re.compile(r"[ ]?[.．・…·]{5,}[ ]?")
+# '4.2.1 Title', '第三章 …': headings of the size of the text around them.
+_SECTION = re.compile(
+    r"(?:\d{1,2}((?:\.\d{1,2}){1,4})\.?\s+[^\d\s]|第[0-9０-９一二三四五六七八九十百]{1,4}[章節款](?![のにをはがとで]))"
+)
+_SECTION_LEVEL = 3
+_LONGEST_SECTION = 0.75
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -48,13 +55,14 @@ def body_size(contents: Iterable[PageContent]) -> float:
 def lay_out(content: PageContent, body: float) -> tuple[Block, ...]:
     """Blocks of a page, boxes in points of the page as it is seen. `body` is the usual font size of the document."""
     blocks: list[Block] = []
-    # What runs in the direction of most of the page comes first.
-    for turn, glyphs in sorted(content.turned.items(), key=lambda item: -len(item[1])):
+    # What runs in the direction of most of the page comes first; the rest (stamps, labels of axes) has no headings.
+    ordered = sorted(content.turned.items(), key=lambda item: -len(item[1]))
+    for place, (turn, glyphs) in enumerate(ordered):
         upright = 90 if turn == 0 and _is_vertical(glyphs) else turn
         there, back = _frame(upright, content.width, content.height)
         framed = [replace(glyph, box=there(glyph.box)) for glyph in glyphs]
         rules = [Rule(there(rule.box)) for rule in content.rules]
-        blocks.extend(_turned_back(block, back) for block in _blocks(framed, rules, body))
+        blocks.extend(_turned_back(block, back) for block in _blocks(framed, rules, 0.0 if place else body))
     return tuple(blocks)
 
 
@@ -209,7 +217,7 @@ def _column_blocks(items: Sequence[_Item], body: float) -> list[Block]:
 def _text_line(row: Sequence[Piece]) -> _TextLine:
     longest = max(row, key=lambda piece: len(piece.text))
     bold = sum(len(piece.text) for piece in row if piece.bold) * 2 > sum(len(piece.text) for piece in row)
-    return _TextLine(join_pieces(row), union(piece.box for piece in row), longest.size, bold)
+    return _TextLine(_LEADER.sub(" … ", join_pieces(row)), union(piece.box for piece in row), longest.size, bold)
 
 
 def _table_block(table: Table) -> Block:
@@ -221,13 +229,25 @@ def _text_blocks(lines: Sequence[_TextLine], body: float) -> list[Block]:
         return []
     pitch = _usual_pitch(lines)
     right = max(line.box.x1 for line in lines)
+    left = min(line.box.x0 for line in lines)
     groups: list[list[_TextLine]] = []
+    closed = False  # whether the last group is a heading of a section, which takes no more lines
     for line in lines:
-        if groups and not _begins_block(groups[-1], line, pitch, right):
+        section = _section_level(line, left, right) > 0 and body > 0
+        if groups and not closed and not section and not _begins_block(groups[-1], line, pitch, right):
             groups[-1].append(line)
         else:
             groups.append([line])
-    return [_block(group, body) for group in groups]
+        closed = section
+    return [_block(group, body, _section_level(group[0], left, right)) for group in groups]
+
+
+def _section_level(line: _TextLine, left: float, right: float) -> int:
+    """The level of a short line that begins with the number of a section; 0 for other lines."""
+    found = _SECTION.match(line.text)
+    if found is None or line.box.x1 - left > _LONGEST_SECTION * (right - left) or " … " in line.text:
+        return 0
+    return 0 if ends_sentence(line.text) else _SECTION_LEVEL + (found.group(1) or "").count(".")
 
 
 def _usual_pitch(lines: Sequence[_TextLine]) -> float:
@@ -259,10 +279,10 @@ def _begins_block(group: Sequence[_TextLine], line: _TextLine, pitch: float, rig
     return False
 
 
-def _block(lines: Sequence[_TextLine], body: float) -> Block:
+def _block(lines: Sequence[_TextLine], body: float, section_level: int) -> Block:
     made = tuple(Line(line.text, line.box) for line in lines)
     text = " ".join(line.text for line in lines)
-    level = _heading_level(lines, text, body)
+    level = _heading_level(lines, text, body) or (section_level if body > 0 else 0)
     if level:
         return Block(BlockKind.HEADING, made, level)
     return Block(BlockKind.LIST if starts_item(text) else BlockKind.PARAGRAPH, made)

@@ -10,7 +10,7 @@ import itertools
 import math
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as c
@@ -87,42 +87,78 @@ def read_content(page: pdfium.PdfPage) -> PageContent:
 def _read_glyphs(page: pdfium.PdfPage, view: _View, content: PageContent) -> None:
     textpage = page.get_textpage()
     try:
-        fonts: dict[int, _Font] = {}
-        spaced = False
-        high = 0
-        seen: set[tuple[str, int, int]] = set()
-        raw = textpage.raw
+        reader = _GlyphReader(textpage.raw, view, content)
         for index in range(min(textpage.count_chars(), _MOST_GLYPHS)):
-            code = c.FPDFText_GetUnicode(raw, index)
-            if 0xD800 <= code < 0xDC00:
-                high = code
-                continue
-            if 0xDC00 <= code < 0xE000 and high:
-                code = 0x10000 + ((high - 0xD800) << 10) + (code - 0xDC00)
-            high = 0
-            text = _character(code)
-            if text.isspace():
-                spaced = True
-                continue
-            content.glyph_count += 1
-            if not text or c.FPDFText_HasUnicodeMapError(raw, index) == 1:
-                content.broken += 1
-            if not text:
-                continue
-            box = _glyph_box(raw, index, view)
-            # Fat print is often the same character drawn twice.
-            place = (text, round(box.x0), round(box.y0))
-            if box.x0 >= box.x1 or place in seen:
-                continue
-            seen.add(place)
-            font = _font(raw, index, fonts)
-            angle = round(math.degrees(max(c.FPDFText_GetCharAngle(raw, index), 0.0)) / 90) * 90
-            size = font.size if font.size > 0 else box.y1 - box.y0
-            turn = (view.rotation + angle) % 360
-            content.turned.setdefault(turn, []).append(Glyph(text, box, size, font.bold, spaced))
-            spaced = False
+            reader.read(index)
     finally:
         textpage.close()
+
+
+class _GlyphReader:
+    """Turns pdfium's characters, in their order, into glyphs of `content`."""
+
+    def __init__(self, raw: object, view: _View, content: PageContent) -> None:
+        self._raw = raw
+        self._view = view
+        self._content = content
+        self._fonts: dict[int, _Font] = {}
+        self._places: dict[tuple[str, int, int], int] = {}
+        self._last: tuple[Box, int, list[Glyph]] | None = None
+        self._spaced = False
+        self._high_surrogate = 0
+
+    def read(self, index: int) -> None:
+        code = self._code(index)
+        text = _character(code) if code is not None else " "
+        if text.isspace():
+            self._spaced |= code is not None
+            return
+        self._content.glyph_count += 1
+        if not text or c.FPDFText_HasUnicodeMapError(self._raw, index) == 1:
+            self._content.broken += 1
+        if text:
+            self._add(index, text)
+
+    def _code(self, index: int) -> int | None:
+        """The code point; None for the first half of a surrogate pair."""
+        code = int(c.FPDFText_GetUnicode(self._raw, index))
+        if 0xD800 <= code < 0xDC00:
+            self._high_surrogate = code
+            return None
+        if 0xDC00 <= code < 0xE000 and self._high_surrogate:
+            code = 0x10000 + ((self._high_surrogate - 0xD800) << 10) + (code - 0xDC00)
+        self._high_surrogate = 0
+        return code
+
+    def _add(self, index: int, text: str) -> None:
+        box = _glyph_box(self._raw, index, self._view)
+        if box.x0 >= box.x1:
+            return
+        text_object = _address(c.FPDFText_GetTextObject(self._raw, index))
+        if self._last is not None and not self._spaced and self._last[:2] == (box, text_object):
+            # A ligature comes as its letters, each with the box of all.
+            glyphs = self._last[2]
+            glyphs[-1] = replace(glyphs[-1], text=glyphs[-1].text + text)
+            return
+        # Fat print and shadows are the same text drawn again.
+        if self._places.setdefault((text, round(box.x0), round(box.y0)), text_object) != text_object:
+            return
+        font = self._font(index, text_object)
+        angle = round(math.degrees(max(c.FPDFText_GetCharAngle(self._raw, index), 0.0)) / 90) * 90
+        glyphs = self._content.turned.setdefault((self._view.rotation + angle) % 360, [])
+        glyphs.append(Glyph(text, box, font.size or box.y1 - box.y0, font.bold, self._spaced))
+        self._last = (box, text_object, glyphs)
+        self._spaced = False
+
+    def _font(self, index: int, text_object: int) -> _Font:
+        """Asked of pdfium once a text object."""
+        if text_object not in self._fonts:
+            self._fonts[text_object] = _font(self._raw, index)
+        return self._fonts[text_object]
+
+
+def _address(pointer: object) -> int:
+    return ctypes.cast(pointer, ctypes.c_void_p).value or 0  # type: ignore[arg-type]
 
 
 def _character(code: int) -> str:
@@ -159,12 +195,7 @@ def _glyph_box(raw: object, index: int, view: _View) -> Box:
     return view.box(left.value, bottom.value, right.value, top.value)
 
 
-def _font(raw: object, index: int, fonts: dict[int, _Font]) -> _Font:
-    """Size and weight of the text object of a glyph, asked of pdfium once an object."""
-    text_object = c.FPDFText_GetTextObject(raw, index)
-    key = ctypes.cast(text_object, ctypes.c_void_p).value or 0
-    if key in fonts:
-        return fonts[key]
+def _font(raw: object, index: int) -> _Font:
     matrix = c.FS_MATRIX()
     scale = 1.0
     if c.FPDFText_GetMatrix(raw, index, matrix):
@@ -173,8 +204,7 @@ def _font(raw: object, index: int, fonts: dict[int, _Font]) -> _Font:
     c.FPDFText_GetFontInfo(raw, index, name, 128, None)
     heavy = any(word in name.value.lower() for word in _BOLD_NAMES)
     bold = heavy or c.FPDFText_GetFontWeight(raw, index) >= _BOLD_WEIGHT
-    fonts[key] = _Font(float(c.FPDFText_GetFontSize(raw, index)) * scale, bold)
-    return fonts[key]
+    return _Font(max(float(c.FPDFText_GetFontSize(raw, index)), 0.0) * scale, bold)
 
 
 def _read_objects(page: pdfium.PdfPage, view: _View, content: PageContent) -> None:

@@ -20,6 +20,7 @@ _SHORTEST_RULE = 8.0
 _RULE_SHARE = 0.3
 _LONGEST_CELL = 200
 _MOST_RULES = 1500
+_MOST_GAPPED_LINES = 0.4
 
 # Without rules: rows are closer than this many heights of a row, columns further apart than this many font sizes.
 _ROW_PITCH = 2.3
@@ -104,6 +105,8 @@ class _Grid:
             row = _slot(self.ys, center(piece.box)[1])
             for column, part in self._parts(piece):
                 cells[row, column].append(part)
+        if _is_coarse(cells.values()):
+            return None
         rows = [row for index in range(len(self.ys) - 1) for row in self._rows(index, cells)]
         used = {column for _, column in cells}
         lengths = [len(cell) for row in rows for cell in row.cells if cell]
@@ -140,6 +143,12 @@ class _Grid:
     def _row(self, lines: dict[int, list[list[Piece]]]) -> Row:
         texts = [_cell_text(lines.get(column, [])) for column in range(len(self.xs) - 1)]
         return Row(tuple(texts), union(piece.box for found in lines.values() for line in found for piece in line))
+
+
+def _is_coarse(cells: Iterable[Sequence[Piece]]) -> bool:
+    """Whether many lines inside the cells have gaps as wide as between columns: a frame around tables, not a table."""
+    lines = [line for cell in cells for line in rows_of(cell)]
+    return sum(len(line) > 1 for line in lines) > _MOST_GAPPED_LINES * len(lines)
 
 
 def _level(columns: list[list[list[Piece]]], count: int) -> bool:
