@@ -1,0 +1,1 @@
+"""What can be measured; `bench.catalogue` lists it."""

@@ -1,0 +1,109 @@
+"""Command line of the bench: `python -m bench --help`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bench.catalogue import SUITES
+from bench.compare import compare
+from bench.record import Record, UnreadableRecord, read, write
+from bench.report import SUMMARY_HEADER, comparison_page, summary_cells, write_report
+from bench.running import run_suite
+from bench.stack import StackFailed
+from bench.suites.serving.ingestion import CorpusNotIngested
+from bench.targets import Endpoints, RefusedTarget
+
+app = typer.Typer(help="Measures Pinakes.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+console = Console(soft_wrap=True)
+
+
+@app.command(name="list")
+def list_suites() -> None:
+    """Lists the suites."""
+    for suite in SUITES.values():
+        print(f"{suite.name}: {suite.description}")
+
+
+@app.command()
+def run(
+    suite: Annotated[str, typer.Argument(help="Name of the suite.")],
+    out: Annotated[Path, typer.Option(help="Where the record is written (JSON).")],
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer calls: a few minutes.")] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="Where the stack keeps its files; a temporary folder by default.")
+    ] = None,
+    server: Annotated[
+        str | None, typer.Option(help="Measure this server (127.0.0.1:PORT) instead of starting one.")
+    ] = None,
+    triton: Annotated[str | None, typer.Option(help="With --server: the address of its Triton.")] = None,
+) -> None:
+    """Runs a suite and writes the record with every sample."""
+    if suite not in SUITES:
+        raise typer.BadParameter(f"there is no suite {suite}; there are {', '.join(SUITES)}")
+    if server is None and triton is not None:
+        raise typer.BadParameter("--triton goes with --server")
+    try:
+        endpoints = None if server is None else Endpoints(server, triton)
+        record = asyncio.run(run_suite(SUITES[suite], quick=quick, data=data, endpoints=endpoints))
+    except (RefusedTarget, StackFailed, CorpusNotIngested) as exc:
+        _fail(str(exc))
+    write(record, out)
+    console.print(_summary(record))
+    print(f"written to {out}")
+
+
+@app.command()
+def report(
+    records: Annotated[list[Path], typer.Argument(help="Records of runs.")],
+    out: Annotated[Path, typer.Option(help="Folder for the page and its pictures.")] = Path("out/bench/report"),
+) -> None:
+    """Makes a page with tables and pictures from records."""
+    print(f"written to {write_report([(path.stem, _read(path)) for path in records], out)}")
+
+
+@app.command(name="compare")
+def compare_runs(
+    old: Annotated[Path, typer.Argument(help="Record of the older run.")],
+    new: Annotated[Path, typer.Argument(help="Record of the newer run.")],
+    fail_on_regression: Annotated[
+        bool, typer.Option("--fail-on-regression", help="Exit with 1 when a measure got worse.")
+    ] = False,
+    threshold: Annotated[float, typer.Option(help="By how much a time must have grown to count: 0.1 is 10 %.")] = 0.1,
+) -> None:
+    """Says which times and shares differ between two runs, and which differences are shown by the samples."""
+    comparison = compare(_read(old), _read(new))
+    print(comparison_page(comparison))
+    regressions = comparison.regressions(threshold)
+    if regressions:
+        print(f"worse: {', '.join(regressions)}")
+        if fail_on_regression:
+            raise typer.Exit(1)
+
+
+def _read(path: Path) -> Record:
+    try:
+        return read(path)
+    except UnreadableRecord as exc:
+        _fail(str(exc))
+
+
+def _summary(record: Record) -> Table:
+    table = Table(*SUMMARY_HEADER)
+    for line in summary_cells(record.summary):
+        table.add_row(*line)
+    return table
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(2)
+
+
+if __name__ == "__main__":
+    app()

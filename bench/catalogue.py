@@ -1,0 +1,8 @@
+"""The suites there are."""
+
+from __future__ import annotations
+
+from bench.suites.base import Suite
+from bench.suites.serving import ServingSuite
+
+SUITES: dict[str, Suite] = {suite.name: suite for suite in (ServingSuite(),)}

@@ -1,0 +1,117 @@
+"""Asks the corpus's questions and judges the answers: right, cited, refused where the documents do not say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+from pydantic import JsonValue, TypeAdapter
+
+from bench.loadgen import OperationFailed, single_caller
+from bench.record import Series
+from bench.suites.serving.workload import AnswerPlan, Question
+from pinakes import Answer, AnswerSoFar, AnswerStatus, AsyncClient, Delta, PinakesError, Sources
+
+SERIES = "answer"
+FIRST_SOURCE = "first source at the caller"
+FIRST_TEXT = "first text at the caller"
+REFUSED = AnswerStatus.NOT_IN_DOCUMENTS.value
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One answer, judged. `status` is how it ended, or the reason why the call failed. `cited` says whether a citation
+    points to the right page. `completion_tokens` is 0 when no generator ran."""
+
+    question: str
+    unanswerable: bool
+    status: str
+    right: bool
+    cited: bool
+    unsupported_sentences: int
+    completion_tokens: int
+    degradations: tuple[str, ...]
+    generator: str
+
+
+_JUDGEMENTS = TypeAdapter(tuple[Judgement, ...])
+
+
+def judgements_of(facts: JsonValue) -> tuple[Judgement, ...]:
+    """Back from a record's facts."""
+    return _JUDGEMENTS.validate_python(facts)
+
+
+def as_facts(judgements: Sequence[Judgement]) -> list[JsonValue]:
+    return [{**asdict(judgement), "degradations": list(judgement.degradations)} for judgement in judgements]
+
+
+def judge(question: Question, answer: Answer) -> Judgement:
+    refused = answer.status is AnswerStatus.NOT_IN_DOCUMENTS
+    cited = any(
+        question.on_page(citation.document_name, {region.page for region in citation.regions})
+        for citation in answer.citations
+    )
+    usage = answer.completion.usage
+    return Judgement(
+        question=question.question,
+        unanswerable=question.unanswerable,
+        status=answer.status.value,
+        right=refused if question.unanswerable else not refused and question.answered_by(answer.text),
+        cited=cited,
+        unsupported_sentences=len(answer.completion.unsupported),
+        completion_tokens=usage.completion_tokens if usage else 0,
+        degradations=tuple(degradation.value for degradation in answer.completion.degradations),
+        generator=answer.completion.generator,
+    )
+
+
+@dataclass
+class Answers:
+    """The operation: call n asks question n modulo their number. The n-th judgement belongs to the n-th call."""
+
+    client: AsyncClient
+    questions: Sequence[Question]
+    plan: AnswerPlan
+    token: str
+    judgements: list[Judgement] = field(default_factory=list)
+
+    async def __call__(self, number: int) -> Mapping[str, float]:
+        question = self.questions[number % len(self.questions)]
+        try:
+            stages_s, answer = await self._ask(question.question)
+        except PinakesError as exc:
+            reason = exc.reason or type(exc).__name__
+            self.judgements.append(
+                Judgement(question.question, question.unanswerable, reason, False, False, 0, 0, (), "")
+            )
+            raise OperationFailed(reason) from exc
+        self.judgements.append(judge(question, answer))
+        return stages_s
+
+    async def _ask(self, question: str) -> tuple[dict[str, float], Answer]:
+        clock = asyncio.get_running_loop().time
+        sent = clock()
+        seen_s: dict[str, float] = {}
+        so_far = AnswerSoFar()
+        stream = self.client.answer(question, consistency_token=self.token, timeout_s=self.plan.deadline_s)
+        async with stream as events:
+            async for event in events:
+                match event:
+                    case Sources():
+                        seen_s.setdefault(FIRST_SOURCE, clock() - sent)
+                    case Delta():
+                        seen_s.setdefault(FIRST_TEXT, clock() - sent)
+                so_far.add(event)
+        answer = so_far.whole()
+        return {**seen_s, **{timing.stage: timing.seconds for timing in answer.timings}}, answer
+
+
+async def measure_answers(answers: Answers) -> Series:
+    """One caller who asks every question `passes` times. The warm-up's answers are not judged."""
+    plan = answers.plan
+    await single_caller(answers, plan.warm_up, plan.limit_s)
+    answers.judgements.clear()
+    samples = await single_caller(answers, plan.passes * len(answers.questions), plan.limit_s)
+    return Series(SERIES, "single_caller", samples, warm_up=plan.warm_up)

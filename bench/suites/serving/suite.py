@@ -1,0 +1,67 @@
+"""Puts the suite's parts together."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+
+from bench.record import Findings, Series, SummaryRow
+from bench.stack import running_stack
+from bench.suites.base import PROJECT, RunRequest, Table, judged
+from bench.suites.serving.answering import Answers, measure_answers
+from bench.suites.serving.embedding import measure_embeds
+from bench.suites.serving.ingestion import ingest
+from bench.suites.serving.searching import Searches, measure_searches
+from bench.suites.serving.summary import facts, summary_rows
+from bench.suites.serving.workload import ServingWorkload, corpus_documents, read_questions
+from bench.targets import Endpoints
+from pinakes import AsyncClient, ClientOptions, EmbeddingKind, RetryPolicy
+
+# A retry would hide a failure in a latency.
+_ONCE = ClientOptions(retry=RetryPolicy(attempts=1))
+
+
+class ServingSuite:
+    name = "serving"
+    description = "ingestion, search and answers over gRPC by stage, with their quality; embedding against bare Triton"
+
+    async def run(self, request: RunRequest) -> Findings:
+        """Raises CorpusNotIngested, StackFailed; ValueError or OSError for a workload that cannot be."""
+        workload = ServingWorkload.model_validate(request.workload)
+        async with _endpoints(request) as endpoints:
+            return await measure(endpoints, workload, request.seed)
+
+    def summarize(self, findings: Findings, workload: Table, seed: int) -> tuple[SummaryRow, ...]:
+        targets = ServingWorkload.model_validate(workload).targets
+        return judged(summary_rows(findings, seed), targets)
+
+
+async def measure(endpoints: Endpoints, workload: ServingWorkload, seed: int) -> Findings:
+    """Everything, in order, against a stack that runs. Embedding is compared only where Triton can be asked."""
+    questions = read_questions(PROJECT / workload.questions)
+    documents = corpus_documents(PROJECT / workload.corpus, questions)
+    async with AsyncClient(endpoints.server, options=_ONCE) as client:
+        ingested = await ingest(client, documents, workload.ingestion)
+        searches = Searches(client, questions, workload.search, ingested.token)
+        answers = Answers(client, questions, workload.answer, ingested.token)
+        series: list[Series] = [ingested.series]
+        series += await measure_searches(searches, np.random.default_rng(seed))
+        if endpoints.triton is not None:
+            series += await measure_embeds(client, endpoints.triton, questions, workload.embed)
+        model = (await client.embed([questions[0].question], kind=EmbeddingKind.QUERY)).model
+        series.append(await measure_answers(answers))
+    return Findings(tuple(series), facts(ingested.pages, searches.found, answers.judgements, model))
+
+
+@asynccontextmanager
+async def _endpoints(request: RunRequest) -> AsyncIterator[Endpoints]:
+    if request.endpoints is not None:
+        yield request.endpoints
+        return
+    with tempfile.TemporaryDirectory(prefix="pinakes-bench-") as folder:
+        async with running_stack(PROJECT, request.data or Path(folder), request.stack) as endpoints:
+            yield endpoints

@@ -1,0 +1,141 @@
+"""The suite's figures, from its findings alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from pydantic import JsonValue, TypeAdapter
+
+from bench.metrics import Estimate, Share, median, paired_median_difference, percentile, proportion
+from bench.record import Findings, Sample, Series, SummaryRow
+from bench.suites.base import counted, milliseconds, row
+from bench.suites.serving import answering, embedding, ingestion, searching
+from bench.suites.serving.answering import FIRST_SOURCE, FIRST_TEXT, REFUSED, Judgement
+
+_TOTAL = "total"
+
+
+def facts(pages: int, found: Mapping[str, bool], judgements: Sequence[Judgement], model: str) -> dict[str, JsonValue]:
+    """What the figures need besides the series. `found`: whether a question's right page was among the first passages;
+    `pages`: how many were ingested."""
+    return {
+        "pages": pages,
+        "found": dict(found),
+        "judgements": answering.as_facts(judgements),
+        "embedding_model": model,
+    }
+
+
+def summary_rows(findings: Findings, seed: int) -> tuple[SummaryRow, ...]:
+    series = {one.name: one for one in findings.series}
+    judgements = answering.judgements_of(findings.facts["judgements"])
+    found = TypeAdapter(dict[str, bool]).validate_python(findings.facts["found"])
+    pages = TypeAdapter(int).validate_python(findings.facts["pages"])
+    rows = [
+        *_ingestion_rows(series[ingestion.SERIES], pages),
+        *_search_rows(series, list(found.values())),
+        *_embed_rows(series, np.random.default_rng(seed)),
+        *_answer_rows(series[answering.SERIES], judgements),
+    ]
+    return tuple(rows)
+
+
+def _ingestion_rows(series: Series, pages: int) -> list[SummaryRow]:
+    ingested = [sample for sample in series.samples if not sample.error]
+    if not ingested:
+        return []
+    times_s = [sample.latency_s for sample in ingested]
+    minutes = max(times_s) / 60
+    return [
+        counted("ingestion of the samples", "s", max(times_s), len(ingested)),
+        row("ingestion: time to READY p50", "s", median(times_s)),
+        counted("ingestion documents/min", "documents/min", len(ingested) / minutes, len(ingested), better="higher"),
+        counted("ingestion pages/min", "pages/min", pages / minutes, pages, better="higher"),
+    ]
+
+
+def _search_rows(series: dict[str, Series], found: Sequence[bool]) -> list[SummaryRow]:
+    alone = series[searching.SERIES]
+    rows = [
+        milliseconds("search p50", percentile(alone.latencies_s(), 50)),
+        milliseconds("search p95", percentile(alone.latencies_s(), 95)),
+        *_stage_rows("search", alone),
+        milliseconds("search: outside the server p50", median(_outside_s(alone.samples))),
+        row("search: right page found", "share", _share(found), better="higher"),
+        _failures("search failures", alone),
+    ]
+    for one in series.values():
+        if one.rate_per_s is not None:
+            rows += [
+                milliseconds(f"{one.name} p50", percentile(one.latencies_s(), 50)),
+                milliseconds(f"{one.name} p95", percentile(one.latencies_s(), 95)),
+                _failures(f"{one.name} failures", one),
+            ]
+    return rows
+
+
+def _embed_rows(series: dict[str, Series], rng: np.random.Generator) -> list[SummaryRow]:
+    if embedding.SERVER not in series:
+        return []
+    server, direct = series[embedding.SERVER], series[embedding.DIRECT]
+    overhead = paired_median_difference(direct.latencies_s(), server.latencies_s(), rng)
+    return [
+        milliseconds("embed p50", median(server.latencies_s())),
+        milliseconds("embed directly at Triton p50", median(direct.latencies_s())),
+        milliseconds("embed overhead over direct Triton p50", overhead),
+        counted("embed failures", "calls", server.failures() + direct.failures(), len(server.samples) * 2),
+    ]
+
+
+def _answer_rows(series: Series, judgements: Sequence[Judgement]) -> list[SummaryRow]:
+    calls = list(zip(series.samples, judgements, strict=True))
+    generated = [sample for sample, judgement in calls if judgement.completion_tokens]
+    # A call that failed might have been the slowest.
+    whole_s = [s.latency_s for s in generated] + [math.inf] * series.failures()
+    first_s = [s.stages_s[FIRST_TEXT] for s in generated if FIRST_TEXT in s.stages_s] + [math.inf] * series.failures()
+    with_answer = [judgement for judgement in judgements if not judgement.unanswerable]
+    without = [judgement for judgement in judgements if judgement.unanswerable]
+    return [
+        milliseconds("answer: first source p50", median(series.stages_s(FIRST_SOURCE))),
+        milliseconds("answer: first token p50", median(first_s)),
+        milliseconds("answer p50", median(whole_s)),
+        milliseconds("answer p95", percentile(whole_s, 95)),
+        row("answer: tokens/s p50", "tokens/s", median(_decode_rates(calls)), better="higher"),
+        *_stage_rows("answer", series),
+        row("answer: right", "share", _share([j.right for j in with_answer]), better="higher"),
+        row("answer: right page cited", "share", _share([j.cited for j in with_answer]), better="higher"),
+        row("answer: wrongly refused", "share", _share([j.status == REFUSED for j in with_answer])),
+        row("answer: rightly refused", "share", _share([j.right for j in without]), better="higher"),
+        _failures("answer failures", series),
+    ]
+
+
+def _stage_rows(name: str, series: Series) -> list[SummaryRow]:
+    """The server's own stages."""
+    own = [stage for stage in series.stage_names() if stage not in (FIRST_SOURCE, FIRST_TEXT)]
+    return [milliseconds(f"{name} stage {stage} p50", median(series.stages_s(stage))) for stage in own]
+
+
+def _outside_s(samples: Sequence[Sample]) -> list[float]:
+    """What a call took besides the server's own total: network, serialization, event loops."""
+    return [s.latency_s - s.stages_s[_TOTAL] for s in samples if not s.error and _TOTAL in s.stages_s]
+
+
+def _decode_rates(calls: Sequence[tuple[Sample, Judgement]]) -> list[float]:
+    """Tokens a second after the first one."""
+    rates = []
+    for sample, judgement in calls:
+        seconds = sample.stages_s.get("generate", 0.0) - sample.stages_s.get("first_token", 0.0)
+        if judgement.completion_tokens > 1 and seconds > 0:
+            rates.append((judgement.completion_tokens - 1) / seconds)
+    return rates
+
+
+def _share(outcomes: Sequence[bool]) -> Estimate | None:
+    return proportion(Share(sum(outcomes), len(outcomes)))
+
+
+def _failures(name: str, series: Series) -> SummaryRow:
+    return counted(name, "calls", series.failures(), len(series.samples))

@@ -1,0 +1,100 @@
+"""What the suite does, as typed tables of its TOML file, and the questions that it asks."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from pathlib import Path
+
+from pydantic import Field, TypeAdapter
+
+from bench.suites.base import Strict, Workload
+
+
+class IngestionPlan(Strict):
+    deadline_s: float
+
+
+class LoadPlan(Strict):
+    rates_per_s: tuple[float, ...]
+    calls: int = Field(gt=0)
+    limit_s: float
+    max_in_flight: int = Field(gt=0)
+
+
+class SearchPlan(Strict):
+    limit: int
+    deadline_s: float
+    warm_up: int
+    calls: int = Field(gt=0)
+    limit_s: float
+    found_within: int
+    load: LoadPlan
+
+
+class EmbedPlan(Strict):
+    deadline_s: float
+    warm_up: int
+    rounds: int
+    limit_s: float
+
+
+class AnswerPlan(Strict):
+    deadline_s: float
+    warm_up: int
+    passes: int
+    limit_s: float
+
+
+class ServingWorkload(Workload):
+    """Paths are relative to the project."""
+
+    corpus: str
+    questions: str
+    ingestion: IngestionPlan
+    search: SearchPlan
+    embed: EmbedPlan
+    answer: AnswerPlan
+
+
+class Question(Strict):
+    """Any of `answer_contains` in the answer counts. A question without an answer in the corpus has no document."""
+
+    question: str
+    language: str
+    answer_contains: tuple[str, ...]
+    document: str = ""
+    page: int = 0
+    unanswerable: bool = False
+
+    def numbered(self, number: int) -> str:
+        """The question in words that have not been asked before, so that no cache answers."""
+        return f"{self.question} ({number})"
+
+    def answered_by(self, text: str) -> bool:
+        folded = _folded(text)
+        return any(_folded(accepted) in folded for accepted in self.answer_contains)
+
+    def on_page(self, document: str, pages: set[int]) -> bool:
+        return document == self.document and self.page in pages
+
+
+def read_questions(path: Path) -> tuple[Question, ...]:
+    """Raises OSError, ValueError; also when there are none, or the same one twice."""
+    questions = TypeAdapter(tuple[Question, ...]).validate_python(json.loads(path.read_text()))
+    if not questions or len({question.question for question in questions}) != len(questions):
+        raise ValueError(f"{path}: the questions must be some, and different")
+    return questions
+
+
+def corpus_documents(folder: Path, questions: tuple[Question, ...]) -> tuple[Path, ...]:
+    """The documents that the questions ask about. Raises FileNotFoundError for one that is missing."""
+    names = sorted({question.document for question in questions if question.document})
+    for name in names:
+        if not (folder / name).is_file():
+            raise FileNotFoundError(folder / name)
+    return tuple(folder / name for name in names)
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold()

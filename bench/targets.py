@@ -1,0 +1,50 @@
+"""What the bench may send load to: this machine, and nothing else."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class RefusedTarget(Exception):
+    """The address is not on the loopback interface, or is no address. Load is never sent to other machines."""
+
+    def __init__(self, address: str, problem: str) -> None:
+        super().__init__(f"{address!r} is refused as a target: {problem}")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where the stack answers, as host:port on 127.0.0.1. `triton` is None when it cannot be asked directly. Making one
+    with any other address raises RefusedTarget."""
+
+    server: str
+    triton: str | None = None
+
+    def __post_init__(self) -> None:
+        check_loopback(self.server)
+        if self.triton is not None:
+            check_loopback(self.triton)
+
+    @classmethod
+    def read(cls, path: Path) -> Endpoints:
+        """From the file that a running stack keeps in its data directory. Raises RefusedTarget; ValueError or KeyError
+        when the file is not (yet) whole."""
+        written = json.loads(path.read_text())
+        return cls(written["server"], written.get("triton"))
+
+
+def check_loopback(address: str) -> None:
+    """Raises RefusedTarget unless the address is 127.0.0.0/8 with a port. Names are refused, too: what `localhost` is,
+    is a matter of configuration."""
+    host, _, port = address.rpartition(":")
+    if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
+        raise RefusedTarget(address, "it has no port")
+    try:
+        ip = ipaddress.IPv4Address(host)
+    except ValueError as exc:
+        raise RefusedTarget(address, "the host is not an IPv4 address") from exc
+    if not ip.is_loopback:
+        raise RefusedTarget(address, "it is not on 127.0.0.1")
