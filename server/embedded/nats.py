@@ -6,14 +6,13 @@ import json
 import secrets
 import shutil
 import sysconfig
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from server.embedded.errors import PrerequisiteMissing
-from server.embedded.process import Launch, NotReady, free_port
+from server.embedded.health import check_http
+from server.embedded.process import Launch, free_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +47,11 @@ class EmbeddedNats:
 
     @property
     def url(self) -> str:
-        """With the token: a secret. Known after `prepare`."""
+        """With the token: a secret. Makes the token if there is none yet."""
         return f"nats://{self._token()}@127.0.0.1:{self._port}"
 
     def prepare(self) -> None:
         self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        token_file = self._data / "token"
-        if not token_file.exists():
-            token_file.touch(mode=0o600)
-            token_file.write_text(secrets.token_hex(16))
         configuration = self._data / "nats.conf"
         configuration.touch(mode=0o600)
         # The format is a superset of JSON.
@@ -71,12 +66,7 @@ class EmbeddedNats:
         return Launch((str(program), "--config", str(self._data / "nats.conf")), environment, self._data)
 
     def check(self) -> None:
-        url = f"http://127.0.0.1:{self._monitoring_port}/healthz"
-        try:
-            with urllib.request.urlopen(url, timeout=2) as response:
-                response.read()
-        except (urllib.error.URLError, OSError) as exc:
-            raise NotReady(f"{url}: {exc}") from exc
+        check_http(f"http://127.0.0.1:{self._monitoring_port}/healthz")
 
     def clean(self) -> None:
         """Leaves nothing outside its data directory."""
@@ -96,4 +86,11 @@ class EmbeddedNats:
         }
 
     def _token(self) -> str:
-        return (self._data / "token").read_text()
+        self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = self._data / "token"
+        if not file.exists():
+            draft = self._data / "token.draft"
+            draft.touch(mode=0o600)
+            draft.write_text(secrets.token_hex(16))
+            draft.replace(file)
+        return file.read_text()

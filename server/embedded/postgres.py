@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import psycopg
 
 from server.embedded.errors import PartFailed, PrerequisiteMissing
-from server.embedded.process import Launch, NotReady
+from server.embedded.health import check_postgres
+from server.embedded.process import Launch
 from server.embedded.service_user import ServiceUser, service_user
 
 _NAME = "pinakes"
@@ -70,6 +70,9 @@ class EmbeddedPostgres:
         user = self._user()
         if not self._cluster.exists():
             self._initialize(user)
+        elif user is not None and self._cluster.stat().st_uid != user.uid:
+            # Copied or restored by root.
+            user.own(self._cluster)
         self._wait_for_predecessor()
         self._make_socket_directory(user)
 
@@ -101,11 +104,7 @@ class EmbeddedPostgres:
         )
 
     def check(self) -> None:
-        try:
-            with psycopg.connect(self.dsn, connect_timeout=2) as connection:
-                connection.execute("select 1")
-        except psycopg.Error as exc:
-            raise NotReady(str(exc).strip()) from exc
+        check_postgres(self.dsn)
 
     def clean(self) -> None:
         if self._sockets.parent != self._data:

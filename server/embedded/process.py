@@ -12,15 +12,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from server.embedded.errors import PartFailed
+from server.embedded.health import NotReady
 from server.embedded.service_user import ServiceUser
 
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 0.02
 _LOG_LIMIT_BYTES = 16 * 1024 * 1024
-_TAIL_BYTES = 4096
+_TAIL_BYTES = 64 * 1024
+_TAIL_LINE = 500
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -38,30 +40,29 @@ class Launch:
     orphan_signal: signal.Signals = signal.SIGKILL
 
 
-class NotReady(Exception):
-    """A part does not answer (yet). The message says how it failed."""
-
-
+@runtime_checkable
 class Part(Protocol):
-    """A program that Pinakes runs: what to do before, how to start it, how to see that it works.
-
-    All methods block: `prepare` for up to seconds, `check` for at most 2 seconds.
-    """
+    """Something that the stack needs, here or elsewhere."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def start_deadline_s(self) -> float:
-        """How long it may take from its start until `check` passes."""
-
-    def prepare(self) -> None:
-        """Makes files and removes what a crashed predecessor left. Idempotent. Raises EmbeddedError."""
-
-    def launch(self) -> Launch: ...
+        """How long it may take until `check` passes."""
 
     def check(self) -> None:
-        """Returns when the part answers; raises NotReady."""
+        """Returns when the part answers; raises NotReady. Blocks for at most `health.CHECK_S`."""
+
+
+@runtime_checkable
+class Program(Part, Protocol):
+    """A part that Pinakes runs: what to do before, how to start it, what to remove after."""
+
+    def prepare(self) -> None:
+        """Makes files and removes what a crashed predecessor left. Idempotent; blocks. Raises EmbeddedError."""
+
+    def launch(self) -> Launch: ...
 
     def clean(self) -> None:
         """After its process ended: removes what it leaves outside its data directory."""
@@ -98,34 +99,38 @@ class ChildProcess:
 
     @property
     def exit_status(self) -> int | None:
-        """None while it runs; negative for a signal."""
-        return self._process.poll()
+        """None while it runs; negative for a signal. Once it is known, the rest of its group is gone too."""
+        if self._process.returncode is None and self._ended():
+            # Before the process is reaped, so that its number cannot have passed to somebody else.
+            self.kill()
+            self._process.wait()
+        return self._process.returncode
 
     def ask_to_stop(self) -> None:
         if self.exit_status is None:
             self._process.send_signal(self._launch.stop_signal)
 
     def kill(self) -> None:
-        """Ends the whole group at once, also what an already dead leader left in it."""
-        try:
+        """Ends the whole group at once."""
+        if self._process.returncode is None:
             os.killpg(self.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            self._process.kill()
 
     def stop(self, grace_s: float) -> bool:
         """Blocks until it ended: asks, and after `grace_s` kills. Returns whether asking was enough."""
         self.ask_to_stop()
-        try:
-            self._process.wait(grace_s)
-            orderly = True
-        except subprocess.TimeoutExpired:
-            orderly = False
+        deadline = time.monotonic() + grace_s
+        while self.exit_status is None and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
+        orderly = self.exit_status is not None
         self.kill()
         self._process.wait()
         return orderly
 
     def failure(self, reason: str) -> PartFailed:
         return PartFailed(self.name, reason, self.log, tail(self.log))
+
+    def _ended(self) -> bool:
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
 
     def _rotate(self) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -134,30 +139,30 @@ class ChildProcess:
 
 
 @contextmanager
-def running(part: Part, log: Path, grace_s: float = 10.0) -> Iterator[ChildProcess]:
-    """`part`, started and healthy, while the context lasts. Raises PartFailed."""
-    part.prepare()
-    process = ChildProcess(part.name, part.launch(), log)
+def running(program: Program, log: Path, grace_s: float = 10.0) -> Iterator[ChildProcess]:
+    """`program`, started and healthy, while the context lasts. Raises PartFailed."""
+    program.prepare()
+    process = ChildProcess(program.name, program.launch(), log)
     try:
-        _wait_until_healthy(part, process)
+        _wait_until_healthy(program, process)
         yield process
     finally:
         process.stop(grace_s)
-        part.clean()
+        program.clean()
 
 
-def _wait_until_healthy(part: Part, process: ChildProcess) -> None:
-    deadline = time.monotonic() + part.start_deadline_s
+def _wait_until_healthy(program: Program, process: ChildProcess) -> None:
+    deadline = time.monotonic() + program.start_deadline_s
     while True:
         status = process.exit_status
         if status is not None:
             raise process.failure(f"it ended with status {status} while starting")
         try:
-            part.check()
+            program.check()
             return
         except NotReady as exc:
             if time.monotonic() > deadline:
-                raise process.failure(f"not healthy after {part.start_deadline_s:.0f} s: {exc}") from exc
+                raise process.failure(f"not healthy after {program.start_deadline_s:.0f} s: {exc}") from exc
         time.sleep(_POLL_S)
 
 
@@ -170,13 +175,14 @@ def free_port() -> int:
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    """The last lines of a log, "" if there is none."""
+    """The last lines of a log, without the tables that Triton draws; "" if there is none."""
     if not log.exists():
         return ""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
         text = file.read().decode(errors="replace")
-    return "\n".join(text.splitlines()[-lines:])
+    kept = [line[:_TAIL_LINE] for line in text.splitlines() if line.strip() and not line.startswith(("|", "+-"))]
+    return "\n".join(kept[-lines:])
 
 
 def _before_exec(launch: Launch) -> Callable[[], None]:

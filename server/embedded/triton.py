@@ -18,20 +18,18 @@ import secrets
 import shutil
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import tritonclient.grpc as triton_grpc
-from tritonclient.utils import InferenceServerException
-
 from server.embedded.errors import PrerequisiteMissing
-from server.embedded.process import Launch, NotReady, free_port
+from server.embedded.health import check_triton
+from server.embedded.process import Launch, free_port
 from server.embedded.triton_stub import write_stub
 
 _SHARED_MEMORY = Path("/dev/shm")
 _RESTRICTED = "model-repository,shared-memory,statistics,trace,logging"
-_CHECK_S = 2.0
+_PROJECT = Path(__file__).resolve().parents[2]
 _MEGABYTE = 1024 * 1024
 
 
@@ -52,15 +50,22 @@ class EmbeddedTriton:
     """Serves every model of `repository` over gRPC on 127.0.0.1; healthy when all of them are ready.
 
     Loading and unloading models, shared memory and logging are open only to those who send `admin_header`.
-    `data` keeps the backend directory; only one server may use it at a time.
+    `data` keeps the backend directory; only one server may use it at a time. `write_repository` is called before each
+    start.
     """
 
     name = "triton"
 
     def __init__(
-        self, repository: Path, data: Path, environment: Mapping[str, str], options: TritonOptions | None = None
+        self,
+        repository: Path,
+        data: Path,
+        environment: Mapping[str, str],
+        options: TritonOptions | None = None,
+        write_repository: Callable[[], None] = lambda: None,
     ) -> None:
         self._repository = repository.absolute()
+        self._write_repository = write_repository
         self._data = data.absolute()
         self._environment = dict(environment)
         self._options = options or TritonOptions()
@@ -89,6 +94,7 @@ class EmbeddedTriton:
     def prepare(self) -> None:
         self._data.mkdir(parents=True, exist_ok=True)
         self._assemble_backend()
+        self._write_repository()
         self.clean()
 
     def launch(self) -> Launch:
@@ -120,14 +126,7 @@ class EmbeddedTriton:
         return Launch(tuple(argv), self._server_environment(), self._data)
 
     def check(self) -> None:
-        client = triton_grpc.InferenceServerClient(self.address)
-        try:
-            if not client.is_server_ready(client_timeout=_CHECK_S):
-                raise NotReady("models are loading")
-        except InferenceServerException as exc:
-            raise NotReady(str(exc)) from exc
-        finally:
-            client.close()
+        check_triton(self.address)
 
     def clean(self) -> None:
         """Removes shared memory of servers of this data directory, all of which have ended."""
@@ -156,8 +155,8 @@ class EmbeddedTriton:
         if libpython is not None:
             libraries.insert(0, str(libpython))
         programs = [sysconfig.get_path("scripts"), self._environment.get("PATH", os.defpath)]
-        packages = [sysconfig.get_path("platlib"), sysconfig.get_path("purelib")]
-        return self._environment | {
+        packages = [str(_PROJECT), sysconfig.get_path("platlib"), sysconfig.get_path("purelib")]
+        return {name: value for name, value in self._environment.items() if name != "PYTHONHOME"} | {
             "LD_LIBRARY_PATH": ":".join(path for path in libraries if path),
             "PATH": ":".join(programs),
             "PYTHONPATH": ":".join(dict.fromkeys(packages)),

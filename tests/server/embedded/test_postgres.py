@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import shutil
 from pathlib import Path
 
 import psycopg
@@ -25,10 +25,25 @@ def _kept(dsn: str) -> list[tuple[int]]:
         return connection.execute("SELECT number FROM kept").fetchall()
 
 
-def test_a_commit_survives_kill_9_and_a_deep_path(tmp_path: Path, environment: dict[str, str]) -> None:
-    data = tmp_path / ("deep-" * 20) / "data"
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Path:
+    """An initialized data directory that never ran, made over what a killed initialization left. Copy it."""
+    data = tmp_path_factory.mktemp("cluster") / "data"
+    half = data / "initdb-abc"
+    half.mkdir(parents=True)
+    (half / "PG_VERSION").write_text("18\n")
+    EmbeddedPostgres(data, environment).prepare()
+    assert not half.exists()
+    return data
+
+
+@pytest.fixture
+def data(cluster: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(cluster, tmp_path / ("deep-" * 20) / "data"))
+
+
+def test_a_commit_survives_kill_9(data: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     server = EmbeddedPostgres(data, environment)
-    server.prepare()
     with running(server, tmp_path / "log") as process:
         _fill(server.dsn)
         process.kill()
@@ -52,25 +67,17 @@ def test_it_keeps_fsync_on_and_listens_on_no_port(postgres_dsn: str) -> None:
     }
 
 
-def test_a_pid_file_of_a_foreign_process_does_not_stop_it(tmp_path: Path, environment: dict[str, str]) -> None:
-    server = EmbeddedPostgres(tmp_path / "data", environment)
-    server.prepare()
-    (tmp_path / "data" / "cluster" / "postmaster.pid").write_text("1\n")
+def test_a_pid_file_of_a_foreign_process_does_not_stop_it(
+    data: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    server = EmbeddedPostgres(data, environment)
+    (data / "cluster" / "postmaster.pid").write_text("1\n")
     with running(server, tmp_path / "log"):
         server.check()
 
 
-def test_a_killed_initialization_is_repeated(tmp_path: Path, environment: dict[str, str]) -> None:
-    half = tmp_path / "data" / "initdb-abc"
-    half.mkdir(parents=True)
-    (half / "PG_VERSION").write_text("18\n")
-    EmbeddedPostgres(tmp_path / "data", environment).prepare()
-    assert not half.exists()
-    assert (tmp_path / "data" / "cluster" / "PG_VERSION").exists()
-
-
-def test_it_stops_while_a_session_is_open(tmp_path: Path, environment: dict[str, str]) -> None:
-    server = EmbeddedPostgres(tmp_path / "data", environment)
+def test_it_stops_while_a_session_is_open(data: Path, tmp_path: Path, environment: dict[str, str]) -> None:
+    server = EmbeddedPostgres(data, environment)
     server.prepare()
     process = ChildProcess("postgres", server.launch(), tmp_path / "log")
     try:
@@ -87,8 +94,3 @@ def test_it_stops_while_a_session_is_open(tmp_path: Path, environment: dict[str,
         connection.close()
     finally:
         process.stop(grace_s=0)
-
-
-def test_it_ends_with_the_process_that_started_it(tmp_path: Path, environment: dict[str, str]) -> None:
-    launch = EmbeddedPostgres(tmp_path / "data", environment).launch()
-    assert launch.orphan_signal is signal.SIGINT

@@ -1,0 +1,75 @@
+"""Shows a stack on a terminal: a live table while it starts, a line per change where there is no terminal."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.spinner import Spinner
+from rich.table import Table
+
+from server.embedded.events import PartChanged, PartState, StackEvent, StackReady
+
+_MARKS = {
+    PartState.HEALTHY: "[green]✔[/]",
+    PartState.UNHEALTHY: "[yellow]![/]",
+    PartState.RESTARTING: "[yellow]↻[/]",
+    PartState.STOPPED: "[dim]■[/]",
+    PartState.FAILED: "[red]✘[/]",
+    PartState.WAITING: "[dim]·[/]",
+}
+_QUIET = {PartState.WAITING, PartState.PREPARING, PartState.STOPPING}
+
+
+class StackConsole:
+    """Call it with each event; use it as a context so that the terminal is left in order."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._parts: dict[str, tuple[PartChanged, float]] = {}
+        self._live: Live | None = None
+
+    def __enter__(self) -> StackConsole:
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, get_renderable=self._table, refresh_per_second=8, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end_live()
+
+    def __call__(self, event: StackEvent) -> None:
+        match event:
+            case StackReady():
+                self._end_live()
+                self._console.print(
+                    f"[green]Pinakes is ready[/] at [bold]{event.address}[/] ({event.seconds:.1f} s); Ctrl-C stops it"
+                )
+            case PartChanged():
+                self._parts[event.part] = (event, time.monotonic())
+                if event.state not in _QUIET and not (self._live and event.state is PartState.STARTING):
+                    self._console.print(_line(event))
+
+    def _table(self) -> RenderableType:
+        table = Table.grid(padding=(0, 1))
+        for event, since in self._parts.values():
+            if event.state in (PartState.PREPARING, PartState.STARTING, PartState.STOPPING):
+                waited = f"{time.monotonic() - since:.0f} s"
+                table.add_row(Spinner("dots"), event.part, event.state.value, waited)
+        return table
+
+    def _end_live(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+def _line(event: PartChanged) -> str:
+    took = f" [dim]({event.seconds:.1f} s)[/]" if event.seconds else ""
+    detail = f": {escape(event.detail)}" if event.detail else ""
+    return f"{_MARKS.get(event.state, '[dim]…[/]')} {event.part} {event.state.value}{took}{detail}"

@@ -1,0 +1,28 @@
+"""The model repository of the embedded Triton: rendered from the prepared models at each start."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from triton_models.rendering import render
+
+from server.embedded.errors import PrerequisiteMissing
+from triton_models.preparation import find_prepared
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRepository:
+    """The models of `profile`, from those in `cache`, as Triton reads them from `path`."""
+
+    profile: str
+    cache: Path
+    path: Path
+
+    def write(self) -> None:
+        """Replaces what is at `path`. Raises PrerequisiteMissing when the models are not in the cache."""
+        models = find_prepared(self.cache)
+        if models is None:
+            raise PrerequisiteMissing(f"the models are not prepared in {self.cache}", "make setup")
+        render(self.profile, models, self.path, cores=os.cpu_count() or 1)

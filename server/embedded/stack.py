@@ -1,0 +1,139 @@
+"""The whole of Pinakes on one machine: what `up` runs."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from server.embedded.data_directory import DataDirectory, Endpoints
+from server.embedded.events import StackEvent, StackReady
+from server.embedded.health import check_grpc_server, check_nats, check_postgres, check_triton
+from server.embedded.model_repository import ModelRepository
+from server.embedded.nats import EmbeddedNats, NatsOptions
+from server.embedded.postgres import EmbeddedPostgres, PostgresOptions
+from server.embedded.process import Part
+from server.embedded.programs import ExternalPart, PythonProgram
+from server.embedded.supervisor import Supervised, Supervisor, SupervisorOptions
+from server.embedded.triton import EmbeddedTriton, TritonOptions
+
+_PROJECT = Path(__file__).resolve().parents[2]
+_DEPENDENCIES = ("postgres", "nats", "triton")
+
+
+@dataclass(frozen=True, slots=True)
+class StackOptions:
+    """`environment` is what the processes inherit. A part whose address is given is external: watched, not started.
+
+    `serve` and `worker` are commands; they find everything through the variables that `child_environment` sets.
+    """
+
+    data: Path
+    cache: Path
+    environment: Mapping[str, str]
+    address: str = "127.0.0.1:7700"
+    postgres_dsn: str | None = None
+    nats_url: str | None = None
+    triton_address: str | None = None
+    profile: str = "cpu"
+    serve: tuple[str, ...] = (sys.executable, "-m", "server", "serve")
+    worker: tuple[str, ...] = (sys.executable, "-m", "server", "worker")
+    postgres: PostgresOptions = field(default_factory=PostgresOptions)
+    nats: NatsOptions = field(default_factory=NatsOptions)
+    triton: TritonOptions = field(default_factory=TritonOptions)
+    supervisor: SupervisorOptions = field(default_factory=SupervisorOptions)
+
+
+async def run_stack(options: StackOptions, on_event: Callable[[StackEvent], None]) -> int:
+    """Starts what is not external, serves until SIGTERM or SIGINT, and takes all of it down; returns 0.
+
+    A second signal kills what still runs. If this process is killed, the kernel ends the children. Raises
+    EmbeddedError: another stack owns the data directory, or a part does not start.
+    """
+    began = time.monotonic()
+    directory = DataDirectory(options.data.absolute())
+    with directory.owned() as lock:
+        directory.forget_endpoints()
+        parts, endpoints = _compose(options, directory)
+        supervisor = Supervisor(parts, directory.logs, on_event, options.supervisor, inherited=(lock,))
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        for number in signals:
+            loop.add_signal_handler(number, supervisor.stop)
+        announcement = asyncio.create_task(_announce(supervisor, directory, endpoints, began, on_event))
+        try:
+            await supervisor.run()
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+            announcement.cancel()
+            await asyncio.wait((announcement,))
+            directory.forget_endpoints()
+    return 0
+
+
+def child_environment(options: StackOptions, endpoints: Endpoints) -> dict[str, str]:
+    """What `serve` and `worker` get: the inherited environment, and every address as a setting."""
+    return dict(options.environment) | {
+        "PINAKES_POSTGRES__DSN": endpoints.postgres,
+        "PINAKES_NATS__URL": endpoints.nats,
+        "PINAKES_TRITON__ADDRESS": endpoints.triton,
+        "PINAKES_SERVER__ADDRESS": endpoints.server,
+        "PINAKES_DATA_DIR": str(options.data.absolute()),
+        "PINAKES_CACHE_DIR": str(options.cache.absolute()),
+    }
+
+
+def _compose(options: StackOptions, directory: DataDirectory) -> tuple[list[Supervised], Endpoints]:
+    postgres, dsn = _postgres(options, directory)
+    nats, url = _nats(options, directory)
+    triton, address = _triton(options, directory)
+    endpoints = Endpoints(server=options.address, postgres=dsn, nats=url, triton=address)
+    environment = child_environment(options, endpoints)
+    serve = PythonProgram(
+        "server", options.serve, environment, _PROJECT, probe=partial(check_grpc_server, options.address)
+    )
+    worker = PythonProgram("worker", options.worker, environment, _PROJECT)
+    parts = [Supervised(postgres), Supervised(nats), Supervised(triton)]
+    return [*parts, Supervised(serve, _DEPENDENCIES), Supervised(worker, _DEPENDENCIES)], endpoints
+
+
+def _postgres(options: StackOptions, directory: DataDirectory) -> tuple[Part, str]:
+    if options.postgres_dsn is not None:
+        return ExternalPart("postgres", partial(check_postgres, options.postgres_dsn)), options.postgres_dsn
+    server = EmbeddedPostgres(directory.path / "postgres", options.environment, options.postgres)
+    return server, server.dsn
+
+
+def _nats(options: StackOptions, directory: DataDirectory) -> tuple[Part, str]:
+    if options.nats_url is not None:
+        return ExternalPart("nats", partial(check_nats, options.nats_url)), options.nats_url
+    server = EmbeddedNats(directory.path / "nats", options.environment, options.nats)
+    return server, server.url
+
+
+def _triton(options: StackOptions, directory: DataDirectory) -> tuple[Part, str]:
+    if options.triton_address is not None:
+        return ExternalPart("triton", partial(check_triton, options.triton_address)), options.triton_address
+    repository = ModelRepository(options.profile, options.cache, directory.path / "triton" / "repository")
+    server = EmbeddedTriton(
+        repository.path, directory.path / "triton", options.environment, options.triton, repository.write
+    )
+    return server, server.address
+
+
+async def _announce(
+    supervisor: Supervisor,
+    directory: DataDirectory,
+    endpoints: Endpoints,
+    began: float,
+    on_event: Callable[[StackEvent], None],
+) -> None:
+    if await supervisor.healthy():
+        directory.write_endpoints(endpoints)
+        on_event(StackReady(endpoints.server, time.monotonic() - began))
