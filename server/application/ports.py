@@ -308,8 +308,8 @@ class WorkQueue(Protocol):
     async def publish(self, job_id: str, dedup_key: str) -> None:
         """Returns when the queue has stored it. Raises DependencyUnavailable."""
 
-    async def fetch(self, batch: int, timeout_s: float) -> Sequence[Delivery]:
-        """Waits at most `timeout_s` for at least one; empty when there was none."""
+    async def fetch(self, timeout_s: float) -> Delivery | None:
+        """The next job, or None when none came in `timeout_s`. Raises DependencyUnavailable."""
 
 
 class Outbox(Protocol):

@@ -12,7 +12,7 @@ from server.domain.passages import IndexedChunk, LogEntry
 _READ = """
     SELECT l.position, l.chunk_id, l.removed, c.document_id, c.tenant, c.text, c.heading_path, c.language, c.first_page,
            c.last_page, d.owner, d.groups, d.tenant_wide, d.tags,
-           extract(epoch FROM d.create_time)::bigint AS created_unix_s, e.vector
+           floor(extract(epoch FROM d.create_time))::bigint AS created_unix_s, e.vector
     FROM chunk_log l
     LEFT JOIN chunks c ON c.chunk_id = l.chunk_id
     LEFT JOIN documents d ON d.document_id = c.document_id

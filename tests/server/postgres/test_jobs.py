@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -33,7 +33,7 @@ class Publications:
             raise DependencyUnavailable("the queue", "it is down")
         self.published.append((job_id, dedup_key))
 
-    async def fetch(self, batch: int, timeout_s: float) -> Sequence[Delivery]:
+    async def fetch(self, timeout_s: float) -> Delivery | None:
         raise NotImplementedError
 
 

@@ -1,0 +1,110 @@
+"""The connection to NATS, and where its errors become ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+
+from server.domain.errors import DependencyUnavailable
+
+_NAME = "NATS"
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class NatsConnectionOptions:
+    connect_timeout_s: float = 5.0
+    reconnect_wait_s: float = 0.5
+    ping_interval_s: int = 10
+    """A silent connection is given up after two unanswered pings."""
+
+
+class NatsConnection:
+    """One connection for everything in this process; connects when first used, and again for ever.
+
+    `async with NatsConnection(url, options) as connection`; `url` may hold a secret and is not logged.
+    """
+
+    def __init__(self, url: str, options: NatsConnectionOptions | None = None) -> None:
+        self._url = url
+        self._options = options or NatsConnectionOptions()
+        self._client: Client | None = None
+        self._connecting = asyncio.Lock()
+        self._sessions = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._client is not None:
+            with suppress(nats.errors.Error, OSError):
+                await self._client.close()
+
+    @property
+    def session(self) -> int:
+        """Grows whenever the server was lost and found: what was set up there may be gone."""
+        return self._sessions
+
+    async def client(self) -> Client:
+        """The connected client. Raises DependencyUnavailable at once while the connection is lost, and after
+        `connect_timeout_s` when it cannot be made."""
+        async with self._connecting:
+            # A client that the server refused (after a change of its token, say) has closed itself for good.
+            if self._client is None or self._client.is_closed:
+                self._client = await self._connect()
+        if not self._client.is_connected:
+            raise DependencyUnavailable(_NAME, "the connection is lost")
+        return self._client
+
+    async def _connect(self) -> Client:
+        client = Client()
+        try:
+            async with asyncio.timeout(self._options.connect_timeout_s):
+                await client.connect(
+                    self._url,
+                    max_reconnect_attempts=-1,
+                    connect_timeout=max(1, int(self._options.connect_timeout_s)),
+                    reconnect_time_wait=self._options.reconnect_wait_s,  # type: ignore[arg-type]
+                    ping_interval=self._options.ping_interval_s,
+                    error_cb=self._on_error,
+                    disconnected_cb=self._on_disconnect,
+                    reconnected_cb=self._on_reconnect,
+                )
+        except BaseException as exc:
+            with suppress(nats.errors.Error, OSError):
+                await client.close()
+            if isinstance(exc, TimeoutError | nats.errors.Error | OSError):
+                raise DependencyUnavailable(_NAME, "it cannot be reached") from exc
+            raise
+        self._sessions += 1
+        return client
+
+    async def _on_error(self, error: Exception) -> None:
+        _log.debug("nats_error", error=type(error).__name__)
+
+    async def _on_disconnect(self) -> None:
+        _log.warning("nats_disconnected")
+
+    async def _on_reconnect(self) -> None:
+        self._sessions += 1
+        _log.info("nats_reconnected")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Errors of the NATS client as DependencyUnavailable."""
+    try:
+        yield
+    except (TimeoutError, nats.errors.Error, OSError) as exc:
+        raise DependencyUnavailable(_NAME, type(exc).__name__) from exc
