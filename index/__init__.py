@@ -1,0 +1,75 @@
+"""A hybrid index: dense vectors and words side by side, in one directory, in this process.
+
+The index is a materialized view of a log. Its owner applies the log's operations in the order of their positions,
+commits now and then, and after a restart goes on from `position`:
+
+    with HybridIndex.open(path, dimension=384, fingerprint="model@weights") as index:
+        index.apply([Upsert(1, "chunk-1", vector, text, heading, Attributes(tenant="t", owner="u", document_id="d"))])
+        index.commit()
+        request = SearchRequest(Filter(Reader("t", "u")), limit=10, vector=vector, text="what to look for")
+        result = index.snapshot().search(request)
+
+Where is what?
+
+- `hybrid`: the owner's interface. `writer`: the state behind it, and what a commit is.
+- `snapshot`: one search, from filter to hits. `search`: its request and result. `filters`: who may see what.
+- `head`: the newest chunks, in memory, made durable by `journal`. `segment`: all others, immutable, memory-mapped.
+  `part`: what a search sees of either. `manifest`: which of them exist; replacing it is a commit.
+- `columns`, `strings`: attributes of chunks as flat arrays. `storage`: how arrays lie in files (FORMAT.md).
+- `dense`: search by vector. `lexical`: search by words (Tantivy, with an analyzer of our own). `fusion`: both together.
+- `planner`, `merging`: pure decisions.
+- Deleting marks a row; rebuilding a segment (`maintain`, `compact`) takes the row's bytes off the disk.
+"""
+
+from index.errors import (
+    HybridIndexError,
+    IndexCorrupt,
+    IndexLocked,
+    IndexMismatch,
+    InvalidOperation,
+    SearchStopped,
+)
+from index.filters import Filter, Reader
+from index.hybrid import HybridIndex
+from index.lexical.analyzer import ANALYZER, Analyzer
+from index.operations import Attributes, Operation, Remove, Upsert
+from index.options import IndexOptions
+from index.search import (
+    BranchPlace,
+    ConvexFusion,
+    Fusion,
+    Hit,
+    PartReport,
+    ReciprocalRankFusion,
+    SearchRequest,
+    SearchResult,
+)
+from index.snapshot import Snapshot
+
+__all__ = [
+    "ANALYZER",
+    "Analyzer",
+    "Attributes",
+    "BranchPlace",
+    "ConvexFusion",
+    "Filter",
+    "Fusion",
+    "Hit",
+    "HybridIndex",
+    "HybridIndexError",
+    "IndexCorrupt",
+    "IndexLocked",
+    "IndexMismatch",
+    "IndexOptions",
+    "InvalidOperation",
+    "Operation",
+    "PartReport",
+    "Reader",
+    "ReciprocalRankFusion",
+    "Remove",
+    "SearchRequest",
+    "SearchResult",
+    "SearchStopped",
+    "Snapshot",
+    "Upsert",
+]

@@ -1,0 +1,156 @@
+"""Attributes of chunks, by column: what filters read. One row per chunk, dictionary-encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from index.operations import Attributes
+from index.strings import Names, PackedTexts, SortedNames, Texts
+
+SINGLE = ("tenant", "owner", "document", "language")
+"""Columns with one name per row."""
+MULTIPLE = ("groups", "tags")
+"""Columns with any number of names per row."""
+NUMBERS = {
+    "tenant_wide": np.bool_,
+    "position": np.int64,
+    "created_unix_s": np.int64,
+    "first_page": np.int32,
+    "last_page": np.int32,
+}
+TEXTS = ("chunk_id", "tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class NameColumn:
+    """codes: int32[n], each a number in `names`."""
+
+    codes: npt.NDArray[np.int32]
+    names: Names
+
+
+@dataclass(frozen=True, slots=True)
+class NameListColumn:
+    """Row r has the names codes[offsets[r]:offsets[r + 1]]. offsets: int64[n + 1]; codes: int32[m]."""
+
+    offsets: npt.NDArray[np.int64]
+    codes: npt.NDArray[np.int32]
+    names: Names
+
+    def row(self, row: int) -> tuple[str, ...]:
+        return tuple(self.names[code] for code in self.codes[self.offsets[row] : self.offsets[row + 1]].tolist())
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """All attributes of `rows` chunks. Immutable: a snapshot holds it. Keys are those of the lists above."""
+
+    rows: int
+    single: dict[str, NameColumn]
+    multiple: dict[str, NameListColumn]
+    numbers: dict[str, npt.NDArray[Any]]
+    texts: dict[str, Texts]
+
+    def chunk_id(self, row: int) -> str:
+        return self.texts["chunk_id"][row]
+
+    def tokens(self, row: int) -> str:
+        return self.texts["tokens"][row]
+
+    def attributes(self, row: int) -> Attributes:
+        tenant, owner, document, language = (self.single[key].names[self.single[key].codes[row]] for key in SINGLE)
+        return Attributes(
+            tenant=tenant,
+            owner=owner,
+            document_id=document,
+            language=language,
+            groups=self.multiple["groups"].row(row),
+            tags=self.multiple["tags"].row(row),
+            tenant_wide=bool(self.numbers["tenant_wide"][row]),
+            first_page=int(self.numbers["first_page"][row]),
+            last_page=int(self.numbers["last_page"][row]),
+            created_unix_s=int(self.numbers["created_unix_s"][row]),
+        )
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """As named arrays, for an array file. Only of columns made by `join` (packed and sorted)."""
+        arrays: dict[str, npt.NDArray[Any]] = dict(self.numbers)
+        for key, column in self.single.items():
+            arrays[f"{key}.codes"] = column.codes
+            arrays |= PackedTexts.pack(column.names[code] for code in range(len(column.names))).arrays(f"{key}.names")
+        for key, lists in self.multiple.items():
+            arrays |= {f"{key}.offsets": lists.offsets, f"{key}.codes": lists.codes}
+            arrays |= PackedTexts.pack(lists.names[code] for code in range(len(lists.names))).arrays(f"{key}.names")
+        for key, texts in self.texts.items():
+            arrays |= PackedTexts.pack(texts[row] for row in range(len(texts))).arrays(key)
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Columns:
+        """The reverse of `arrays`. Raises KeyError if one is missing."""
+
+        def packed(key: str) -> PackedTexts:
+            return PackedTexts(arrays[f"{key}.offsets"], arrays[f"{key}.content"])
+
+        def names(key: str) -> SortedNames:
+            return SortedNames(packed(f"{key}.names"))
+
+        return cls(
+            rows=len(arrays["position"]),
+            single={key: NameColumn(arrays[f"{key}.codes"], names(key)) for key in SINGLE},
+            multiple={
+                key: NameListColumn(arrays[f"{key}.offsets"], arrays[f"{key}.codes"], names(key)) for key in MULTIPLE
+            },
+            numbers={key: arrays[key] for key in NUMBERS},
+            texts={key: packed(key) for key in TEXTS},
+        )
+
+
+def join(sources: Sequence[tuple[Columns, npt.NDArray[np.int64]]]) -> Columns:
+    """Some rows of each source, one source after another, with dictionaries of their own that hold no other name."""
+    return Columns(
+        rows=sum(len(rows) for _, rows in sources),
+        single={key: _join_names([(columns.single[key], rows) for columns, rows in sources]) for key in SINGLE},
+        multiple={key: _join_lists([(columns.multiple[key], rows) for columns, rows in sources]) for key in MULTIPLE},
+        numbers={
+            key: np.concatenate([np.zeros(0, dtype), *(columns.numbers[key][rows] for columns, rows in sources)])
+            for key, dtype in NUMBERS.items()
+        },
+        texts={
+            key: PackedTexts.pack(columns.texts[key][row] for columns, rows in sources for row in rows.tolist())
+            for key in TEXTS
+        },
+    )
+
+
+def _join_names(sources: list[tuple[NameColumn, npt.NDArray[np.int64]]]) -> NameColumn:
+    codes, names = _recode([(column.codes[rows], column.names) for column, rows in sources])
+    return NameColumn(codes, names)
+
+
+def _join_lists(sources: list[tuple[NameListColumn, npt.NDArray[np.int64]]]) -> NameListColumn:
+    lengths, chosen = [np.zeros(1, np.int64)], []
+    for column, rows in sources:
+        starts, ends = column.offsets[rows], column.offsets[rows + 1]
+        lengths.append(ends - starts)
+        spans = [np.arange(start, end) for start, end in zip(starts, ends, strict=True)]
+        chosen.append((column.codes[np.concatenate([np.zeros(0, np.int64), *spans])], column.names))
+    codes, names = _recode(chosen)
+    return NameListColumn(np.cumsum(np.concatenate(lengths)), codes, names)
+
+
+def _recode(sources: list[tuple[npt.NDArray[np.int32], Names]]) -> tuple[npt.NDArray[np.int32], SortedNames]:
+    """Codes of one dictionary, which holds the names in use in byte order, for codes of many."""
+    used = [np.unique(codes) for codes, _ in sources]
+    encoded = sorted({names[code].encode() for (_, names), codes in zip(sources, used, strict=True) for code in codes})
+    code_of = {name: code for code, name in enumerate(encoded)}
+    recoded = [np.zeros(0, np.int32)]
+    for (codes, names), old in zip(sources, used, strict=True):
+        new = np.array([code_of[names[code].encode()] for code in old], np.int32)
+        recoded.append(new[np.searchsorted(old, codes)] if len(old) else np.zeros(0, np.int32))
+    return np.concatenate(recoded), SortedNames(PackedTexts.pack(name.decode() for name in encoded))

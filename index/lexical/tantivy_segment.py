@@ -1,0 +1,199 @@
+"""The lexical side of one part of the index: a Tantivy index over rows, in memory or in a directory.
+
+A document has its tokens (separated by spaces, made by the analyzer), its row, and as exact terms everything that a
+filter can ask for, each with a letter that says what it is. Nothing is deleted here: rows that are no longer live, and
+as a second guard all that the dense side's bitmap forbids, are dropped from the results.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tantivy
+from tantivy import Occur, Query
+
+from index.filters import Filter, Words, contains
+from index.lexical.query import LexicalQuery
+from index.operations import Attributes
+
+_WRITER_HEAP_BYTES = 50_000_000
+_HEAD_HEAP_BYTES = 15_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class LexicalHit:
+    row: int
+    score: float
+
+
+def _schema() -> tantivy.Schema:
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field("tokens", tokenizer_name="whitespace", index_option="freq")
+    builder.add_text_field("attribute", tokenizer_name="raw", index_option="basic")
+    builder.add_unsigned_field("row", fast=True)
+    return builder.build()
+
+
+SCHEMA = _schema()
+
+
+class LexicalSearcher:
+    """An immutable view. Safe to use from many threads; the GIL is released while it searches."""
+
+    def __init__(self, searcher: tantivy.Searcher) -> None:
+        self._searcher = searcher
+
+    @property
+    def rows(self) -> int:
+        return self._searcher.num_docs
+
+    def document_frequency(self, token: str) -> int:
+        """Rows that contain the token, live or not."""
+        return self._searcher.doc_freq("tokens", token)
+
+    def search(
+        self, query: LexicalQuery, weights: Mapping[str, float], wanted: Filter, allowed: Words, limit: int
+    ) -> list[LexicalHit]:
+        """The `limit` allowed rows with the greatest sum of weight * BM25, best first. Tokens without a weight are left
+        out; a required one without means no hit."""
+        compiled = _compile(query, weights, wanted)
+        if compiled is None:
+            return []
+        asked = limit
+        while True:
+            found = self._searcher.search(compiled, asked, count=False).hits
+            rows = self._searcher.fast_field_values("row", [address for _, address in found])
+            hits = [
+                LexicalHit(row, score)
+                for row, (score, _) in zip(map(int, rows), found, strict=True)  # type: ignore[arg-type]
+                if contains(allowed, row)
+            ]
+            if len(hits) >= limit or len(found) < asked:
+                return sorted(hits, key=lambda hit: (-hit.score, hit.row))[:limit]
+            asked *= 2
+
+
+def global_weights(searchers: Sequence[LexicalSearcher], tokens: Iterable[str]) -> list[dict[str, float]]:
+    """For each searcher and token, the factor that turns BM25 with that searcher's document frequencies into BM25 with
+    those of all together; tokens that a searcher lacks are left out. (The average length stays the searcher's own.)"""
+    total = sum(searcher.rows for searcher in searchers)
+    weights: list[dict[str, float]] = [{} for _ in searchers]
+    for token in tokens:
+        frequencies = [searcher.document_frequency(token) for searcher in searchers]
+        rarity = _inverse_frequency(sum(frequencies), total)
+        for of_searcher, searcher, frequency in zip(weights, searchers, frequencies, strict=True):
+            if frequency:
+                of_searcher[token] = rarity / _inverse_frequency(frequency, searcher.rows)
+    return weights
+
+
+def _inverse_frequency(containing: int, total: int) -> float:
+    """As Tantivy computes it."""
+    return math.log(1 + (total - containing + 0.5) / (containing + 0.5))
+
+
+class RowDocuments:
+    """Adds rows to a Tantivy index and gives searchers over those added so far. Has one owner; close it."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        """In memory without a directory. The directory must exist and be empty."""
+        self._index = tantivy.Index(SCHEMA, str(directory) if directory else None)
+        self._index.config_reader("manual")  # the automatic one makes commits wait 100 ms for its lock
+        self._writer = self._index.writer(_WRITER_HEAP_BYTES if directory else _HEAD_HEAP_BYTES, 1)
+
+    def add(self, row: int, tokens: str, attributes: Attributes) -> None:
+        document = tantivy.Document()
+        document.add_text("tokens", tokens)
+        for term in _attribute_terms(attributes):
+            document.add_text("attribute", term)
+        document.add_unsigned("row", row)
+        self._writer.add_document(document)
+
+    def searcher(self) -> LexicalSearcher:
+        """Over every row added before. Costs a Tantivy commit: 2 ms in memory, tens of ms on disk."""
+        self._writer.commit()
+        self._index.reload()
+        return LexicalSearcher(self._index.searcher())
+
+    def close(self) -> None:
+        """Waits for background merges. Searchers stay usable."""
+        self._writer.wait_merging_threads()
+
+
+def open_segment(directory: Path) -> LexicalSearcher:
+    """Raises ValueError or OSError if Tantivy cannot read it."""
+    index = tantivy.Index.open(str(directory))
+    index.config_reader("manual")
+    return LexicalSearcher(index.searcher())
+
+
+def _attribute_terms(attributes: Attributes) -> list[str]:
+    return [
+        _term("tenant", attributes.tenant),
+        _term("owner", attributes.owner),
+        _term("document", attributes.document_id),
+        _term("language", attributes.language),
+        *(_term("group", group) for group in attributes.groups),
+        *(_term("tag", tag) for tag in attributes.tags),
+        *([_TENANT_WIDE] if attributes.tenant_wide else []),
+    ]
+
+
+_PREFIXES = {"tenant": "t", "owner": "o", "document": "d", "language": "l", "group": "g", "tag": "k"}
+_TENANT_WIDE = "w"
+
+
+def _term(kind: str, name: str) -> str:
+    return f"{_PREFIXES[kind]}:{name}"
+
+
+def _compile(query: LexicalQuery, weights: Mapping[str, float], wanted: Filter) -> Query | None:
+    if any(token not in weights for token in query.required):
+        return None
+    required = [(Occur.Must, _weighted(token, weights[token])) for token in query.required]
+    optional = [
+        (Occur.Should, _weighted(token, weights[token]))
+        for token in query.optional
+        if token in weights and token not in query.required
+    ]
+    if not required and not optional:
+        return None
+    clauses = [(Occur.Must, Query.boolean_query(required + optional))]
+    clauses += [(Occur.Must, _unscored(condition)) for condition in _conditions(wanted)]
+    clauses += [(Occur.MustNot, _all_of(group)) for group in query.excluded]
+    return Query.boolean_query(clauses)
+
+
+def _conditions(wanted: Filter) -> list[Query]:
+    """The same conditions as `index.filters.allowed_rows`."""
+    reader = wanted.reader
+    readable = [_TENANT_WIDE, _term("owner", reader.user), *(_term("group", group) for group in reader.groups)]
+    conditions = [_any_term([_term("tenant", reader.tenant)]), _any_term(readable)]
+    if wanted.document_ids:
+        conditions.append(_any_term([_term("document", each) for each in wanted.document_ids]))
+    if wanted.languages:
+        conditions.append(_any_term([_term("language", each) for each in wanted.languages]))
+    conditions += [_any_term([_term("tag", tag)]) for tag in wanted.tags]
+    return conditions
+
+
+def _any_term(terms: list[str]) -> Query:
+    if len(terms) == 1:
+        return Query.term_query(SCHEMA, "attribute", terms[0], "basic")
+    return Query.term_set_query(SCHEMA, "attribute", terms)
+
+
+def _all_of(tokens: Sequence[str]) -> Query:
+    return Query.boolean_query([(Occur.Must, Query.term_query(SCHEMA, "tokens", token, "freq")) for token in tokens])
+
+
+def _unscored(query: Query) -> Any:
+    return Query.const_score_query(query, 0.0)
+
+
+def _weighted(token: str, weight: float) -> Query:
+    return Query.boost_query(Query.term_query(SCHEMA, "tokens", token, "freq"), weight)

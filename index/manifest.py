@@ -1,0 +1,78 @@
+"""The one file that says what the index consists of. Replacing it is what makes a commit."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from index.errors import IndexCorrupt, IndexMismatch
+from index.storage import replace_file
+
+FORMAT = 1
+"""Version of everything in the directory; FORMAT.md describes it."""
+
+MANIFEST_FILE = "manifest"
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    size_bytes: int
+    crc32: int
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentEntry:
+    """files: path below the segment's directory to size and checksum. tombstones: the one of them that holds the rows
+    removed since the segment was made, if any."""
+
+    name: str
+    rows: int
+    files: Mapping[str, FileEntry]
+    tombstones: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """`position` is the last applied position of the log; `serial` numbers the files that commits make."""
+
+    dimension: int
+    fingerprint: str
+    analyzer: str
+    journal: str
+    journal_bytes: int = 0
+    position: int = 0
+    serial: int = 0
+    segments: tuple[SegmentEntry, ...] = ()
+
+    def with_segments(self, segments: tuple[SegmentEntry, ...]) -> Manifest:
+        return replace(self, segments=segments)
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    """Atomic and durable."""
+    body = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1, sort_keys=True).encode()
+    replace_file(directory / MANIFEST_FILE, b"%08x\n%b" % (zlib.crc32(body), body))
+
+
+def read_manifest(directory: Path) -> Manifest | None:
+    """None if the directory holds no index. Raises IndexCorrupt; IndexMismatch for a newer format."""
+    path = directory / MANIFEST_FILE
+    try:
+        checksum, _, body = path.read_bytes().partition(b"\n")
+    except FileNotFoundError:
+        return None
+    if checksum != b"%08x" % zlib.crc32(body):
+        raise IndexCorrupt(path, "checksum differs")
+    fields: dict[str, Any] = json.loads(body)
+    stored_format = fields.pop("format")
+    if stored_format != FORMAT:
+        raise IndexMismatch("format", stored_format, FORMAT)
+    segments = tuple(
+        SegmentEntry(**{**entry, "files": {name: FileEntry(**each) for name, each in entry["files"].items()}})
+        for entry in fields.pop("segments")
+    )
+    return Manifest(**fields, segments=segments)

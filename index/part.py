@@ -1,0 +1,71 @@
+"""What a search sees of one part of the index: the head or a segment, at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from index.columns import Columns
+from index.dense.vectors import Vectors
+from index.filters import Words, contains, row_numbers, without
+from index.lexical.tantivy_segment import LexicalSearcher
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Immutable. Row r is the same chunk everywhere. live: uint64[ceil(rows/64)], rows not removed or replaced."""
+
+    name: str
+    columns: Columns
+    vectors: Vectors
+    lexical: LexicalSearcher
+    live: Words
+
+
+class LiveRows:
+    """The rows that are not removed. One writer; `words` stay as they are for who holds them."""
+
+    def __init__(self, words: Words, rows: int) -> None:
+        self._words = words
+        self._shared = True
+        self.rows = rows
+        self.live = len(row_numbers(words))
+
+    @property
+    def words(self) -> Words:
+        """uint64[ceil(rows/64)], read-only."""
+        self._shared = True
+        view = self._words[: -(-self.rows // 64)]
+        view.flags.writeable = False
+        return view
+
+    def append(self) -> None:
+        """One more row, live."""
+        self._own(self.rows // 64 + 1)
+        self._words[self.rows // 64] |= np.uint64(1) << np.uint64(self.rows % 64)
+        self.rows += 1
+        self.live += 1
+
+    def remove(self, row: int) -> None:
+        """No effect on a row that is removed already."""
+        if contains(self._words, row):
+            self._own(len(self._words))
+            without(self._words, row)
+            self.live -= 1
+
+    def __contains__(self, row: int) -> bool:
+        return contains(self._words, row)
+
+    def _own(self, words: int) -> None:
+        """Makes the words writable: `words` of them at least, and shared with nobody."""
+        if words > len(self._words):
+            words = max(words, 2 * len(self._words))
+        elif not self._shared:
+            return
+        else:
+            words = len(self._words)
+        own = np.zeros(words, np.uint64)
+        own[: len(self._words)] = self._words
+        self._words = own
+        self._shared = False

@@ -1,0 +1,153 @@
+"""Immutable segments: written once, opened by memory map, replaced by merging."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from index import columns as column_store
+from index.columns import Columns
+from index.dense import vectors as vector_store
+from index.dense.vectors import Vectors
+from index.errors import IndexCorrupt
+from index.filters import all_rows
+from index.lexical.tantivy_segment import LexicalSearcher, RowDocuments, open_segment
+from index.manifest import FileEntry, SegmentEntry
+from index.part import LiveRows, Part
+from index.storage import file_checksum, read_arrays, sync_directory, sync_file, write_arrays
+from index.strings import PackedTexts, RowOfId
+
+ROWS_FILE = "rows"
+LEXICAL_DIRECTORY = "lexical"
+_TANTIVY_LOCKS = ".tantivy-"
+
+
+def write_segment(directory: Path, sources: Sequence[tuple[Part, npt.NDArray[np.int64]]]) -> SegmentEntry:
+    """Writes some rows of other parts as a new segment, durably; at least one row. Creates `directory`."""
+    directory.mkdir()
+    columns = column_store.join([(part.columns, rows) for part, rows in sources])
+    vectors = vector_store.join([(part.vectors, rows) for part, rows in sources])
+    ids = [columns.chunk_id(row) for row in range(columns.rows)]
+    write_arrays(directory / ROWS_FILE, {**vectors.arrays(), **columns.arrays(), "rows_by_id": RowOfId.order_of(ids)})
+    _write_lexical(directory / LEXICAL_DIRECTORY, columns)
+    files = {str(path.relative_to(directory)): path for path in sorted(directory.rglob("*")) if path.is_file()}
+    sync_directory(directory)
+    sync_directory(directory.parent)
+    return SegmentEntry(directory.name, columns.rows, {name: describe(path) for name, path in files.items()})
+
+
+def _write_lexical(directory: Path, columns: Columns) -> None:
+    directory.mkdir()
+    documents = RowDocuments(directory)
+    for row in range(columns.rows):
+        documents.add(row, columns.tokens(row), columns.attributes(row))
+    documents.searcher()
+    documents.close()
+    for path in directory.iterdir():
+        if path.name.startswith(_TANTIVY_LOCKS):
+            path.unlink()
+        else:
+            sync_file(path)
+    sync_directory(directory)
+
+
+def describe(path: Path) -> FileEntry:
+    return FileEntry(path.stat().st_size, file_checksum(path))
+
+
+class Segment:
+    """An open segment. Its rows never change, but can be removed (by the one writer)."""
+
+    def __init__(self, directory: Path, entry: SegmentEntry, verify: bool) -> None:
+        """Raises IndexCorrupt. Without `verify` only the files' sizes are compared."""
+        self.directory = directory
+        self.entry = entry
+        check_files(directory, entry.files, verify)
+        arrays = read_arrays(directory / ROWS_FILE)
+        try:
+            self._columns = Columns.from_arrays(arrays)
+            self._vectors = Vectors.from_arrays(arrays)
+            ids = PackedTexts(arrays["chunk_id.offsets"], arrays["chunk_id.content"])
+            self._row_of_id = RowOfId(ids, arrays["rows_by_id"])
+        except KeyError as error:
+            raise IndexCorrupt(directory / ROWS_FILE, f"no array {error}") from error
+        self._lexical = _open_lexical(directory / LEXICAL_DIRECTORY)
+        self._live = LiveRows(self._stored_live_rows(), entry.rows)
+        self._stored_dead = self.dead
+
+    def _stored_live_rows(self) -> npt.NDArray[np.uint64]:
+        if self.entry.tombstones is None:
+            return all_rows(self.entry.rows)
+        path = self.directory / self.entry.tombstones
+        try:
+            return read_arrays(path)["live"].copy()
+        except KeyError as error:
+            raise IndexCorrupt(path, f"no array {error}") from error
+
+    @property
+    def dead(self) -> int:
+        """Rows removed."""
+        return self._live.rows - self._live.live
+
+    def remove(self, chunk_id: str) -> bool:
+        """Whether the chunk was here."""
+        row = self._row_of_id.find(chunk_id)
+        if row < 0 or row not in self._live:
+            return False
+        self._live.remove(row)
+        return True
+
+    def part(self) -> Part:
+        return Part(self.entry.name, self._columns, self._vectors, self._lexical, self._live.words)
+
+    def store_tombstones(self, serial: int) -> SegmentEntry:
+        """Writes, durably, which rows are removed; returns the entry that says so. The old file stays."""
+        if self.dead == self._stored_dead:
+            return self.entry
+        name = f"tombstones-{serial:08d}"
+        write_arrays(self.directory / name, {"live": self._live.words})
+        sync_directory(self.directory)
+        files = {path: entry for path, entry in self.entry.files.items() if path != self.entry.tombstones}
+        files[name] = describe(self.directory / name)
+        return SegmentEntry(self.entry.name, self.entry.rows, files, name)
+
+    def stored(self, entry: SegmentEntry) -> None:
+        """Takes over an entry of `store_tombstones` once the manifest has it."""
+        if entry.tombstones != self.entry.tombstones:
+            self._stored_dead = self.dead
+        self.entry = entry
+
+
+def check_files(directory: Path, files: Mapping[str, FileEntry], verify: bool) -> None:
+    """Raises IndexCorrupt, naming the first file that is missing or differs."""
+    for name, entry in files.items():
+        path = directory / name
+        if not path.is_file():
+            raise IndexCorrupt(path, "missing")
+        if path.stat().st_size != entry.size_bytes:
+            raise IndexCorrupt(path, f"{path.stat().st_size} bytes instead of {entry.size_bytes}")
+        if verify and file_checksum(path) != entry.crc32:
+            raise IndexCorrupt(path, "checksum differs")
+
+
+def remove_strays(directory: Path, entry: SegmentEntry) -> None:
+    """Deletes what a crash left in a segment's directory."""
+    for path in directory.rglob("*"):
+        if path.is_file() and str(path.relative_to(directory)) not in entry.files:
+            path.unlink()
+
+
+def remove_segment(directory: Path) -> None:
+    """Snapshots that still use it keep its files mapped."""
+    shutil.rmtree(directory)
+
+
+def _open_lexical(directory: Path) -> LexicalSearcher:
+    try:
+        return open_segment(directory)
+    except (ValueError, OSError) as error:
+        raise IndexCorrupt(directory, str(error)) from error

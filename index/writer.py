@@ -1,0 +1,213 @@
+"""The one owner of the index's state: applies operations, commits, rebuilds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from index import journal
+from index.errors import IndexMismatch, InvalidOperation
+from index.filters import row_numbers
+from index.head import Head
+from index.lexical.analyzer import ANALYZER, Analyzer
+from index.manifest import MANIFEST_FILE, Manifest, read_manifest, write_manifest
+from index.merging import SegmentFacts, plan_merge
+from index.operations import AnalyzedChunk, Operation, Remove, Upsert
+from index.options import IndexOptions
+from index.part import Part
+from index.segment import Segment, remove_segment, remove_strays, write_segment
+from index.snapshot import Snapshot
+
+SEGMENTS_DIRECTORY = "segments"
+
+
+class IndexWriter:
+    """Used by one thread at a time; `snapshot` and `position` may be read from any."""
+
+    def __init__(
+        self, directory: Path, manifest: Manifest, segments: list[Segment], options: IndexOptions, analyzer: Analyzer
+    ) -> None:
+        """Use `open`."""
+        self._directory = directory
+        self._manifest = manifest
+        self._segments = segments
+        self._options = options
+        self._analyzer = analyzer
+        self._head = Head(manifest.dimension)
+        self._records: list[bytes] = []
+        self.position = manifest.position
+        for record in journal.replay(directory / manifest.journal, manifest.journal_bytes):
+            self._change(record)
+        self.snapshot = self._snapshot()
+
+    @classmethod
+    def open(
+        cls, directory: Path, dimension: int, fingerprint: str, options: IndexOptions, analyzer: Analyzer
+    ) -> IndexWriter:
+        """See HybridIndex.open; the caller holds the lock."""
+        wanted = Manifest(dimension=dimension, fingerprint=fingerprint, analyzer=ANALYZER, journal=_journal_name(0))
+        manifest = read_manifest(directory)
+        if manifest is None:
+            manifest = wanted
+            _remove_strays(directory, kept=set())
+            (directory / SEGMENTS_DIRECTORY).mkdir()
+            journal.create(directory / manifest.journal)
+            write_manifest(directory, manifest)
+        for what in ("dimension", "fingerprint", "analyzer"):
+            if getattr(manifest, what) != getattr(wanted, what):
+                raise IndexMismatch(what, getattr(manifest, what), getattr(wanted, what))
+        segments = [
+            Segment(directory / SEGMENTS_DIRECTORY / entry.name, entry, options.verify_checksums)
+            for entry in manifest.segments
+        ]
+        writer = cls(directory, manifest, segments, options, analyzer)
+        writer._sweep()
+        return writer
+
+    @property
+    def committed_position(self) -> int:
+        return self._manifest.position
+
+    def apply(self, operations: Sequence[Operation]) -> None:
+        """See HybridIndex.apply."""
+        new = [operation for operation in operations if operation.position > self.position]
+        for operation in new:
+            self._check(operation)
+        records = [self._analyzed(operation) for operation in new]
+        for record in records:
+            if self._change(record):
+                self._records.append(journal.encode(record))
+            self.position = record.position
+        if records:
+            self.snapshot = self._snapshot()
+
+    def commit(self) -> None:
+        """See HybridIndex.commit."""
+        if self._head.rows >= self._options.seal_rows:
+            self._rebuild([], seal=True)
+        elif self.position != self._manifest.position:
+            path = self._directory / self._manifest.journal
+            size = self._manifest.journal_bytes
+            if self._records:
+                size = journal.append(path, size, self._records)
+            manifest = replace(self._manifest, journal_bytes=size, position=self.position)
+            write_manifest(self._directory, manifest)
+            self._manifest = manifest
+            self._records = []
+
+    def maintain(self) -> bool:
+        """See HybridIndex.maintain."""
+        self.commit()
+        facts = [SegmentFacts(each.entry.name, each.entry.rows, each.dead) for each in self._segments]
+        chosen = plan_merge(facts, self._options)
+        if chosen:
+            self._rebuild([each for each in self._segments if each.entry.name in chosen], seal=False)
+        return bool(chosen)
+
+    def compact(self) -> None:
+        """See HybridIndex.compact."""
+        self.commit()
+        self._rebuild([each for each in self._segments if each.dead], seal=True)
+
+    def close(self) -> None:
+        self._head.close()
+
+    def _check(self, operation: Operation) -> None:
+        if isinstance(operation, Upsert):
+            if operation.vector.shape != (self._manifest.dimension,):
+                raise InvalidOperation(operation.position, f"its vector has the shape {operation.vector.shape}")
+            if not np.isfinite(operation.vector).all():
+                raise InvalidOperation(operation.position, "its vector has values that are not finite")
+
+    def _analyzed(self, operation: Operation) -> journal.Record:
+        if isinstance(operation, Remove):
+            return operation
+        return AnalyzedChunk(
+            position=operation.position,
+            chunk_id=operation.chunk_id,
+            vector=np.ascontiguousarray(operation.vector, np.float32),
+            tokens=" ".join(self._analyzer.tokens(f"{operation.heading}\n{operation.text}")),
+            attributes=operation.attributes,
+        )
+
+    def _change(self, record: journal.Record) -> bool:
+        """Whether the record changed anything."""
+        removed = self._head.remove(record.chunk_id) or any(each.remove(record.chunk_id) for each in self._segments)
+        if isinstance(record, Remove):
+            return removed
+        self._head.append(record)
+        return True
+
+    def _snapshot(self) -> Snapshot:
+        head = self._head.part()
+        parts = [*([head] if head else []), *(segment.part() for segment in self._segments)]
+        return Snapshot(parts, self.position, self._analyzer, self._options)
+
+    def _rebuild(self, chosen: Sequence[Segment], seal: bool) -> None:
+        """Joins the live rows of segments, and of the head if `seal`, into one new segment, and commits.
+
+        Sealing commits what was applied and starts a new journal, so the other segments' removed rows, which the old
+        journal held, are stored beside them. Without it everything must be committed already.
+        """
+        self._sweep()
+        serial = self._manifest.serial + 1
+        head = self._head.part() if seal else None
+        sources = [*([head] if head else []), *(segment.part() for segment in chosen)]
+        kept = [segment for segment in self._segments if segment not in chosen]
+        entries = [segment.store_tombstones(serial) if seal else segment.entry for segment in kept]
+        new = self._joined(sources, serial)
+        entries += [segment.entry for segment in new]
+        manifest = replace(self._manifest, serial=serial, segments=tuple(entries), position=self.position)
+        if seal:
+            manifest = replace(manifest, journal=_journal_name(serial), journal_bytes=0)
+            journal.create(self._directory / manifest.journal)
+        write_manifest(self._directory, manifest)
+        self._manifest = manifest
+        for segment, entry in zip(kept, entries[: len(kept)], strict=True):
+            segment.stored(entry)
+        self._segments = [*kept, *new]
+        if seal:
+            self._head.close()
+            self._head = Head(manifest.dimension)
+            self._records = []
+        self.snapshot = self._snapshot()
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Deletes files that the manifest does not name: replaced ones, and those of a commit that failed."""
+        for segment in self._segments:
+            remove_strays(segment.directory, segment.entry)
+        _remove_strays(self._directory, _kept(self._manifest))
+
+    def _joined(self, sources: Iterable[Part], serial: int) -> list[Segment]:
+        """A new segment with the live rows, written and opened; none if there are no rows."""
+        live = [(part, row_numbers(part.live)) for part in sources]
+        live = [(part, rows) for part, rows in live if len(rows)]
+        if not live:
+            return []
+        directory = self._directory / SEGMENTS_DIRECTORY / f"segment-{serial:08d}"
+        return [Segment(directory, write_segment(directory, live), verify=False)]
+
+
+def _journal_name(serial: int) -> str:
+    return f"journal-{serial:08d}"
+
+
+def _kept(manifest: Manifest) -> set[str]:
+    return {manifest.journal, *(f"{SEGMENTS_DIRECTORY}/{entry.name}" for entry in manifest.segments)}
+
+
+def _remove_strays(directory: Path, kept: set[str]) -> None:
+    """Deletes what a crash, or the commit before, left: journals, segments and unfinished manifests."""
+    for pattern in ("journal-*", f"{MANIFEST_FILE}.new"):
+        for path in directory.glob(pattern):
+            if path.name not in kept:
+                path.unlink()
+    for path in directory.glob(f"{SEGMENTS_DIRECTORY}/*"):
+        if f"{SEGMENTS_DIRECTORY}/{path.name}" not in kept:
+            remove_segment(path)
+    if not kept and (directory / SEGMENTS_DIRECTORY).exists():
+        (directory / SEGMENTS_DIRECTORY).rmdir()

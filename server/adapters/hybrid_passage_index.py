@@ -1,0 +1,235 @@
+"""The port `PassageIndex` over the index in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import shutil
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+
+import index
+import kernels
+from server.domain.deadline import Deadline
+from server.domain.errors import DependencyUnavailable, IndexBehind, Overloaded, StageDeadline
+from server.domain.passages import (
+    BranchScore,
+    ConvexFusion,
+    Fusion,
+    IndexHit,
+    IndexQuery,
+    IndexResult,
+    LogEntry,
+    SearchMode,
+    SegmentPlan,
+)
+
+_log = structlog.get_logger()
+_STAGE = "search"
+_DERIVED = frozenset({"analyzer", "format"})
+"""Mismatches that come from a new version of this program; the log has all that a rebuild needs."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class PassageIndexOptions:
+    search_threads: int = 2
+    waiting_searches: int = 64
+    """More searches than these wait for a thread: they are refused."""
+    retry_after_s: float = 0.5
+    index: index.IndexOptions = field(default_factory=index.IndexOptions)
+
+
+class HybridPassageIndex:
+    """Searches run in a few threads, changes in one of their own; the event loop only waits. Belongs to one loop."""
+
+    def __init__(self, opened: index.HybridIndex, writer: ThreadPoolExecutor, options: PassageIndexOptions) -> None:
+        """Use `open`."""
+        self._index = opened
+        self._writer = writer
+        self._options = options
+        self._searchers = ThreadPoolExecutor(options.search_threads, thread_name_prefix="index-search")
+        self._admitted = 0
+        self._advanced = asyncio.Condition()
+
+    @classmethod
+    async def open(
+        cls, directory: Path, dimension: int, fingerprint: str, options: PassageIndexOptions | None = None
+    ) -> HybridPassageIndex:
+        """Opens or creates the index, and compiles its kernels (half a minute the first time on a machine).
+
+        An index that is damaged, or was made by another version of this program, is deleted; `position` is then 0 and
+        the change log is to be applied from its start. Raises DependencyUnavailable if it was made for another
+        embedding model or is open in another process.
+        """
+        chosen = options or PassageIndexOptions()
+        writer = ThreadPoolExecutor(1, thread_name_prefix="index-writer")
+        try:
+            opened = await asyncio.wrap_future(writer.submit(_open, directory, dimension, fingerprint, chosen.index))
+        except BaseException:
+            writer.shutdown(wait=False, cancel_futures=True)
+            raise
+        return cls(opened, writer, chosen)
+
+    @property
+    def position(self) -> int:
+        return self._index.position
+
+    async def search(
+        self, query: IndexQuery, vector: npt.NDArray[np.float32] | None, deadline: Deadline
+    ) -> IndexResult:
+        left = deadline.budget(_STAGE)
+        if self._admitted >= self._options.search_threads + self._options.waiting_searches:
+            raise Overloaded("the index", self._options.retry_after_s)
+        abandoned = threading.Event()
+        request = _request(query, vector)
+
+        def stop() -> bool:
+            return abandoned.is_set() or deadline.remaining() <= 0
+
+        def run() -> index.SearchResult:
+            return self._index.snapshot().search(request, stop)
+
+        self._admitted += 1
+        loop = asyncio.get_running_loop()
+        work = self._searchers.submit(run)
+        work.add_done_callback(lambda _: _on_loop(loop, self._release))
+        try:
+            return _result(await asyncio.wait_for(asyncio.wrap_future(work), left))
+        except (TimeoutError, index.SearchStopped) as error:
+            raise StageDeadline(_STAGE) from error
+        finally:
+            abandoned.set()
+
+    def _release(self) -> None:
+        self._admitted -= 1
+
+    async def apply(self, entries: Sequence[LogEntry]) -> None:
+        await self._write(lambda: self._index.apply([_operation(entry) for entry in entries]))
+        async with self._advanced:
+            self._advanced.notify_all()
+
+    async def commit(self) -> None:
+        """Makes what was applied durable; may then rebuild one segment, which delays the next `apply`."""
+        await self._write(self._index.maintain)
+
+    async def compact(self) -> None:
+        """Takes the bytes of everything that was removed off the disk. Cost: rewriting each segment that has some."""
+        await self._write(self._index.compact)
+
+    async def wait_for(self, position: int, deadline: Deadline) -> None:
+        try:
+            async with asyncio.timeout(max(0.0, deadline.remaining())), self._advanced:
+                await self._advanced.wait_for(lambda: self.position >= position)
+        except TimeoutError as error:
+            raise IndexBehind(position, self.position) from error
+
+    async def close(self) -> None:
+        """Ends after running searches and changes; what was not committed will be applied again from the log."""
+        self._searchers.shutdown(wait=False, cancel_futures=True)
+        await self._write(self._index.close)
+        await asyncio.to_thread(self._searchers.shutdown)
+        self._writer.shutdown()
+
+    async def _write(self, change: Callable[[], Result]) -> Result:
+        try:
+            return await asyncio.wrap_future(self._writer.submit(change))
+        except (index.HybridIndexError, OSError) as error:
+            raise DependencyUnavailable("the index", str(error)) from error
+
+
+def _open(directory: Path, dimension: int, fingerprint: str, options: index.IndexOptions) -> index.HybridIndex:
+    kernels.warm_up()
+    open_index = functools.partial(
+        index.HybridIndex.open, directory, dimension=dimension, fingerprint=fingerprint, options=options
+    )
+    try:
+        try:
+            return open_index()
+        except index.IndexCorrupt as error:
+            _log.warning("index_rebuild", reason=str(error))
+        except index.IndexMismatch as error:
+            if error.what not in _DERIVED:
+                raise
+            _log.warning("index_rebuild", reason=str(error))
+        shutil.rmtree(directory)
+        return open_index()
+    except (index.HybridIndexError, OSError) as error:
+        raise DependencyUnavailable("the index", str(error)) from error
+
+
+def _on_loop(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody counts any more
+        loop.call_soon_threadsafe(callback)
+
+
+def _operation(entry: LogEntry) -> index.Operation:
+    chunk = entry.chunk
+    if chunk is None:
+        return index.Remove(entry.position, entry.chunk_id)
+    return index.Upsert(
+        position=entry.position,
+        chunk_id=entry.chunk_id,
+        vector=np.frombuffer(chunk.embedding, "<f4"),
+        text=chunk.text,
+        heading=" ".join(chunk.heading_path),
+        attributes=index.Attributes(
+            tenant=chunk.tenant,
+            owner=chunk.owner,
+            document_id=chunk.document_id,
+            groups=chunk.groups,
+            tenant_wide=chunk.tenant_wide,
+            tags=chunk.tags,
+            language=chunk.language,
+            first_page=chunk.first_page,
+            last_page=chunk.last_page,
+            created_unix_s=chunk.created_unix_s,
+        ),
+    )
+
+
+def _request(query: IndexQuery, vector: npt.NDArray[np.float32] | None) -> index.SearchRequest:
+    if query.mode is not SearchMode.LEXICAL and vector is None:
+        raise ValueError(f"{query.mode} needs a vector")
+    principal, wanted = query.principal, query.filter
+    return index.SearchRequest(
+        filter=index.Filter(
+            reader=index.Reader(principal.tenant, principal.user, principal.groups),
+            document_ids=wanted.document_ids,
+            tags=wanted.tags,
+            languages=wanted.languages,
+        ),
+        limit=query.limit,
+        vector=None if query.mode is SearchMode.LEXICAL else vector,
+        text=None if query.mode is SearchMode.DENSE else query.text,
+        fusion=_fusion(query.fusion),
+    )
+
+
+def _fusion(fusion: Fusion) -> index.Fusion:
+    if isinstance(fusion, ConvexFusion):
+        return index.ConvexFusion(fusion.dense_weight)
+    return index.ReciprocalRankFusion(fusion.k, fusion.dense_weight)
+
+
+def _result(found: index.SearchResult) -> IndexResult:
+    return IndexResult(
+        hits=tuple(IndexHit(hit.chunk_id, hit.score, _place(hit.dense), _place(hit.lexical)) for hit in found.hits),
+        position=found.position,
+        plans=tuple(SegmentPlan(part.name, part.plan, part.allowed, part.distances) for part in found.parts),
+        lexical_candidates=found.lexical_candidates,
+    )
+
+
+def _place(place: index.BranchPlace | None) -> BranchScore | None:
+    return None if place is None else BranchScore(place.rank, place.score)

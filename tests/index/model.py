@@ -1,0 +1,125 @@
+"""The index as it should be: a dictionary, and search by looking at everything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from index import Analyzer, Attributes, Filter, Operation, Remove, SearchRequest, SearchResult, Snapshot, Upsert
+
+DIMENSION = 8
+FINGERPRINT = "test-model@1"
+
+
+def chunk(
+    position: int,
+    chunk_id: str,
+    *,
+    text: str = "text",
+    heading: str = "",
+    seed: int | None = None,
+    tenant: str = "t1",
+    owner: str = "alice",
+    document_id: str = "d1",
+    groups: tuple[str, ...] = (),
+    tenant_wide: bool = True,
+    tags: tuple[str, ...] = (),
+    language: str = "en",
+) -> Upsert:
+    vector = np.random.default_rng(position if seed is None else seed).standard_normal(DIMENSION).astype(np.float32)
+    attributes = Attributes(
+        tenant=tenant,
+        owner=owner,
+        document_id=document_id,
+        groups=groups,
+        tenant_wide=tenant_wide,
+        tags=tags,
+        language=language,
+        first_page=1,
+        last_page=2,
+        created_unix_s=1_700_000_000,
+    )
+    return Upsert(position, chunk_id, vector / np.linalg.norm(vector), text, heading, attributes)
+
+
+def query_vector(seed: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    vector = np.random.default_rng(seed).standard_normal(DIMENSION).astype(np.float32)
+    return np.asarray(vector / np.linalg.norm(vector), np.float32)
+
+
+@dataclass
+class Model:
+    """chunks: by id, as they should be after `position`."""
+
+    analyzer: Analyzer
+    chunks: dict[str, Upsert] = field(default_factory=dict)
+    position: int = 0
+
+    def apply(self, operations: list[Operation]) -> None:
+        for operation in operations:
+            if operation.position <= self.position:
+                continue
+            self.chunks.pop(operation.chunk_id, None)
+            if not isinstance(operation, Remove):
+                self.chunks[operation.chunk_id] = operation
+            self.position = operation.position
+
+    def copy(self) -> Model:
+        return Model(self.analyzer, dict(self.chunks), self.position)
+
+    def allowed(self, wanted: Filter) -> dict[str, Upsert]:
+        return {chunk_id: each for chunk_id, each in self.chunks.items() if _fits(each.attributes, wanted)}
+
+    def containing(self, wanted: Filter, text: str) -> set[str]:
+        tokens = set(self.analyzer.tokens(text))
+        return {
+            chunk_id
+            for chunk_id, each in self.allowed(wanted).items()
+            if tokens & set(self.analyzer.tokens(f"{each.heading}\n{each.text}"))
+        }
+
+
+def _fits(attributes: Attributes, wanted: Filter) -> bool:
+    reader = wanted.reader
+    return (
+        attributes.tenant == reader.tenant
+        and (
+            attributes.tenant_wide
+            or attributes.owner == reader.user
+            or any(group in reader.groups for group in attributes.groups)
+        )
+        and (not wanted.document_ids or attributes.document_id in wanted.document_ids)
+        and all(tag in attributes.tags for tag in wanted.tags)
+        and (not wanted.languages or attributes.language in wanted.languages)
+    )
+
+
+def check_search(snapshot: Snapshot, model: Model, wanted: Filter, text: str, seed: int, limit: int) -> None:
+    """Both branches alone and fused, against the model."""
+    assert snapshot.position == model.position
+    vector = query_vector(seed)
+    allowed = model.allowed(wanted)
+    check_dense(snapshot.search(SearchRequest(wanted, limit, vector=vector)), allowed, vector, limit)
+
+    everything = len(model.chunks) + 1
+    lexical = snapshot.search(SearchRequest(wanted, everything, text=text))
+    assert {hit.chunk_id for hit in lexical.hits} == model.containing(wanted, text)
+    assert [hit.score for hit in lexical.hits] == sorted((hit.score for hit in lexical.hits), reverse=True)
+
+    fused = snapshot.search(SearchRequest(wanted, everything, vector=vector, text=text))
+    assert {hit.chunk_id for hit in fused.hits} == set(allowed)
+    assert {hit.chunk_id for hit in fused.hits if hit.lexical} == model.containing(wanted, text)
+
+
+def check_dense(
+    result: SearchResult, allowed: dict[str, Upsert], vector: np.ndarray[tuple[int], np.dtype[np.float32]], limit: int
+) -> None:
+    """The hits are a right answer: true scores, in order, and none left out that is better than the last."""
+    truth = {chunk_id: float(each.vector @ vector) for chunk_id, each in allowed.items()}
+    assert len(result.hits) == min(limit, len(truth))
+    for rank, hit in enumerate(result.hits, start=1):
+        assert hit.lexical is None and hit.dense is not None and hit.dense.rank == rank
+        assert abs(hit.score - truth[hit.chunk_id]) < 1e-5
+    best = sorted(truth.values(), reverse=True)[:limit]
+    np.testing.assert_allclose([hit.score for hit in result.hits], best, atol=1e-5)

@@ -1,0 +1,101 @@
+"""No branch ever returns what the reader may not see, whatever else is asked."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from index import Analyzer, Filter, HybridIndex, IndexOptions, Reader, Remove, SearchRequest
+from tests.index.conftest import Open
+from tests.index.model import Model, check_search, chunk, query_vector
+
+GROUPS = ("g1", "g2", "g3", "g:1", "w", "")
+USERS = ("alice", "bob", "g1", "w")
+TENANTS = ("t1", "t2", "alice")
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory, analyzer: Analyzer) -> tuple[HybridIndex, Model]:
+    """400 chunks with every combination of access, half of them in a segment, some replaced and some removed."""
+    path = tmp_path_factory.mktemp("access")
+    index = HybridIndex.open(path, dimension=8, fingerprint="f", options=IndexOptions(seal_rows=200), analyzer=analyzer)
+    model = Model(analyzer)
+    for position in range(1, 401):
+        shared = tuple(group for bit, group in enumerate(GROUPS) if (position * 7 + position // 9) >> bit & 1)
+        operation = chunk(
+            position,
+            f"chunk-{position % 350}",
+            text="secret" if position % 2 else "secret 秘密",
+            tenant=TENANTS[position % 3],
+            owner=USERS[position // 3 % 4],
+            groups=shared if position % 4 else (),
+            tenant_wide=position % 11 == 0,
+            tags=("red",) if position % 3 else ("red", "blue"),
+            language="ja" if position % 5 == 0 else "en",
+            document_id=f"d{position % 4}",
+        )
+        index.apply([operation])
+        model.apply([operation])
+        if position == 220:
+            index.commit()
+    for position, removed in enumerate(range(60, 90), start=401):
+        index.apply([Remove(position, f"chunk-{removed}")])
+        model.apply([Remove(position, f"chunk-{removed}")])
+    return index, model
+
+
+readers = st.builds(
+    Reader,
+    tenant=st.sampled_from([*TENANTS, "", "t"]),
+    user=st.sampled_from([*USERS, "", "carol"]),
+    groups=st.frozensets(st.sampled_from([*GROUPS, "alice", "t1"])),
+)
+filters = st.builds(
+    Filter,
+    reader=readers,
+    document_ids=st.lists(st.sampled_from(["d0", "d1", "d1", "nothing"]), max_size=3).map(tuple),
+    tags=st.lists(st.sampled_from(["red", "blue", "nothing"]), max_size=2).map(tuple),
+    languages=st.lists(st.sampled_from(["en", "ja", "nothing"]), max_size=2).map(tuple),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(wanted=filters, seed=st.integers(0, 99), limit=st.integers(1, 40))
+def test_both_branches_return_what_the_model_allows(
+    filled: tuple[HybridIndex, Model], wanted: Filter, seed: int, limit: int
+) -> None:
+    index, model = filled
+    check_search(index.snapshot(), model, wanted, "secret 秘密", seed, limit)
+
+
+def test_without_groups_only_tenant_wide_and_own(open_index: Open) -> None:
+    index = open_index()
+    index.apply(
+        [
+            chunk(1, "wide", text="word", tenant_wide=True, owner="x"),
+            chunk(2, "own", text="word", tenant_wide=False, owner="me"),
+            chunk(3, "shared", text="word", tenant_wide=False, owner="x", groups=("g1",)),
+            chunk(4, "elsewhere", text="word", tenant="t2", tenant_wide=True, owner="me", groups=("g1",)),
+        ]
+    )
+    for groups, visible in ((frozenset[str](), {"wide", "own"}), (frozenset({"g1"}), {"wide", "own", "shared"})):
+        wanted = Filter(Reader("t1", "me", groups))
+        for request in (
+            SearchRequest(wanted, 10, vector=query_vector(1)),
+            SearchRequest(wanted, 10, text="word"),
+            SearchRequest(wanted, 10, vector=query_vector(1), text="word"),
+        ):
+            assert {hit.chunk_id for hit in index.snapshot().search(request).hits} == visible
+
+
+def test_a_rare_visible_chunk_is_found_behind_many_better_ones(open_index: Open) -> None:
+    index = open_index()
+    hidden = [
+        chunk(position, f"hidden-{position}", text="needle", tenant_wide=False, seed=1) for position in range(1, 300)
+    ]
+    shown = chunk(300, "shown", text="needle in a long text of other words", owner="me", tenant_wide=False, seed=2)
+    index.apply([*hidden, shown])
+    wanted = Filter(Reader("t1", "me"))
+    for request in (SearchRequest(wanted, 1, vector=query_vector(1)), SearchRequest(wanted, 1, text="needle")):
+        assert [hit.chunk_id for hit in index.snapshot().search(request).hits] == ["shown"]

@@ -1,0 +1,195 @@
+"""Any sequence of changes, commits, rebuilds, restarts and crashes leaves the index equal to a dictionary."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from index import Analyzer, Filter, HybridIndex, IndexOptions, Operation, Reader, Remove
+from tests.index.model import DIMENSION, FINGERPRINT, Model, check_search, chunk
+
+ANALYZER = Analyzer()
+OPTIONS = IndexOptions(seal_rows=5, max_segments=2, merge_width=2)
+
+names = st.integers(0, 9).map("chunk-{}".format)
+groups = st.sampled_from(["g1", "g2", "g3"])
+tags = st.sampled_from(["red", "blue"])
+words = st.lists(st.sampled_from(["apple", "run", "東京", "検索", "ＡＢＣ", "データベース", "users"]), max_size=4)
+seeds = st.integers(0, 2**16)
+filters = st.builds(
+    Filter,
+    reader=st.builds(
+        Reader,
+        tenant=st.sampled_from(["t1", "t1", "t2", "nobody"]),
+        user=st.sampled_from(["alice", "bob", "carol"]),
+        groups=st.frozensets(groups, max_size=2),
+    ),
+    document_ids=st.lists(st.sampled_from(["d1", "d2", "d9"]), max_size=2).map(tuple),
+    tags=st.lists(tags, max_size=2, unique=True).map(tuple),
+    languages=st.lists(st.sampled_from(["en", "ja"]), max_size=1).map(tuple),
+)
+
+
+class IndexMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.root = Path(tempfile.mkdtemp(prefix="pinakes-index-"))
+        self.model = Model(ANALYZER)
+        self.committed = Model(ANALYZER)
+        self.opened = 0
+        self.pending: list[Operation] = []
+
+    @initialize()
+    def start(self) -> None:
+        self.path = self.root / "0"
+        self.index = self.open()
+
+    def open(self) -> HybridIndex:
+        return HybridIndex.open(
+            self.path, dimension=DIMENSION, fingerprint=FINGERPRINT, options=OPTIONS, analyzer=ANALYZER
+        )
+
+    @rule(
+        chunk_id=names,
+        text=words.map(" ".join),
+        heading=st.sampled_from(["", "Heading", "見出し"]),
+        tenant=st.sampled_from(["t1", "t1", "t2"]),
+        owner=st.sampled_from(["alice", "bob"]),
+        document_id=st.sampled_from(["d1", "d2"]),
+        shared=st.lists(groups, max_size=2, unique=True).map(tuple),
+        tenant_wide=st.booleans(),
+        tagged=st.lists(tags, max_size=2, unique=True).map(tuple),
+        language=st.sampled_from(["en", "ja"]),
+        seed=seeds,
+    )
+    def queue_upsert(
+        self,
+        chunk_id: str,
+        text: str,
+        heading: str,
+        tenant: str,
+        owner: str,
+        document_id: str,
+        shared: tuple[str, ...],
+        tenant_wide: bool,
+        tagged: tuple[str, ...],
+        language: str,
+        seed: int,
+    ) -> None:
+        self.pending.append(
+            chunk(
+                self.model.position + len(self.pending) + 1,
+                chunk_id,
+                text=text,
+                heading=heading,
+                seed=seed,
+                tenant=tenant,
+                owner=owner,
+                document_id=document_id,
+                groups=shared,
+                tenant_wide=tenant_wide,
+                tags=tagged,
+                language=language,
+            )
+        )
+
+    @rule(chunk_id=names)
+    def queue_remove(self, chunk_id: str) -> None:
+        self.pending.append(Remove(self.model.position + len(self.pending) + 1, chunk_id))
+
+    @rule()
+    def apply(self) -> None:
+        self.index.apply(self.pending)
+        self.model.apply(self.pending)
+        self.pending = []
+
+    @rule()
+    def commit(self) -> None:
+        self.index.commit()
+        self.committed = self.model.copy()
+        assert self.index.committed_position == self.index.position
+
+    @rule()
+    def maintain(self) -> None:
+        while self.index.maintain():
+            pass
+        self.committed = self.model.copy()
+        names = [path.name for path in (self.path / "segments").iterdir()]
+        assert len(names) <= OPTIONS.max_segments
+
+    @rule()
+    def compact(self) -> None:
+        self.index.compact()
+        self.committed = self.model.copy()
+
+    @rule()
+    def reopen(self) -> None:
+        self.index.close()
+        self.index = self.open()
+        self.model = self.committed.copy()
+        self.pending = []
+
+    @rule()
+    def crash(self) -> None:
+        self.opened += 1
+        copied = self.root / str(self.opened)
+        shutil.copytree(self.path, copied)
+        self.index.close()
+        shutil.rmtree(self.path)
+        self.path = copied
+        self.index = self.open()
+        self.model = self.committed.copy()
+        self.pending = []
+
+    @rule(wanted=filters, text=words.map(" ".join), seed=seeds, limit=st.integers(1, 12))
+    def search(self, wanted: Filter, text: str, seed: int, limit: int) -> None:
+        check_search(self.index.snapshot(), self.model, wanted, text, seed, limit)
+
+    @rule(seed=seeds)
+    def an_old_snapshot_keeps_its_answer(self, seed: int) -> None:
+        snapshot, model = self.index.snapshot(), self.model.copy()
+        self.apply()
+        self.compact()
+        everyone = Filter(Reader("t1", "alice", frozenset({"g1", "g2", "g3"})))
+        check_search(snapshot, model, everyone, "apple 東京", seed, 5)
+        check_search(self.index.snapshot(), self.model, everyone, "apple 東京", seed, 5)
+
+    def teardown(self) -> None:
+        self.index.close()
+        shutil.rmtree(self.root)
+
+
+IndexMachine.TestCase.settings = settings(
+    max_examples=20, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestIndex = IndexMachine.TestCase
+
+
+def test_a_longer_history_through_many_segments(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    model = Model(ANALYZER)
+    options = IndexOptions(seal_rows=40, max_segments=3, merge_width=2)
+    with HybridIndex.open(
+        tmp_path, dimension=DIMENSION, fingerprint=FINGERPRINT, options=options, analyzer=ANALYZER
+    ) as index:
+        for start in range(1, 600, 20):
+            operations: list[Operation] = []
+            for position in range(start, start + 20):
+                chunk_id = f"chunk-{rng.integers(150)}"
+                removed = rng.random() < 0.2
+                operations.append(
+                    Remove(position, chunk_id)
+                    if removed
+                    else chunk(position, chunk_id, tenant=f"t{rng.integers(1, 3)}", text="apple 東京")
+                )
+            index.apply(operations)
+            model.apply(operations)
+            index.maintain()
+            wanted = Filter(Reader("t1", "alice"))
+            check_search(index.snapshot(), model, wanted, "apple", start, int(rng.integers(1, 60)))
