@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import pypdfium2 as pdfium
 import pypdfium2.raw as c
 
-from server.adapters.reading.geometry import Glyph, Rule
+from server.application.page_layout.geometry import Glyph, Rule
 from server.domain.documents import Box
 
 _MOST_GLYPHS = 200_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 
-from server.adapters.reading.geometry import Glyph, Piece, center, is_unspaced, same_row, union
+from server.application.page_layout.geometry import Glyph, Piece, center, is_unspaced, same_row, union
 from server.domain.documents import Box
 
 # Gaps, in sizes of the font.

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from server.adapters.reading.geometry import Piece, Rule, center, is_unspaced, same_row, union
-from server.adapters.reading.pieces import join_pieces, make_piece, rows_of
+from server.application.page_layout.geometry import Piece, Rule, center, is_unspaced, same_row, union
+from server.application.page_layout.pieces import join_pieces, make_piece, rows_of
 from server.domain.documents import Box
 
 _TOUCH = 3.0

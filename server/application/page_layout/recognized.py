@@ -1,0 +1,64 @@
+"""Recognized lines as the blocks of a page. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from server.application.page_layout.blocks import TypeSizes, column_blocks
+from server.application.page_layout.geometry import Piece
+from server.application.ports import PageImage, RecognizedImage
+from server.domain.documents import Block, BlockKind, Box, Line, Page
+
+# The heights of recognized boxes vary with the letters in them, and bold print cannot be told.
+_SAME_SIZE = 0.28
+_HEADING_LEVELS = ((1.6, 1), (1.22, 2))
+
+
+def page_of(image: PageImage, recognized: RecognizedImage) -> Page:
+    """The page that OCR read from `image`, boxes in the unit of the page. The order of the lines is kept, but for
+    lines beside each other, which become one; larger lines become headings, aligned cells tables."""
+    lines = [line for line in recognized.lines if line.text.strip()]
+    confidence = statistics.mean(line.confidence for line in lines) if lines else 0.0
+    pieces = [_piece(line.text, line.box, image.scale) for line in lines]
+    return Page(image.number, image.width, image.height, tuple(_blocks(pieces)), confidence, recognized=True)
+
+
+def _piece(text: str, box: Box, scale: float) -> Piece:
+    placed = Box(box.x0 / scale, box.y0 / scale, box.x1 / scale, box.y1 / scale)
+    return Piece(" ".join(text.split()), placed, placed.y1 - placed.y0, bold=False, glyphs=())
+
+
+def _blocks(pieces: Sequence[Piece]) -> list[Block]:
+    if not pieces:
+        return []
+    if sum(_is_vertical(piece) for piece in pieces) * 2 > len(pieces):
+        return [Block(BlockKind.PARAGRAPH, tuple(Line(piece.text, piece.box) for piece in pieces))]
+    sizes = TypeSizes(_body(pieces), _SAME_SIZE, _HEADING_LEVELS)
+    return [block for column in _columns(pieces) for block in column_blocks(column, sizes)]
+
+
+def _is_vertical(piece: Piece) -> bool:
+    return len(piece.text) > 1 and piece.box.y1 - piece.box.y0 > 1.5 * (piece.box.x1 - piece.box.x0)
+
+
+def _body(pieces: Sequence[Piece]) -> float:
+    """The median height of a character's line."""
+    heights = sorted((piece.size, len(piece.text)) for piece in pieces)
+    half = sum(length for _, length in heights) / 2
+    for height, length in heights:
+        half -= length
+        if half <= 0:
+            return height
+    return heights[-1][0]
+
+
+def _columns(pieces: Sequence[Piece]) -> list[list[Piece]]:
+    """Runs of lines that go down the page: where the next line stands higher up, another column begins."""
+    columns: list[list[Piece]] = []
+    for piece in pieces:
+        if columns and piece.box.y1 > columns[-1][-1].box.y0:
+            columns[-1].append(piece)
+        else:
+            columns.append([piece])
+    return columns
