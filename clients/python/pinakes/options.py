@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import Self, TypedDict
 
 from pinakes.results import SearchMode
 from pinakes.retry import RetryPolicy
@@ -24,6 +24,11 @@ class Deadlines:
     generate_s: float = 120.0
     watch_s: float = 3600.0
     """Watch a job, and wait for its end."""
+
+    @classmethod
+    def all(cls, seconds: float) -> Self:
+        """The same for every call."""
+        return cls(seconds, seconds, seconds, seconds, seconds, seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,146 @@
+"""An answer on a terminal: text as it comes, a mark after each cited sentence, then the sources and the timings."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from pinakes.answers import AnswerSoFar
+from pinakes.results import Answer, AnswerEvent, AnswerStatus, Citation, Completion, Degradation, StageTiming, TextSpan
+
+ENDINGS = {
+    AnswerStatus.NOT_IN_DOCUMENTS: "Not in the documents: nothing that you may read answers this question.",
+    AnswerStatus.TRUNCATED: "The answer was cut off at the token limit.",
+}
+
+NOTES = {
+    Degradation.NO_RERANKER: "no reranker is installed",
+    Degradation.RERANK_SKIPPED: "the reranker was skipped",
+    Degradation.EXTRACTIVE: "there was no time to generate: this is the sentence of the sources that fits best",
+}
+
+
+def show_answer(events: Iterable[AnswerEvent], console: Console, *, boxes: bool = False) -> Answer:
+    """Shows the events as they come and returns the whole answer. `boxes` adds the coordinates of the cited lines.
+
+    On a terminal the text grows in place; elsewhere (a pipe, a file) it is written once it is whole.
+    """
+    answer = AnswerSoFar()
+    with Live(console=console, auto_refresh=False, vertical_overflow="visible", transient=True) as live:
+        for event in events:
+            answer.add(event)
+            live.update(marked_text(answer.text, answer.citations), refresh=True)
+        live.update("")
+    whole = answer.whole()
+    console.print(
+        marked_text(whole.text, whole.citations, whole.completion.unsupported), soft_wrap=not console.is_terminal
+    )
+    _show_ending(whole, console)
+    _show_sources(whole.citations, console, boxes)
+    _show_footer(whole.completion, console)
+    return whole
+
+
+def numbers_of(citations: Iterable[Citation]) -> dict[str, int]:
+    """The number of each cited passage (by `chunk_id`), from 1, in the order of their first citations."""
+    numbers: dict[str, int] = {}
+    for citation in citations:
+        numbers.setdefault(citation.chunk_id, len(numbers) + 1)
+    return numbers
+
+
+def marked_text(text: str, citations: Sequence[Citation], unsupported: Sequence[TextSpan] = ()) -> Text:
+    """The text with `[1]` after a sentence that passage 1 supports and `[?]` after one that nothing supports."""
+    numbers = numbers_of(citations)
+    marks: defaultdict[int, list[str]] = defaultdict(list)
+    for citation in citations:
+        mark = f"[{numbers[citation.chunk_id]}]"
+        at = _end_of_words(text, citation.start, citation.end)
+        if mark not in marks[at]:
+            marks[at].append(mark)
+    for span in unsupported:
+        marks[_end_of_words(text, span.start, span.end)].append("[?]")
+
+    marked = Text()
+    done = 0
+    for at in sorted(marks):
+        marked.append(text[done:at])
+        marked.append(" " + "".join(marks[at]), style="yellow" if "[?]" in marks[at] else "bold cyan")
+        done = at
+    marked.append(text[done:])
+    return marked
+
+
+def timing_line(timings: Iterable[StageTiming]) -> str:
+    """`embed 2 ms · search 4 ms · total 1.3 s`."""
+    return " · ".join(f"{timing.stage} {_duration(timing.seconds)}" for timing in timings)
+
+
+def _end_of_words(text: str, start: int, end: int) -> int:
+    """`end` without trailing white space."""
+    return start + len(text[start:end].rstrip())
+
+
+def _show_ending(answer: Answer, console: Console) -> None:
+    if answer.status in ENDINGS:
+        console.print(Text(ENDINGS[answer.status], style="yellow"))
+    if answer.completion.unsupported:
+        console.print(Text("[?] marks a sentence for which no passage gives support.", style="yellow"))
+
+
+def _show_sources(citations: Sequence[Citation], console: Console, boxes: bool) -> None:
+    if not citations:
+        return
+    console.print()
+    console.print(Text("Sources", style="bold"))
+    for chunk_id, number in numbers_of(citations).items():
+        cited = [citation for citation in citations if citation.chunk_id == chunk_id]
+        console.print(_source_line(number, cited))
+        for citation in {c.quote: c for c in cited}.values():
+            _show_quote(citation, console, boxes)
+
+
+def _source_line(number: int, cited: Sequence[Citation]) -> Text:
+    pages = sorted({region.page for citation in cited for region in citation.regions})
+    line = Text()
+    line.append(f"[{number}] ", style="bold cyan")
+    line.append(cited[0].document_name, style="bold")
+    if pages:
+        line.append(
+            f", page {', '.join(map(str, pages))}" if len(pages) == 1 else f", pages {', '.join(map(str, pages))}"
+        )
+    return line
+
+
+def _show_quote(citation: Citation, console: Console, boxes: bool) -> None:
+    count = sum(len(region.boxes) for region in citation.regions)
+    quote = Text(f"    “{' '.join(citation.quote.split())}”", style="italic")
+    if count:
+        quote.append(f"  ({count} box{'es' if count > 1 else ''})", style="dim not italic")
+    console.print(quote)
+    if not boxes:
+        return
+    for region in citation.regions:
+        for box in region.boxes:
+            place = f"page {region.page} of {region.page_width:g} x {region.page_height:g}"
+            corners = f"({box.x0:.1f}, {box.y0:.1f}) to ({box.x1:.1f}, {box.y1:.1f})"
+            console.print(Text(f"    {place}: {corners}", style="dim"))
+
+
+def _show_footer(completion: Completion, console: Console) -> None:
+    console.print()
+    for degradation in completion.degradations:
+        console.print(Text(f"Note: {NOTES.get(degradation, degradation.value)}.", style="dim"))
+    line = timing_line(completion.timings)
+    if completion.usage:
+        line += f" · {completion.usage.prompt_tokens} tokens read, {completion.usage.completion_tokens} written"
+    if line:
+        console.print(Text(line, style="dim"), soft_wrap=True)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"

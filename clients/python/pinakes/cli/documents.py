@@ -1,0 +1,132 @@
+"""`pinakes documents`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pinakes.cli import json_lines
+from pinakes.cli.connection import Connection
+from pinakes.errors import IngestionFailed
+from pinakes.results import Document, DocumentState, Job, JobState
+
+documents = typer.Typer(help="Lists, shows, deletes and watches documents.", no_args_is_help=True)
+
+DocumentId = Annotated[str, typer.Argument(metavar="DOCUMENT", help="The document's id.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Prints JSON, one object a line.")]
+
+
+@documents.command("list")
+def list_documents(
+    context: typer.Context,
+    state: Annotated[DocumentState | None, typer.Option(help="Only documents in this state.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Only documents that carry this tag; repeatable.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Lists the documents, newest first."""
+    connection: Connection = context.obj
+    table = Table("id", "name", "state", "pages", "chunks", "uploaded", "tags", box=None, pad_edge=False)
+    with connection.open() as client:
+        for document in client.documents.list(state=state or DocumentState.UNSPECIFIED, tags=tag or ()):
+            if json:
+                json_lines.write(document, sys.stdout)
+            else:
+                table.add_row(*_row(document))
+    if not json:
+        Console(highlight=False).print(table if table.row_count else "No documents.")
+
+
+@documents.command()
+def get(context: typer.Context, document: DocumentId, json: AsJson = False) -> None:
+    """Shows one document."""
+    connection: Connection = context.obj
+    with connection.open() as client:
+        found = client.documents.get(document)
+    if json:
+        json_lines.write(found, sys.stdout)
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in _facts(found):
+        table.add_row(Text(name, style="dim"), Text(value, overflow="fold"))
+    Console(highlight=False).print(table)
+
+
+@documents.command()
+def delete(
+    context: typer.Context, document: Annotated[list[str], typer.Argument(metavar="DOCUMENT...", help="Their ids.")]
+) -> None:
+    """Deletes documents, with everything that was made from them."""
+    connection: Connection = context.obj
+    console = Console(highlight=False)
+    with connection.open() as client:
+        for document_id in document:
+            client.documents.delete(document_id)
+            console.print(f"deleted {document_id}", markup=False)
+
+
+@documents.command()
+def watch(context: typer.Context, document: DocumentId, json: AsJson = False) -> None:
+    """Follows a document's ingestion to its end; exits with 1 if it fails."""
+    connection: Connection = context.obj
+    console = Console(highlight=False)
+
+    def show(job: Job) -> None:
+        if json:
+            json_lines.write(job, sys.stdout)
+        else:
+            console.print(_progress(job), markup=False)
+
+    with connection.open() as client:
+        job_id = client.documents.get(document).job_id
+        try:
+            client.documents.wait(job_id, on_change=show)
+        except IngestionFailed as error:
+            if not json:
+                raise
+            raise typer.Exit(1) from error
+
+
+def _row(document: Document) -> list[Text]:
+    cells = (
+        document.document_id,
+        document.name,
+        document.state.value,
+        str(document.page_count or ""),
+        str(document.chunk_count or ""),
+        f"{document.create_time:%Y-%m-%d %H:%M}",
+        ", ".join(document.tags),
+    )
+    return [Text(cell, overflow="fold") for cell in cells]
+
+
+def _facts(document: Document) -> list[tuple[str, str]]:
+    failure = document.failure
+    return [
+        ("id", document.document_id),
+        ("name", document.name),
+        ("type", document.media_type),
+        ("size", f"{document.size_bytes:,} bytes"),
+        ("sha256", document.sha256),
+        ("state", document.state.value + (f": {failure.message} ({failure.reason})" if failure else "")),
+        ("pages", str(document.page_count)),
+        ("chunks", str(document.chunk_count)),
+        ("revision", str(document.revision)),
+        ("tags", ", ".join(document.tags)),
+        ("groups", ", ".join(document.allowed_groups) or "everybody"),
+        ("uploaded", f"{document.create_time:%Y-%m-%d %H:%M:%S} UTC"),
+        ("changed", f"{document.update_time:%Y-%m-%d %H:%M:%S} UTC"),
+        ("job", document.job_id),
+    ]
+
+
+def _progress(job: Job) -> str:
+    if job.state is JobState.RUNNING and job.pages_total:
+        return f"{job.stage.value}: {job.pages_done} of {job.pages_total} pages"
+    if job.state is JobState.RUNNING:
+        return job.stage.value
+    return job.state.value

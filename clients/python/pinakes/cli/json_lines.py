@@ -1,0 +1,28 @@
+"""Results as JSON, one object a line."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, TextIO
+
+from pinakes.results import AnswerEvent, Document, Job, SearchResults
+
+
+def write(result: AnswerEvent | SearchResults | Document | Job, out: TextIO, **more: str) -> None:
+    """`more` comes first in the object."""
+    # A dataclass's own field names are the keys: they are those of the protobuf messages.
+    out.write(json.dumps({**more, **asdict(result)}, ensure_ascii=False, default=_text) + "\n")
+    out.flush()
+
+
+def write_event(event: AnswerEvent, out: TextIO) -> None:
+    """An event with its kind: `sources`, `delta`, `citation` or `completion`."""
+    write(event, out, event=type(event).__name__.lower())
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(type(value).__name__)

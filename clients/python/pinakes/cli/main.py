@@ -1,0 +1,56 @@
+"""`pinakes`: global options and the table of commands."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from typing import Annotated
+
+import typer
+
+from pinakes.cli.ask import ask
+from pinakes.cli.command_group import CommandGroup
+from pinakes.cli.connection import Connection, default_address
+from pinakes.cli.documents import documents
+from pinakes.cli.ingest import ingest
+from pinakes.cli.search import search
+
+app = typer.Typer(
+    cls=CommandGroup, no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"max_content_width": 120}
+)
+app.command()(ingest)
+app.command()(ask)
+app.command()(search)
+app.add_typer(documents, name="documents")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pinakes {importlib.metadata.version('pinakes')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            envvar="PINAKES_SERVER_ADDRESS",
+            help="The server; without it, the one that `pinakes up` started in this directory, else 127.0.0.1:7700.",
+        ),
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=0.001, help="Gives up on a call after this time.")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Prints the version.")
+    ] = False,
+) -> None:
+    """Answers questions from your documents and shows where each sentence comes from."""
+    context.obj = Connection(server or default_address(), timeout)
+
+
+def main() -> None:
+    """The console script."""
+    app()
