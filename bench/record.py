@@ -103,6 +103,11 @@ class Record:
     summary: tuple[SummaryRow, ...]
     format: Literal["pinakes-bench/1"] = FORMAT
 
+    @property
+    def findings(self) -> Findings:
+        """What the summary was made from."""
+        return Findings(self.series, self.facts)
+
     def find(self, name: str) -> Series | None:
         return next((series for series in self.series if series.name == name), None)
 

@@ -85,11 +85,11 @@ def test_median_ratio_finds_the_factor() -> None:
 def test_median_ratio_covers_as_often_as_it_says() -> None:
     rng = np.random.default_rng(3)
     covered = 0
-    for _ in range(100):
-        ratio = median_ratio(rng.gamma(4, 1, 60).tolist(), rng.gamma(4, 1, 60).tolist(), rng)
+    for _ in range(60):
+        ratio = median_ratio(rng.gamma(4, 1, 40).tolist(), rng.gamma(4, 1, 40).tolist(), rng)
         assert ratio is not None
         covered += ratio.low <= 1 <= ratio.high
-    assert covered >= 88
+    assert covered >= 52
 
 
 @pytest.mark.parametrize(
