@@ -1,12 +1,77 @@
-# The verbs of this project. Each sets up what it needs; `make help` lists them.
+# The verbs of this project. Each sets up what it needs first, which takes no time when it is there already.
 SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
 PY := .venv/bin/python
 STUBS := clients/python
+BASELINE := protos/baseline.binpb
+# The Python to make .venv with, if not the first that fits.
+PYTHON :=
+# For `demo`: documents (files or folders) and a question.
+DOCS :=
+ASK :=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-generate:  ## Regenerates the typed stubs from protos/.
-	$(PY) -m grpc_tools.protoc -Iprotos --python_out=$(STUBS) --grpc_python_out=$(STUBS) --mypy_out=quiet:$(STUBS) --mypy_grpc_out=quiet:$(STUBS) protos/pinakes/v1/*.proto
+PROTOC = $(PY) -m grpc_tools.protoc -Iprotos --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) \
+	--mypy_grpc_out=quiet:$(1) protos/pinakes/v1/*.proto
 
-lock:  ## Compiles requirements/*.in to the locks.
+.PHONY: help environment setup check test bench demo up doctor generate baseline lock clean
+
+help:  ## Lists the verbs.
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r verb does; do \
+		printf '  make %-12s %s\n' "$$verb" "$$does"; done
+
+environment:
+	@if [ -x $(PY) ] && $(PY) -S -E setup/environment.py --current 2>/dev/null; then exit 0; fi; \
+	for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+		if "$$python" -c '' >/dev/null 2>&1; then \
+			exec "$$python" setup/environment.py $(if $(PYTHON),--python "$(PYTHON)"); \
+		fi; \
+	done; \
+	echo "There is no working python3 on the PATH; on Debian fix it with: apt-get install -y python3 python3-venv" >&2; \
+	exit 1
+
+setup: environment  ## Makes .venv and prepares the models, as far as that is not done.
+	@$(PY) -m triton_models prepare
+
+check: environment  ## Lints, checks types, import rules, the contract and the generated stubs.
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+	buf lint
+	buf breaking --against $(BASELINE)
+	@stubs=$$(mktemp -d); trap 'rm -rf "$$stubs"' EXIT; \
+	$(call PROTOC,"$$stubs"); \
+	for file in $$(cd "$$stubs" && find . -type f); do \
+		cmp -s "$$stubs/$$file" "$(STUBS)/$$file" || { echo "$(STUBS)/$$file is not what protos/ says; run: make generate" >&2; exit 1; }; \
+	done
+
+test: setup  ## Runs the tests, with real PostgreSQL, NATS and Triton.
+	$(PY) -m pytest
+
+bench: setup  ## Measures; see bench/.
+	$(PY) -m bench
+
+demo: setup  ## Answers a question from documents: make demo DOCS="a.pdf b.pdf" ASK="…?"
+	@$(PY) -m server demo --docs "$(DOCS)" --ask "$(ASK)"
+
+up: setup  ## Runs the whole stack until Ctrl-C.
+	@$(PY) -m server up
+
+doctor: environment  ## Looks for what is wrong with the machine and the configuration.
+	@$(PY) -m server doctor
+
+generate: environment  ## Regenerates the typed stubs from protos/.
+	$(call PROTOC,$(STUBS))
+
+baseline: environment  ## Accepts the contract as it is as the one that must not break (at a release).
+	buf build -o $(BASELINE)
+
+lock: environment  ## Compiles requirements/*.in to the locks.
 	uv pip compile --universal --python-version 3.11 --generate-hashes -q requirements/development.in -o requirements/development.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes -q requirements/runtime.in -c requirements/development.txt -o requirements/runtime.txt
+
+clean:  ## Removes .venv and what tools cached here; documents (var/) and models stay.
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache *.egg-info clients/python/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,10 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from triton_models.rendering import render
-
 from server.embedded.errors import PrerequisiteMissing
-from triton_models.preparation import find_prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +19,11 @@ class ModelRepository:
 
     def write(self) -> None:
         """Replaces what is at `path`. Raises PrerequisiteMissing when the models are not in the cache."""
+        # Not needed, and not loaded, where Triton runs elsewhere.
+        from triton_models.rendering import render
+
+        from triton_models.preparation import find_prepared
+
         models = find_prepared(self.cache)
         if models is None:
             raise PrerequisiteMissing(f"the models are not prepared in {self.cache}", "make setup")
