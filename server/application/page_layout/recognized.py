@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Sequence
 
+from server.application.line_joining import starts_item
 from server.application.page_layout.blocks import TypeSizes, column_blocks
 from server.application.page_layout.geometry import Piece
 from server.application.ports import PageImage, RecognizedImage
+from server.application.sentences import ends_sentence
 from server.domain.documents import Block, BlockKind, Box, Line, Page
 
 # The heights of recognized boxes vary with the letters in them, and bold print cannot be told.
 _SAME_SIZE = 0.28
 _HEADING_LEVELS = ((1.6, 1), (1.22, 2))
+_TITLE_LEVEL = 3
+_TITLE_WIDTH = 0.45
+_LONGER_BELOW = 1.5
 
 
 def page_of(image: PageImage, recognized: RecognizedImage) -> Page:
@@ -35,7 +41,37 @@ def _blocks(pieces: Sequence[Piece]) -> list[Block]:
     if sum(_is_vertical(piece) for piece in pieces) * 2 > len(pieces):
         return [Block(BlockKind.PARAGRAPH, tuple(Line(piece.text, piece.box) for piece in pieces))]
     sizes = TypeSizes(_body(pieces), _SAME_SIZE, _HEADING_LEVELS)
-    return [block for column in _columns(pieces) for block in column_blocks(column, sizes)]
+    blocks: list[Block] = []
+    for column in _columns(pieces):
+        width = max(piece.box.x1 for piece in column) - min(piece.box.x0 for piece in column)
+        blocks.extend(_with_titles(column_blocks(column, sizes), width))
+    return blocks
+
+
+def _with_titles(blocks: Sequence[Block], column_width: float) -> list[Block]:
+    """Sizes tell few headings of a scan, so a short line above a much longer one counts as one as well."""
+    titled: list[Block] = []
+    for block, below in itertools.zip_longest(blocks, blocks[1:]):
+        following = [*block.lines[1:], *(below.lines if below is not None else ())]
+        first = block.lines[0]
+        if block.kind is BlockKind.PARAGRAPH and following and _is_title(first, following[0], column_width):
+            titled.append(Block(BlockKind.HEADING, (first,), _TITLE_LEVEL))
+            if block.lines[1:]:
+                titled.append(Block(BlockKind.PARAGRAPH, block.lines[1:]))
+        else:
+            titled.append(block)
+    return titled
+
+
+def _is_title(line: Line, below: Line, column_width: float) -> bool:
+    if line.box is None or below.box is None or ends_sentence(line.text) or starts_item(line.text):
+        return False
+    width = line.box.x1 - line.box.x0
+    return (
+        width < _TITLE_WIDTH * column_width
+        and below.box.x1 - below.box.x0 > _LONGER_BELOW * width
+        and sum(character.isalpha() for character in line.text) * 2 > len(line.text)
+    )
 
 
 def _is_vertical(piece: Piece) -> bool:
