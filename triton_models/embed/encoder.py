@@ -1,0 +1,109 @@
+"""Texts to vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from triton_models.embed.tokenizer import EOS, PAD, E5Tokenizer
+
+DIMENSION = 384
+MAX_TOKENS = 512
+PREFIXES = {"query": "query: ", "passage": "passage: "}
+"""What the model was trained to see before each kind of text."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderOptions:
+    threads: int = 1
+    batch_tokens: int = 2048
+    """Tokens that go through the network at once, padding included; more does not make it faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """vectors: float32[n, 384], rows of length 1. token_counts: int32[n], with prefix and marks, before truncation."""
+
+    vectors: npt.NDArray[np.float32]
+    token_counts: npt.NDArray[np.int32]
+    truncated: npt.NDArray[np.bool_]
+
+
+class Encoder:
+    """For one thread at a time."""
+
+    def __init__(self, network: Path, tokenizer: E5Tokenizer, options: EncoderOptions) -> None:
+        self._session = _session(network, options.threads)
+        self._tokenizer = tokenizer
+        self._options = options
+
+    def encode(self, texts: Sequence[str], kinds: Sequence[str]) -> Encoded:
+        """Vectors in the order of the texts; `kinds` are keys of PREFIXES.
+
+        A text's vector depends a little on what it is encoded with, since activations are quantized together: by less
+        than 0.01 in cosine.
+        """
+        ids = [self._tokenizer.encode(PREFIXES[kind] + text) for text, kind in zip(texts, kinds, strict=True)]
+        counts = np.array([len(row) for row in ids], dtype=np.int32)
+        cut = [row if len(row) <= MAX_TOKENS else [*row[: MAX_TOKENS - 1], EOS] for row in ids]
+        vectors = np.empty((len(ids), DIMENSION), dtype=np.float32)
+        for rows in batches_by_length([len(row) for row in cut], self._options.batch_tokens):
+            vectors[rows] = self._run([cut[row] for row in rows])
+        return Encoded(vectors, counts, counts > MAX_TOKENS)
+
+    def warm_up(self) -> None:
+        """Runs the network in a few sizes, so that no caller pays for its first use."""
+        for length in (8, 128, MAX_TOKENS):
+            self._run([[EOS] * length])
+
+    def _run(self, ids: list[list[int]]) -> npt.NDArray[np.float32]:
+        length = max(map(len, ids))
+        tokens = np.full((len(ids), length), PAD, dtype=np.int64)
+        mask = np.zeros((len(ids), length), dtype=np.int32)
+        for row, values in enumerate(ids):
+            tokens[row, : len(values)] = values
+            mask[row, : len(values)] = 1
+        (vectors,) = self._session.run(None, {"input_ids": tokens, "attention_mask": mask})
+        result: npt.NDArray[np.float32] = vectors
+        return result
+
+
+def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Groups indices so that a batch holds similar lengths and, padded to its longest, at most `batch_tokens`.
+
+    Every index comes once. A text longer than `batch_tokens` is a batch of its own.
+    """
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) + 1) * lengths[index] > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def _session(network: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Waiting threads must leave the cores to the other models.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if not has_vnni():
+        # Without VNNI, products of uint8 and int8 saturate at 16 bits.
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    # Fused, layer normalization takes ten times as long.
+    return onnxruntime.InferenceSession(
+        str(network), options, providers=["CPUExecutionProvider"], disabled_optimizers=["SkipLayerNormFusion"]
+    )
+
+
+def has_vnni() -> bool:
+    """Whether the CPU multiplies int8 without saturating."""
+    flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split()
+    return "avx512_vnni" in flags or "avx_vnni" in flags

@@ -1,0 +1,120 @@
+"""Builds the encoder of multilingual-e5-small as an ONNX graph of ONNX Runtime's fused operators.
+
+Inputs: input_ids int64[n, length], attention_mask int32[n, length] (1: token, 0: padding). Output: embedding
+float32[n, hidden], the mean over the tokens, of length 1.
+
+The word table keeps its 4 bits. Matrices are int8 with a scale per output, multiplied with activations that are
+quantized at run time (DynamicQuantizeMatMul): four times as fast as float32 where the CPU has VNNI.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from triton_models.embed.weights import BLOCK, E5Weights
+
+_FUSED = "com.microsoft"
+_OPSET, _IR_VERSION = 21, 10
+_INT8_MAX = 127
+
+
+def write_network(weights: E5Weights, path: Path) -> None:
+    """About 80 MB; takes seconds."""
+    onnx.save(_Encoder(weights).model(), path)
+
+
+class _Encoder:
+    def __init__(self, weights: E5Weights) -> None:
+        self._weights = weights
+        self._shape = weights.shape
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[str, onnx.TensorProto] = {}
+
+    def model(self) -> onnx.ModelProto:
+        x = self._embeddings()
+        for layer in range(self._shape.layers):
+            x = self._layer(f"l{layer}.", x)
+        self._pooled(x)
+        ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["n", "length"])
+        mask = helper.make_tensor_value_info("attention_mask", TensorProto.INT32, ["n", "length"])
+        out = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", self._shape.hidden])
+        graph = helper.make_graph(
+            self._nodes, "multilingual-e5-small", [ids, mask], [out], list(self._constants.values())
+        )
+        opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_FUSED, 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="pinakes")
+
+    def _embeddings(self) -> str:
+        hidden = self._shape.hidden
+        words = self._weights.matrix("emb.word", hidden)
+        used = len(self._weights.vocabulary.pieces)
+        table = [self._constant("words", words.packed()[:used]), "input_ids"]
+        table.append(self._constant("words.scale", words.scales[:used]))
+        word = self._node(
+            "GatherBlockQuantized", table, "word", _FUSED, bits=4, block_size=BLOCK, gather_axis=0, quantize_axis=1
+        )
+        positions = self._weights.floats("emb.pos").reshape(-1, hidden) + self._weights.floats("emb.type")[:hidden]
+        length = self._node("Shape", ["input_ids"], "length", start=1, end=2)
+        start = self._constant("start", np.zeros(1, np.int64))
+        position = self._node("Slice", [self._constant("positions", positions), start, length], "position")
+        return self._normalized(self._node("Add", [word, position], "embedded"), "emb.ln", "x")
+
+    def _layer(self, prefix: str, x: str) -> str:
+        hidden, feed_forward = self._shape.hidden, self._shape.feed_forward
+        query, key, value = (self._product(x, prefix + part, hidden) for part in "qkv")
+        attended = self._node(
+            "MultiHeadAttention",
+            [query, key, value, "", "attention_mask"],
+            prefix + "attended",
+            _FUSED,
+            num_heads=self._shape.heads,
+        )
+        attention = self._product(attended, prefix + "ao", hidden)
+        x = self._normalized(self._node("Add", [x, attention], prefix + "residual"), prefix + "aln", prefix + "middle")
+        inner = self._node("Gelu", [self._product(x, prefix + "fi", hidden)], prefix + "gelu", _FUSED)
+        outer = self._product(inner, prefix + "fo", feed_forward)
+        return self._normalized(self._node("Add", [x, outer], prefix + "sum"), prefix + "oln", prefix + "out")
+
+    def _pooled(self, x: str) -> None:
+        axis = self._constant("axis", np.ones(1, np.int64))
+        mask = self._node("Cast", ["attention_mask"], "mask", to=TensorProto.FLOAT)
+        total = self._node("MatMul", [self._node("Unsqueeze", [mask, axis], "row"), x], "total")
+        # The mean differs from the sum by a factor, which the norm takes away.
+        self._node("LpNormalization", [self._node("Squeeze", [total, axis], "summed")], "embedding", axis=1, p=2)
+
+    def _product(self, x: str, name: str, columns: int) -> str:
+        """x @ W.T + b."""
+        values, scales = _int8(self._weights.matrix(name + ".w", columns).dequantized())
+        inputs = [
+            self._constant(name + ".w", values.T),
+            self._constant(name + ".scale", scales),
+            self._constant(name + ".zero", np.zeros(len(scales), np.int8)),
+            self._constant(name + ".b", self._weights.floats(name + ".b")),
+        ]
+        return self._node("DynamicQuantizeMatMul", [x, *inputs], name, _FUSED)
+
+    def _normalized(self, x: str, name: str, output: str) -> str:
+        parameters = [self._constant(name + part, self._weights.floats(name + part)) for part in (".w", ".b")]
+        return self._node("LayerNormalization", [x, *parameters], output, axis=-1, epsilon=self._shape.epsilon)
+
+    def _node(self, kind: str, inputs: Sequence[str], output: str, domain: str = "", **attributes: float) -> str:
+        node = helper.make_node(kind, inputs, [output], name=output, domain=domain)
+        node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
+        self._nodes.append(node)
+        return output
+
+    def _constant(self, name: str, values: npt.NDArray[np.generic]) -> str:
+        self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(values), name)
+        return name
+
+
+def _int8(matrix: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+    """int8[rows, columns] and float32[rows]: the matrix is nearly values * scales[:, None]."""
+    scales = np.abs(matrix).max(axis=1) / _INT8_MAX
+    return np.rint(matrix / scales[:, None]).astype(np.int8), scales.astype(np.float32)
