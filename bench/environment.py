@@ -54,6 +54,7 @@ def fingerprint(project: Path) -> dict[str, JsonValue]:
         "cores_of_machine": psutil.cpu_count(logical=True),
         "cgroup_cpu_max": _text(_CPU_LIMIT),
         "governor": _text(_GOVERNOR),
+        "gpus": _gpus(),
         "memory_bytes": psutil.virtual_memory().total,
         "kernel": platform.release(),
         "libc": " ".join(platform.libc_ver()),
@@ -84,6 +85,7 @@ def differences(old: dict[str, JsonValue], new: dict[str, JsonValue]) -> list[st
         "cores",
         "cgroup_cpu_max",
         "governor",
+        "gpus",
         "memory_bytes",
         "kernel",
         "python",
@@ -97,6 +99,12 @@ def _difference(old: JsonValue, new: JsonValue) -> str:
         changed = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
         return ", ".join(f"{key} {old.get(key)} -> {new.get(key)}" for key in changed)
     return f"{old} -> {new}"
+
+
+def _gpus() -> list[JsonValue]:
+    """Names of the NVIDIA GPUs that the driver knows."""
+    texts = [_text(path) or "" for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))]
+    return [line.partition(":")[2].strip() for text in texts for line in text.splitlines() if line.startswith("Model")]
 
 
 def _cpu_info() -> dict[str, str]:

@@ -17,6 +17,7 @@ _SHOWN = (
     "cores",
     "cgroup_cpu_max",
     "governor",
+    "gpus",
     "memory_bytes",
     "kernel",
     "python",

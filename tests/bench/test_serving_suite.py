@@ -14,7 +14,7 @@ from bench.suites.base import load_workload
 from bench.suites.serving.ingestion import CorpusNotIngested
 from bench.suites.serving.workload import ServingWorkload
 from bench.targets import Endpoints
-from tests.bench.wire import Wire, answers, wire, workload
+from tests.bench.wire import ANSWERS, Wire, answers, wire, workload
 from tests.contract.scripted_server import fails, reason, streams
 
 SERVING = SUITES["serving"]
@@ -68,13 +68,15 @@ async def test_quality_is_judged_from_the_replies(tmp_path: Path) -> None:
 
 async def test_wrong_answers_and_refusals_show(tmp_path: Path) -> None:
     async with wire() as wired:
-        wrong = answers("", text="It was Bob.", page=9, document="people.txt")
-        wired.script.on("Answer", wrong, wrong, answers("", text="The documents…", page=0, document="", refused=True))
-        named = rows(await run(wired, tmp_path))
-    assert named["answer: right"].value == 0
-    assert named["answer: right page cited"].value == 0
-    assert named["answer: rightly refused"].value == 1
-    assert named["answer: wrongly refused"].value == pytest.approx(5 / 6)
+        wired.script.on("Answer", answers(text="It was Bob.", page=9, document="people.txt"))
+        wrong = rows(await run(wired, tmp_path))
+        wired.script.on("Answer", answers(text="The documents name no 850.", page=0, document="", refused=True))
+        refused = rows(await run(wired, tmp_path))
+    for name in ("answer: right", "answer: right page cited", "answer: rightly refused", "answer: wrongly refused"):
+        assert wrong[name].value == 0, name
+    assert [refused[name].value for name in ("answer: right", "answer: right page cited")] == [0, 0]
+    assert [refused[name].value for name in ("answer: rightly refused", "answer: wrongly refused")] == [1, 1]
+    assert refused["answer: first token p50"].value is None
 
 
 async def test_targets_are_judged(tmp_path: Path) -> None:
@@ -113,6 +115,16 @@ async def test_no_call_repeats_an_earlier_ones_words(tmp_path: Path) -> None:
     assert embedded == wired.triton.texts
     assert len({*embedded, *queries}) == len(embedded) + len(queries)
     assert {call.request.consistency_token for call in wired.script.seen("Search")} == {"token-7"}
+
+
+async def test_every_question_is_answered_in_every_pass(tmp_path: Path) -> None:
+    async with wire() as wired:
+        await run(wired, tmp_path)
+    requests = [call.request for call in wired.script.seen("Answer")][1:]
+    asked = [request.question for request in requests]
+    for start in (0, 3, 6):
+        assert sorted(asked[start : start + 3]) == sorted(ANSWERS)
+    assert len({request.seed for request in requests}) == 9
 
 
 async def test_without_triton_the_comparison_is_left_out(tmp_path: Path) -> None:

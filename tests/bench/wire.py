@@ -112,7 +112,7 @@ def stages(**seconds: float) -> Iterator[stage_timing_pb2.StageTiming]:
         yield stage_timing_pb2.StageTiming(stage=stage, duration=duration)
 
 
-def answers(question: str, *, text: str, page: int, document: str, refused: bool = False) -> Behaviour:
+def answers(*, text: str, page: int, document: str, refused: bool = False) -> Behaviour:
     """Sources, the text as two deltas, a citation of the page unless `refused`, the completion."""
     status = answer_service_pb2.ANSWER_STATUS_NOT_IN_DOCUMENTS if refused else answer_service_pb2.ANSWER_STATUS_ANSWERED
     completion = answer_service_pb2.Completion(
@@ -180,7 +180,6 @@ async def _answer(request: Any, context: Context) -> AsyncIterator[Any]:
     (asked,) = (question for question in QUESTIONS if question["question"] == request.question)
     refused = bool(asked.get("unanswerable"))
     behave = answers(
-        request.question,
         text=ANSWERS[request.question],
         page=1,
         document=str(asked.get("document", "")),

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
+import numpy as np
 from pydantic import JsonValue, TypeAdapter
 
 from bench.loadgen import OperationFailed, single_caller
@@ -69,18 +70,18 @@ def judge(question: Question, answer: Answer) -> Judgement:
 
 @dataclass
 class Answers:
-    """The operation: call n asks question n modulo their number. The n-th judgement belongs to the n-th call."""
+    """The operation: call n asks the n-th question of `order`. The n-th judgement belongs to the n-th call."""
 
     client: AsyncClient
-    questions: Sequence[Question]
+    order: Sequence[Question]
     plan: AnswerPlan
     token: str
     judgements: list[Judgement] = field(default_factory=list)
 
     async def __call__(self, number: int) -> Mapping[str, float]:
-        question = self.questions[number % len(self.questions)]
+        question = self.order[number]
         try:
-            stages_s, answer = await self._ask(question.question)
+            stages_s, answer = await self._ask(question.question, seed=number)
         except PinakesError as exc:
             reason = exc.reason or type(exc).__name__
             self.judgements.append(
@@ -90,12 +91,12 @@ class Answers:
         self.judgements.append(judge(question, answer))
         return stages_s
 
-    async def _ask(self, question: str) -> tuple[dict[str, float], Answer]:
+    async def _ask(self, question: str, seed: int) -> tuple[dict[str, float], Answer]:
         clock = asyncio.get_running_loop().time
         sent = clock()
         seen_s: dict[str, float] = {}
         so_far = AnswerSoFar()
-        stream = self.client.answer(question, consistency_token=self.token, timeout_s=self.plan.deadline_s)
+        stream = self.client.answer(question, seed=seed, consistency_token=self.token, timeout_s=self.plan.deadline_s)
         async with stream as events:
             async for event in events:
                 match event:
@@ -108,10 +109,20 @@ class Answers:
         return {**seen_s, **{timing.stage: timing.seconds for timing in answer.timings}}, answer
 
 
+def shuffled(questions: Sequence[Question], passes: int, rng: np.random.Generator) -> list[Question]:
+    """All questions, `passes` times, each time in another order: neighbours about one page share a prompt's beginning,
+    which the generator need not read again."""
+    return [questions[index] for _ in range(passes) for index in rng.permutation(len(questions))]
+
+
 async def measure_answers(answers: Answers) -> Series:
-    """One caller who asks every question `passes` times. The warm-up's answers are not judged."""
+    """One caller who asks the questions in order. The warm-up asks the last of them, and is not judged."""
     plan = answers.plan
-    await single_caller(answers, plan.warm_up, plan.limit_s)
+
+    async def last(number: int) -> Mapping[str, float]:
+        return await answers(len(answers.order) - 1 - number)
+
+    await single_caller(last, min(plan.warm_up, len(answers.order)), plan.limit_s)
     answers.judgements.clear()
-    samples = await single_caller(answers, plan.passes * len(answers.questions), plan.limit_s)
+    samples = await single_caller(answers, len(answers.order), plan.limit_s)
     return Series(SERIES, "single_caller", samples, warm_up=plan.warm_up)

@@ -12,7 +12,7 @@ import numpy as np
 from bench.record import Findings, Series, SummaryRow
 from bench.stack import running_stack
 from bench.suites.base import PROJECT, RunRequest, Table, judged
-from bench.suites.serving.answering import Answers, measure_answers
+from bench.suites.serving.answering import Answers, measure_answers, shuffled
 from bench.suites.serving.embedding import measure_embeds
 from bench.suites.serving.ingestion import ingest
 from bench.suites.serving.searching import Searches, measure_searches
@@ -44,12 +44,14 @@ async def measure(endpoints: Endpoints, workload: ServingWorkload, seed: int) ->
     """Everything, in order, against a stack that runs. Embedding is compared only where Triton can be asked."""
     questions = read_questions(PROJECT / workload.questions)
     documents = corpus_documents(PROJECT / workload.corpus, questions)
+    rng = np.random.default_rng(seed)
     async with AsyncClient(endpoints.server, options=_ONCE) as client:
         ingested = await ingest(client, documents, workload.ingestion)
         searches = Searches(client, questions, workload.search, ingested.token)
-        answers = Answers(client, questions, workload.answer, ingested.token)
+        order = shuffled(questions, workload.answer.passes, rng)
+        answers = Answers(client, order, workload.answer, ingested.token)
         series: list[Series] = [ingested.series]
-        series += await measure_searches(searches, np.random.default_rng(seed))
+        series += await measure_searches(searches, rng)
         if endpoints.triton is not None:
             series += await measure_embeds(client, endpoints.triton, questions, workload.embed)
         model = (await client.embed([questions[0].question], kind=EmbeddingKind.QUERY)).model
