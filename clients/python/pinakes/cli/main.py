@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import Annotated
 
 import typer
@@ -25,6 +24,8 @@ app.add_typer(documents, name="documents")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        import importlib.metadata  # 20 ms that no other command should pay
+
         typer.echo(f"pinakes {importlib.metadata.version('pinakes')}")
         raise typer.Exit
 

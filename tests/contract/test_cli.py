@@ -1,0 +1,364 @@
+"""The command line, as a user sees it, against the scripted server."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.console import Console
+from typer.testing import CliRunner, Result
+
+from pinakes import Citation, mapping
+from pinakes.cli.answer_view import marked_text, show_answer
+from pinakes.cli.connection import default_address
+from pinakes.cli.ingest import find_files
+from pinakes.cli.main import app
+from pinakes.options import DEFAULT_ADDRESS
+from pinakes.results import TextSpan
+from pinakes.v1 import answer_service_pb2 as answers
+from pinakes.v1 import document_service_pb2 as documents
+from pinakes.v1 import error_reason_pb2, passage_pb2, search_service_pb2, stage_timing_pb2
+from tests.contract import scripted_server as server
+from tests.contract.scripted_server import Script
+
+Pinakes = Callable[..., Awaitable[Result]]
+
+WIDE = {"COLUMNS": "200"}
+
+
+@pytest.fixture
+async def pinakes(address: str) -> Pinakes:
+    """Runs the command in a thread, since the server runs on the test's event loop."""
+
+    async def run(*arguments: str) -> Result:
+        return await asyncio.to_thread(CliRunner(env=WIDE).invoke, app, ["--server", address, *arguments])
+
+    return run
+
+
+def timing(stage: str, seconds: float) -> stage_timing_pb2.StageTiming:
+    wire = stage_timing_pb2.StageTiming(stage=stage)
+    wire.duration.FromNanoseconds(int(seconds * 1e9))
+    return wire
+
+
+def region(page: int, lines: int) -> passage_pb2.PageRegion:
+    boxes = [passage_pb2.BoundingBox(x0=72, y0=100 + 12 * n, x1=300, y1=112 + 12 * n) for n in range(lines)]
+    return passage_pb2.PageRegion(page=page, page_width=612, page_height=792, boxes=boxes)
+
+
+TEXT = "The river is 30 km long. It ends in the sea. It is old."
+
+
+def citation(sentence: str, chunk: str, quote: str, page: int, lines: int = 1) -> answers.Citation:
+    start = TEXT.index(sentence)
+    return answers.Citation(
+        start=start,
+        end=start + len(sentence),
+        chunk_id=chunk,
+        document_id="d-1",
+        document_name=f"{chunk} [draft].pdf",
+        regions=[region(page, lines)],
+        quote=quote,
+        score=0.9,
+    )
+
+
+def answer(
+    *, status: answers.AnswerStatus.ValueType = answers.ANSWER_STATUS_ANSWERED, cited: bool = True
+) -> list[answers.AnswerResponse]:
+    old = TEXT.index("It is old.")
+    citations = [
+        answers.AnswerResponse(citation=citation("The river is 30 km long. ", "rivers", "30 km", 3, lines=2)),
+        answers.AnswerResponse(citation=citation("It ends in the sea.", "seas", "into the sea", 8)),
+        answers.AnswerResponse(citation=citation("It ends in the sea.", "rivers", "its mouth", 4)),
+    ]
+    end = answers.Completion(
+        status=status,
+        usage=answers.Usage(prompt_tokens=210, completion_tokens=17),
+        timings=[timing("embed", 0.002), timing("total", 1.5)],
+        degradations=[answers.DEGRADATION_NO_RERANKER],
+        unsupported=[answers.UnsupportedSentence(start=old, end=len(TEXT))] if cited else [],
+    )
+    return [
+        answers.AnswerResponse(sources=answers.Sources()),
+        *[answers.AnswerResponse(delta=answers.Delta(text=piece)) for piece in (TEXT[:20], TEXT[20:])],
+        *(citations if cited else []),
+        answers.AnswerResponse(completion=end),
+    ]
+
+
+class TestAsk:
+    async def test_the_answer_bears_marks_and_the_sources_follow(self, pinakes: Pinakes, script: Script) -> None:
+        script.on("Answer", server.streams(*answer()))
+        result = await pinakes("ask", "How long is the river?", "--tag", "geo", "--boxes")
+        assert result.exit_code == 0, result.output
+        lines = result.output.splitlines()
+        assert lines[0] == "The river is 30 km long. [1] It ends in the sea. [2][1] It is old. [?]"
+        assert "[1] rivers [draft].pdf, pages 3, 4" in lines
+        assert "    “30 km”  (2 boxes)" in lines
+        assert "    page 3 of 612 x 792: (72.0, 112.0) to (300.0, 124.0)" in lines
+        assert "[2] seas [draft].pdf, page 8" in lines
+        assert "Note: no reranker is installed." in lines
+        assert lines[-1] == "embed 2 ms · total 1.50 s · 210 tokens read, 17 written"
+        request = script.seen("Answer")[0].request
+        assert (request.question, request.filter.tags) == ("How long is the river?", ["geo"])
+
+    async def test_boxes_are_only_counted_unless_asked_for(self, pinakes: Pinakes, script: Script) -> None:
+        script.on("Answer", server.streams(*answer()))
+        output = (await pinakes("ask", "q")).output
+        assert "(2 boxes)" in output
+        assert "612 x 792" not in output
+
+    async def test_what_is_not_in_the_documents_is_said_plainly(self, pinakes: Pinakes, script: Script) -> None:
+        script.on("Answer", server.streams(*answer(status=answers.ANSWER_STATUS_NOT_IN_DOCUMENTS, cited=False)))
+        result = await pinakes("ask", "q")
+        assert "Not in the documents" in result.output
+        assert "Sources" not in result.output
+
+    async def test_json_is_one_event_a_line(self, pinakes: Pinakes, script: Script) -> None:
+        script.on("Answer", server.streams(*answer()))
+        result = await pinakes("ask", "q", "--json")
+        events = [json.loads(line) for line in result.stdout.splitlines()]
+        kinds = [event["event"] for event in events]
+        assert kinds == ["sources", "delta", "delta", "citation", "citation", "citation", "completion"]
+        assert events[3]["regions"][0]["boxes"][0]["x1"] == 300.0
+        assert events[-1]["status"] == "answered"
+
+    async def test_an_error_is_one_line_on_stderr(self, pinakes: Pinakes, script: Script) -> None:
+        refusal = server.fails(grpc.StatusCode.INVALID_ARGUMENT, "question: too\nlong", server.reason("INVALID_FIELD"))
+        script.on("Answer", server.streams(then=refusal))
+        result = await pinakes("ask", "q")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr == "pinakes: question: too long (INVALID_FIELD)\n"
+
+    async def test_an_error_after_the_first_words_is_an_error(self, pinakes: Pinakes, script: Script) -> None:
+        script.on("Answer", server.streams(*answer()[:2], then=server.unavailable()))
+        result = await pinakes("ask", "q")
+        assert result.exit_code == 1
+        assert "the embedder is unavailable (DEPENDENCY_UNAVAILABLE)" in result.stderr
+
+    async def test_the_timeout_is_the_calls_deadline(self, pinakes: Pinakes, script: Script) -> None:
+        script.on("Answer", server.streams(*answer()))
+        await pinakes("--timeout", "7", "ask", "q")
+        assert 0 < script.seen("Answer")[0].time_remaining_s < 7.5
+
+    def test_on_a_terminal_the_text_grows_and_the_end_is_the_same(self) -> None:
+        out = io.StringIO()
+        console = Console(file=out, force_terminal=True, width=200, highlight=False, color_system=None)
+        events = [event for event in map(mapping.answer_event, answer()) if event]
+        whole = show_answer(events, console)
+        assert whole.text == TEXT
+        assert out.getvalue().index(TEXT[:20]) < out.getvalue().index("[1] It ends")
+
+
+def cite(start: int, end: int, chunk_id: str) -> Citation:
+    return Citation("a", 1, start, end, chunk_id, "d", "n", 1, (), "", 1.0)
+
+
+def test_marks_do_not_move_the_text() -> None:
+    text = "川は長い。海に出る。"
+    marked = marked_text(text, [cite(0, 5, "a"), cite(5, 10, "b"), cite(5, 10, "b")], [TextSpan(5, 10)]).plain
+    assert marked == "川は長い。 [1]海に出る。 [2][?]"
+
+
+def job(state: str, **more: Any) -> documents.WatchJobResponse:
+    number = documents.JobState.Value(f"JOB_STATE_{state}")
+    return documents.WatchJobResponse(job=documents.Job(job_id="j-1", document_id="d-1", state=number, **more))
+
+
+UNREADABLE = error_reason_pb2.ERROR_REASON_UNREADABLE_DOCUMENT
+READING = documents.INGESTION_STAGE_EXTRACT
+DONE = server.streams(
+    job("RUNNING", attempt=1, stage=READING, pages_total=2), job("SUCCEEDED", pages_done=2, pages_total=2)
+)
+BROKEN = server.streams(job("FAILED", failure=documents.Failure(reason=UNREADABLE, message="page 2 is broken")))
+
+
+class Library:
+    """Stores uploads by name, and refuses those that a test names."""
+
+    def __init__(self, refused: dict[str, server.Behaviour]) -> None:
+        self._refused = refused
+        self.headers: list[documents.UploadHeader] = []
+
+    async def upload(self, requests: Any, context: Any) -> Any:
+        header = (await anext(aiter(requests))).header
+        self.headers.append(header)
+        if header.name in self._refused:
+            await self._refused[header.name](requests, context)
+        async for _ in requests:
+            pass
+        stored = documents.Document(document_id=f"id-{header.name}")
+        return documents.UploadDocumentResponse(document=stored, job=documents.Job(job_id=f"job-{header.name}"))
+
+    async def watch(self, request: Any, context: Any) -> Any:
+        async for state in (BROKEN if request.job_id == "job-late.pdf" else DONE)(request, context):
+            yield state
+
+
+class TestIngest:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        for name in ("a.pdf", "sub/b.txt", "sub/known.pdf", "secret.pdf", "late.pdf", ".hidden/c.pdf"):
+            path = tmp_path / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b"content of " + name.encode())
+        return tmp_path
+
+    async def test_every_file_is_told_of(self, pinakes: Pinakes, script: Script, folder: Path) -> None:
+        known = server.reason("DOCUMENT_EXISTS", document_id="d-old")
+        library = Library(
+            {
+                "known.pdf": server.fails(grpc.StatusCode.ALREADY_EXISTS, "the same bytes", known),
+                "secret.pdf": server.fails(
+                    grpc.StatusCode.INVALID_ARGUMENT, "the document is encrypted", server.reason("ENCRYPTED_DOCUMENT")
+                ),
+            }
+        )
+        script.on("UploadDocument", library.upload)
+        script.on("WatchJob", library.watch)
+        result = await pinakes("ingest", str(folder), "--tag", "t", "--group", "g", "--parallel", "2")
+        assert result.exit_code == 1
+        rows = {Path(line.split()[0]).name: line for line in result.output.splitlines() if line.startswith(str(folder))}
+        assert "ready" in rows["a.pdf"]
+        assert "id-b.txt" in rows["b.txt"]
+        assert "already there" in rows["known.pdf"]
+        assert "d-old" in rows["known.pdf"]
+        assert f"{folder / 'secret.pdf'}: the document is encrypted (ENCRYPTED_DOCUMENT)" in result.output
+        assert f"{folder / 'late.pdf'}: page 2 is broken (UNREADABLE_DOCUMENT)" in result.output
+        assert result.output.splitlines()[-1] == "2 ready, 1 already there, 2 failed"
+        assert {(header.tags[0], header.allowed_groups[0]) for header in library.headers} == {("t", "g")}
+
+    async def test_all_is_well(self, pinakes: Pinakes, script: Script, folder: Path) -> None:
+        library = Library({})
+        script.on("UploadDocument", library.upload)
+        script.on("WatchJob", DONE)
+        result = await pinakes("ingest", str(folder / "a.pdf"), str(folder / "sub"))
+        assert result.exit_code == 0, result.output
+        assert sorted(header.name for header in library.headers) == ["a.pdf", "b.txt", "known.pdf"]
+
+    def test_hidden_files_are_only_taken_when_named(self, folder: Path) -> None:
+        assert [p.name for p in find_files([folder])] == ["a.pdf", "late.pdf", "secret.pdf", "b.txt", "known.pdf"]
+        assert [p.name for p in find_files([folder / ".hidden"])] == ["c.pdf"]
+
+    async def test_a_missing_file_is_one_line(self, pinakes: Pinakes, tmp_path: Path) -> None:
+        result = await pinakes("ingest", str(tmp_path / "none.pdf"))
+        assert result.exit_code == 1
+        assert result.stderr.count("\n") == 1
+
+    def test_no_server_is_one_line(self, folder: Path) -> None:
+        result = CliRunner(env=WIDE).invoke(app, ["--server", "127.0.0.1:1", "--timeout", "0.5", "ingest", str(folder)])
+        assert result.exit_code == 1
+        assert "UNAVAILABLE" in result.stderr
+        assert result.stderr.count("\n") == 1
+
+
+async def test_search_shows_a_table_or_json(pinakes: Pinakes, script: Script) -> None:
+    passage = passage_pb2.Passage(document_name="rivers.pdf", text="The river\nis long. " * 30, regions=[region(3, 1)])
+    response = search_service_pb2.SearchResponse(
+        passages=[passage_pb2.RankedPassage(passage=passage, score=0.75)], timings=[timing("total", 0.0123)]
+    )
+    script.on("Search", server.returns(response))
+    result = await pinakes("search", "river", "--limit", "3", "--mode", "lexical", "--no-rerank")
+    assert result.exit_code == 0, result.output
+    assert "1  0.750  rivers.pdf  3     The river is long." in result.output
+    assert "…" in result.output
+    assert result.output.splitlines()[-1] == "total 12 ms"
+    request = script.seen("Search")[0].request
+    assert (request.limit, request.mode, request.rerank) == (3, search_service_pb2.SEARCH_MODE_LEXICAL, False)
+    shown = json.loads((await pinakes("search", "river", "--json")).stdout)
+    assert shown["passages"][0]["passage"]["regions"][0]["page"] == 3
+
+
+class TestDocuments:
+    @pytest.fixture
+    def stored(self) -> documents.Document:
+        uploaded = Timestamp()
+        uploaded.FromDatetime(datetime(2026, 1, 2, 3, 4, tzinfo=UTC))
+        return documents.Document(
+            document_id="d-1", name="[a].pdf", state=documents.DOCUMENT_STATE_READY, job_id="j-1", create_time=uploaded
+        )
+
+    async def test_list(self, pinakes: Pinakes, script: Script, stored: documents.Document) -> None:
+        script.on("ListDocuments", server.returns(documents.ListDocumentsResponse(documents=[stored])))
+        result = await pinakes("documents", "list", "--state", "ready")
+        assert "d-1  [a].pdf  ready" in result.output
+        assert "2026-01-02 03:04" in result.output
+        assert script.seen("ListDocuments")[0].request.state == documents.DOCUMENT_STATE_READY
+        listed = json.loads((await pinakes("documents", "list", "--json")).stdout)
+        assert listed["create_time"] == "2026-01-02T03:04:00+00:00"
+
+    async def test_get_and_watch(self, pinakes: Pinakes, script: Script, stored: documents.Document) -> None:
+        script.on("GetDocument", server.returns(documents.GetDocumentResponse(document=stored)))
+        script.on("WatchJob", DONE)
+        assert "[a].pdf" in (await pinakes("documents", "get", "d-1")).output
+        result = await pinakes("documents", "watch", "d-1")
+        assert result.output.splitlines() == ["extract: 0 of 2 pages", "succeeded"]
+        script.on("WatchJob", BROKEN)
+        result = await pinakes("documents", "watch", "d-1")
+        assert (result.exit_code, result.stderr) == (1, "pinakes: page 2 is broken (UNREADABLE_DOCUMENT)\n")
+
+    async def test_delete(self, pinakes: Pinakes, script: Script) -> None:
+        script.on(
+            "DeleteDocument",
+            server.returns(documents.DeleteDocumentResponse()),
+            server.fails(grpc.StatusCode.NOT_FOUND, "document d-2 does not exist", server.reason("DOCUMENT_NOT_FOUND")),
+        )
+        result = await pinakes("documents", "delete", "d-1", "d-2")
+        assert (result.exit_code, result.stdout) == (1, "deleted d-1\n")
+        assert result.stderr == "pinakes: document d-2 does not exist (DOCUMENT_NOT_FOUND)\n"
+
+
+class TestPlugins:
+    @pytest.fixture(autouse=True)
+    def installed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An installed package with two commands, one of them broken, and one that takes a name of ours."""
+        info = tmp_path / "added-1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: added\nVersion: 1\n")
+        points = "greet = added_commands:greet\nbad = added_commands:missing\nask = added_commands:greet\n"
+        (info / "entry_points.txt").write_text(f"[pinakes.commands]\n{points}")
+        (tmp_path / "added_commands.py").write_text(
+            'import typer\n\ndef greet(name: str, loud: bool = False) -> None:\n    """Greets."""\n'
+            '    typer.echo(f"hello {name}" + "!" * loud)\n'
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "added_commands", raising=False)
+
+    def test_a_plugin_is_a_command(self) -> None:
+        result = CliRunner().invoke(app, ["greet", "you", "--loud"])
+        assert (result.exit_code, result.output) == (0, "hello you!\n")
+        assert CliRunner().invoke(app, ["greet"]).exit_code == 2
+
+    def test_a_broken_plugin_breaks_itself_only(self) -> None:
+        result = CliRunner().invoke(app, ["bad"])
+        assert result.exit_code == 1
+        assert "the command bad (added_commands:missing) does not load: AttributeError" in result.stderr
+        shown = CliRunner(env=WIDE).invoke(app, ["--help"])
+        assert shown.exit_code == 0
+        assert "Greets." in shown.output
+        assert "Does not load (AttributeError)." in shown.output
+
+    def test_our_own_commands_neither_import_nor_heed_plugins(self) -> None:
+        result = CliRunner(env=WIDE).invoke(app, ["ask", "--help"])
+        assert "Answers a question from the documents" in result.output
+        assert "added_commands" not in sys.modules
+
+
+def test_the_address_is_that_of_the_running_stack(tmp_path: Path) -> None:
+    file = tmp_path / "endpoints.json"
+    assert default_address(file) == DEFAULT_ADDRESS
+    file.write_text("{")
+    assert default_address(file) == DEFAULT_ADDRESS
+    file.write_text('{"server": "127.0.0.1:4321"}')
+    assert default_address(file) == "127.0.0.1:4321"
