@@ -1,0 +1,95 @@
+"""`python -m server`, and the commands that `pinakes` gets from here: up, serve, worker, doctor."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import structlog
+import typer
+import uvloop
+
+from server.domain.errors import PinakesError
+from server.settings import InvalidSettings, Settings, load_settings, stack_options
+from server.telemetry import configure_logging
+
+_log = structlog.get_logger()
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The processes of Pinakes.")
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="A TOML file with settings.", show_default=False)]
+DataOption = Annotated[Path | None, typer.Option("--data-dir", help="Where data is kept.", show_default="var")]
+
+
+@app.command()
+def up(config: ConfigOption = None, data_dir: DataOption = None) -> None:
+    """Starts PostgreSQL, NATS, Triton, the server and a worker, and keeps them running until Ctrl-C."""
+    # Only this command needs a terminal.
+    from server.embedded.console import StackConsole
+    from server.embedded.errors import EmbeddedError
+    from server.embedded.stack import run_stack
+
+    settings = _settings(config, data_dir)
+    with StackConsole() as console:
+        try:
+            status = asyncio.run(run_stack(stack_options(settings), console))
+        except EmbeddedError as error:
+            _fail(str(error))
+    raise typer.Exit(status)
+
+
+@app.command()
+def serve(config: ConfigOption = None, data_dir: DataOption = None) -> None:
+    """Answers calls; PostgreSQL, NATS and Triton must be running. `up` does it all."""
+    from server.app import serve as run
+
+    _run(run, _settings(config, data_dir))
+
+
+@app.command()
+def worker(config: ConfigOption = None, data_dir: DataOption = None) -> None:
+    """Ingests documents; PostgreSQL, NATS and Triton must be running. `up` does it all."""
+    from server.app import work as run
+
+    _run(run, _settings(config, data_dir))
+
+
+def _settings(config: Path | None, data_dir: Path | None) -> Settings:
+    try:
+        return load_settings(config, {} if data_dir is None else {"data_dir": data_dir})
+    except InvalidSettings as error:
+        _fail(str(error))
+
+
+def _run(main: Callable[[Settings], Coroutine[Any, Any, None]], settings: Settings) -> None:
+    """Until SIGTERM or SIGINT, which end it in order."""
+    configure_logging(settings.log_level)
+    _log.info("settings", **settings.model_dump(mode="json"))
+
+    async def until_signalled() -> None:
+        task = asyncio.ensure_future(main(settings))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, task.cancel)
+        try:
+            await task
+        except asyncio.CancelledError:
+            _log.info("stopped")
+
+    try:
+        uvloop.run(until_signalled())
+    except PinakesError as error:
+        _fail(str(error))
+
+
+def _fail(problem: str) -> Any:
+    sys.stderr.write(problem.rstrip() + "\n")
+    raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()

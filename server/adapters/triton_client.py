@@ -1,0 +1,95 @@
+"""The connection to Triton that all model adapters share."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+import grpc
+import structlog
+from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.utils import InferenceServerException
+
+from server.adapters.triton_failures import translated
+from server.domain.deadline import Deadline
+from server.domain.errors import DependencyUnavailable, StageDeadline
+
+_log = structlog.get_logger()
+
+_MAX_MESSAGE_BYTES = 64 * 2**20
+_POLL_S = 0.1
+_QUESTION_LIMIT_S = 5.0
+
+
+class TritonConnection:
+    """One HTTP/2 connection for all models. Reconnects by itself; calls fail as UNAVAILABLE meanwhile."""
+
+    def __init__(self, address: str) -> None:
+        """`address`: host:port of Triton's gRPC service."""
+        self._address = address
+        self._client: InferenceServerClient | None = None
+
+    async def __aenter__(self) -> Self:
+        options = [
+            ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+            ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+            # A Triton that is restarted is there again in seconds, not after gRPC's two minutes.
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 1_000),
+        ]
+        self._client = InferenceServerClient(self._address, channel_args=options)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.client.close()
+
+    @property
+    def client(self) -> InferenceServerClient:
+        if self._client is None:
+            raise RuntimeError("the connection to Triton is not open")
+        return self._client
+
+    async def ready(self, model: str, deadline: Deadline) -> bool:
+        """Whether the model can be called now. False also when Triton does not answer."""
+        try:
+            limit = deadline.capped(_QUESTION_LIMIT_S).budget(model)
+            return bool(await self.client.is_model_ready(model, client_timeout=limit))
+        except (InferenceServerException, grpc.RpcError, StageDeadline):
+            return False
+
+    async def wait_until_ready(self, models: tuple[str, ...], deadline: Deadline) -> None:
+        """Raises DependencyUnavailable when one of them is not ready by then."""
+        for model in models:
+            while not await self.ready(model, deadline):
+                if deadline.remaining() <= _POLL_S:
+                    raise DependencyUnavailable(f"the model {model}", "it is not ready in time")
+                await asyncio.sleep(_POLL_S)
+
+    async def fingerprint(self, model: str, deadline: Deadline) -> str:
+        """From the parameter `fingerprint` of the model's configuration. Raises DependencyUnavailable, also when the
+        configuration has none: embeddings of an unknown model must not be stored."""
+        try:
+            limit = deadline.capped(_QUESTION_LIMIT_S).budget(model)
+            response = await self.client.get_model_config(model, client_timeout=limit)
+        except (InferenceServerException, grpc.RpcError) as error:
+            raise translated(error, model) from error
+        fingerprint: str = response.config.parameters["fingerprint"].string_value
+        if not fingerprint:
+            raise DependencyUnavailable(f"the model {model}", "its configuration has no fingerprint")
+        return fingerprint
+
+    async def installed(self, model: str, deadline: Deadline) -> bool:
+        """Whether the repository has the model. Raises DependencyUnavailable."""
+        try:
+            limit = deadline.capped(_QUESTION_LIMIT_S).budget(model)
+            await self.client.get_model_config(model, client_timeout=limit)
+        except InferenceServerException as error:
+            if "not found" in error.message() or str(error.status()).endswith("NOT_FOUND"):
+                return False
+            raise translated(error, model) from error
+        except grpc.RpcError as error:
+            raise translated(error, model) from error
+        return True

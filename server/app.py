@@ -1,0 +1,216 @@
+"""The composition root: the only place that knows which adapter stands behind which port.
+
+`serve` answers calls and keeps the index; `work` ingests documents. Both run until cancelled and close what they opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from server.adapters.document_reader import FileDocumentReader
+from server.adapters.file_blobs import FileBlobStore
+from server.adapters.hybrid_passage_index import HybridPassageIndex
+from server.adapters.jetstream import JetStreamWorkQueue
+from server.adapters.local_bell import LocalBell
+from server.adapters.nats_bell import NatsBell
+from server.adapters.nats_connection import NatsConnection
+from server.adapters.postgres.blob_references import PostgresBlobReferences
+from server.adapters.postgres.change_log import PostgresChangeLog
+from server.adapters.postgres.chunk_writer import PostgresChunkWriter
+from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
+from server.adapters.postgres.job_ledger import PostgresJobLedger
+from server.adapters.postgres.migrating import migrate
+from server.adapters.postgres.outbox import PostgresOutbox
+from server.adapters.postgres.passage_store import PostgresPassageStore
+from server.adapters.postgres.pool import PostgresPool
+from server.adapters.postgres.stage_results import PostgresStageResults
+from server.adapters.triton_client import TritonClient
+from server.adapters.triton_embedder import TritonEmbedder
+from server.adapters.triton_generator import TritonGenerator
+from server.adapters.triton_recognizer import TritonTextRecognizer
+from server.adapters.triton_reranker import TritonReranker
+from server.application.answer_question import AnswerQuestion
+from server.application.delete_document import DeleteDocument
+from server.application.direct_inference import DirectInference
+from server.application.follow_log import FollowLog
+from server.application.ingest_document import IngestDocument
+from server.application.list_documents import ListDocuments
+from server.application.ports import Embedder, Generator, Reranker, TextRecognizer
+from server.application.relay_outbox import RelayOutbox
+from server.application.search_passages import SearchPassages
+from server.application.sweep_blobs import SweepBlobs
+from server.application.upload_document import UploadDocument
+from server.application.watch_job import WatchJob
+from server.application.work_off_queue import WorkOffQueue
+from server.domain.deadline import Deadline
+from server.domain.errors import DependencyUnavailable
+from server.domain.principals import Principal
+from server.settings import Settings
+from server.transport.answer_servicer import AnswerServicer
+from server.transport.document_servicer import DocumentServicer
+from server.transport.grpc_server import SERVICES, Servicers, grpc_server
+from server.transport.health import HealthReport, HealthWatch, Probe
+from server.transport.identity import LoopbackIdentity
+from server.transport.inference_servicer import InferenceServicer
+from server.transport.search_servicer import SearchServicer
+
+_log = structlog.get_logger()
+
+_LOG_SUBJECT = "pinakes.log"
+_START_LIMIT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    """What server and worker share: the database, the queue, the blobs."""
+
+    pool: PostgresPool
+    nats: NatsConnection
+    queue: JetStreamWorkQueue
+    log_bell: NatsBell
+    blobs: FileBlobStore
+    reader: FileDocumentReader
+
+
+@dataclass(frozen=True, slots=True)
+class _Models:
+    triton: TritonClient
+    embedder: Embedder
+    reranker: Reranker
+    recognizer: TextRecognizer
+    generator: Generator
+
+
+async def serve(settings: Settings) -> None:
+    """Answers calls until cancelled. Raises DependencyUnavailable if a part does not answer within two minutes."""
+    async with AsyncExitStack() as opened, asyncio.TaskGroup() as background:
+        stores = await opened.enter_async_context(_stores(settings))
+        await migrate(stores.pool)
+        models = await opened.enter_async_context(_models(settings))
+        log = PostgresChangeLog(stores.pool)
+        index = await _index(settings, models.embedder, await log.head())
+        opened.push_async_callback(index.close)
+        outbox_bell = LocalBell()
+        report = HealthReport()
+        servicers = _servicers(settings, stores, models, index, outbox_bell)
+        follow = FollowLog(log, index, stores.log_bell, models.embedder.fingerprint, settings.follow)
+        relay = RelayOutbox(PostgresOutbox(stores.pool), stores.queue, outbox_bell, settings.relay)
+        sweep = SweepBlobs(stores.blobs, PostgresBlobReferences(stores.pool), settings.sweep)
+        tasks = [background.create_task(loop.run()) for loop in (follow, relay, sweep)]
+        async with grpc_server(servicers, report, settings.server):
+            tasks.append(background.create_task(_health_watch(report, stores, models).run()))
+            try:
+                await asyncio.Event().wait()
+            finally:
+                for task in tasks:
+                    task.cancel()
+
+
+async def work(settings: Settings) -> None:
+    """Ingests documents until cancelled; jobs in hand are handed back then."""
+    async with _stores(settings) as stores, _models(settings) as models:
+        await migrate(stores.pool)
+        ingest = IngestDocument(
+            ledger=PostgresJobLedger(stores.pool),
+            results=PostgresStageResults(stores.pool),
+            writer=PostgresChunkWriter(stores.pool),
+            blobs=stores.blobs,
+            reader=stores.reader,
+            recognizer=models.recognizer,
+            embedder=models.embedder,
+            log_bell=stores.log_bell,
+            options=settings.ingestion,
+        )
+        await WorkOffQueue(stores.queue, ingest, settings.worker).run()
+
+
+@asynccontextmanager
+async def _stores(settings: Settings) -> AsyncIterator[_Stores]:
+    async with AsyncExitStack() as opened:
+        pool = PostgresPool(settings.postgres.dsn.get_secret_value(), settings.postgres.pool)
+        nats = NatsConnection(settings.nats.url.get_secret_value(), settings.nats.connection)
+        await opened.enter_async_context(pool)
+        await opened.enter_async_context(nats)
+        queue = await opened.enter_async_context(JetStreamWorkQueue(nats, settings.nats.queue))
+        log_bell = await opened.enter_async_context(NatsBell(nats, _LOG_SUBJECT))
+        blobs = await opened.enter_async_context(FileBlobStore(settings.data_dir / "blobs"))
+        reader = FileDocumentReader(settings.reader)
+        opened.push_async_callback(reader.close)
+        yield _Stores(pool, nats, queue, log_bell, blobs, reader)
+
+
+@asynccontextmanager
+async def _models(settings: Settings) -> AsyncIterator[_Models]:
+    async with TritonClient(settings.triton.address, settings.triton.client) as triton:
+        await triton.wait_until_ready(Deadline.after(_START_LIMIT_S))
+        yield _Models(
+            triton=triton,
+            embedder=await TritonEmbedder.connect(triton),
+            reranker=await TritonReranker.connect(triton),
+            recognizer=await TritonTextRecognizer.connect(triton),
+            generator=await TritonGenerator.connect(triton),
+        )
+
+
+async def _index(settings: Settings, embedder: Embedder, log_head: int) -> HybridPassageIndex:
+    """The index of this log. One that holds more than the log belongs to another database, and is made anew."""
+    directory = settings.data_dir / "index"
+    index = await HybridPassageIndex.open(directory, embedder.dimension, embedder.fingerprint, settings.index)
+    if index.position <= log_head:
+        return index
+    _log.warning("index_rebuild", reason=f"it is at {index.position}, the log at {log_head}")
+    await index.close()
+    await asyncio.to_thread(shutil.rmtree, directory)
+    return await HybridPassageIndex.open(directory, embedder.dimension, embedder.fingerprint, settings.index)
+
+
+def _servicers(
+    settings: Settings, stores: _Stores, models: _Models, index: HybridPassageIndex, outbox_bell: LocalBell
+) -> Servicers:
+    local = settings.principal
+    identity = LoopbackIdentity(Principal(local.tenant, local.user, frozenset(local.groups)))
+    catalog = PostgresDocumentCatalog(stores.pool)
+    search = SearchPassages(
+        models.embedder, models.reranker, index, PostgresPassageStore(stores.pool), settings.search
+    )
+    return Servicers(
+        documents=DocumentServicer(
+            identity,
+            UploadDocument(stores.blobs, stores.reader, catalog, outbox_bell, settings.upload),
+            ListDocuments(catalog),
+            DeleteDocument(catalog, stores.blobs, stores.log_bell),
+            WatchJob(catalog, settings.watch),
+        ),
+        search=SearchServicer(identity, search),
+        answers=AnswerServicer(identity, AnswerQuestion(search, models.generator, settings.answers)),
+        inference=InferenceServicer(
+            DirectInference(models.embedder, models.reranker, models.recognizer, models.generator)
+        ),
+    )
+
+
+def _health_watch(report: HealthReport, stores: _Stores, models: _Models) -> HealthWatch:
+    probes: dict[str, Probe] = {
+        "database": stores.pool.answers,
+        "queue": stores.nats.answers,
+        "embed": lambda deadline: models.triton.ready("embed", deadline),
+        "ocr": lambda deadline: models.triton.ready("ocr", deadline),
+        "generate": lambda deadline: models.triton.ready("generate", deadline),
+    }
+    documents, search, answers, inference = SERVICES
+    needs = {
+        documents: ("database", "queue"),
+        search: ("database", "embed"),
+        answers: ("database", "embed", "generate"),
+        inference: ("embed", "ocr", "generate"),
+    }
+    return HealthWatch(report, probes, needs)
+
+
+__all__ = ["DependencyUnavailable", "serve", "work"]

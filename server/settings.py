@@ -1,0 +1,162 @@
+"""All settings, as one typed tree; the only reader of the environment.
+
+Each can be given as an environment variable, `PINAKES_` and the path with `__` between the parts
+(`PINAKES_SERVER__ADDRESS=127.0.0.1:7701`), or in a TOML file with the same names (`--config FILE`). Variables win over
+the file. An unknown name is an error, not a default.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+from pydantic import SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from server.adapters.document_reader import DocumentReaderOptions
+from server.adapters.hybrid_passage_index import PassageIndexOptions
+from server.adapters.jetstream import JetStreamOptions
+from server.adapters.nats_connection import NatsConnectionOptions
+from server.adapters.postgres.pool import PostgresOptions
+from server.application.answer_question import AnswerOptions
+from server.application.chunking import ChunkingOptions
+from server.application.search_passages import SearchOptions
+from server.application.upload_document import UploadOptions
+from server.embedded import nats as embedded_nats
+from server.embedded import postgres as embedded_postgres
+from server.embedded import triton as embedded_triton
+from server.embedded.stack import StackOptions
+from server.embedded.supervisor import SupervisorOptions
+from server.transport.grpc_server import ServerOptions
+
+
+class InvalidSettings(Exception):
+    """What is wrong with the settings, a line each, by their names."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalPrincipal:
+    """Who everybody on the loopback address is."""
+
+    tenant: str = "default"
+    user: str = "local"
+    groups: tuple[str, ...] = ("everyone",)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresSettings:
+    """Without a `dsn` (a psycopg conninfo) `up` runs its own PostgreSQL."""
+
+    dsn: SecretStr = SecretStr("")
+    pool: PostgresOptions = field(default_factory=PostgresOptions)
+    embedded: embedded_postgres.PostgresOptions = field(default_factory=embedded_postgres.PostgresOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class NatsSettings:
+    """Without a `url` `up` runs its own NATS."""
+
+    url: SecretStr = SecretStr("")
+    connection: NatsConnectionOptions = field(default_factory=NatsConnectionOptions)
+    queue: JetStreamOptions = field(default_factory=JetStreamOptions)
+    embedded: embedded_nats.NatsOptions = field(default_factory=embedded_nats.NatsOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class TritonSettings:
+    """Without an `address` (host:port of its gRPC service) `up` runs its own Triton."""
+
+    address: str = ""
+    profile: str = "cpu"
+    embedded: embedded_triton.TritonOptions = field(default_factory=embedded_triton.TritonOptions)
+
+
+class Settings(BaseSettings):
+    """The whole tree; frozen. Components get their own part and never see the rest."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PINAKES_", env_nested_delimiter="__", frozen=True, extra="forbid", nested_model_default_partial_update=True
+    )
+
+    data_dir: Path = Path("var")
+    cache_dir: Path = field(default_factory=lambda: platformdirs.user_cache_path("pinakes"))
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    server: ServerOptions = ServerOptions()
+    principal: LocalPrincipal = LocalPrincipal()
+    postgres: PostgresSettings = PostgresSettings()
+    nats: NatsSettings = NatsSettings()
+    triton: TritonSettings = TritonSettings()
+    supervisor: SupervisorOptions = SupervisorOptions()
+    index: PassageIndexOptions = PassageIndexOptions()
+    reader: DocumentReaderOptions = DocumentReaderOptions()
+    chunking: ChunkingOptions = ChunkingOptions()
+    upload: UploadOptions = UploadOptions()
+    search: SearchOptions = SearchOptions()
+    answers: AnswerOptions = AnswerOptions()
+
+    @field_validator("server")
+    @classmethod
+    def _loopback_only(cls, options: ServerOptions) -> ServerOptions:
+        """There is no authentication yet, and access is closed by default: nobody but this machine may reach us."""
+        host = options.address.rpartition(":")[0].strip("[]")
+        try:
+            loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            loopback = False
+        if not loopback:
+            raise ValueError(f"server.address must be a loopback address with a port, and is {options.address!r}")
+        return options
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        assert isinstance(init_settings, InitSettingsSource)
+        config = init_settings.init_kwargs.pop("config", None)
+        files = [] if config is None else [TomlConfigSettingsSource(settings_cls, toml_file=config)]
+        return (init_settings, env_settings, *files)
+
+
+def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Reads the environment and the file, once. Raises InvalidSettings, which names every mistake."""
+    if config is not None and not config.is_file():
+        raise InvalidSettings(f"there is no file {config}")
+    try:
+        return Settings(config=config, **(overrides or {}))  # type: ignore[call-arg]
+    except ValidationError as exc:
+        lines = [f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in exc.errors(include_input=False)]
+        raise InvalidSettings("\n".join(lines)) from exc
+
+
+def stack_options(settings: Settings) -> StackOptions:
+    """What `up` runs."""
+    return StackOptions(
+        data=settings.data_dir,
+        cache=settings.cache_dir,
+        environment=dict(os.environ),  # noqa: TID251 - children inherit it whole
+        address=settings.server.address,
+        postgres_dsn=settings.postgres.dsn.get_secret_value() or None,
+        nats_url=settings.nats.url.get_secret_value() or None,
+        triton_address=settings.triton.address or None,
+        profile=settings.triton.profile,
+        postgres=settings.postgres.embedded,
+        nats=settings.nats.embedded,
+        triton=settings.triton.embedded,
+        supervisor=settings.supervisor,
+    )
