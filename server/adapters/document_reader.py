@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,9 @@ from server.domain.documents import Page
 from server.domain.errors import UnreadableDocument
 
 _T = TypeVar("_T")
+
+# To be raised when the same file comes to be read differently: pages read are kept by it.
+_READING_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,10 @@ class FileDocumentReader:
         self._options = options or DocumentReaderOptions()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="document-reader")
 
+    @property
+    def fingerprint(self) -> str:
+        return f"reading {_READING_VERSION} {self._options}"
+
     async def close(self) -> None:
         """Waits for the page that is being read."""
         await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
@@ -55,7 +62,7 @@ class FileDocumentReader:
     async def probe(self, path: Path, name: str) -> Probe:
         return await self._run(lambda: self._probe(path, name))
 
-    async def pages(self, path: Path, probe: Probe, first: int) -> AsyncIterator[Page | PageImage]:
+    async def pages(self, path: Path, probe: Probe, first: int) -> AsyncGenerator[Page | PageImage, None]:
         """The file must stay in place until the last page, or until the iterator is closed and one page more."""
         document = await self._opened(path, probe)
         try:

@@ -224,7 +224,8 @@ class JobLedger(Protocol):
         """Ends a failed attempt: back to PENDING, to be tried again after `retry_in_s`; None gives up, and job and
         document end FAILED. An attempt that is not `counted` was ended by something else than the document."""
 
-    async def blob_key(self, lease: Lease) -> str: ...
+    async def hand_back(self, lease: Lease) -> None:
+        """Ends an attempt that was only interrupted: back to PENDING at once, as if it had not begun."""
 
 
 class StageResults(Protocol):
@@ -366,5 +367,5 @@ class DocumentReader(Protocol):
         """Opens far enough to promise that `pages` can start. Raises UnreadableDocument, UnsupportedFormat,
         EncryptedDocument."""
 
-    def pages(self, path: Path, probe: Probe, first: int) -> AsyncIterator[Page | PageImage]:
+    def pages(self, path: Path, probe: Probe, first: int) -> AsyncGenerator[Page | PageImage, None]:
         """Pages from number `first` on, in order. Raises UnreadableDocument for a page that cannot be read."""

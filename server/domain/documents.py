@@ -94,6 +94,7 @@ class Lease:
     job: Job
     document: Document
     token: int
+    blob_key: str
     stalled_s: float = 0.0
 
 

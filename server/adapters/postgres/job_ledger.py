@@ -85,27 +85,28 @@ class PostgresJobLedger:
             else:
                 await _put_back(connection, parameters | {"retry_in_s": retry_in_s, "counted": counted})
 
-    async def blob_key(self, lease: Lease) -> str:
+    async def hand_back(self, lease: Lease) -> None:
         async with self._pool.transaction() as connection:
             await hold(connection, lease)
-            cursor = await connection.execute(
-                "SELECT blob_key FROM documents WHERE document_id = %(document_id)s", fenced(lease)
+            await connection.execute(
+                """UPDATE jobs SET state = 'pending', lease_until = NULL, attempt = attempt - 1, due_time = now(),
+                       update_time = now()
+                   WHERE job_id = %(job_id)s""",
+                fenced(lease),
             )
-            row = await cursor.fetchone()
-        assert row is not None, "the job refers to it"
-        return str(row["blob_key"])
+            await _make_due(connection, fenced(lease))
 
 
 async def _lease(connection: Connection, taken: Mapping[str, Any], parameters: Mapping[str, Any]) -> Lease:
     cursor = await connection.execute(f"SELECT {JOB_COLUMNS} FROM jobs j WHERE j.job_id = %(job_id)s", parameters)
     job = await cursor.fetchone()
     cursor = await connection.execute(
-        f"SELECT {DOCUMENT_COLUMNS} FROM documents d JOIN jobs j USING (document_id) WHERE j.job_id = %(job_id)s",
+        f"SELECT {DOCUMENT_COLUMNS}, d.blob_key FROM documents d JOIN jobs j USING (document_id) WHERE j.job_id = %(job_id)s",
         parameters,
     )
     document = await cursor.fetchone()
     assert job is not None and document is not None, "locked by the claim"
-    return Lease(job_of(job), document_of(document), taken["lease_token"], taken["stalled_s"])
+    return Lease(job_of(job), document_of(document), taken["lease_token"], document["blob_key"], taken["stalled_s"])
 
 
 async def _give_up(connection: Connection, parameters: dict[str, Any]) -> None:
@@ -128,11 +129,15 @@ async def _put_back(connection: Connection, parameters: dict[str, Any]) -> None:
     await connection.execute(
         """UPDATE jobs SET state = 'pending', lease_until = NULL, failure_reason = %(reason)s,
                failure_message = %(message)s, attempt = attempt - CASE WHEN %(counted)s THEN 0 ELSE 1 END,
-               stalled_since = CASE WHEN %(counted)s THEN NULL ELSE coalesce(stalled_since, now()) END,
+               stalled_since = CASE WHEN %(counted)s THEN stalled_since ELSE coalesce(stalled_since, now()) END,
                due_time = now() + make_interval(secs => %(retry_in_s)s), update_time = now()
            WHERE job_id = %(job_id)s""",
         parameters,
     )
+    await _make_due(connection, parameters)
+
+
+async def _make_due(connection: Connection, parameters: dict[str, Any]) -> None:
     await connection.execute(
         """INSERT INTO outbox (job_id, due_time) SELECT job_id, due_time FROM jobs WHERE job_id = %(job_id)s
            ON CONFLICT (job_id) DO UPDATE SET due_time = EXCLUDED.due_time""",

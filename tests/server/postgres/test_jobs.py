@@ -77,7 +77,7 @@ WRITES: list[Callable[[Archive, Lease], Awaitable[object]]] = [
     lambda archive, lease: PostgresJobLedger(archive.pool).progress(lease, Stage.EXTRACT, 1, 2),
     lambda archive, lease: PostgresJobLedger(archive.pool).release(lease, FAILURE, 1.0),
     lambda archive, lease: PostgresJobLedger(archive.pool).release(lease, FAILURE, None),
-    lambda archive, lease: PostgresJobLedger(archive.pool).blob_key(lease),
+    lambda archive, lease: PostgresJobLedger(archive.pool).hand_back(lease),
     lambda archive, lease: PostgresStageResults(archive.pool).load(lease, Stage.EXTRACT),
     lambda archive, lease: PostgresStageResults(archive.pool).save(lease, Stage.EXTRACT, "hash", b"late"),
     lambda archive, lease: archive.commit(lease, make_chunks(lease.document, 2)),
@@ -151,6 +151,19 @@ async def test_an_outage_counts_no_attempt_but_is_timed_until_progress(
     await PostgresStageResults(archive.pool).save(lease, Stage.EXTRACT, "hash", b"a page")
     await ledger.release(lease, FAILURE, 0.0, counted=False)
     assert (await archive.claim(job.job_id)).stalled_s < 3600
+
+
+async def test_a_job_handed_back_is_as_if_not_begun(
+    ledger: PostgresJobLedger, outbox: PostgresOutbox, archive: Archive
+) -> None:
+    _, job = await archive.accept()
+    queue = Publications()
+    await outbox.relay(queue, 10)
+    lease = await archive.claim(job.job_id)
+    await ledger.hand_back(lease)
+    assert await outbox.relay(queue, 10) == 1
+    again = await archive.claim(job.job_id)
+    assert (again.job.attempt, again.stalled_s, again.blob_key) == (1, 0.0, lease.blob_key)
 
 
 async def test_giving_up_ends_job_and_document(ledger: PostgresJobLedger, archive: Archive) -> None:

@@ -1,0 +1,65 @@
+"""Keeps the index up to date with the change log."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from server.application.background import repeat
+from server.application.ports import Bell, ChangeLog, PassageIndex
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class FollowOptions:
+    """What is applied can be searched at once. It is made durable when the log is quiet, or after `commit_every_s`."""
+
+    batch: int = 512
+    poll_s: float = 0.5
+    commit_every_s: float = 10.0
+
+
+class IndexAhead(Exception):
+    """The index holds more than the log: it belongs to another database, and has to be deleted."""
+
+
+class FollowLog:
+    """The only task that changes the index. `fingerprint` is that of the embedding model of this index."""
+
+    def __init__(
+        self, log: ChangeLog, index: PassageIndex, bell: Bell, fingerprint: str, options: FollowOptions
+    ) -> None:
+        self._log = log
+        self._index = index
+        self._bell = bell
+        self._fingerprint = fingerprint
+        self._options = options
+        self._durable = index.position
+        self._commit_at = 0.0
+
+    async def run(self) -> None:
+        await repeat("follow_log", self.catch_up)
+
+    async def catch_up(self) -> None:
+        """Applies all there is, then waits for a ring."""
+        head = await self._log.head()
+        if head < self._index.position:
+            raise IndexAhead(f"the index is at {self._index.position}, the log at {head}")
+        while self._index.position < head:
+            entries = await self._log.read(self._index.position, self._options.batch, self._fingerprint)
+            if not entries:
+                break
+            await self._index.apply(entries)
+            if time.monotonic() >= self._commit_at:
+                await self._commit()
+        if self._durable < self._index.position:
+            await self._commit()
+        await self._bell.wait(self._options.poll_s)
+
+    async def _commit(self) -> None:
+        await self._index.commit()
+        self._durable = self._index.position
+        self._commit_at = time.monotonic() + self._options.commit_every_s

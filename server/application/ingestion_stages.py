@@ -1,0 +1,238 @@
+"""The stages of an ingestion, each resuming where an earlier attempt stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
+from server.application.chunking import ChunkingOptions, chunk_pages
+from server.application.page_records import RECORD_VERSION, decode_page, encode_page, storable
+from server.application.ports import (
+    BlobStore,
+    ChunkWriter,
+    DocumentReader,
+    Embedder,
+    EmbeddingKind,
+    JobLedger,
+    PageImage,
+    Probe,
+    StageResults,
+    TextRecognizer,
+)
+from server.application.recognized_pages import page_from_recognition
+from server.domain.deadline import Deadline
+from server.domain.documents import Chunk, Lease, Page, PageSize, Stage
+from server.domain.errors import DependencyUnavailable, Overloaded, StageDeadline, UnreadableDocument
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class StageOptions:
+    """`pages_in_flight` bounds the page images in memory. `storage_patience_s` is how long a write waits for the
+    database to come back before the attempt ends."""
+
+    probe_deadline_s: float = 60.0
+    page_deadline_s: float = 120.0
+    embedding_deadline_s: float = 120.0
+    storage_patience_s: float = 60.0
+    pages_in_flight: int = 2
+    embedding_batch: int = 32
+    chunking: ChunkingOptions = field(default_factory=ChunkingOptions)
+
+
+class IngestionStages:
+    """Probe, extract, chunk, embed, commit. Every method but `run` is one of them; nothing here knows of retries."""
+
+    def __init__(
+        self,
+        blobs: BlobStore,
+        reader: DocumentReader,
+        recognizer: TextRecognizer,
+        embedder: Embedder,
+        ledger: JobLedger,
+        results: StageResults,
+        writer: ChunkWriter,
+        options: StageOptions,
+    ) -> None:
+        self._blobs = blobs
+        self._reader = reader
+        self._recognizer = recognizer
+        self._embedder = embedder
+        self._ledger = ledger
+        self._results = results
+        self._writer = writer
+        self._options = options
+
+    async def run(self, lease: Lease) -> int:
+        """The position of the change log after the commit. Raises whatever ends the attempt; what was made until then
+        is kept."""
+        async with self._blobs.open(lease.blob_key) as path:
+            probe = await self._probe(lease, path)
+            pages = await self._extract(lease, path, probe)
+        chunks = await self._chunk(lease, pages)
+        vectors = await self._embed(lease, chunks, len(pages))
+        return await self._commit(lease, pages, chunks, vectors)
+
+    async def _probe(self, lease: Lease, path: Path) -> Probe:
+        await self._progress(lease, Stage.PROBE, 0, lease.job.pages_total)
+        return await _within(self._reader.probe(path, lease.document.name), self._options.probe_deadline_s, Stage.PROBE)
+
+    async def _extract(self, lease: Lease, path: Path, probe: Probe) -> list[Page]:
+        kept = await self._patiently(lambda: self._results.load(lease, Stage.EXTRACT))
+        keys = {number: self._page_key(lease, number) for number in range(1, probe.page_count + 1)}
+        pages = await asyncio.to_thread(_decode_kept, kept, keys)
+        extraction = _Extraction(self, lease, keys, pages)
+        await self._progress(lease, Stage.EXTRACT, len(pages), len(keys))
+        first = next((number for number in keys if number not in pages), None)
+        if first is not None:
+            await self._read(extraction, path, probe, first)
+        missing = [number for number in keys if number not in pages]
+        if missing:
+            raise UnreadableDocument(f"page {missing[0]} of {len(keys)} is missing")
+        return [pages[number] for number in keys]
+
+    async def _read(self, extraction: _Extraction, path: Path, probe: Probe, first: int) -> None:
+        """Reads page by page, while up to `pages_in_flight` images are being recognized."""
+        places = asyncio.Semaphore(self._options.pages_in_flight)
+        try:
+            async with asyncio.TaskGroup() as group, aclosing(self._reader.pages(path, probe, first)) as stream:
+                while item := await _within(anext(stream, None), self._options.page_deadline_s, Stage.EXTRACT):
+                    if not extraction.lacks(item.number):
+                        continue
+                    if isinstance(item, Page):
+                        await extraction.keep(item)
+                        continue
+                    await places.acquire()
+                    recognition = group.create_task(self._recognize(extraction, item))
+                    recognition.add_done_callback(lambda _: places.release())
+        except ExceptionGroup as group_error:
+            raise _first_of(group_error) from group_error
+
+    async def _recognize(self, extraction: _Extraction, image: PageImage) -> None:
+        deadline = Deadline.after(self._options.page_deadline_s)
+        [recognized] = await self._recognizer.recognize([image.image], deadline)
+        await extraction.keep(page_from_recognition(image, recognized))
+
+    async def _chunk(self, lease: Lease, pages: Sequence[Page]) -> list[Chunk]:
+        await self._progress(lease, Stage.CHUNK, len(pages), len(pages))
+        # The same document revision gives the same ids in every attempt.
+        revision = uuid.uuid5(uuid.UUID(lease.document.document_id), f"revision {lease.job.revision}")
+        return await asyncio.to_thread(
+            chunk_pages, pages, self._options.chunking, lambda ordinal: str(uuid.uuid5(revision, f"chunk {ordinal}"))
+        )
+
+    async def _embed(self, lease: Lease, chunks: Sequence[Chunk], pages: int) -> npt.NDArray[np.float32]:
+        """float32[len(chunks), dim]"""
+        await self._progress(lease, Stage.EMBED, pages, pages)
+        kept = await self._patiently(lambda: self._results.load(lease, Stage.EMBED))
+        vectors = np.empty((len(chunks), self._embedder.dimension), dtype=np.float32)
+        for start in range(0, len(chunks), self._options.embedding_batch):
+            texts = [chunk.text for chunk in chunks[start : start + self._options.embedding_batch]]
+            key = _hash(self._embedder.fingerprint, *texts)
+            if key in kept:
+                rows = np.frombuffer(kept[key], dtype="<f4").reshape(len(texts), -1)
+            else:
+                rows = await self._embed_batch(lease, key, texts)
+            vectors[start : start + len(texts)] = rows
+        return vectors
+
+    async def _embed_batch(self, lease: Lease, key: str, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        deadline = Deadline.after(self._options.embedding_deadline_s)
+        embeddings = await self._embedder.embed(texts, EmbeddingKind.PASSAGE, deadline)
+        record = np.ascontiguousarray(embeddings.vectors, dtype="<f4").tobytes()
+        await self._patiently(lambda: self._results.save(lease, Stage.EMBED, key, record))
+        return embeddings.vectors
+
+    async def _commit(
+        self, lease: Lease, pages: Sequence[Page], chunks: Sequence[Chunk], vectors: npt.NDArray[np.float32]
+    ) -> int:
+        await self._progress(lease, Stage.COMMIT, len(pages), len(pages))
+        sizes = [PageSize(page.number, page.width, page.height) for page in pages]
+        fingerprint = self._embedder.fingerprint
+        return await self._patiently(lambda: self._writer.commit(lease, sizes, chunks, vectors, fingerprint))
+
+    async def keep_page(self, lease: Lease, key: str, page: Page, done: int, total: int) -> None:
+        record = encode_page(page)
+        await self._patiently(lambda: self._results.save(lease, Stage.EXTRACT, key, record))
+        await self._progress(lease, Stage.EXTRACT, done, total)
+
+    async def _progress(self, lease: Lease, stage: Stage, done: int, total: int) -> None:
+        await self._patiently(lambda: self._ledger.progress(lease, stage, done, total))
+
+    async def _patiently(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        return await patiently(work, self._options.storage_patience_s)
+
+    def _page_key(self, lease: Lease, number: int) -> str:
+        return _hash(
+            RECORD_VERSION, lease.document.sha256, str(number), self._reader.fingerprint, self._recognizer.fingerprint
+        )
+
+
+async def patiently(work: Callable[[], Awaitable[_T]], patience_s: float) -> _T:
+    """Repeats `work`, which must be safe to repeat, while the database is away, for at most `patience_s`."""
+    async for attempt in AsyncRetrying(
+        wait=wait_exponential_jitter(initial=0.05, max=5.0, jitter=0.05),
+        stop=stop_after_delay(patience_s),
+        retry=retry_if_exception_type((DependencyUnavailable, Overloaded)),
+        reraise=True,
+    ):
+        with attempt:
+            return await work()
+    raise AssertionError("the loop returns or raises")
+
+
+class _Extraction:
+    """The pages of one attempt. Pages are kept one after another, so that progress only grows."""
+
+    def __init__(self, stages: IngestionStages, lease: Lease, keys: Mapping[int, str], pages: dict[int, Page]) -> None:
+        self._stages = stages
+        self._lease = lease
+        self._keys = keys
+        self._pages = pages
+        self._keeping = asyncio.Lock()
+
+    def lacks(self, number: int) -> bool:
+        return number in self._keys and number not in self._pages
+
+    async def keep(self, page: Page) -> None:
+        page = storable(page)
+        async with self._keeping:
+            done = len(self._pages) + 1
+            await self._stages.keep_page(self._lease, self._keys[page.number], page, done, len(self._keys))
+            self._pages[page.number] = page
+
+
+async def _within(work: Awaitable[_T], seconds: float, stage: Stage) -> _T:
+    try:
+        async with asyncio.timeout(seconds):
+            return await work
+    except TimeoutError as exc:
+        raise StageDeadline(stage.value) from exc
+
+
+def _first_of(group: ExceptionGroup[Exception]) -> Exception:
+    first = group.exceptions[0]
+    return _first_of(first) if isinstance(first, ExceptionGroup) else first
+
+
+def _decode_kept(kept: Mapping[str, bytes], keys: Mapping[int, str]) -> dict[int, Page]:
+    return {number: decode_page(kept[key]) for number, key in keys.items() if key in kept}
+
+
+def _hash(*parts: str) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        encoded = part.encode()
+        digest.update(len(encoded).to_bytes(8, "big") + encoded)
+    return digest.hexdigest()
