@@ -44,7 +44,7 @@ from index.search import (
     SearchRequest,
     SearchResult,
 )
-from index.snapshot import Snapshot
+from index.snapshot import Snapshot, Stop
 
 __all__ = [
     "ANALYZER",
@@ -71,5 +71,6 @@ __all__ = [
     "SearchResult",
     "SearchStopped",
     "Snapshot",
+    "Stop",
     "Upsert",
 ]

@@ -96,7 +96,7 @@ class HybridIndex:
         self._writer.compact()
 
     def close(self) -> None:
-        """Gives up what was not committed, and the lock. Snapshots stay usable."""
+        """Gives up what was not committed, and the lock. Snapshots stay usable. Once more does nothing."""
         self._writer.close()
         self._lock.close()
 

@@ -45,8 +45,11 @@ class Snapshot:
     It stays valid (its files stay mapped) until it is dropped, whatever the index does meanwhile.
     """
 
-    def __init__(self, parts: Sequence[Part], position: int, analyzer: Analyzer, options: IndexOptions) -> None:
+    def __init__(
+        self, parts: Sequence[Part], position: int, dimension: int, analyzer: Analyzer, options: IndexOptions
+    ) -> None:
         self.position = position
+        self._dimension = dimension
         self._parts = tuple(parts)
         self._analyzer = analyzer
         self._options = options
@@ -77,6 +80,8 @@ class Snapshot:
     ) -> tuple[Ranking | None, tuple[PartReport, ...]]:
         if vector is None:
             return None, tuple(PartReport(each.part.name, Plan.SKIP.value, each.count, 0) for each in candidates)
+        if vector.shape != (self._dimension,):
+            raise ValueError(f"a vector of the shape {vector.shape}")
         query = DenseQuery.of(vector)
         found: list[tuple[str, float]] = []
         reports = []

@@ -73,7 +73,7 @@ class IndexWriter:
 
     def apply(self, operations: Sequence[Operation]) -> None:
         """See HybridIndex.apply."""
-        new = [operation for operation in operations if operation.position > self.position]
+        new = self._new(operations)
         for operation in new:
             self._check(operation)
         records = [self._analyzed(operation) for operation in new]
@@ -115,6 +115,15 @@ class IndexWriter:
     def close(self) -> None:
         self._head.close()
 
+    def _new(self, operations: Sequence[Operation]) -> list[Operation]:
+        position = self.position
+        new = []
+        for operation in operations:
+            if operation.position > position:
+                new.append(operation)
+                position = operation.position
+        return new
+
     def _check(self, operation: Operation) -> None:
         if isinstance(operation, Upsert):
             if operation.vector.shape != (self._manifest.dimension,):
@@ -144,7 +153,7 @@ class IndexWriter:
     def _snapshot(self) -> Snapshot:
         head = self._head.part()
         parts = [*([head] if head else []), *(segment.part() for segment in self._segments)]
-        return Snapshot(parts, self.position, self._analyzer, self._options)
+        return Snapshot(parts, self.position, self._manifest.dimension, self._analyzer, self._options)
 
     def _rebuild(self, chosen: Sequence[Segment], seal: bool) -> None:
         """Joins the live rows of segments, and of the head if `seal`, into one new segment, and commits.

@@ -104,6 +104,7 @@ class RowDocuments:
         self._index = tantivy.Index(SCHEMA, str(directory) if directory else None)
         self._index.config_reader("manual")  # the automatic one makes commits wait 100 ms for its lock
         self._writer = self._index.writer(_WRITER_HEAP_BYTES if directory else _HEAD_HEAP_BYTES, 1)
+        self._closed = False
 
     def add(self, row: int, tokens: str, attributes: Attributes) -> None:
         document = tantivy.Document()
@@ -121,7 +122,9 @@ class RowDocuments:
 
     def close(self) -> None:
         """Waits for background merges. Searchers stay usable."""
-        self._writer.wait_merging_threads()
+        if not self._closed:
+            self._closed = True
+            self._writer.wait_merging_threads()
 
 
 def open_segment(directory: Path) -> LexicalSearcher:

@@ -128,6 +128,8 @@ class HybridPassageIndex:
         await self._write(self._index.compact)
 
     async def wait_for(self, position: int, deadline: Deadline) -> None:
+        if self.position >= position:
+            return
         try:
             async with asyncio.timeout(max(0.0, deadline.remaining())), self._advanced:
                 await self._advanced.wait_for(lambda: self.position >= position)

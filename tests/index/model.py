@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from index import Analyzer, Attributes, Filter, Operation, Remove, SearchRequest, SearchResult, Snapshot, Upsert
 
@@ -27,7 +29,6 @@ def chunk(
     tags: tuple[str, ...] = (),
     language: str = "en",
 ) -> Upsert:
-    vector = np.random.default_rng(position if seed is None else seed).standard_normal(DIMENSION).astype(np.float32)
     attributes = Attributes(
         tenant=tenant,
         owner=owner,
@@ -40,12 +41,13 @@ def chunk(
         last_page=2,
         created_unix_s=1_700_000_000,
     )
-    return Upsert(position, chunk_id, vector / np.linalg.norm(vector), text, heading, attributes)
+    return Upsert(position, chunk_id, query_vector(position if seed is None else seed), text, heading, attributes)
 
 
-def query_vector(seed: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    vector = np.random.default_rng(seed).standard_normal(DIMENSION).astype(np.float32)
-    return np.asarray(vector / np.linalg.norm(vector), np.float32)
+def query_vector(seed: int) -> npt.NDArray[np.float32]:
+    """Of length 1; from whole numbers, so that every machine computes the same bits."""
+    whole = np.random.default_rng(seed).integers(-99, 100, DIMENSION)
+    return np.asarray(whole / math.sqrt(int((whole * whole).sum())), np.float32)
 
 
 @dataclass
@@ -112,9 +114,7 @@ def check_search(snapshot: Snapshot, model: Model, wanted: Filter, text: str, se
     assert {hit.chunk_id for hit in fused.hits if hit.lexical} == model.containing(wanted, text)
 
 
-def check_dense(
-    result: SearchResult, allowed: dict[str, Upsert], vector: np.ndarray[tuple[int], np.dtype[np.float32]], limit: int
-) -> None:
+def check_dense(result: SearchResult, allowed: dict[str, Upsert], vector: npt.NDArray[np.float32], limit: int) -> None:
     """The hits are a right answer: true scores, in order, and none left out that is better than the last."""
     truth = {chunk_id: float(each.vector @ vector) for chunk_id, each in allowed.items()}
     assert len(result.hits) == min(limit, len(truth))

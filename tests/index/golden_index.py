@@ -1,0 +1,42 @@
+"""Makes the golden index of the current format: `python -m tests.index.golden_index DIRECTORY`.
+
+A format that was released keeps its golden index in tests/index/golden/ for ever; a new format adds one.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from index import HybridIndex, IndexOptions, Operation, Remove
+from tests.index.model import DIMENSION, FINGERPRINT, chunk
+
+HISTORY: tuple[tuple[Operation, ...], ...] = (
+    (
+        chunk(1, "chunk-1", text="Users run the tests", heading="Testing", tags=("red",), tenant_wide=False),
+        chunk(2, "chunk-2", text="全文検索エンジンの仕組み", language="ja", groups=("g1", "g2"), owner="bob"),
+        chunk(3, "chunk-3", text="apple", tenant="t2", document_id="d2", tags=("red", "blue")),
+        chunk(4, "chunk-4", text="apple pear"),
+    ),
+    (
+        Remove(5, "chunk-3"),
+        chunk(6, "chunk-4", text="plum"),
+        chunk(7, "chunk-5", text="ベクトル検索", language="ja"),
+        chunk(8, "chunk-7", text="pear", tenant_wide=False, owner="carol"),
+        chunk(9, "chunk-8", text="pear", tenant_wide=False, owner="carol", groups=("g2",)),
+    ),
+    (Remove(10, "chunk-1"), chunk(11, "chunk-6", text="running apples"), chunk(12, "chunk-5", text="検索")),
+)
+"""Committed one after another: two segments, the first with stored tombstones, and a journal with three records."""
+
+
+def make(directory: Path) -> None:
+    options = IndexOptions(seal_rows=4, max_dead_share=1.0)
+    with HybridIndex.open(directory, dimension=DIMENSION, fingerprint=FINGERPRINT, options=options) as index:
+        for operations in HISTORY:
+            index.apply(operations)
+            index.commit()
+
+
+if __name__ == "__main__":
+    make(Path(sys.argv[1]))

@@ -1,0 +1,138 @@
+"""Golden tokens, and what they mean for finding things."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from index import Analyzer, Filter, Reader, SearchRequest
+from index.lexical.query import LexicalQuery, parse
+from tests.index.conftest import Open
+from tests.index.model import chunk
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("", []),
+        ("The users' running tests don't fail", ["the", "user", "run", "test", "don't", "fail"]),
+        ("John's e-mail: ABC-123, v2.0", ["john", "e", "mail", "abc", "123", "v2", "0"]),
+        ("organisation RELATIONAL Relations", ["organis", "relat", "relat"]),
+        ("Ｗｅｂ　２０２６年", ["web", "2026", "年", "年"]),
+        ("東京都", ["東京", "京都", "東京", "都"]),
+        ("ﾃﾞｰﾀﾍﾞｰｽ", ["デー", "ータ", "タベ", "ベー", "ース", "データベース"]),
+        ("売上が伸びた", ["売上", "上が", "が伸", "伸び", "びた", "売り上げ", "伸びる"]),
+        ("Straße Москва", ["strass", "москва"]),
+        ("검색", ["검색"]),
+        ("𠮷野家", ["𠮷野", "野家", "野家"]),
+        ("①㈱ — !?", ["1", "株"]),
+    ],
+)
+def test_tokens(analyzer: Analyzer, text: str, tokens: list[str]) -> None:
+    assert analyzer.tokens(text) == tokens
+
+
+def test_long_and_hostile_text(analyzer: Analyzer) -> None:
+    assert len(analyzer.tokens("全文検索エンジン。" * 6_000)) > 50_000
+    assert analyzer.tokens("x" * 100_000) == ["x" * 200]
+    assert all(not any(map(str.isspace, token)) for token in analyzer.tokens("a\u2003b\x00c\u200bd　全\u3000文"))
+
+
+def test_many_threads(analyzer: Analyzer) -> None:
+    text = "東京都の観光案内所はどこですか。Running users"
+    expected = analyzer.tokens(text)
+    wrong: list[list[str]] = []
+
+    def work() -> None:
+        wrong.extend(tokens for tokens in (analyzer.tokens(text) for _ in range(50)) if tokens != expected)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("", LexicalQuery()),
+        ("apple -pears", LexicalQuery(optional=("appl",), excluded=(("pear",),))),
+        ('"red apples" pie', LexicalQuery(optional=("pie",), required=("red", "appl"))),
+        ("“東京 タワー” -“夜景 写真”", None),
+        ("e-mail well-known -5 - x", LexicalQuery(optional=("e", "mail", "well", "known", "5", "x"))),
+        ('an "unbalanced quote', LexicalQuery(optional=("an", "unbalanc", "quot"))),
+        ("apple apple", LexicalQuery(optional=("appl",))),
+    ],
+)
+def test_queries(analyzer: Analyzer, text: str, query: LexicalQuery | None) -> None:
+    parsed = parse(text, analyzer)
+    if query is None:
+        assert set(analyzer.tokens("東京 タワー")) == set(parsed.required)
+        assert [set(group) for group in parsed.excluded] == [set(analyzer.tokens("夜景 写真"))]
+    else:
+        assert parsed == query
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("検索", {"full-text", "vector"}),
+        ('"全文検索"', {"full-text"}),
+        ("全文検索", {"full-text", "vector"}),
+        ("検索 -全文検索", {"vector"}),
+        ("検索 -ベクトル", {"full-text"}),
+        ('-全文検索 "検索"', {"vector"}),
+        ("-全文検索", set()),
+        ("２０２６", {"year"}),
+        ("2026 年度", {"year"}),
+        ("リレーショナルデータベース", {"database"}),
+        ("ﾃﾞｰﾀﾍﾞｰｽ", {"database"}),
+        ("users", {"english"}),
+        ("USER -runs", set()),
+        ('"user running"', {"english"}),
+        ('"user walking"', set()),
+        ("heading", {"english"}),
+        ("、。", set()),
+    ],
+)
+def test_what_a_query_finds(open_index: Open, text: str, found: set[str]) -> None:
+    index = open_index()
+    index.apply(
+        [
+            chunk(1, "full-text", text="全文検索エンジンの仕組み"),
+            chunk(2, "vector", text="ベクトル検索は文の意味を比べる"),
+            chunk(3, "year", text="2026年度の予算"),
+            chunk(4, "database", text="関係データベース入門"),
+            chunk(5, "english", text="A user runs the tests", heading="Headings"),
+        ]
+    )
+    result = index.snapshot().search(SearchRequest(Filter(Reader("t1", "x")), 10, text=text))
+    assert {hit.chunk_id for hit in result.hits} == found
+
+
+def test_scores_do_not_depend_on_how_chunks_are_spread_over_segments(open_index: Open) -> None:
+    one, many = open_index("one"), open_index("many")
+    texts = [
+        "apple pear plum",
+        "apple apple plum",
+        "pear pear plum",
+        "plum fig date",
+        "apple fig kiwi",
+        "date kiwi lime",
+    ]
+    for position, text in enumerate(texts, start=1):
+        operation = chunk(position, f"chunk-{position}", text=text)
+        one.apply([operation])
+        many.apply([operation])
+        if position % 2 == 0:
+            many.compact()
+    wanted = Filter(Reader("t1", "x"))
+    for query in ("apple", "apple pear", "plum kiwi", '"fig" apple'):
+        expected = one.snapshot().search(SearchRequest(wanted, 10, text=query))
+        result = many.snapshot().search(SearchRequest(wanted, 10, text=query))
+        scores = {hit.chunk_id: hit.score for hit in result.hits}
+        assert len(result.parts) == 3 and expected.hits
+        assert scores == {hit.chunk_id: pytest.approx(hit.score, rel=1e-5) for hit in expected.hits}

@@ -1,0 +1,125 @@
+"""The pure parts: merging, planning, fusing; and the one that is nearly pure, exhaustive search."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import kernels
+from index import BranchPlace, ConvexFusion, Filter, IndexOptions, Reader, ReciprocalRankFusion, SearchRequest
+from index.dense.flat import DenseQuery, search_flat
+from index.dense.vectors import quantized
+from index.filters import all_rows, no_rows, row_numbers
+from index.fusion import fuse
+from index.merging import SegmentFacts, plan_merge
+from index.planner import Plan, choose_plan
+from tests.index.conftest import Open
+from tests.index.model import chunk, query_vector
+
+OPTIONS = IndexOptions(max_segments=3, merge_width=2)
+
+
+@pytest.mark.parametrize(
+    ("segments", "chosen"),
+    [
+        ([], ()),
+        ([(100, 33), (1, 0), (1, 0)], ()),
+        ([(100, 0), (100, 34)], ("s1",)),
+        ([(1, 1)], ("s0",)),
+        ([(100, 0), (50, 0), (10, 0), (60, 0)], ("s2", "s1")),
+        ([(100, 0), (50, 0), (70, 15), (60, 0)], ("s1", "s2")),
+    ],
+)
+def test_merging(segments: list[tuple[int, int]], chosen: tuple[str, ...]) -> None:
+    facts = [SegmentFacts(f"s{number}", rows, dead) for number, (rows, dead) in enumerate(segments)]
+    assert plan_merge(facts, OPTIONS) == chosen
+
+
+def test_planning() -> None:
+    assert [choose_plan(allowed) for allowed in (0, 1, 10**6)] == [Plan.SKIP, Plan.FLAT, Plan.FLAT]
+
+
+def test_fusing_by_weight() -> None:
+    hits = fuse([("a", 0.9), ("b", 0.8), ("c", 0.7)], [("b", 8.0), ("d", 4.0)], ConvexFusion(0.5), 10)
+    assert [hit.chunk_id for hit in hits] == ["b", "a", "d", "c"]
+    assert [hit.score for hit in hits] == pytest.approx([0.75, 0.5, 0.25, 0.0])
+    assert hits[0].dense == BranchPlace(2, 0.8) and hits[0].lexical == BranchPlace(1, 8.0)
+    assert hits[1].lexical is None and hits[2].dense is None
+
+
+def test_fusing_by_rank() -> None:
+    hits = fuse([("a", 0.9), ("b", 0.8)], [("b", 8.0)], ReciprocalRankFusion(k=10, dense_weight=0.25), 1)
+    assert [hit.chunk_id for hit in hits] == ["b"]
+    assert hits[0].score == pytest.approx(0.25 / 12 + 0.75 / 11)
+
+
+def test_one_branch_keeps_its_scores_and_ties_go_by_id() -> None:
+    hits = fuse([("c", 0.5), ("a", 0.5), ("b", 0.9)], None, ConvexFusion(), 10)
+    assert [(hit.chunk_id, hit.score) for hit in hits] == [("b", 0.9), ("a", 0.5), ("c", 0.5)]
+    assert fuse([], [], ConvexFusion(), 3) == fuse(None, None, ConvexFusion(), 3) == ()
+
+
+@pytest.mark.parametrize("rows", [0, 1, 63, 64, 65, 128, 200])
+def test_sets_of_rows(rows: int) -> None:
+    assert row_numbers(all_rows(rows)).tolist() == list(range(rows))
+    assert kernels.count(all_rows(rows)) == rows
+    assert kernels.count(no_rows(rows)) == 0
+
+
+def test_exhaustive_search_equals_brute_force_on_many_clustered_vectors() -> None:
+    rng = np.random.default_rng(5)
+    centres = rng.standard_normal((50, 384))
+    rows = centres[rng.integers(0, 50, 6_000)] + 0.5 * rng.standard_normal((6_000, 384))
+    unit = np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+    vectors = quantized(unit)
+    found = wanted = 0
+    for query in unit[rng.integers(0, 6_000, 60)]:
+        nearest = search_flat(vectors, DenseQuery.of(query), all_rows(6_000), k=10, rescored=20)
+        assert nearest.distances == 6_020
+        best = np.argsort(-(unit @ query), kind="stable")[:10]
+        found += len(set(best.tolist()) & set(nearest.rows.tolist()))
+        wanted += 10
+    assert found / wanted >= 0.99
+
+
+def test_results_say_how_they_came_about(open_index: Open) -> None:
+    index = open_index()
+    index.apply([chunk(position, f"chunk-{position}", text="apple", tenant="t1") for position in range(1, 8)])
+    index.compact()
+    index.apply([chunk(8, "chunk-8", text="apple", tenant="t2"), chunk(9, "chunk-1", text="pear")])
+    wanted = Filter(Reader("t1", "x"))
+    result = index.snapshot().search(SearchRequest(wanted, 3, vector=query_vector(0), text="apple"))
+    reports = {part.name: (part.plan, part.allowed, part.distances) for part in result.parts}
+    assert reports == {"head": ("flat", 1, 2), "segment-00000001": ("flat", 6, 12)}
+    assert (result.position, result.lexical_candidates, len(result.hits)) == (9, 6, 3)
+    nobody = index.snapshot().search(SearchRequest(Filter(Reader("t3", "x")), 3, vector=query_vector(0), text="apple"))
+    assert {part.plan for part in nobody.parts} == {"skip"} and nobody.hits == ()
+
+
+@pytest.mark.skipif(not kernels.JITTED, reason="nothing is compiled in this run")
+def test_nothing_is_compiled_after_warm_up(open_index: Open) -> None:
+    kernels.warm_up()
+    before = kernels.compiled_signatures()
+    index = open_index()
+    for position in range(1, 4):
+        index.apply([chunk(position, f"chunk-{position}", text="apple", tags=("red",), groups=("g",))])
+        index.commit()
+    index.compact()
+    index.apply([chunk(4, "chunk-1", text="apple", tags=("red",))])
+    index.close()
+    index = open_index()
+    wanted = Filter(Reader("t1", "x", frozenset({"g"})), document_ids=("d1",), tags=("red",), languages=("en",))
+    for fusion in (ConvexFusion(1), ReciprocalRankFusion(k=60, dense_weight=0)):
+        request = SearchRequest(wanted, 2, vector=query_vector(0), text="apple", fusion=fusion)
+        assert len(index.snapshot().search(request).hits) == 2
+    assert kernels.compiled_signatures() == before
+
+
+def test_bad_requests_are_refused(open_index: Open) -> None:
+    index = open_index()
+    index.apply([chunk(1, "a")])
+    wanted = Filter(Reader("t1", "x"))
+    with pytest.raises(ValueError, match="limit"):
+        index.snapshot().search(SearchRequest(wanted, 0, text="x"))
+    with pytest.raises(ValueError, match="vector"):
+        index.snapshot().search(SearchRequest(wanted, 1, vector=query_vector(0)[:-1]))

@@ -1,0 +1,309 @@
+"""Crashes at every step, damaged files, wrong owners, and bytes that must be gone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index import (
+    Analyzer,
+    Filter,
+    HybridIndex,
+    IndexCorrupt,
+    IndexLocked,
+    IndexMismatch,
+    IndexOptions,
+    InvalidOperation,
+    Operation,
+    Reader,
+    Remove,
+    SearchRequest,
+    SearchStopped,
+)
+from index import journal as journal_module
+from index.segment import ROWS_FILE
+from tests.index.conftest import Open
+from tests.index.model import DIMENSION, FINGERPRINT, Model, check_search, chunk, query_vector
+
+EVERYONE = Filter(Reader("t1", "alice"))
+SMALL = IndexOptions(seal_rows=3, max_segments=1, merge_width=2)
+
+
+class Crash(BaseException):
+    pass
+
+
+def crash_at(monkeypatch: pytest.MonkeyPatch, step: int) -> Callable[[], int]:
+    """Lets the `step`-th durable action (fsync or rename) fail before it happens; returns how many were tried."""
+    tried = 0
+
+    def before(real: Callable[..., object]) -> Callable[..., object]:
+        def stand_in(*arguments: object) -> object:
+            nonlocal tried
+            tried += 1
+            if tried >= step:
+                raise Crash
+            return real(*arguments)
+
+        return stand_in
+
+    monkeypatch.setattr(os, "fsync", before(os.fsync))
+    monkeypatch.setattr(Path, "replace", before(Path.replace))
+    return lambda: tried
+
+
+ACTIONS: dict[str, tuple[IndexOptions, Callable[[HybridIndex], object]]] = {
+    "journal": (IndexOptions(), HybridIndex.commit),
+    "seal": (SMALL, HybridIndex.commit),
+    "merge": (SMALL, HybridIndex.maintain),
+    "compact": (IndexOptions(), HybridIndex.compact),
+}
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_crash_at_any_step_leaves_the_old_state_or_the_new(
+    action: str, tmp_path: Path, analyzer: Analyzer, open_index: Open
+) -> None:
+    options, act = ACTIONS[action]
+    before = open_index("before", options)
+    model = Model(analyzer)
+    for start in (1, 6):
+        operations: list[Operation] = [
+            chunk(position, f"chunk-{position}", text="apple 東京") for position in range(start, start + 5)
+        ]
+        before.apply(operations)
+        before.commit()
+        model.apply(operations)
+    before.close()
+    changes: list[Operation] = [
+        Remove(11, "chunk-1"),
+        chunk(12, "chunk-7", text="pear"),
+        chunk(13, "chunk-new", text="apple"),
+    ]
+    after = model.copy()
+    after.apply(changes)
+
+    outcomes = set()
+    for step in range(1, 100):
+        path = tmp_path / f"crash-{step}"
+        shutil.copytree(tmp_path / "before", path)
+        index = open_index(path.name, options)
+        index.apply(changes)
+        with pytest.MonkeyPatch.context() as patch:
+            tried = crash_at(patch, step)
+            crashed = False
+            try:
+                act(index)
+            except Crash:
+                crashed = True
+            assert crashed == (tried() >= step)
+        shutil.copytree(path, tmp_path / f"restart-{step}")
+        restarted = open_index(f"restart-{step}", options)
+        outcomes.add(restarted.position)
+        expected = {10: model, 13: after}[restarted.position]
+        check_search(restarted.snapshot(), expected, EVERYONE, "apple 東京 pear", step, 5)
+        act(index)  # the process lived on after all: trying again works
+        check_search(index.snapshot(), after, EVERYONE, "apple 東京 pear", step, 5)
+        index.close()
+        again = open_index(path.name, options)
+        check_search(again.snapshot(), after, EVERYONE, "apple 東京 pear", step, 5)
+        if not crashed:
+            break
+    assert step > 2 and not crashed
+    assert outcomes == {10, 13}
+
+
+def filled(open_index: Open) -> HybridIndex:
+    """Ten chunks in a segment with tombstones, three in the journal."""
+    index = open_index(options=IndexOptions(seal_rows=10, max_dead_share=1.0))
+    index.apply([chunk(position, f"chunk-{position}") for position in range(1, 11)])
+    index.commit()
+    index.apply([Remove(11, "chunk-3"), *(chunk(position, f"chunk-{position}") for position in range(12, 23))])
+    index.commit()
+    index.apply([chunk(position, f"chunk-{position}") for position in range(23, 26)])
+    index.commit()
+    index.close()
+    return index
+
+
+def index_files(root: Path) -> list[str]:
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and path.name != "lock")
+
+
+def test_every_damaged_file_is_named(open_index: Open, tmp_path: Path) -> None:
+    filled(open_index)
+    names = [name for name in index_files(tmp_path / "index") if (tmp_path / "index" / name).stat().st_size]
+    kinds = {"manifest", "journal", ROWS_FILE, "tombstones", "idx", "meta.json"}
+    assert all(any(kind in name for name in names) for kind in kinds)
+    for name in names:
+        for damage in ("truncated", "flipped", "missing"):
+            if (name, damage) == ("manifest", "missing"):
+                continue  # that is an empty directory: see below
+            shutil.rmtree(tmp_path / "damaged", ignore_errors=True)
+            shutil.copytree(tmp_path / "index", tmp_path / "damaged")
+            path = tmp_path / "damaged" / name
+            content = bytearray(path.read_bytes())
+            if damage == "missing":
+                path.unlink()
+            elif damage == "truncated":
+                path.write_bytes(content[:-1])
+            else:
+                content[len(content) // 2] ^= 0x10
+                path.write_bytes(content)
+            with pytest.raises(IndexCorrupt) as caught:
+                open_index("damaged")
+            assert caught.value.path == path
+
+
+def test_sizes_are_checked_even_without_checksums(open_index: Open, tmp_path: Path) -> None:
+    filled(open_index)
+    for path in (tmp_path / "index").rglob(ROWS_FILE):
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(IndexCorrupt, match="bytes instead of"):
+        open_index(options=IndexOptions(verify_checksums=False))
+
+
+def test_without_a_manifest_the_index_starts_empty_and_clean(open_index: Open, tmp_path: Path) -> None:
+    filled(open_index)
+    (tmp_path / "index" / "manifest").unlink()
+    index = open_index()
+    assert index.position == 0
+    assert index_files(tmp_path / "index") == ["journal-00000000", "manifest"]
+
+
+def test_strays_are_removed(open_index: Open, tmp_path: Path) -> None:
+    filled(open_index)
+    root = tmp_path / "index"
+    good = index_files(root)
+    segment = next((root / "segments").iterdir())
+    for name in (
+        "manifest.new",
+        "journal-00000099",
+        "segments/segment-00000099/rows",
+        f"{segment}/tombstones-00000099",
+    ):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(b"stray")
+    open_index()
+    assert index_files(root) == good
+
+
+def test_what_was_not_committed_is_gone_and_comes_again(open_index: Open) -> None:
+    index = open_index()
+    index.apply([chunk(1, "a")])
+    index.commit()
+    index.apply([chunk(2, "b")])
+    index.close()
+    again = open_index()
+    assert (again.position, again.committed_position) == (1, 1)
+    again.apply([chunk(1, "ignored"), chunk(2, "b")])
+    result = again.snapshot().search(SearchRequest(EVERYONE, 10, vector=query_vector(0)))
+    assert (result.position, {hit.chunk_id for hit in result.hits}) == (2, {"a", "b"})
+
+
+def test_erasure_takes_every_byte(open_index: Open, tmp_path: Path) -> None:
+    index = open_index(options=IndexOptions(seal_rows=5, max_dead_share=1.0))
+    secret = chunk(3, "chunk-secret", text="zzmarkerword", heading="zzmarkerheading", owner="zzmarkerowner", seed=101)
+    old = chunk(7, "chunk-old", text="zzmarkerversion", seed=102)
+    index.apply([chunk(1, "a"), chunk(2, "b"), secret, chunk(4, "c"), chunk(5, "d")])
+    index.commit()
+    index.apply([old])
+    index.commit()
+    markers = [b"zzmarker", b"chunk-secret", secret.vector.tobytes(), old.vector.tobytes()]
+
+    def remaining() -> list[tuple[str, int]]:
+        contents = {name: (tmp_path / "index" / name).read_bytes() for name in index_files(tmp_path / "index")}
+        return [
+            (name, which) for name, content in contents.items() for which, each in enumerate(markers) if each in content
+        ]
+
+    assert {which for _, which in remaining()} == {0, 1, 2, 3}
+    index.apply([Remove(8, "chunk-secret"), chunk(9, "chunk-old", text="new", seed=103)])
+    index.commit()
+    assert remaining() != []
+    index.compact()
+    assert remaining() == []
+    result = index.snapshot().search(SearchRequest(EVERYONE, 10, text="zzmarkerword zzmarkerversion new"))
+    assert [hit.chunk_id for hit in result.hits] == ["chunk-old"]
+
+
+def test_too_many_removed_rows_are_rebuilt_without_being_asked(open_index: Open, tmp_path: Path) -> None:
+    index = open_index(options=IndexOptions(seal_rows=6))
+    index.apply([chunk(position, f"chunk-{position}") for position in range(1, 7)])
+    assert not index.maintain()
+    before = list((tmp_path / "index" / "segments").iterdir())
+    index.apply([Remove(7, "chunk-1"), Remove(8, "chunk-2")])
+    assert not index.maintain()
+    assert list((tmp_path / "index" / "segments").iterdir()) == before
+    index.apply([Remove(9, "chunk-3")])
+    assert index.maintain()
+    assert list((tmp_path / "index" / "segments").iterdir()) != before
+    index.apply([Remove(position, f"chunk-{position - 6}") for position in range(10, 13)])
+    assert index.maintain()
+    assert list((tmp_path / "index" / "segments").iterdir()) == []
+
+
+def test_one_owner(open_index: Open) -> None:
+    index = open_index()
+    with pytest.raises(IndexLocked):
+        open_index()
+    index.close()
+    open_index()
+
+
+def test_other_vectors_are_refused(open_index: Open, tmp_path: Path, analyzer: Analyzer) -> None:
+    open_index().close()
+    with pytest.raises(IndexMismatch) as caught:
+        open_index(fingerprint="other-model@1")
+    assert (caught.value.what, caught.value.stored, caught.value.wanted) == (
+        "fingerprint",
+        FINGERPRINT,
+        "other-model@1",
+    )
+    with pytest.raises(IndexMismatch, match="dimension"):
+        HybridIndex.open(tmp_path / "index", dimension=DIMENSION + 1, fingerprint=FINGERPRINT, analyzer=analyzer)
+    open_index()
+
+
+@pytest.mark.parametrize("bad", [[0.0] * (DIMENSION + 1), [float("nan")] * DIMENSION, [float("inf")] * DIMENSION])
+def test_a_bad_vector_refuses_the_batch(open_index: Open, bad: list[float]) -> None:
+    index = open_index()
+    wrong = chunk(2, "b")
+    object.__setattr__(wrong, "vector", np.array(bad, np.float32))
+    with pytest.raises(InvalidOperation) as caught:
+        index.apply([chunk(1, "a"), wrong])
+    assert (caught.value.position, index.position) == (2, 0)
+    assert index.snapshot().search(SearchRequest(EVERYONE, 5, vector=query_vector(0))).hits == ()
+
+
+def test_a_search_can_be_stopped_between_segments(open_index: Open) -> None:
+    index = open_index()
+    for position in (1, 2, 3):
+        index.apply([chunk(position, f"chunk-{position}")])
+        index.compact()
+    asked = 0
+
+    def stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 4
+
+    with pytest.raises(SearchStopped):
+        index.snapshot().search(SearchRequest(EVERYONE, 5, vector=query_vector(0), text="text"), stop)
+    assert asked == 5
+
+
+def test_a_torn_journal_record_is_corrupt(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal_module.create(path)
+    size = journal_module.append(
+        path, 0, [journal_module.encode(Remove(1, "a")), journal_module.encode(Remove(2, "b"))]
+    )
+    assert list(journal_module.replay(path, size)) == [Remove(1, "a"), Remove(2, "b")]
+    with pytest.raises(IndexCorrupt, match=r"cut off|damaged"):
+        list(journal_module.replay(path, size - 3))

@@ -1,0 +1,182 @@
+"""The port `PassageIndex` over the real index."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+import index
+from server.adapters.hybrid_passage_index import HybridPassageIndex, PassageIndexOptions
+from server.application.ports import PassageIndex
+from server.domain.deadline import Deadline
+from server.domain.errors import DependencyUnavailable, IndexBehind, Overloaded, StageDeadline
+from server.domain.passages import (
+    ConvexFusion,
+    IndexedChunk,
+    IndexQuery,
+    LogEntry,
+    ReciprocalRankFusion,
+    SearchFilter,
+    SearchMode,
+)
+from server.domain.principals import Principal
+from tests.index.model import DIMENSION, query_vector
+
+ALICE = Principal("t1", "alice", frozenset({"g1"}))
+OPTIONS = PassageIndexOptions(search_threads=1, waiting_searches=1)
+
+
+def entry(position: int, chunk_id: str, text: str = "apple", *, owner: str = "alice", language: str = "en") -> LogEntry:
+    return LogEntry(
+        position,
+        chunk_id,
+        IndexedChunk(
+            chunk_id=chunk_id,
+            document_id=f"d-{chunk_id}",
+            tenant="t1",
+            owner=owner,
+            groups=("g2",),
+            tenant_wide=False,
+            tags=("red",),
+            language=language,
+            text=text,
+            heading_path=("Part one", "Fruit"),
+            first_page=1,
+            last_page=1,
+            created_unix_s=0,
+            embedding=query_vector(position).astype("<f4").tobytes(),
+        ),
+    )
+
+
+def query(
+    text: str = "apple", mode: SearchMode = SearchMode.HYBRID, wanted: SearchFilter | None = None, limit: int = 5
+) -> IndexQuery:
+    return IndexQuery(ALICE, text, mode, ConvexFusion(0.5), wanted or SearchFilter(), limit)
+
+
+async def open_index(path: Path) -> HybridPassageIndex:
+    return await HybridPassageIndex.open(path / "index", DIMENSION, "model@1", OPTIONS)
+
+
+@pytest.fixture
+async def passages(tmp_path: Path) -> AsyncIterator[HybridPassageIndex]:
+    opened = await open_index(tmp_path)
+    yield opened
+    await opened.close()
+
+
+async def test_it_finds_what_was_applied(passages: HybridPassageIndex) -> None:
+    port: PassageIndex = passages
+    await port.apply([entry(1, "a"), entry(2, "b", "pear", language="ja"), entry(3, "hidden", owner="bob")])
+    assert port.position == 3
+    vector = query_vector(2)
+    found = await port.search(query(), vector, Deadline.after(5))
+    assert {hit.chunk_id for hit in found.hits} == {"a", "b"}
+    assert (found.position, found.lexical_candidates, found.plans[0].plan) == (3, 1, "flat")
+    by_id = {hit.chunk_id: hit for hit in found.hits}
+    assert by_id["a"].lexical and by_id["a"].lexical.rank == 1 and by_id["b"].lexical is None
+    assert by_id["b"].dense and by_id["b"].dense.score == pytest.approx(1.0)
+
+    async def ids(asked: IndexQuery) -> set[str]:
+        return {hit.chunk_id for hit in (await port.search(asked, vector, Deadline.after(5))).hits}
+
+    assert await ids(query(mode=SearchMode.LEXICAL)) == {"a"}
+    assert await ids(query("fruit", SearchMode.LEXICAL)) == {"a", "b"}
+    assert await ids(query(mode=SearchMode.DENSE, limit=1)) == {"b"}
+    assert await ids(query(wanted=SearchFilter(document_ids=("d-a", "d-hidden")))) == {"a"}
+    assert await ids(query(wanted=SearchFilter(languages=("ja",), tags=("red",)))) == {"b"}
+    by_rank = IndexQuery(ALICE, "apple", SearchMode.HYBRID, ReciprocalRankFusion(), SearchFilter(), 1)
+    assert await ids(by_rank) == {"a"}
+    await port.apply([LogEntry(4, "a", None), entry(4, "ignored")])
+    assert await ids(query()) == {"b"}
+
+
+async def test_it_comes_back_as_committed(tmp_path: Path) -> None:
+    first = await open_index(tmp_path)
+    await first.apply([entry(1, "a")])
+    await first.commit()
+    await first.apply([entry(2, "b")])
+    await first.close()
+    second = await open_index(tmp_path)
+    assert second.position == 1
+    await second.compact()
+    found = await second.search(query(mode=SearchMode.LEXICAL), None, Deadline.after(5))
+    assert [hit.chunk_id for hit in found.hits] == ["a"]
+    await second.close()
+
+
+async def test_waiting_for_a_position(passages: HybridPassageIndex) -> None:
+    waiting = [asyncio.create_task(passages.wait_for(2, Deadline.after(5))) for _ in range(3)]
+    await passages.apply([entry(1, "a")])
+    assert not any(task.done() for task in waiting)
+    await passages.apply([entry(2, "b")])
+    await asyncio.gather(*waiting)
+    await passages.wait_for(2, Deadline.after(-1))
+    with pytest.raises(IndexBehind) as caught:
+        await passages.wait_for(3, Deadline.after(0.01))
+    assert (caught.value.wanted, caught.value.applied) == (3, 2)
+
+
+async def test_overload_deadline_and_abandoned_searches(
+    passages: HybridPassageIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await passages.apply([entry(1, "a")])
+    started, go_on = threading.Event(), threading.Event()
+    real, stops = index.Snapshot.search, []
+
+    def slow(self: index.Snapshot, request: index.SearchRequest, stop: index.Stop) -> index.SearchResult:
+        started.set()
+        go_on.wait(10)
+        stops.append(stop())
+        return real(self, request, stop)
+
+    monkeypatch.setattr(index.Snapshot, "search", slow)
+    with pytest.raises(StageDeadline):
+        await passages.search(query(), query_vector(0), Deadline.after(-1))
+    late = asyncio.create_task(passages.search(query(), query_vector(0), Deadline.after(0.05)))
+    cancelled = asyncio.create_task(passages.search(query(), query_vector(0), Deadline.after(10)))
+    await asyncio.to_thread(started.wait, 10)
+    with pytest.raises(Overloaded):
+        await passages.search(query(), query_vector(0), Deadline.after(5))
+    with pytest.raises(StageDeadline):
+        await late
+    cancelled.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+    go_on.set()
+    found = await passages.search(query(), query_vector(0), Deadline.after(5))
+    assert [hit.chunk_id for hit in found.hits] == ["a"]
+    assert stops == [True, False]  # the late one was told to stop, the cancelled one never began
+
+
+async def test_a_damaged_index_starts_again_from_the_log(tmp_path: Path) -> None:
+    first = await open_index(tmp_path)
+    await first.apply([entry(1, "a")])
+    await first.commit()
+    await first.close()
+    (tmp_path / "index" / "manifest").write_bytes(b"nonsense")
+    second = await open_index(tmp_path)
+    assert second.position == 0
+    await second.apply([entry(1, "a")])
+    assert (await second.search(query(), query_vector(1), Deadline.after(5))).hits
+    await second.close()
+
+
+async def test_another_model_is_refused(tmp_path: Path) -> None:
+    await (await open_index(tmp_path)).close()
+    with pytest.raises(DependencyUnavailable, match="fingerprint"):
+        await HybridPassageIndex.open(tmp_path / "index", DIMENSION, "model@2", OPTIONS)
+
+
+async def test_a_bad_entry_is_refused_whole(passages: HybridPassageIndex) -> None:
+    bad = entry(2, "b")
+    assert bad.chunk is not None
+    object.__setattr__(bad.chunk, "embedding", bad.chunk.embedding[:-4])
+    with pytest.raises(DependencyUnavailable):
+        await passages.apply([entry(1, "a"), bad])
+    assert passages.position == 0
