@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from server.embedded.data_directory import DataDirectory, Endpoints
+from server.embedded.errors import PartFailed
 from server.embedded.events import StackEvent, StackReady
 from server.embedded.health import check_grpc_server, check_nats, check_postgres, check_triton
 from server.embedded.model_repository import ModelRepository
@@ -31,6 +33,7 @@ class StackOptions:
     """`environment` is what the processes inherit. A part whose address is given is external: watched, not started.
 
     `serve` and `worker` are commands; they find everything through the variables that `child_environment` sets.
+    `repository` is a Triton model repository to serve instead of the prepared models of `profile`.
     """
 
     data: Path
@@ -41,6 +44,7 @@ class StackOptions:
     nats_url: str | None = None
     triton_address: str | None = None
     profile: str = "cpu"
+    repository: Path | None = None
     serve: tuple[str, ...] = (sys.executable, "-m", "server", "serve")
     worker: tuple[str, ...] = (sys.executable, "-m", "server", "worker")
     postgres: PostgresOptions = field(default_factory=PostgresOptions)
@@ -59,6 +63,7 @@ async def run_stack(options: StackOptions, on_event: Callable[[StackEvent], None
     directory = DataDirectory(options.data.absolute())
     with directory.owned() as lock:
         directory.forget_endpoints()
+        _check_free(options.address)
         parts, endpoints = _compose(options, directory)
         supervisor = Supervisor(parts, directory.logs, on_event, options.supervisor, inherited=(lock,))
         loop = asyncio.get_running_loop()
@@ -75,6 +80,18 @@ async def run_stack(options: StackOptions, on_event: Callable[[StackEvent], None
             await asyncio.wait((announcement,))
             directory.forget_endpoints()
     return 0
+
+
+def _check_free(address: str) -> None:
+    """gRPC would share the port with whoever has it (SO_REUSEPORT), and the health check might meet the other one."""
+    host, _, port = address.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), int(port)))
+        except OSError as exc:
+            raise PartFailed("server", f"{address} cannot be used: {exc.strerror}; choose another address") from exc
 
 
 def child_environment(options: StackOptions, endpoints: Endpoints) -> dict[str, str]:
@@ -120,10 +137,12 @@ def _nats(options: StackOptions, directory: DataDirectory) -> tuple[Part, str]:
 def _triton(options: StackOptions, directory: DataDirectory) -> tuple[Part, str]:
     if options.triton_address is not None:
         return ExternalPart("triton", partial(check_triton, options.triton_address)), options.triton_address
-    repository = ModelRepository(options.profile, options.cache, directory.path / "triton" / "repository")
-    server = EmbeddedTriton(
-        repository.path, directory.path / "triton", options.environment, options.triton, repository.write
-    )
+    data = directory.path / "triton"
+    if options.repository is not None:
+        server = EmbeddedTriton(options.repository, data, options.environment, options.triton)
+    else:
+        models = ModelRepository(options.profile, options.cache, data / "repository")
+        server = EmbeddedTriton(models.path, data, options.environment, options.triton, models.write)
     return server, server.address
 
 

@@ -91,6 +91,13 @@ class EmbeddedTriton:
         """The gRPC metadata that opens the restricted calls: a secret."""
         return ("triton-grpc-protocol-pinakes", self._token)
 
+    @property
+    def shared_memory_prefix(self) -> str:
+        """The same for every server of this directory, and for no other, also across containers that share /dev/shm."""
+        found = self._data.stat()
+        digest = hashlib.sha256(f"{self._data}:{found.st_dev}:{found.st_ino}".encode()).hexdigest()[:12]
+        return f"pinakes-{digest}-"
+
     def prepare(self) -> None:
         self._data.mkdir(parents=True, exist_ok=True)
         self._assemble_backend()
@@ -100,7 +107,7 @@ class EmbeddedTriton:
     def launch(self) -> Launch:
         options = self._options
         python = {
-            "shm-region-prefix-name": self._shared_memory_prefix() + secrets.token_hex(4),
+            "shm-region-prefix-name": self.shared_memory_prefix + secrets.token_hex(4),
             "shm-default-byte-size": options.shared_memory_bytes,
             "shm-growth-byte-size": options.shared_memory_growth_bytes,
         }
@@ -130,14 +137,8 @@ class EmbeddedTriton:
 
     def clean(self) -> None:
         """Removes shared memory of servers of this data directory, all of which have ended."""
-        for region in _SHARED_MEMORY.glob(self._shared_memory_prefix() + "*"):
+        for region in _SHARED_MEMORY.glob(self.shared_memory_prefix + "*"):
             region.unlink(missing_ok=True)
-
-    def _shared_memory_prefix(self) -> str:
-        """The same for every server of this directory, and for no other, also across containers that share /dev/shm."""
-        found = self._data.stat()
-        digest = hashlib.sha256(f"{self._data}:{found.st_dev}:{found.st_ino}".encode()).hexdigest()[:12]
-        return f"pinakes-{digest}-"
 
     def _assemble_backend(self) -> None:
         """Fills `backends/python` anew, so that an upgraded wheel or Python takes effect."""

@@ -61,12 +61,11 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def regions() -> set[str]:
-    return {region.name for region in Path("/dev/shm").glob("pinakes-*")}
+def regions(server: EmbeddedTriton) -> list[Path]:
+    return list(Path("/dev/shm").glob(f"{server.shared_memory_prefix}*"))
 
 
 def test_it_serves_and_leaves_nothing_behind(repository: Path, tmp_path: Path, environment: dict[str, str]) -> None:
-    before = regions()
     server = EmbeddedTriton(repository, tmp_path / "data", environment)
     with running(server, tmp_path / "log"), triton_grpc.InferenceServerClient(server.address) as client:
         texts = np.array(["図書館".encode(), b"", b"library" * 1000], dtype=np.object_)
@@ -85,10 +84,11 @@ def test_it_serves_and_leaves_nothing_behind(repository: Path, tmp_path: Path, e
             "prefix": sys.prefix,
             "strides": [12, 4],
         }
+        assert regions(server)
         with pytest.raises(InferenceServerException, match="restricted"):
             client.unload_model("mirror")
         client.unload_model("mirror", headers=dict([server.admin_header]))
-    assert regions() == before
+    assert not regions(server)
 
 
 def test_shared_memory_of_a_killed_server_is_removed_at_the_next_start(
@@ -98,11 +98,7 @@ def test_shared_memory_of_a_killed_server_is_removed_at_the_next_start(
     other = EmbeddedTriton(tmp_path, tmp_path / "other", environment)
     server.prepare()
     other.prepare()
-    prefixes = [
-        next(part for part in each.launch().argv if "shm-region-prefix-name" in part).rpartition("=")[2]
-        for each in (server, other)
-    ]
-    left = [Path("/dev/shm", f"{prefix}-left") for prefix in prefixes]
+    left = [Path("/dev/shm", f"{each.shared_memory_prefix}left") for each in (server, other)]
     for region in left:
         region.touch()
     try:
