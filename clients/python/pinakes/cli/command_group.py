@@ -13,7 +13,8 @@ import typer
 from rich.console import Console
 from typer.core import TyperCommand, TyperGroup
 
-from pinakes.errors import PinakesError
+from pinakes.cli.connection import Connection
+from pinakes.errors import PinakesError, Unavailable
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -37,6 +38,8 @@ class CommandGroup(TyperGroup):
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         try:
             return super().invoke(ctx)
+        except Unavailable as error:
+            complain(str(error) if error.reason else _nobody_there(ctx.obj), error.reason or error.code)
         except PinakesError as error:
             complain(str(error), error.reason or error.code)
         except OSError as error:
@@ -58,6 +61,10 @@ def complain(message: str, reason: str = "") -> None:
     Console(stderr=True, soft_wrap=True, highlight=False).print(
         f"pinakes: {line}" + (f" ({reason})" if reason else ""), markup=False
     )
+
+
+def _nobody_there(connection: Connection) -> str:
+    return f"no server answers at {connection.address}: start one with `pinakes up`, or name another with --server"
 
 
 def _load(point: EntryPoint) -> Any:
