@@ -1,0 +1,55 @@
+"""The `embed` model: texts to vectors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import triton_python_backend_utils as pb_utils
+
+from triton_models.embed.encoder import PREFIXES, Encoder, EncoderOptions
+from triton_models.embed.tokenizer import E5Tokenizer
+
+
+class TritonPythonModel:
+    def initialize(self, args: dict[str, str]) -> None:
+        settings = {key: entry["string_value"] for key, entry in json.loads(args["model_config"])["parameters"].items()}
+        tokenizer = E5Tokenizer(Path(settings["tokenizer"]), Path(settings["normalization"]))
+        self._encoder = Encoder(Path(settings["network"]), tokenizer, EncoderOptions(threads=int(settings["threads"])))
+        self._encoder.warm_up()
+
+    def execute(self, requests: Sequence[Any]) -> list[Any]:
+        """Texts of all requests at once; one answer per request."""
+        asked = [(_strings(request, "TEXT"), _strings(request, "KIND")) for request in requests]
+        valid = [PREFIXES.keys() >= set(kinds) for _, kinds in asked]
+        accepted = [pair for pair, good in zip(asked, valid, strict=True) if good]
+        encoded = self._encoder.encode(
+            [text for texts, _ in accepted for text in texts], [kind for _, kinds in accepted for kind in kinds]
+        )
+        responses, start = [], 0
+        for (texts, _), good in zip(asked, valid, strict=True):
+            if not good:
+                responses.append(_refusal())
+                continue
+            rows = slice(start, start + len(texts))
+            start = rows.stop
+            outputs = [
+                pb_utils.Tensor("EMBEDDING", encoded.vectors[rows]),
+                pb_utils.Tensor("TOKEN_COUNT", encoded.token_counts[rows].reshape(-1, 1)),
+                pb_utils.Tensor("TRUNCATED", encoded.truncated[rows].reshape(-1, 1)),
+            ]
+            responses.append(pb_utils.InferenceResponse(outputs))
+        return responses
+
+
+def _strings(request: Any, name: str) -> list[str]:
+    values = pb_utils.get_input_tensor_by_name(request, name).as_numpy().reshape(-1)
+    return [bytes(value).decode(errors="replace") for value in values]
+
+
+def _refusal() -> Any:
+    message = f"KIND must be one of {', '.join(PREFIXES)}"
+    status = pb_utils.TritonError.INVALID_ARG
+    return pb_utils.InferenceResponse(output_tensors=[], error=pb_utils.TritonError(message, status))
