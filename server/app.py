@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -40,6 +42,7 @@ from server.application.delete_document import DeleteDocument
 from server.application.direct_inference import DirectInference
 from server.application.follow_log import FollowLog
 from server.application.ingest_document import IngestDocument
+from server.application.ingestion_stages import IngestionStages
 from server.application.list_documents import ListDocuments
 from server.application.ports import Embedder, Generator, Reranker, TextRecognizer
 from server.application.relay_outbox import RelayOutbox
@@ -116,18 +119,24 @@ async def work(settings: Settings) -> None:
     """Ingests documents until cancelled; jobs in hand are handed back then."""
     async with _stores(settings) as stores, _models(settings) as models:
         await migrate(stores.pool)
-        ingest = IngestDocument(
-            ledger=PostgresJobLedger(stores.pool),
-            results=PostgresStageResults(stores.pool),
-            writer=PostgresChunkWriter(stores.pool),
+        ledger = PostgresJobLedger(stores.pool)
+        stages = IngestionStages(
             blobs=stores.blobs,
             reader=stores.reader,
             recognizer=models.recognizer,
             embedder=models.embedder,
-            log_bell=stores.log_bell,
-            options=settings.ingestion,
+            ledger=ledger,
+            results=PostgresStageResults(stores.pool),
+            writer=PostgresChunkWriter(stores.pool),
+            options=settings.ingestion.stages,
         )
-        await WorkOffQueue(stores.queue, ingest, settings.worker).run()
+        worker = f"{socket.gethostname()}:{os.getpid()}"
+        ingest = IngestDocument(ledger, stages, stores.log_bell, worker, settings.ingestion)
+        # Retries become due while no server may be there to relay them.
+        relay = RelayOutbox(PostgresOutbox(stores.pool), stores.queue, LocalBell(), settings.relay)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(relay.run())
+            group.create_task(WorkOffQueue(stores.queue, ingest, settings.worker).run())
 
 
 @asynccontextmanager

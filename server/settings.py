@@ -31,8 +31,14 @@ from server.adapters.nats_connection import NatsConnectionOptions
 from server.adapters.postgres.pool import PostgresOptions
 from server.application.answer_question import AnswerOptions
 from server.application.chunking import ChunkingOptions
+from server.application.follow_log import FollowOptions
+from server.application.ingest_document import IngestOptions
+from server.application.relay_outbox import RelayOptions
 from server.application.search_passages import SearchOptions
+from server.application.sweep_blobs import SweepOptions
 from server.application.upload_document import UploadOptions
+from server.application.watch_job import WatchOptions
+from server.application.work_off_queue import WorkerOptions
 from server.embedded import nats as embedded_nats
 from server.embedded import postgres as embedded_postgres
 from server.embedded import triton as embedded_triton
@@ -102,6 +108,12 @@ class Settings(BaseSettings):
     reader: DocumentReaderOptions = DocumentReaderOptions()
     chunking: ChunkingOptions = ChunkingOptions()
     upload: UploadOptions = UploadOptions()
+    watch: WatchOptions = WatchOptions()
+    ingestion: IngestOptions = IngestOptions()
+    worker: WorkerOptions = WorkerOptions()
+    relay: RelayOptions = RelayOptions()
+    follow: FollowOptions = FollowOptions()
+    sweep: SweepOptions = SweepOptions()
     search: SearchOptions = SearchOptions()
     answers: AnswerOptions = AnswerOptions()
 
