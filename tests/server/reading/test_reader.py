@@ -1,0 +1,83 @@
+"""The reader's life: one thread, nothing left open."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from pathlib import Path
+
+import pytest
+
+from server.adapters.document_reader import DocumentReaderOptions, FileDocumentReader
+from server.application.ports import Probe
+from server.domain.errors import UnreadableDocument
+from tests.server.reading.conftest import draw, put
+
+
+def open_files(path: Path) -> int:
+    return sum(link.exists() and link.samefile(path) for link in Path("/proc/self/fd").iterdir())
+
+
+def pages(count: int) -> bytes:
+    return draw(*[lambda c, n=n: put(c, 20, 60, f"This is page {n}") for n in range(count)])
+
+
+async def test_an_iterator_closed_early_closes_the_file(reader: FileDocumentReader, tmp_path: Path) -> None:
+    path = tmp_path / "upload"
+    path.write_bytes(pages(4))
+    probe = await reader.probe(path, "x")
+    assert open_files(path) == 0
+    async with contextlib.aclosing(reader.pages(path, probe, 1)) as iterator:
+        assert (await anext(iterator)).number == 1
+        assert open_files(path) == 1
+    await reader.probe(path, "x")  # runs after the close on the same thread
+    assert open_files(path) == 0
+
+
+async def test_a_cancelled_reader_closes_the_file(reader: FileDocumentReader, tmp_path: Path) -> None:
+    path = tmp_path / "upload"
+    path.write_bytes(pages(30))
+    probe = await reader.probe(path, "x")
+    begun = asyncio.Event()
+
+    async def read_all() -> None:
+        async for _ in reader.pages(path, probe, 1):
+            begun.set()
+
+    task = asyncio.create_task(read_all())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await reader.probe(path, "x")
+    assert open_files(path) == 0
+
+
+async def test_readings_side_by_side_do_not_disturb_each_other(reader: FileDocumentReader, tmp_path: Path) -> None:
+    async def numbers(count: int) -> list[int]:
+        path = tmp_path / f"upload{count}"
+        path.write_bytes(pages(count))
+        return [page.number async for page in reader.pages(path, Probe("application/pdf", count), 1)]
+
+    read = await asyncio.gather(*(numbers(count) for count in range(1, 8)))
+    assert read == [list(range(1, count + 1)) for count in range(1, 8)]
+
+
+async def test_too_many_pages_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "upload"
+    path.write_bytes(pages(3))
+    reader = FileDocumentReader(DocumentReaderOptions(most_pages=2))
+    with pytest.raises(UnreadableDocument, match="more than 2 pages"):
+        await reader.probe(path, "x")
+    await reader.close()
+
+
+async def test_closing_ends_the_thread(tmp_path: Path) -> None:
+    reader = FileDocumentReader()
+    path = tmp_path / "upload"
+    path.write_bytes(b"text\n")
+    await reader.probe(path, "x")
+    assert any(thread.name.startswith("document-reader") for thread in threading.enumerate())
+    await reader.close()
+    assert not any(thread.name.startswith("document-reader") for thread in threading.enumerate())
