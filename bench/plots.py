@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from bench.record import Record, Series
 
@@ -69,6 +70,9 @@ def _latency_figure(series: Series) -> Figure:
         title=f"{series.name}: latency (bold) and stages",
     )
     spread.lines[0].set_linewidth(2.2)
+    spread.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    spread.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    spread.xaxis.set_minor_formatter(NullFormatter())
     if len(spread.lines) > 1:
         spread.legend(fontsize=7, frameon=False)
     histogram.hist(finite, bins="auto" if len(finite) > 1 else 1, color=_PALETTE[0])
@@ -90,7 +94,7 @@ def _stage_figure(series: Series) -> Figure:
     axes.set_yticks(positions, stages)
     axes.invert_yaxis()
     axes.set(xlabel="ms", title=f"{series.name}: stages")
-    axes.legend(fontsize=7, frameon=False, loc="lower right")
+    figure.legend(fontsize=7, frameon=False, loc="outside right upper")
     return figure
 
 

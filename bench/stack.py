@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -19,6 +20,7 @@ from bench.targets import Endpoints
 
 COMMAND = (sys.executable, "-m", "server", "up")
 ENDPOINTS_FILE = Path("run") / "endpoints.json"
+_LOG = "stack.log"
 _POLL_S = 0.2
 _PROBE_S = 2.0
 _LOG_TAIL_BYTES = 4_000
@@ -39,14 +41,16 @@ class StackOptions:
 
 @asynccontextmanager
 async def running_stack(project: Path, data: Path, options: StackOptions) -> AsyncIterator[Endpoints]:
-    """A stack that keeps everything under `data` and serves while the context lasts; its output goes to
+    """A stack on a free port that keeps everything under `data` and serves while the context lasts; its output goes to
     `data/stack.log`. Raises StackFailed."""
     data.mkdir(parents=True, exist_ok=True)
-    log = data / "stack.log"
+    settings = data / "bench.toml"
+    settings.write_text(f'[server]\naddress = "127.0.0.1:{_free_port()}"\n')
+    command = (*options.command, "--config", str(settings), "--data-dir", str(data))
     started = time.time()
-    with log.open("wb") as output:
+    with (data / _LOG).open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *options.command, "--data-dir", str(data), cwd=project, stdout=output, stderr=output, start_new_session=True
+            *command, cwd=project, stdout=output, stderr=output, start_new_session=True
         )
     try:
         yield await _ready(process, data, started, options.start_deadline_s)
@@ -100,5 +104,13 @@ async def _stop(process: asyncio.subprocess.Process, grace_s: float) -> None:
         await process.wait()
 
 
+def _free_port() -> int:
+    """Free at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 def _log_tail(data: Path) -> str:
-    return (data / "stack.log").read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace")
+    return (data / _LOG).read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace")

@@ -12,7 +12,7 @@ from bench.record import Record, SummaryRow, from_json, to_json
 from bench.running import run_suite
 from bench.suites.base import load_workload
 from bench.suites.serving.ingestion import CorpusNotIngested
-from bench.suites.serving.workload import ServingWorkload
+from bench.suites.serving.workload import LoadPlan, ServingWorkload
 from bench.targets import Endpoints
 from tests.bench.wire import ANSWERS, Wire, answers, wire, workload
 from tests.contract.scripted_server import fails, reason, streams
@@ -163,6 +163,12 @@ async def test_a_target_without_a_row_is_refused(tmp_path: Path) -> None:
     async with wire() as wired:
         with pytest.raises(ValueError, match="serach p50"):
             await run_suite(SERVING, workload=table, endpoints=wired.endpoints)
+
+
+@pytest.mark.parametrize("rates", [[1.0, 0.1], [0.0]])
+def test_a_rate_that_the_time_does_not_allow_is_refused(rates: list[float]) -> None:
+    with pytest.raises(ValueError, match="do not fit"):
+        LoadPlan.model_validate({"rates_per_s": rates, "calls": 10, "limit_s": 20.0, "max_in_flight": 1})
 
 
 @pytest.mark.parametrize("quick", [False, True])

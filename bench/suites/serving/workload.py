@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import unicodedata
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
 
 from bench.suites.base import Strict, Workload
+
+# Random arrivals take longer than their mean at times.
+_SPARE = 1.2
 
 
 class IngestionPlan(Strict):
@@ -20,6 +24,14 @@ class LoadPlan(Strict):
     calls: int = Field(gt=0)
     limit_s: float
     max_in_flight: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _calls_fit(self) -> Self:
+        """Calls that the limit leaves no time to send would count as failures of the server."""
+        for rate in self.rates_per_s:
+            if rate <= 0 or self.calls / rate * _SPARE > self.limit_s:
+                raise ValueError(f"{self.calls} calls at {rate:g}/s do not fit into {self.limit_s:g} s")
+        return self
 
 
 class SearchPlan(Strict):
