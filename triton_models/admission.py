@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -19,18 +19,22 @@ class Job(Protocol):
         """Ends a job that was cancelled before it ran. Must not raise."""
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Jobs that run, and jobs that wait (for a moment also those that a free worker is about to take)."""
+
+    running: int
+    waiting: int
+
+
 class Admission:
     """`workers` threads take jobs in the order of their admission; at most `waiting` wait."""
 
-    def __init__(
-        self, workers: int, waiting: int, on_change: Callable[[int, int], None] = lambda running, waiting: None
-    ):
-        """`on_change(running, waiting)` is called with each change, under the lock."""
+    def __init__(self, workers: int, waiting: int) -> None:
         self._limit = waiting
         self._idle = workers
         self._workers = workers
         self._waiting: deque[Job] = deque()
-        self._on_change = on_change
         self._changed = threading.Condition()
         self._closed = False
         self._threads = [threading.Thread(target=self._work, name=f"job-{i}", daemon=True) for i in range(workers)]
@@ -45,9 +49,12 @@ class Admission:
             if self._closed or len(self._waiting) >= self._idle + self._limit:
                 return False
             self._waiting.append(job)
-            self._tell()
             self._changed.notify()
             return True
+
+    def load(self) -> Load:
+        with self._changed:
+            return Load(self._workers - self._idle, len(self._waiting))
 
     def close(self) -> None:
         """Drops what waits and returns when what runs has ended."""
@@ -67,7 +74,6 @@ class Admission:
                 job.run()
             with self._changed:
                 self._idle += 1
-                self._tell()
 
     def _next(self) -> Job | None:
         with self._changed:
@@ -76,9 +82,7 @@ class Admission:
                     return None
                 self._changed.wait()
             self._idle -= 1
-            job = self._waiting.popleft()
-            self._tell()
-            return job
+            return self._waiting.popleft()
 
     def _drop_cancelled(self) -> None:
         wanted = deque[Job]()
@@ -88,7 +92,3 @@ class Admission:
             else:
                 wanted.append(job)
         self._waiting = wanted
-
-    def _tell(self) -> None:
-        running = self._workers - self._idle
-        self._on_change(running, max(0, len(self._waiting)))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from triton_models.admission import Admission
+from triton_models.admission import Admission, Load
 
 
 @dataclass
@@ -86,12 +86,16 @@ def test_closing_drops_what_waits_and_lets_nothing_in() -> None:
     assert not admission.admit(Gated())
 
 
-def test_changes_are_told() -> None:
-    seen: list[tuple[int, int]] = []
-    admission = Admission(workers=1, waiting=1, on_change=lambda running, waiting: seen.append((running, waiting)))
-    job = Gated()
-    job.gate.set()
-    assert admission.admit(job)
-    assert job.started.wait(30)
-    admission.close()
-    assert seen == [(0, 1), (1, 0), (0, 0)]
+def test_load_says_what_runs_and_what_waits() -> None:
+    admission = Admission(workers=1, waiting=1)
+    running, waiting = Gated(), Gated()
+    try:
+        assert admission.admit(running)
+        assert running.started.wait(30)
+        assert admission.admit(waiting)
+        assert admission.load() == Load(running=1, waiting=1)
+    finally:
+        running.gate.set()
+        waiting.gate.set()
+        admission.close()
+    assert admission.load() == Load(running=0, waiting=0)

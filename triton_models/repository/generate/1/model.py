@@ -1,12 +1,14 @@
 """The `generate` model: a prompt to streamed text.
 
-Each request ends with the final flag, on every path. Metrics (at Triton's metrics port): jobs running and waiting,
-tokens read and written, and how jobs ended.
+Each request ends with the final flag, on every path. Statistics are asked for by a request: Triton's custom metrics
+corrupt the python backend's shared memory when several threads count (2.51 crashed in `Metric::~Metric`).
 """
 
 from __future__ import annotations
 
 import json
+import threading
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from triton_models.admission import Admission
+from triton_models.admission import Admission, Job
 from triton_models.generation import (
     GenerationFailed,
     GenerationOptions,
@@ -23,6 +25,8 @@ from triton_models.generation import (
     PromptTooLong,
     TextGenerator,
 )
+
+STATISTICS_WAITING = 8
 
 
 class TritonPythonModel:
@@ -34,35 +38,46 @@ class TritonPythonModel:
             context_tokens=int(settings["context_tokens"]),
             batch_tokens=int(settings["batch_tokens"]),
         )
-        self._metrics = _Metrics()
+        self._tally = _Tally()
         self._generator = TextGenerator(Path(settings["weights"]), options)
-        self._admission = Admission(options.slots, int(settings["waiting"]), self._metrics.jobs)
+        self._admission = Admission(options.slots, int(settings["waiting"]))
+        self._statistics = Admission(workers=1, waiting=STATISTICS_WAITING)
 
     def execute(self, requests: Sequence[Any]) -> None:
         """Returns at once; the jobs answer from their own threads."""
         for request in requests:
-            job = _Job(request.get_response_sender(), self._generator, self._metrics)
+            sender = request.get_response_sender()
             try:
-                job.task = _task(request)
+                if _flag(request, "STATISTICS"):
+                    job: Job = _StatisticsJob(sender, self._generator, self._admission, self._tally)
+                    admitted = self._statistics.admit(job)
+                else:
+                    job = _GenerationJob(_task(request), sender, self._generator, self._tally)
+                    admitted = self._admission.admit(job)
             except ValueError as error:
-                job.refuse("invalid", str(error), pb_utils.TritonError.INVALID_ARG)
+                self._refuse(sender, "invalid", str(error), pb_utils.TritonError.INVALID_ARG)
                 continue
-            if not self._admission.admit(job):
-                job.refuse("overloaded", "all slots are taken and the queue is full", pb_utils.TritonError.UNAVAILABLE)
+            if not admitted:
+                full = "all slots are taken and the queue is full"
+                self._refuse(sender, "overloaded", full, pb_utils.TritonError.UNAVAILABLE)
 
     def finalize(self) -> None:
+        self._statistics.close()
         self._admission.close()
 
+    def _refuse(self, sender: Any, code: str, message: str, status: int) -> None:
+        self._tally.ended(code)
+        sender.send(_refusal(code, message, status), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
-class _Job:
+
+class _GenerationJob:
     """One request, from admission to its final flag."""
 
-    task: GenerationTask
-
-    def __init__(self, sender: Any, generator: TextGenerator, metrics: _Metrics) -> None:
+    def __init__(self, task: GenerationTask, sender: Any, generator: TextGenerator, tally: _Tally) -> None:
+        self._task = task
         self._sender = sender
         self._generator = generator
-        self._metrics = metrics
+        self._tally = tally
         self._counted = Piece("", 0, 0)
 
     def cancelled(self) -> bool:
@@ -70,67 +85,94 @@ class _Job:
 
     def run(self) -> None:
         try:
-            if not self._generator.run(self.task, self._send):
+            if not self._generator.run(self._task, self._send):
                 self._end("cancelled")
         except PromptTooLong as error:
-            self.refuse("prompt_too_long", str(error), pb_utils.TritonError.INVALID_ARG)
+            self._refuse("prompt_too_long", str(error), pb_utils.TritonError.INVALID_ARG)
         except GenerationFailed as error:
-            self.refuse("failed", str(error), pb_utils.TritonError.INTERNAL)
+            self._refuse("failed", str(error), pb_utils.TritonError.INTERNAL)
         except Exception as error:  # noqa: BLE001 - the thread must live on, and the caller must be answered
-            self.refuse("failed", type(error).__name__, pb_utils.TritonError.INTERNAL)
+            self._refuse("failed", type(error).__name__, pb_utils.TritonError.INTERNAL)
 
     def drop(self) -> None:
         self._end("cancelled")
 
-    def refuse(self, code: str, message: str, status: int) -> None:
-        self._metrics.ended(code)
-        error = pb_utils.TritonError(f"{code}: {message}", status)
-        self._sender.send(pb_utils.InferenceResponse(error=error), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+    def _refuse(self, code: str, message: str, status: int) -> None:
+        self._tally.ended(code)
+        self._sender.send(_refusal(code, message, status), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
     def _send(self, piece: Piece) -> bool:
-        self._metrics.tokens(self._counted, piece)
+        self._tally.tokens(self._counted, piece)
         self._counted = piece
         if self.cancelled():
             return False
         if piece.finish_reason is not None:
-            self._metrics.ended(piece.finish_reason)
+            self._tally.ended(piece.finish_reason)
             self._sender.send(_last_response(piece), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
         elif piece.text:
             self._sender.send(pb_utils.InferenceResponse([_bytes("TEXT", piece.text)]))
         return True
 
     def _end(self, outcome: str) -> None:
-        self._metrics.ended(outcome)
+        self._tally.ended(outcome)
         self._sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
 
-class _Metrics:
+class _Tally:
+    """What has been done since the start. Any thread may count."""
+
     def __init__(self) -> None:
-        family = pb_utils.MetricFamily
-        jobs = family("pinakes_generate_jobs", "Generation jobs now, by state", family.GAUGE)
-        tokens = family("pinakes_generate_tokens", "Tokens so far, by kind", family.COUNTER)
-        self._running = jobs.Metric(labels={"state": "running"})
-        self._waiting = jobs.Metric(labels={"state": "waiting"})
-        self._prompt = tokens.Metric(labels={"kind": "prompt"})
-        self._completion = tokens.Metric(labels={"kind": "completion"})
-        self._ended = family("pinakes_generate_jobs_ended", "Generation jobs so far, by outcome", family.COUNTER)
-        self._outcomes: dict[str, Any] = {}
-        self._families = (jobs, tokens)
-        for outcome in ("stop", "length", "cancelled", "overloaded", "prompt_too_long", "invalid", "failed"):
-            self._outcomes[outcome] = self._ended.Metric(labels={"outcome": outcome})
-
-    def jobs(self, running: int, waiting: int) -> None:
-        self._running.set(running)
-        self._waiting.set(waiting)
-
-    def tokens(self, before: Piece, now: Piece) -> None:
-        if now.prompt_tokens > before.prompt_tokens:
-            self._prompt.increment(now.prompt_tokens - before.prompt_tokens)
-        if now.completion_tokens > before.completion_tokens:
-            self._completion.increment(now.completion_tokens - before.completion_tokens)
+        self._lock = threading.Lock()
+        self._ended: Counter[str] = Counter()
+        self._prompt_tokens = 0
+        self._completion_tokens = 0
 
     def ended(self, outcome: str) -> None:
-        self._outcomes[outcome].increment(1)
+        with self._lock:
+            self._ended[outcome] += 1
+
+    def tokens(self, before: Piece, now: Piece) -> None:
+        with self._lock:
+            self._prompt_tokens += now.prompt_tokens - before.prompt_tokens
+            self._completion_tokens += now.completion_tokens - before.completion_tokens
+
+    def snapshot(self) -> dict[str, Any]:
+        with self._lock:
+            return {
+                "ended": dict(self._ended),
+                "prompt_tokens": self._prompt_tokens,
+                "completion_tokens": self._completion_tokens,
+            }
+
+
+class _StatisticsJob:
+    """Answers with the tally and with what the engine itself says."""
+
+    def __init__(self, sender: Any, generator: TextGenerator, admission: Admission, tally: _Tally) -> None:
+        self._sender = sender
+        self._generator = generator
+        self._admission = admission
+        self._tally = tally
+
+    def cancelled(self) -> bool:
+        return bool(self._sender.is_cancelled())
+
+    def run(self) -> None:
+        try:
+            engine = self._generator.statistics()
+            load = self._admission.load()
+            statistics = self._tally.snapshot() | {
+                "running": load.running,
+                "waiting": load.waiting,
+                "engine": {"decodes": engine.decodes, "busy_slots": engine.busy_slots},
+            }
+            response = pb_utils.InferenceResponse([_bytes("STATISTICS", json.dumps(statistics))])
+        except Exception as error:  # noqa: BLE001 - the thread must live on, and the caller must be answered
+            response = _refusal("failed", type(error).__name__, pb_utils.TritonError.INTERNAL)
+        self._sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+    def drop(self) -> None:
+        self._sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
 
 def _task(request: Any) -> GenerationTask:
@@ -138,9 +180,9 @@ def _task(request: Any) -> GenerationTask:
     task = GenerationTask(
         prompt="".join(_texts(request, "PROMPT")),
         system="".join(_texts(request, "SYSTEM")),
-        max_tokens=int(_value(request, "MAX_TOKENS")),
-        temperature=float(_value(request, "TEMPERATURE")),
-        seed=int(_value(request, "SEED")),
+        max_tokens=int(_value(request, "MAX_TOKENS", 256)),
+        temperature=float(_value(request, "TEMPERATURE", 0.0)),
+        seed=int(_value(request, "SEED", 0)),
         stop=tuple(text for text in _texts(request, "STOP") if text),
     )
     if not task.prompt:
@@ -157,8 +199,18 @@ def _texts(request: Any, name: str) -> list[str]:
     return [] if tensor is None else [bytes(item).decode() for item in tensor.as_numpy().reshape(-1)]
 
 
-def _value(request: Any, name: str) -> Any:
-    return pb_utils.get_input_tensor_by_name(request, name).as_numpy().reshape(-1)[0]
+def _value(request: Any, name: str, default: float) -> Any:
+    tensor = pb_utils.get_input_tensor_by_name(request, name)
+    return default if tensor is None else tensor.as_numpy().reshape(-1)[0]
+
+
+def _flag(request: Any, name: str) -> bool:
+    tensor = pb_utils.get_input_tensor_by_name(request, name)
+    return tensor is not None and bool(tensor.as_numpy().reshape(-1)[0])
+
+
+def _refusal(code: str, message: str, status: int) -> Any:
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(f"{code}: {message}", status))
 
 
 def _last_response(piece: Piece) -> Any:

@@ -1,0 +1,138 @@
+"""Text generation by the `generate` model in Triton, streamed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Self
+
+import grpc
+import numpy as np
+from tritonclient.grpc import InferInput, InferResult
+from tritonclient.utils import InferenceServerException
+
+from server.adapters.triton_client import TritonConnection
+from server.adapters.triton_failures import translated
+from server.application.ports import GeneratedText, GenerationRequest
+from server.domain.deadline import Deadline
+from server.domain.errors import DependencyUnavailable, InvalidField, Overloaded, PinakesError
+
+MODEL = "generate"
+_CONNECT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class TritonGeneratorOptions:
+    """`retry_after_s` is what callers are told when all slots and the queue are taken."""
+
+    retry_after_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorStatistics:
+    """Since the model was loaded. `ended` counts jobs by outcome; `decodes` counts the engine's own network calls."""
+
+    running: int
+    waiting: int
+    ended: dict[str, int]
+    prompt_tokens: int
+    completion_tokens: int
+    decodes: int
+    busy_slots: int
+
+
+class TritonGenerator:
+    def __init__(self, connection: TritonConnection, fingerprint: str, options: TritonGeneratorOptions) -> None:
+        self._connection = connection
+        self._fingerprint = fingerprint
+        self._options = options
+
+    @classmethod
+    async def connect(cls, connection: TritonConnection, options: TritonGeneratorOptions | None = None) -> Self:
+        """Asks Triton for the model's fingerprint. Raises DependencyUnavailable."""
+        fingerprint = await connection.fingerprint(MODEL, Deadline.after(_CONNECT_S))
+        return cls(connection, fingerprint, options or TritonGeneratorOptions())
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    async def stream(self, request: GenerationRequest, deadline: Deadline) -> AsyncGenerator[GeneratedText, None]:
+        """Pieces as they are made. Closing it cancels the call, which stops the model within one batch.
+
+        Raises InvalidField for a prompt that does not fit, Overloaded, StageDeadline, DependencyUnavailable.
+        """
+        async with aclosing(self._results(_inputs(request), deadline)) as results:
+            async for result in results:
+                text = _text(result, "TEXT")
+                reason = _text(result, "FINISH_REASON")
+                if reason:
+                    counts = (int(result.as_numpy(name)[0]) for name in ("PROMPT_TOKENS", "COMPLETION_TOKENS"))
+                    yield GeneratedText(text, reason, *counts)
+                    return
+                yield GeneratedText(text)
+
+    async def statistics(self, deadline: Deadline) -> GeneratorStatistics:
+        """What the model has done and is doing."""
+        question = [_input("STATISTICS", "BOOL", [True], np.bool_)]
+        async with aclosing(self._results(question, deadline)) as results:
+            found = json.loads(_text(await anext(results), "STATISTICS"))
+        return GeneratorStatistics(**found.pop("engine"), **found)
+
+    async def _results(self, inputs: list[InferInput], deadline: Deadline) -> AsyncGenerator[InferResult, None]:
+        """One after the other; the one that makes the answer whole comes before the end."""
+        timeout = deadline.budget(MODEL)
+        call = self._connection.client.stream_infer(
+            _one({"model_name": MODEL, "inputs": inputs}), stream_timeout=timeout
+        )
+        try:
+            async for result, error in call:
+                if error is not None:
+                    raise self._refusal(error) from error
+                yield result
+        except grpc.RpcError as error:
+            raise translated(error, MODEL) from error
+        finally:
+            call.cancel()
+        raise DependencyUnavailable(f"the model {MODEL}", "it ended before the text did")
+
+    def _refusal(self, error: InferenceServerException) -> PinakesError:
+        """The model's errors begin with a code."""
+        code, _, problem = error.message().partition(": ")
+        if code == "overloaded":
+            return Overloaded("text generation", self._options.retry_after_s)
+        if code in ("prompt_too_long", "invalid"):
+            return InvalidField("prompt", problem)
+        return translated(error, MODEL)
+
+
+async def _one(request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    yield request
+
+
+def _inputs(request: GenerationRequest) -> list[InferInput]:
+    inputs = [
+        _input("PROMPT", "BYTES", [request.prompt.encode()], np.object_),
+        _input("MAX_TOKENS", "INT32", [request.max_tokens], np.int32),
+        _input("TEMPERATURE", "FP32", [request.temperature], np.float32),
+        _input("SEED", "INT64", [request.seed], np.int64),
+    ]
+    if request.system:
+        inputs.append(_input("SYSTEM", "BYTES", [request.system.encode()], np.object_))
+    if request.stop:
+        inputs.append(_input("STOP", "BYTES", [text.encode() for text in request.stop], np.object_))
+    return inputs
+
+
+def _input(name: str, datatype: str, values: list[Any], dtype: type[np.generic]) -> InferInput:
+    tensor = InferInput(name, [len(values)], datatype)
+    tensor.set_data_from_numpy(np.array(values, dtype=dtype))
+    return tensor
+
+
+def _text(result: InferResult, name: str) -> str:
+    """Empty if the result has no such output."""
+    values = result.as_numpy(name)
+    return "" if values is None else bytes(values[0]).decode()

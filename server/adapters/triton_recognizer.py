@@ -1,0 +1,84 @@
+"""Text recognition by the `ocr` model in Triton."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import grpc
+import numpy as np
+from tritonclient.grpc import InferInput
+from tritonclient.utils import InferenceServerException
+
+from server.adapters.triton_client import TritonConnection
+from server.adapters.triton_failures import translated
+from server.application.ports import RecognizedImage, RecognizedLine
+from server.domain.deadline import Deadline
+from server.domain.documents import Box
+from server.domain.errors import StageDeadline, UnreadableDocument
+
+MODEL = "ocr"
+_CONNECT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class TritonRecognizerOptions:
+    """Images go one by one, so that each is a message of its own size; at most `concurrent_images` of all callers are
+    on their way at once (Triton joins them to batches), the rest wait here."""
+
+    concurrent_images: int = 4
+
+
+class TritonTextRecognizer:
+    def __init__(self, connection: TritonConnection, fingerprint: str, options: TritonRecognizerOptions) -> None:
+        self._connection = connection
+        self._fingerprint = fingerprint
+        self._places = asyncio.Semaphore(options.concurrent_images)
+
+    @classmethod
+    async def connect(cls, connection: TritonConnection, options: TritonRecognizerOptions | None = None) -> Self:
+        """Asks Triton for the model's fingerprint. Raises DependencyUnavailable."""
+        fingerprint = await connection.fingerprint(MODEL, Deadline.after(_CONNECT_S))
+        return cls(connection, fingerprint, options or TritonRecognizerOptions())
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    async def recognize(self, images: Sequence[bytes], deadline: Deadline) -> list[RecognizedImage]:
+        """One result per encoded image, in order. Raises UnreadableDocument, StageDeadline, DependencyUnavailable; the
+        other images' calls are cancelled then."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._recognize(image, deadline)) for image in images]
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from failures.exceptions[0].__cause__
+        return [task.result() for task in tasks]
+
+    async def _recognize(self, image: bytes, deadline: Deadline) -> RecognizedImage:
+        tensor = InferInput("IMAGE", [1, 1], "BYTES")
+        tensor.set_data_from_numpy(np.array([[image]], dtype=np.object_))
+        try:
+            async with asyncio.timeout(deadline.budget(MODEL)):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise StageDeadline(MODEL) from error
+        try:
+            result = await self._connection.client.infer(MODEL, [tensor], client_timeout=deadline.budget(MODEL))
+        except (InferenceServerException, grpc.RpcError) as error:
+            raise translated(error, MODEL) from error
+        finally:
+            self._places.release()
+        problem = bytes(result.as_numpy("ERROR")[0, 0])
+        if problem:
+            raise UnreadableDocument(problem.decode())
+        return _recognized(bytes(result.as_numpy("PAGE")[0, 0]))
+
+
+def _recognized(document: bytes) -> RecognizedImage:
+    page = json.loads(document)
+    lines = tuple(RecognizedLine(line["text"], line["confidence"], Box(*line["box"])) for line in page["lines"])
+    return RecognizedImage(page["width"], page["height"], lines)
