@@ -54,7 +54,7 @@ bench: setup  ## Measures; see bench/.
 	$(PY) -m bench
 
 demo: setup  ## Answers a question from documents: make demo DOCS="a.pdf b.pdf" ASK="…?"
-	@$(PY) -m server demo --docs "$(DOCS)" --ask "$(ASK)"
+	@$(PY) -m demo --docs "$(DOCS)" --ask "$(ASK)"
 
 up: setup  ## Runs the whole stack until Ctrl-C.
 	@$(PY) -m server up

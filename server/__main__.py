@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import structlog
 import typer
@@ -86,7 +86,7 @@ def _run(main: Callable[[Settings], Coroutine[Any, Any, None]], settings: Settin
         _fail(str(error))
 
 
-def _fail(problem: str) -> Any:
+def _fail(problem: str) -> NoReturn:
     sys.stderr.write(problem.rstrip() + "\n")
     raise typer.Exit(1)
 

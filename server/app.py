@@ -1,6 +1,7 @@
 """The composition root: the only place that knows which adapter stands behind which port.
 
-`serve` answers calls and keeps the index; `work` ingests documents. Both run until cancelled and close what they opened.
+`serve` answers calls and keeps the index; `work` ingests documents. Both run until cancelled, and close what
+they opened.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from server.adapters import triton_embedder, triton_generator, triton_recognizer
 from server.adapters.document_reader import FileDocumentReader
 from server.adapters.file_blobs import FileBlobStore
 from server.adapters.hybrid_passage_index import HybridPassageIndex
@@ -32,7 +34,7 @@ from server.adapters.postgres.outbox import PostgresOutbox
 from server.adapters.postgres.passage_store import PostgresPassageStore
 from server.adapters.postgres.pool import PostgresPool
 from server.adapters.postgres.stage_results import PostgresStageResults
-from server.adapters.triton_client import TritonClient
+from server.adapters.triton_client import TritonConnection
 from server.adapters.triton_embedder import TritonEmbedder
 from server.adapters.triton_generator import TritonGenerator
 from server.adapters.triton_recognizer import TritonTextRecognizer
@@ -52,7 +54,6 @@ from server.application.upload_document import UploadDocument
 from server.application.watch_job import WatchJob
 from server.application.work_off_queue import WorkOffQueue
 from server.domain.deadline import Deadline
-from server.domain.errors import DependencyUnavailable
 from server.domain.principals import Principal
 from server.settings import Settings
 from server.transport.answer_servicer import AnswerServicer
@@ -83,7 +84,7 @@ class _Stores:
 
 @dataclass(frozen=True, slots=True)
 class _Models:
-    triton: TritonClient
+    triton: TritonConnection
     embedder: Embedder
     reranker: Reranker
     recognizer: TextRecognizer
@@ -156,14 +157,21 @@ async def _stores(settings: Settings) -> AsyncIterator[_Stores]:
 
 @asynccontextmanager
 async def _models(settings: Settings) -> AsyncIterator[_Models]:
-    async with TritonClient(settings.triton.address, settings.triton.client) as triton:
-        await triton.wait_until_ready(Deadline.after(_START_LIMIT_S))
+    async with TritonConnection(settings.triton.address) as triton:
+        deadline = Deadline.after(_START_LIMIT_S)
+        await triton.wait_until_ready(
+            (triton_embedder.MODEL, triton_recognizer.MODEL, triton_generator.MODEL), deadline
+        )
         yield _Models(
             triton=triton,
-            embedder=await TritonEmbedder.connect(triton),
-            reranker=await TritonReranker.connect(triton),
-            recognizer=await TritonTextRecognizer.connect(triton),
-            generator=await TritonGenerator.connect(triton),
+            embedder=await TritonEmbedder.connect(triton, deadline),
+            reranker=await TritonReranker.connect(triton, deadline),
+            recognizer=TritonTextRecognizer(
+                triton.client, await triton.fingerprint(triton_recognizer.MODEL, deadline), settings.triton.recognizer
+            ),
+            generator=TritonGenerator(
+                triton.client, await triton.fingerprint(triton_generator.MODEL, deadline), settings.triton.generator
+            ),
         )
 
 
@@ -185,9 +193,7 @@ def _servicers(
     local = settings.principal
     identity = LoopbackIdentity(Principal(local.tenant, local.user, frozenset(local.groups)))
     catalog = PostgresDocumentCatalog(stores.pool)
-    search = SearchPassages(
-        models.embedder, models.reranker, index, PostgresPassageStore(stores.pool), settings.search
-    )
+    search = SearchPassages(models.embedder, models.reranker, index, PostgresPassageStore(stores.pool), settings.search)
     return Servicers(
         documents=DocumentServicer(
             identity,
@@ -208,9 +214,9 @@ def _health_watch(report: HealthReport, stores: _Stores, models: _Models) -> Hea
     probes: dict[str, Probe] = {
         "database": stores.pool.answers,
         "queue": stores.nats.answers,
-        "embed": lambda deadline: models.triton.ready("embed", deadline),
-        "ocr": lambda deadline: models.triton.ready("ocr", deadline),
-        "generate": lambda deadline: models.triton.ready("generate", deadline),
+        "embed": lambda deadline: models.triton.ready(triton_embedder.MODEL, deadline),
+        "ocr": lambda deadline: models.triton.ready(triton_recognizer.MODEL, deadline),
+        "generate": lambda deadline: models.triton.ready(triton_generator.MODEL, deadline),
     }
     documents, search, answers, inference = SERVICES
     needs = {
@@ -220,6 +226,3 @@ def _health_watch(report: HealthReport, stores: _Stores, models: _Models) -> Hea
         inference: ("embed", "ocr", "generate"),
     }
     return HealthWatch(report, probes, needs)
-
-
-__all__ = ["DependencyUnavailable", "serve", "work"]

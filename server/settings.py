@@ -2,7 +2,7 @@
 
 Each can be given as an environment variable, `PINAKES_` and the path with `__` between the parts
 (`PINAKES_SERVER__ADDRESS=127.0.0.1:7701`), or in a TOML file with the same names (`--config FILE`). Variables win over
-the file. An unknown name is an error, not a default.
+the file. An unknown name in either part is an error, not a default.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from server.adapters.hybrid_passage_index import PassageIndexOptions
 from server.adapters.jetstream import JetStreamOptions
 from server.adapters.nats_connection import NatsConnectionOptions
 from server.adapters.postgres.pool import PostgresOptions
+from server.adapters.triton_generator import TritonGeneratorOptions
+from server.adapters.triton_recognizer import TritonRecognizerOptions
 from server.application.answer_question import AnswerOptions
 from server.application.chunking import ChunkingOptions
 from server.application.follow_log import FollowOptions
@@ -64,7 +66,7 @@ class LocalPrincipal:
 class PostgresSettings:
     """Without a `dsn` (a psycopg conninfo) `up` runs its own PostgreSQL."""
 
-    dsn: SecretStr = SecretStr("")
+    dsn: SecretStr = field(default_factory=lambda: SecretStr(""))
     pool: PostgresOptions = field(default_factory=PostgresOptions)
     embedded: embedded_postgres.PostgresOptions = field(default_factory=embedded_postgres.PostgresOptions)
 
@@ -73,7 +75,7 @@ class PostgresSettings:
 class NatsSettings:
     """Without a `url` `up` runs its own NATS."""
 
-    url: SecretStr = SecretStr("")
+    url: SecretStr = field(default_factory=lambda: SecretStr(""))
     connection: NatsConnectionOptions = field(default_factory=NatsConnectionOptions)
     queue: JetStreamOptions = field(default_factory=JetStreamOptions)
     embedded: embedded_nats.NatsOptions = field(default_factory=embedded_nats.NatsOptions)
@@ -85,6 +87,8 @@ class TritonSettings:
 
     address: str = ""
     profile: str = "cpu"
+    recognizer: TritonRecognizerOptions = field(default_factory=TritonRecognizerOptions)
+    generator: TritonGeneratorOptions = field(default_factory=TritonGeneratorOptions)
     embedded: embedded_triton.TritonOptions = field(default_factory=embedded_triton.TritonOptions)
 
 
@@ -92,7 +96,11 @@ class Settings(BaseSettings):
     """The whole tree; frozen. Components get their own part and never see the rest."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PINAKES_", env_nested_delimiter="__", frozen=True, extra="forbid", nested_model_default_partial_update=True
+        env_prefix="PINAKES_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        nested_model_default_partial_update=True,
     )
 
     data_dir: Path = Path("var")
