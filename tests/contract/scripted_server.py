@@ -69,7 +69,7 @@ class Script:
         self.started.set()
         try:
             yield seen
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):  # the latter where the cancel met a message on its way out
             seen.cancelled = True
             raise
         finally:

@@ -145,6 +145,7 @@ class TestAsk:
         script.on("Answer", server.streams(*answer()[:2], then=server.unavailable()))
         result = await pinakes("ask", "q")
         assert result.exit_code == 1
+        assert result.stdout == TEXT[:20] + "\n"
         assert "the embedder is unavailable (DEPENDENCY_UNAVAILABLE)" in result.stderr
 
     async def test_the_timeout_is_the_calls_deadline(self, pinakes: Pinakes, script: Script) -> None:
@@ -159,6 +160,15 @@ class TestAsk:
         whole = show_answer(events, console)
         assert whole.text == TEXT
         assert out.getvalue().index(TEXT[:20]) < out.getvalue().index("[1] It ends")
+
+    def test_a_text_longer_than_the_screen_is_whole_at_the_end(self) -> None:
+        out = io.StringIO()
+        console = Console(file=out, force_terminal=True, width=20, height=5, highlight=False, color_system=None)
+        words = [f"word{number}" for number in range(40)]
+        deltas = [answers.AnswerResponse(delta=answers.Delta(text=word + " ")) for word in words]
+        show_answer([event for event in map(mapping.answer_event, [*deltas, answer(cited=False)[-1]]) if event], console)
+        last_drawing = out.getvalue().rsplit("\x1b[2K", 1)[-1]
+        assert last_drawing.split()[: len(words)] == words
 
 
 def cite(start: int, end: int, chunk_id: str) -> Citation:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import grpc
 from google.rpc import error_details_pb2
@@ -97,9 +98,8 @@ def read_an_error(channel: grpc.Channel) -> None:
     try:
         stub.Search(searches.SearchRequest(query=""), timeout=30)
     except grpc.RpcError as error:
-        assert isinstance(error, grpc.Call)
         print(f"  {error.code().name}: {error.details()}")
-        status = rpc_status.from_call(error)
+        status = rpc_status.from_call(cast(grpc.Call, error))  # what grpc raises is the failed call itself
         for packed in status.details if status else ():
             info, bad_request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
             retry = error_details_pb2.RetryInfo()

@@ -30,15 +30,15 @@ def show_answer(events: Iterable[AnswerEvent], console: Console, *, boxes: bool 
     On a terminal the text grows in place; elsewhere (a pipe, a file) it is written once it is whole.
     """
     answer = AnswerSoFar()
-    with Live(console=console, auto_refresh=False, vertical_overflow="visible", transient=True) as live:
-        for event in events:
-            answer.add(event)
-            live.update(marked_text(answer.text, answer.citations), refresh=True)
-        live.update("")
+    try:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            for event in events:
+                answer.add(event)
+                live.update(_newest_lines(marked_text(answer.text, answer.citations), console), refresh=True)
+            live.update("")
+    finally:
+        _show_text(answer, console)  # what came before an error stays
     whole = answer.whole()
-    console.print(
-        marked_text(whole.text, whole.citations, whole.completion.unsupported), soft_wrap=not console.is_terminal
-    )
     _show_ending(whole, console)
     _show_sources(whole.citations, console, boxes)
     _show_footer(whole.completion, console)
@@ -83,6 +83,18 @@ def timing_line(timings: Iterable[StageTiming]) -> str:
 def _end_of_words(text: str, start: int, end: int) -> int:
     """`end` without trailing white space."""
     return start + len(text[start:end].rstrip())
+
+
+def _newest_lines(text: Text, console: Console) -> Text:
+    """What fits on the screen: more could not be redrawn in place."""
+    lines = text.wrap(console, console.width)
+    return Text("\n").join(lines[-(console.height - 1) :])
+
+
+def _show_text(answer: AnswerSoFar, console: Console) -> None:
+    if answer.text:
+        unsupported = answer.completion.unsupported if answer.completion else ()
+        console.print(marked_text(answer.text, answer.citations, unsupported), soft_wrap=not console.is_terminal)
 
 
 def _show_ending(answer: Answer, console: Console) -> None:
