@@ -71,5 +71,6 @@ class StackConsole:
 
 def _line(event: PartChanged) -> str:
     took = f" [dim]({event.seconds:.1f} s)[/]" if event.seconds else ""
-    detail = f": {escape(event.detail)}" if event.detail else ""
+    # The rest of a failure, the end of the log, is in the error that follows.
+    detail = f": {escape(event.detail.splitlines()[0])}" if event.detail else ""
     return f"{_MARKS.get(event.state, '[dim]…[/]')} {event.part} {event.state.value}{took}{detail}"

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.embedded.errors import PrerequisiteMissing
+from server.embedded.errors import PartFailed, PrerequisiteMissing
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +18,17 @@ class ModelRepository:
     path: Path
 
     def write(self) -> None:
-        """Replaces what is at `path`. Raises PrerequisiteMissing when the models are not in the cache."""
+        """Replaces what is at `path`. Raises PrerequisiteMissing when the models are not in the cache, PartFailed when
+        they cannot be rendered."""
         # Not needed, and not loaded, where Triton runs elsewhere.
-        from triton_models.rendering import render
-
+        from triton_models.errors import ModelFilesError
         from triton_models.preparation import find_prepared
+        from triton_models.rendering import render
 
         models = find_prepared(self.cache)
         if models is None:
             raise PrerequisiteMissing(f"the models are not prepared in {self.cache}", "make setup")
-        render(self.profile, models, self.path, cores=os.cpu_count() or 1)
+        try:
+            render(self.profile, models, self.path, cores=len(os.sched_getaffinity(0)))
+        except ModelFilesError as exc:
+            raise PartFailed("triton", str(exc)) from exc

@@ -120,9 +120,9 @@ class EmbeddedPostgres:
         draft = Path(tempfile.mkdtemp(prefix="initdb-", dir=self._data))
         if user is not None:
             user.own(draft)
-        self._run(
-            user, "initdb", "--username", _NAME, "--encoding=UTF8", "--locale=C.UTF-8", "--auth=trust", "-D", str(draft)
-        )
+        # One flush of the file system instead of a thousand of files.
+        options = ("--username", _NAME, "--encoding=UTF8", "--locale=C.UTF-8", "--auth=trust", "--sync-method=syncfs")
+        self._run(user, "initdb", *options, "-D", str(draft))
         self._run(user, "postgres", "--single", "-D", str(draft), "postgres", stdin=f"CREATE DATABASE {_NAME};\n")
         draft.rename(self._cluster)
 

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from server.embedded.health import NotReady
 from server.embedded.service_user import ServiceUser
 
 _PR_SET_PDEATHSIG = 1
+_GUARDIAN = str(Path(__file__).with_name("guardian.py"))
+_ORPHAN_GRACE_S = 10.0
 _POLL_S = 0.02
 _LOG_LIMIT_BYTES = 16 * 1024 * 1024
 _TAIL_BYTES = 64 * 1024
@@ -29,8 +32,12 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What to execute. `stop_signal` asks for an orderly end; `orphan_signal` is what the kernel sends when the
-    starting process dies without one."""
+    """What to execute. `stop_signal` asks for an orderly end.
+
+    When the starting process dies without asking, the kernel sends `orphan_signal`. A program that has processes of
+    its own is `guarded` instead (see `guardian`): they all get `stop_signal`, then are killed, and files in /dev/shm
+    that begin with `shared_memory_prefix` are removed.
+    """
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
@@ -38,6 +45,8 @@ class Launch:
     user: ServiceUser | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     orphan_signal: signal.Signals = signal.SIGKILL
+    guarded: bool = False
+    shared_memory_prefix: str = ""
 
 
 @runtime_checkable
@@ -82,7 +91,7 @@ class ChildProcess:
         self._rotate()
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                launch.argv,
+                _command(launch),
                 env=dict(launch.environment),
                 cwd=launch.directory,
                 stdin=subprocess.DEVNULL,
@@ -108,7 +117,7 @@ class ChildProcess:
 
     def ask_to_stop(self) -> None:
         if self.exit_status is None:
-            self._process.send_signal(self._launch.stop_signal)
+            self._process.send_signal(signal.SIGTERM if self._launch.guarded else self._launch.stop_signal)
 
     def kill(self) -> None:
         """Ends the whole group at once."""
@@ -185,10 +194,17 @@ def tail(log: Path, lines: int = 15) -> str:
     return "\n".join(kept[-lines:])
 
 
+def _command(launch: Launch) -> Sequence[str]:
+    if not launch.guarded:
+        return launch.argv
+    facts = (str(os.getpid()), str(int(launch.stop_signal)), str(_ORPHAN_GRACE_S), launch.shared_memory_prefix)
+    return (sys.executable, "-I", "-S", _GUARDIAN, *facts, *launch.argv)
+
+
 def _before_exec(launch: Launch) -> Callable[[], None]:
     parent = os.getpid()
     become = launch.user.becoming() if launch.user else None
-    orphan_signal = int(launch.orphan_signal)
+    orphan_signal = int(signal.SIGTERM if launch.guarded else launch.orphan_signal)
 
     def prepare() -> None:
         if become is not None:

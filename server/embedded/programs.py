@@ -41,7 +41,8 @@ class PythonProgram:
 
     def launch(self) -> Launch:
         self._launched_at = time.monotonic()
-        return Launch(self.argv, self.environment, self.directory)
+        # Its pools are processes too.
+        return Launch(self.argv, self.environment, self.directory, guarded=True)
 
     def check(self) -> None:
         if self.probe is not None:

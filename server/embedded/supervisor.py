@@ -229,7 +229,9 @@ class Supervisor:
 
 
 def _how_it_ended(status: int) -> str:
-    return f"killed by signal {-status}" if status < 0 else f"ended with status {status}"
+    # A guardian says it as a shell does, with 128 and the signal.
+    number = -status if status < 0 else status - 128
+    return f"killed by signal {number}" if number > 0 else f"ended with status {status}"
 
 
 async def _in_thread(call: Callable[[], None]) -> None:

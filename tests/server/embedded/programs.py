@@ -9,16 +9,28 @@ from pathlib import Path
 from server.embedded.health import NotReady
 from server.embedded.process import Launch
 
+# A process of a program: says that it is up, and hears nothing.
+CHILD = """
+import os, pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+pathlib.Path(sys.argv[1], "child").write_text(str(os.getpid()))
+time.sleep(600)
+"""
+
 # Says that it is up by creating a file named after its pid, and ends as it is told to.
-LIVES = """
+LIVES = f"""
+CHILD = {CHILD!r}
 import os, pathlib, signal, sys, time
 mode, home = sys.argv[1], pathlib.Path(sys.argv[2])
 if mode == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if mode == "family":
+    import subprocess
+    subprocess.Popen([sys.executable, "-c", CHILD, str(home)])
 if mode == "broken":
     sys.exit("cannot work like this")
 with (home / "starts").open("a") as starts:
-    starts.write(f"{os.getpid()}\\n")
+    starts.write(str(os.getpid()) + "\\n")
 time.sleep(600)
 """
 
@@ -30,20 +42,30 @@ class SmallProgram:
     name: str
     home: Path
     mode: str = "obedient"
+    guarded: bool = False
     start_deadline_s: float = 30.0
 
     def prepare(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
 
     def launch(self) -> Launch:
-        return Launch((sys.executable, "-c", LIVES, self.mode, str(self.home)), {}, self.home)
+        command = (sys.executable, "-c", LIVES, self.mode, str(self.home))
+        return Launch(command, {}, self.home, guarded=self.guarded, shared_memory_prefix=self.shared_memory_prefix)
 
     def check(self) -> None:
-        if not self.pids():
+        if not self.pids() or (self.mode == "family" and not self.child()):
             raise NotReady("no pid yet")
 
     def clean(self) -> None:
         (self.home / "cleaned").touch()
+
+    @property
+    def shared_memory_prefix(self) -> str:
+        return f"pinakes-test-{self.home.parent.name}-" if self.guarded else ""
+
+    def child(self) -> int | None:
+        file = self.home / "child"
+        return int(file.read_text()) if file.exists() and file.read_text() else None
 
     def pids(self) -> list[int]:
         """Of every start so far."""

@@ -135,18 +135,47 @@ async def test_stopping_while_a_part_starts_leaves_nothing(tmp_path: Path) -> No
     assert not (tmp_path / "last" / "starts").exists()
 
 
+@pytest.mark.parametrize("guarded", [False, True])
+async def test_what_a_crashed_part_started_ends_too(tmp_path: Path, guarded: bool) -> None:
+    program = SmallProgram("part", tmp_path / "part", mode="family", guarded=guarded)
+    async with supervised(Supervisor([Supervised(program)], tmp_path, lambda _: None, QUICK)):
+        child = program.child()
+        assert child is not None
+        process = psutil.Process(child)
+        os.kill(program.pids()[0], signal.SIGKILL)
+        await until(lambda: len(program.pids()) == 2)
+        # A zombie has ended too; init reaps it when it likes.
+        assert not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+async def test_a_guarded_part_reports_how_it_ended(tmp_path: Path) -> None:
+    events: list[StackEvent] = []
+    program = SmallProgram("part", tmp_path / "part", guarded=True)
+    async with supervised(Supervisor([Supervised(program)], tmp_path, events.append, QUICK)):
+        os.kill(program.pids()[0], signal.SIGKILL)
+        await until(lambda: len(program.pids()) == 2)
+    assert any(isinstance(event, PartChanged) and "killed by signal 9" in event.detail for event in events)
+
+
 KILLED = """
 import asyncio, pathlib, sys
 from server.embedded.supervisor import Supervised, Supervisor
 from tests.server.embedded.programs import SmallProgram
 home = pathlib.Path(sys.argv[1])
-parts = [Supervised(SmallProgram("one", home / "one")), Supervised(SmallProgram("two", home / "two", "stubborn"))]
+parts = [
+    Supervised(SmallProgram("one", home / "one")),
+    Supervised(SmallProgram("two", home / "two", "stubborn")),
+    Supervised(SmallProgram("three", home / "three", "family", guarded=True)),
+]
 asyncio.run(Supervisor(parts, home, lambda event: print(event, flush=True)).run())
 """
 
 
 def test_kill_9_of_the_supervisor_leaves_no_orphan(tmp_path: Path, environment: dict[str, str]) -> None:
     project = Path(__file__).resolve().parents[3]
+    programs = [SmallProgram(name, tmp_path / name, guarded=name == "three") for name in ("one", "two", "three")]
+    region = Path("/dev/shm", f"{programs[2].shared_memory_prefix}left")
+    region.touch()
     with subprocess.Popen(
         [sys.executable, "-c", KILLED, str(tmp_path)],
         cwd=project,
@@ -156,13 +185,15 @@ def test_kill_9_of_the_supervisor_leaves_no_orphan(tmp_path: Path, environment: 
     ) as supervisor:
         assert supervisor.stdout is not None
         healthy = 0
-        while healthy < 2:
+        while healthy < 3:
             line = supervisor.stdout.readline()
             assert line, "the supervisor ended"
             healthy += "PartState.HEALTHY" in line
-        pids = [pid for name in ("one", "two") for pid in SmallProgram(name, tmp_path / name).pids()]
-        children = [psutil.Process(pid) for pid in pids]
+        children = psutil.Process(supervisor.pid).children(recursive=True)
+        assert {pid for program in programs for pid in program.pids()} < {child.pid for child in children}
+        assert programs[2].child() in {child.pid for child in children}
         supervisor.kill()
     gone, alive = psutil.wait_procs(children, timeout=30)
-    assert len(gone) == 2
+    assert len(gone) == 5
     assert not alive
+    assert not region.exists()
