@@ -1,0 +1,73 @@
+"""Embeddings by the `embed` model in Triton."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+import grpc
+import numpy as np
+from tritonclient.utils import InferenceServerException
+
+from server.adapters.triton_batches import BatchCalls, BatchOptions, split, text_input
+from server.adapters.triton_client import TritonConnection
+from server.adapters.triton_failures import translated
+from server.application.ports import EmbeddingKind, Embeddings
+from server.domain.deadline import Deadline
+from server.domain.errors import DependencyUnavailable
+
+MODEL = "embed"
+_PRIORITY = {EmbeddingKind.QUERY: 1, EmbeddingKind.PASSAGE: 2}
+"""A query is somebody who waits: it overtakes the passages of an ingestion."""
+
+
+class TritonEmbedder:
+    def __init__(self, connection: TritonConnection, fingerprint: str, dimension: int, options: BatchOptions) -> None:
+        self._fingerprint = fingerprint
+        self._dimension = dimension
+        self._options = options
+        # Queries have calls of their own, so that they never wait here for passages.
+        self._calls = {kind: BatchCalls(connection, MODEL, options) for kind in EmbeddingKind}
+
+    @classmethod
+    async def connect(
+        cls, connection: TritonConnection, deadline: Deadline, options: BatchOptions | None = None
+    ) -> Self:
+        """Asks Triton for the model's fingerprint and dimension. Raises DependencyUnavailable, StageDeadline."""
+        fingerprint = await connection.fingerprint(MODEL, deadline)
+        dimension = await _dimension(connection, deadline)
+        return cls(connection, fingerprint, dimension, options or BatchOptions())
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    @property
+    def dimension(self) -> int:
+        return self._dimension
+
+    async def embed(self, texts: Sequence[str], kind: EmbeddingKind, deadline: Deadline) -> Embeddings:
+        """See the port."""
+        if not texts:
+            return Embeddings(np.empty((0, self._dimension), np.float32), np.empty(0, np.int32), np.empty(0, np.bool_))
+        batches = [
+            [text_input("TEXT", batch), text_input("KIND", [kind.value] * len(batch))]
+            for batch in split(texts, self._options)
+        ]
+        results = await self._calls[kind].run(batches, deadline, _PRIORITY[kind])
+        return Embeddings(
+            vectors=np.concatenate([result.as_numpy("EMBEDDING") for result in results]),
+            token_counts=np.concatenate([result.as_numpy("TOKEN_COUNT")[:, 0] for result in results]),
+            truncated=np.concatenate([result.as_numpy("TRUNCATED")[:, 0] for result in results]),
+        )
+
+
+async def _dimension(connection: TritonConnection, deadline: Deadline) -> int:
+    try:
+        response = await connection.client.get_model_config(MODEL, client_timeout=deadline.budget(MODEL))
+    except (InferenceServerException, grpc.RpcError) as error:
+        raise translated(error, MODEL) from error
+    for output in response.config.output:
+        if output.name == "EMBEDDING" and len(output.dims) == 1:
+            return int(output.dims[0])
+    raise DependencyUnavailable(f"the model {MODEL}", "its configuration has no output EMBEDDING of one dimension")
