@@ -46,8 +46,7 @@ class Script:
 
     def __init__(self) -> None:
         self.calls: list[Seen] = []
-        self.started = asyncio.Event()
-        """Set when the first call has come."""
+        self._another = asyncio.Event()
         self._behaviours: defaultdict[str, deque[Behaviour]] = defaultdict(deque)
 
     def on(self, method: str, *behaviours: Behaviour) -> None:
@@ -56,6 +55,13 @@ class Script:
 
     def seen(self, method: str) -> list[Seen]:
         return [call for call in self.calls if call.method == method]
+
+    async def until_called(self, method: str) -> Seen:
+        """The first call of `method`, as soon as it has come."""
+        while not self.seen(method):
+            self._another.clear()
+            await self._another.wait()
+        return self.seen(method)[0]
 
     def next(self, method: str) -> Behaviour:
         behaviours = self._behaviours[method]
@@ -66,7 +72,7 @@ class Script:
     def note(self, method: str, request: Any, context: Context) -> Iterator[Seen]:
         seen = Seen(method, request, context.time_remaining(), dict(context.invocation_metadata() or ()))
         self.calls.append(seen)
-        self.started.set()
+        self._another.set()
         try:
             yield seen
         except (asyncio.CancelledError, GeneratorExit):  # the latter where the cancel met a message on its way out

@@ -178,7 +178,7 @@ class TestCancellation:
     async def test_cancelling_the_task_cancels_the_call(self, client: AsyncClient, script: Script) -> None:
         script.on("Answer", server.hangs(delta("a")))
         task = asyncio.ensure_future(client.answer_text("q"))
-        await asyncio.wait_for(script.started.wait(), 5)
+        await asyncio.wait_for(script.until_called("Answer"), 5)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -299,12 +299,22 @@ class TestUploads:
             else:
                 await client.documents.upload(Broken(CONTENT), name="n")
 
-    async def test_an_early_refusal_stops_the_upload(self, client: AsyncClient, script: Script) -> None:
+    @pytest.mark.parametrize("sync", [False, True])
+    async def test_an_early_refusal_stops_the_upload(
+        self, client: AsyncClient, sync_client: Client, script: Script, sync: bool
+    ) -> None:
         details = server.reason("DOCUMENT_TOO_LARGE", limit_bytes="10")
         script.on("UploadDocument", server.fails(grpc.StatusCode.RESOURCE_EXHAUSTED, "too large", details))
+        file = io.BytesIO(CONTENT * 200)
         with pytest.raises(errors.DocumentTooLarge) as raised:
-            await client.documents.upload(CONTENT * 20, name="n")
+            if sync:
+                await asyncio.to_thread(sync_client.documents.upload, file, name="n")
+            else:
+                await client.documents.upload(file, name="n")
         assert raised.value.limit_bytes == 10
+        stopped_at = file.tell()
+        await asyncio.sleep(0.05)
+        assert file.tell() == stopped_at < len(CONTENT) * 200
 
     async def test_bytes_need_a_name_and_files_must_exist(self, client: AsyncClient, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="needs a name"):

@@ -166,7 +166,9 @@ class TestAsk:
         console = Console(file=out, force_terminal=True, width=20, height=5, highlight=False, color_system=None)
         words = [f"word{number}" for number in range(40)]
         deltas = [answers.AnswerResponse(delta=answers.Delta(text=word + " ")) for word in words]
-        show_answer([event for event in map(mapping.answer_event, [*deltas, answer(cited=False)[-1]]) if event], console)
+        show_answer(
+            [event for event in map(mapping.answer_event, [*deltas, answer(cited=False)[-1]]) if event], console
+        )
         last_drawing = out.getvalue().rsplit("\x1b[2K", 1)[-1]
         assert last_drawing.split()[: len(words)] == words
 
