@@ -31,7 +31,7 @@ def starts_item(text: str) -> bool:
 
 
 def join_lines(lines: Sequence[Line]) -> tuple[str, list[JoinedLine]]:
-    """Lines as one paragraph: with a space between them, none in scripts that have none, and a word that was parted
+    """Lines as one paragraph: with a space between them, none beside a character of a script without spaces, and a word that was parted
     by a hyphen made whole (its hyphen belongs to no line then). Lines without text are left out."""
     text = ""
     places: list[JoinedLine] = []
@@ -44,7 +44,7 @@ def join_lines(lines: Sequence[Line]) -> tuple[str, list[JoinedLine]]:
             if _parted(text, part):
                 text = text[:-1]
                 places[-1] = JoinedLine(last.start, last.end - 1, last.line)
-            elif not (_UNSPACED.match(text[-1]) and _UNSPACED.match(part[0])) and not _open_hyphen(text, part):
+            elif not (_UNSPACED.match(text[-1]) or _UNSPACED.match(part[0]) or _open_hyphen(text, part)):
                 text += " "
         places.append(JoinedLine(len(text), len(text) + len(part), number))
         text += part
