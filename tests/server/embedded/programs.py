@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from server.embedded.health import NotReady
 from server.embedded.process import Launch
@@ -33,6 +37,22 @@ with (home / "starts").open("a") as starts:
     starts.write(str(os.getpid()) + "\\n")
 time.sleep(600)
 """
+
+
+def still_running(processes: Iterable[psutil.Process], within_s: float) -> list[psutil.Process]:
+    """Those that have not ended within that time. A zombie has ended; init reaps it when it likes."""
+    deadline = time.monotonic() + within_s
+    left = list(processes)
+    while (left := [process for process in left if _lives(process)]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from server.embedded.health import check_nats, check_triton
 from server.embedded.process import free_port
 from server.embedded.stack import StackOptions, run_stack
 from server.embedded.triton import EmbeddedTriton
+from tests.server.embedded.programs import still_running
 
 pytestmark = pytest.mark.stack
 
@@ -130,8 +131,7 @@ async def test_it_serves_refuses_a_second_one_stops_and_comes_back_after_kill_9(
 
         children = descendants(process)
         process.kill()
-        _, alive = psutil.wait_procs(children, timeout=60)
-        assert alive == []
+        assert not still_running(children, within_s=60)
 
     with up(home, address, environment) as process:
         endpoints = directory.read_endpoints()
@@ -142,8 +142,7 @@ async def test_it_serves_refuses_a_second_one_stops_and_comes_back_after_kill_9(
         children = descendants(process)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
-        _, alive = psutil.wait_procs(children, timeout=1)
-        assert alive == []
+        assert not still_running(children, within_s=0)
     assert directory.read_endpoints() is None
     assert not directory.endpoints_file.exists()
     assert not shared_memory(home, environment)
