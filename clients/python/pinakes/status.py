@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, cast
+
 import grpc
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 
 from pinakes.errors import CLASS_OF_CODE, CLASS_OF_REASON, ErrorDetails, FieldViolation, PinakesError
 
 DOMAIN = "pinakes"
 """The domain of the server's ErrorInfo; a proxy's own ErrorInfo has another."""
 
-_DETAILS_KEY = "grpc-status-details-bin"
-
 
 def error_of(failed: grpc.RpcError) -> PinakesError:
     """The error that a call's failure stands for. Takes the errors of both `grpc` and `grpc.aio`."""
-    assert isinstance(failed, grpc.Call | grpc.aio.AioRpcError)
-    code = failed.code().name
-    details = _details(code, failed.trailing_metadata())
+    call = cast(grpc.Call, failed)  # what both raise has a call's code, details and trailing metadata
+    code = call.code().name
+    details = _details(code, call)
     cls = CLASS_OF_REASON.get(details.reason) or CLASS_OF_CODE.get(code, PinakesError)
-    return cls(failed.details() or code, details)
+    return cls(call.details() or code, details)
 
 
-def _details(code: str, trailing: object) -> ErrorDetails:
+def _details(code: str, call: grpc.Call) -> ErrorDetails:
     reason = ""
     metadata: dict[str, str] = {}
     violations: list[FieldViolation] = []
     retry_after_s: float | None = None
-    for packed in _status(trailing).details:
+    for packed in _packed_details(call):
         info = error_details_pb2.ErrorInfo()
         bad_request = error_details_pb2.BadRequest()
         retry = error_details_pb2.RetryInfo()
@@ -41,10 +43,9 @@ def _details(code: str, trailing: object) -> ErrorDetails:
     return ErrorDetails(code, reason, metadata, tuple(violations), retry_after_s)
 
 
-def _status(trailing: object) -> status_pb2.Status:
-    status = status_pb2.Status()
-    pairs = trailing if isinstance(trailing, tuple | list | grpc.aio.Metadata) else ()
-    for key, value in pairs:
-        if key == _DETAILS_KEY and isinstance(value, bytes):
-            status.ParseFromString(value)
-    return status
+def _packed_details(call: grpc.Call) -> Sequence[Any]:
+    try:
+        status = rpc_status.from_call(call)
+    except ValueError:  # something between here and the server has replaced the status, so its details are void
+        return ()
+    return status.details if status else ()

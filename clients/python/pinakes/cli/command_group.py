@@ -1,12 +1,14 @@
 """The root of the commands: errors as one line, and commands that other packages add.
 
 A package adds a command by an entry point in the group `pinakes.commands` that loads to a function as typer takes it,
-or to a whole `typer.Typer`. Nothing of it is imported before its command, or the help, is asked for."""
+or to a whole `typer.Typer`. Nothing of it is imported before its command is run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ast
+import importlib.util
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import typer
@@ -32,7 +34,7 @@ class CommandGroup(TyperGroup):
     def get_command(self, ctx: typer.Context, cmd_name: str) -> TyperCommand | TyperGroup | None:  # type: ignore[override]
         own = super().get_command(ctx, cmd_name)
         if own is None and cmd_name in self._plugins:
-            self.commands[cmd_name] = own = _load(self._plugins[cmd_name])
+            self.commands[cmd_name] = own = PluginCommand(self._plugins[cmd_name])
         return cast(TyperCommand | TyperGroup | None, own)
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
@@ -67,29 +69,38 @@ def _nobody_there(connection: Connection) -> str:
     return f"no server answers at {connection.address}: start one with `pinakes up`, or name another with --server"
 
 
+class PluginCommand(TyperCommand):
+    """Stands for a plugin's command until it is run."""
+
+    def __init__(self, point: EntryPoint) -> None:
+        super().__init__(point.name, help=_summary(point))
+        self._point = point
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        return _load(self._point).make_context(info_name, args, parent, **extra)
+
+
 def _load(point: EntryPoint) -> Any:
+    """The real command. Complains and exits if it cannot be had."""
     try:
         loaded = point.load()
-        plugin = loaded if isinstance(loaded, typer.Typer) else _app(point.name, loaded)
-        command = typer.main.get_command(plugin)
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with a plugin, the other commands work
-        command = typer.main.get_command(_app(point.name, _broken(point, error)))
-    command.name = point.name
-    return command
+        if not isinstance(loaded, typer.Typer):
+            function, loaded = loaded, typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+            loaded.command(point.name)(function)
+        return typer.main.get_command(loaded)
+    except Exception as error:
+        complain(f"the command {point.name} ({point.value}) does not load: {type(error).__name__}: {error}")
+        raise typer.Exit(1) from error
 
 
-def _app(name: str, function: Callable[..., Any]) -> typer.Typer:
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(name)(function)
-    return app
-
-
-def _broken(point: EntryPoint, error: Exception) -> Callable[[], None]:
-    problem = f"the command {point.name} ({point.value}) does not load: {type(error).__name__}: {error}"
-
-    def broken() -> None:
-        complain(problem)
-        raise typer.Exit(1)
-
-    broken.__doc__ = f"Does not load ({type(error).__name__})."
-    return broken
+def _summary(point: EntryPoint) -> str:
+    """The docstring of the command's function, read from its source: the help of `pinakes` imports no plugin."""
+    try:
+        spec = importlib.util.find_spec(point.module)
+        source = Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
+        for node in ast.parse(source).body:
+            if isinstance(node, ast.FunctionDef) and node.name == point.attr:
+                return ast.get_docstring(node) or ""
+    except (ImportError, OSError, SyntaxError, ValueError):
+        pass  # `_load` says what is wrong when the command is run
+    return f"Runs {point.value}."
