@@ -2,88 +2,118 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from server.application.line_joining import starts_item
-from server.application.ports import PageImage, RecognizedImage, RecognizedLine
+from server.application.page_layout.blocks import TypeSizes, column_blocks
+from server.application.page_layout.geometry import Piece
+from server.application.ports import PageImage, RecognizedImage
+from server.application.sentences import ends_sentence
 from server.domain.documents import Block, BlockKind, Box, Line, Page
 
-# A new block begins where the gap between two lines exceeds this share of their thickness, …
-_LARGEST_GAP = 0.9
-# … where their thickness differs by more than this factor, …
-_LARGEST_RATIO = 1.35
-# … or where they share less than this part of the shorter one's extent (columns).
-_SMALLEST_OVERLAP = 0.3
-# A block of few, thicker lines is a heading: (least ratio to the page's usual thickness, level).
-_HEADING_LEVELS = ((1.7, 1), (1.4, 2))
-_MOST_HEADING_LINES = 2
-_LONGEST_HEADING = 120
+# The heights of recognized boxes vary with the letters in them, and bold print cannot be told.
+_SAME_SIZE = 0.28
+_HEADING_LEVELS = ((1.6, 1), (1.22, 2))
+_TITLE_LEVEL = 3
+_TITLE_WIDTH = 0.45
+_LONGER_BELOW = 1.5
 
 
 def page_from_recognition(image: PageImage, recognized: RecognizedImage) -> Page:
-    """Lines stay in the order in which they come, which is reading order; boxes become the page's units."""
-    lines = [_placed(line, image.scale) for line in recognized.lines if line.text.strip()]
-    usual = statistics.median(line.thickness for line in lines) if lines else 0.0
-    confidence = statistics.fmean(line.confidence for line in recognized.lines) if recognized.lines else 1.0
-    blocks = tuple(_block(run, usual) for run in _runs(lines))
-    return Page(image.number, image.width, image.height, blocks, confidence, recognized=True)
+    """Boxes become the page's units. Lines stay in the order in which they come, which is reading order, but for lines
+    beside each other, which become one; larger lines become headings, aligned cells tables."""
+    lines = [line for line in recognized.lines if line.text.strip()]
+    confidence = statistics.fmean(line.confidence for line in lines) if lines else 1.0
+    pieces = [_piece(line.text, line.box, image.scale) for line in lines]
+    return Page(image.number, image.width, image.height, tuple(_blocks(pieces)), confidence, recognized=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    """A line and its place: `along` where it begins and ends in writing direction, `across` over its thickness, growing
-    in the direction in which lines follow each other (down; to the left in vertical writing)."""
-
-    line: Line
-    vertical: bool
-    along: tuple[float, float]
-    across: tuple[float, float]
-
-    @property
-    def thickness(self) -> float:
-        return self.across[1] - self.across[0]
+def _piece(text: str, box: Box, scale: float) -> Piece:
+    placed = Box(box.x0 / scale, box.y0 / scale, box.x1 / scale, box.y1 / scale)
+    return Piece(" ".join(text.split()), placed, placed.y1 - placed.y0, bold=False, glyphs=())
 
 
-def _placed(line: RecognizedLine, scale: float) -> _Placed:
-    box = Box(line.box.x0 / scale, line.box.y0 / scale, line.box.x1 / scale, line.box.y1 / scale)
-    vertical = len(line.text) > 1 and box.y1 - box.y0 > 1.5 * (box.x1 - box.x0)
-    placed = Line(line.text, box)
-    if vertical:
-        return _Placed(placed, True, (box.y0, box.y1), (-box.x1, -box.x0))
-    return _Placed(placed, False, (box.x0, box.x1), (box.y0, box.y1))
-
-
-def _runs(lines: Sequence[_Placed]) -> list[list[_Placed]]:
-    runs: list[list[_Placed]] = []
-    for line in lines:
-        if runs and _goes_on(runs[-1][-1], line):
-            runs[-1].append(line)
+def _blocks(pieces: Sequence[Piece]) -> list[Block]:
+    """Runs of vertical lines are laid out in a frame in which they run from left to right."""
+    blocks: list[Block] = []
+    for vertical, run in itertools.groupby(pieces, _is_vertical):
+        if vertical:
+            framed = [replace(piece, box=_turned(piece.box), size=piece.box.x1 - piece.box.x0) for piece in run]
+            blocks.extend(_turned_back(block) for block in _upright_blocks(framed))
         else:
-            runs.append([line])
-    return runs
+            blocks.extend(_upright_blocks(list(run)))
+    return blocks
 
 
-def _goes_on(last: _Placed, line: _Placed) -> bool:
-    if last.vertical is not line.vertical or starts_item(line.line.text):
+def _turned(box: Box) -> Box:
+    return Box(box.y0, -box.x1, box.y1, -box.x0)
+
+
+def _turned_back(block: Block) -> Block:
+    boxes = [line.box for line in block.lines if line.box is not None]
+    placed = [Box(-box.y1, box.x0, -box.y0, box.x1) for box in boxes]
+    return replace(block, lines=tuple(replace(line, box=box) for line, box in zip(block.lines, placed, strict=True)))
+
+
+def _upright_blocks(pieces: Sequence[Piece]) -> list[Block]:
+    sizes = TypeSizes(_body(pieces), _SAME_SIZE, _HEADING_LEVELS)
+    blocks: list[Block] = []
+    for column in _columns(pieces):
+        width = max(piece.box.x1 for piece in column) - min(piece.box.x0 for piece in column)
+        blocks.extend(_with_titles(column_blocks(column, sizes), width))
+    return blocks
+
+
+def _with_titles(blocks: Sequence[Block], column_width: float) -> list[Block]:
+    """Sizes tell few headings of a scan, so a short line above a much longer one counts as one as well."""
+    titled: list[Block] = []
+    for block, below in itertools.zip_longest(blocks, blocks[1:]):
+        following = [*block.lines[1:], *(below.lines if below is not None else ())]
+        first = block.lines[0]
+        if block.kind is BlockKind.PARAGRAPH and following and _is_title(first, following[0], column_width):
+            titled.append(Block(BlockKind.HEADING, (first,), _TITLE_LEVEL))
+            if block.lines[1:]:
+                titled.append(Block(BlockKind.PARAGRAPH, block.lines[1:]))
+        else:
+            titled.append(block)
+    return titled
+
+
+def _is_title(line: Line, below: Line, column_width: float) -> bool:
+    if line.box is None or below.box is None or ends_sentence(line.text) or starts_item(line.text):
         return False
-    thin, thick = sorted((last.thickness, line.thickness))
-    if thick > _LARGEST_RATIO * thin:
-        return False
-    gap = line.across[0] - last.across[1]
-    overlap = min(last.along[1], line.along[1]) - max(last.along[0], line.along[0])
-    shorter = min(last.along[1] - last.along[0], line.along[1] - line.along[0])
-    return -thick < gap <= _LARGEST_GAP * thick and overlap >= _SMALLEST_OVERLAP * shorter
+    width = line.box.x1 - line.box.x0
+    return (
+        width < _TITLE_WIDTH * column_width
+        and below.box.x1 - below.box.x0 > _LONGER_BELOW * width
+        and sum(character.isalpha() for character in line.text) * 2 > len(line.text)
+    )
 
 
-def _block(run: Sequence[_Placed], usual: float) -> Block:
-    lines = tuple(placed.line for placed in run)
-    if starts_item(lines[0].text):
-        return Block(BlockKind.LIST, lines)
-    if len(lines) <= _MOST_HEADING_LINES and sum(len(line.text) for line in lines) <= _LONGEST_HEADING:
-        thickness = min(placed.thickness for placed in run)
-        for ratio, level in _HEADING_LEVELS:
-            if thickness >= ratio * usual:
-                return Block(BlockKind.HEADING, lines, level)
-    return Block(BlockKind.PARAGRAPH, lines)
+def _is_vertical(piece: Piece) -> bool:
+    return len(piece.text) > 1 and piece.box.y1 - piece.box.y0 > 1.5 * (piece.box.x1 - piece.box.x0)
+
+
+def _body(pieces: Sequence[Piece]) -> float:
+    """The median height of a character's line."""
+    heights = sorted((piece.size, len(piece.text)) for piece in pieces)
+    half = sum(length for _, length in heights) / 2
+    for height, length in heights:
+        half -= length
+        if half <= 0:
+            return height
+    return heights[-1][0]
+
+
+def _columns(pieces: Sequence[Piece]) -> list[list[Piece]]:
+    """Runs of lines that go down the page: where the next line stands higher up, another column begins."""
+    columns: list[list[Piece]] = []
+    for piece in pieces:
+        if columns and piece.box.y1 > columns[-1][-1].box.y0:
+            columns[-1].append(piece)
+        else:
+            columns.append([piece])
+    return columns

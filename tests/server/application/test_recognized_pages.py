@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from server.application.page_layout.recognized import page_of
 from server.application.ports import PageImage, RecognizedImage, RecognizedLine
+from server.application.recognized_pages import page_from_recognition
 from server.domain.documents import BlockKind, Box, Page
 
 IMAGE = PageImage(number=3, width=500, height=700, image=b"", scale=2.0)
@@ -15,7 +15,7 @@ def line(text: str, x: float, y: float, height: float = 30, confidence: float = 
 
 
 def read(*lines: RecognizedLine) -> Page:
-    return page_of(IMAGE, RecognizedImage(1000, 1400, lines))
+    return page_from_recognition(IMAGE, RecognizedImage(1000, 1400, lines))
 
 
 def shape(page: Page) -> list[tuple[BlockKind, list[str]]]:
@@ -30,7 +30,7 @@ def test_boxes_are_in_the_unit_of_the_page() -> None:
 
 def test_the_confidence_is_the_mean_of_the_lines() -> None:
     assert read(line("a b c", 0, 0, confidence=0.5), line("d e f", 0, 40, confidence=1.0)).confidence == 0.75
-    assert read().confidence == 0.0
+    assert read().confidence == 1.0
 
 
 def test_titles_and_paragraphs() -> None:
@@ -61,8 +61,16 @@ def test_columns_stay_in_the_order_in_which_they_were_read() -> None:
     assert texts == [made.text for made in (*left, *right)]
 
 
-def test_vertical_lines_stay_as_they_came() -> None:
-    lines = [
-        RecognizedLine(text, 0.9, Box(x, 50, x + 40, 600)) for text, x in (("右の行です。", 800), ("左の行です。", 700))
+def test_vertical_lines_run_from_right_to_left() -> None:
+    columns = (
+        ("縦書きの題", 800, 60, 400),
+        ("右の行はここから始まり、", 700, 30, 600),
+        ("左の行で終わります。", 650, 30, 600),
+    )
+    lines = [RecognizedLine(text, 0.9, Box(x, 50, x + width, end)) for text, x, width, end in columns]
+    page = read(*lines)
+    assert shape(page) == [
+        (BlockKind.HEADING, ["縦書きの題"]),
+        (BlockKind.PARAGRAPH, ["右の行はここから始まり、", "左の行で終わります。"]),
     ]
-    assert shape(read(*lines)) == [(BlockKind.PARAGRAPH, ["右の行です。", "左の行です。"])]
+    assert page.blocks[0].lines[0].box == Box(400, 25, 430, 200)
