@@ -21,11 +21,10 @@ from server.domain.errors import Overloaded, StageDeadline
 class BatchOptions:
     """A call carries at most `texts` and, unless one text is longer, `bytes` of UTF-8 (about four to a token, in any
     script): enough to keep the model busy, and little enough that others need not wait long. At most `concurrent`
-    calls are on their way at once, of all callers: one that runs and one that is ready to follow. When `waiting` more
-    are waiting for that, the next is refused."""
+    calls are on their way at once, of all callers; when `waiting` more are waiting for that, the next is refused."""
 
     texts: int = 64
-    bytes: int = 4096
+    bytes: int = 2048
     concurrent: int = 2
     waiting: int = 256
     retry_after_s: float = 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 import grpc
@@ -18,25 +19,38 @@ from server.domain.errors import DependencyUnavailable
 
 MODEL = "embed"
 _PRIORITY = {EmbeddingKind.QUERY: 1, EmbeddingKind.PASSAGE: 2}
-"""A query is somebody who waits: it overtakes the passages of an ingestion."""
+_CALLS_PER_INSTANCE = {EmbeddingKind.QUERY: 8, EmbeddingKind.PASSAGE: 1}
+"""A query is somebody who waits. It overtakes passages in Triton's queue; and since Triton hands an instance its next
+batch early, passages are sent only when an instance is free: a query waits for one batch at most. Queries that wait
+are joined to a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ModelShape:
+    dimension: int
+    instances: int
 
 
 class TritonEmbedder:
-    def __init__(self, connection: TritonConnection, fingerprint: str, dimension: int, options: BatchOptions) -> None:
+    def __init__(
+        self, connection: TritonConnection, fingerprint: str, shape: _ModelShape, options: BatchOptions
+    ) -> None:
         self._fingerprint = fingerprint
-        self._dimension = dimension
+        self._dimension = shape.dimension
         self._options = options
-        # Queries have calls of their own, so that they never wait here for passages.
-        self._calls = {kind: BatchCalls(connection, MODEL, options) for kind in EmbeddingKind}
+        self._calls = {
+            kind: BatchCalls(connection, MODEL, replace(options, concurrent=calls * shape.instances))
+            for kind, calls in _CALLS_PER_INSTANCE.items()
+        }
 
     @classmethod
     async def connect(
         cls, connection: TritonConnection, deadline: Deadline, options: BatchOptions | None = None
     ) -> Self:
-        """Asks Triton for the model's fingerprint and dimension. Raises DependencyUnavailable, StageDeadline."""
+        """Asks Triton for the model's fingerprint, dimension and instances, which bound the concurrent calls. Raises
+        DependencyUnavailable, StageDeadline."""
         fingerprint = await connection.fingerprint(MODEL, deadline)
-        dimension = await _dimension(connection, deadline)
-        return cls(connection, fingerprint, dimension, options or BatchOptions())
+        return cls(connection, fingerprint, await _shape(connection, deadline), options or BatchOptions())
 
     @property
     def fingerprint(self) -> str:
@@ -62,12 +76,13 @@ class TritonEmbedder:
         )
 
 
-async def _dimension(connection: TritonConnection, deadline: Deadline) -> int:
+async def _shape(connection: TritonConnection, deadline: Deadline) -> _ModelShape:
     try:
         response = await connection.client.get_model_config(MODEL, client_timeout=deadline.budget(MODEL))
     except (InferenceServerException, grpc.RpcError) as error:
         raise translated(error, MODEL) from error
+    instances = sum(group.count for group in response.config.instance_group)
     for output in response.config.output:
         if output.name == "EMBEDDING" and len(output.dims) == 1:
-            return int(output.dims[0])
+            return _ModelShape(int(output.dims[0]), max(1, instances))
     raise DependencyUnavailable(f"the model {MODEL}", "its configuration has no output EMBEDDING of one dimension")
