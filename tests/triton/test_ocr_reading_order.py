@@ -52,6 +52,12 @@ def test_a_line_across_the_gutter_parts_the_columns_above_from_those_below() -> 
     assert texts(shuffled([*above, heading, *below])) == [*names, *(f"{c}{i}" for c in "cd" for i in range(5))]
 
 
+def test_a_narrow_column_beside_the_text_is_read_by_itself() -> None:
+    text = column("t", 9, 50, 600, 100)
+    aside = [line(f"n{i}", 660, 107 + 37 * i, 740, 107 + 37 * i + 15) for i in range(6)]
+    assert texts(shuffled([*text, *aside])) == [*(f"t{i}" for i in range(9)), *(f"n{i}" for i in range(6))]
+
+
 def test_a_tables_columns_stay_rows() -> None:
     cells = [
         line(f"{name}{row}", x, 30 * row, x + 60, 30 * row + 20)

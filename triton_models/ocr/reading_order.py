@@ -2,7 +2,7 @@
 
 Pieces of a row are joined into lines; then the page is cut recursively at the gutter that has the most lines beside it:
 what is above it, left of it, right of it, below it (after the recursive X-Y cut of Nagy and Seth, ICPR 1984). A gutter
-counts only between columns of running text: the columns of a table stay rows.
+counts only between columns of running text, or between columns whose lines are not level: a table's columns stay rows.
 
 A page of downward lines is read in columns from right to left; it is ordered as if turned a quarter to the left, where
 its lines are rows.
@@ -27,9 +27,13 @@ SAME_ROW = 0.6
 GUTTER = 0.7
 """A gutter is at least this many line heights wide."""
 COLUMN_LINES = 4
-"""A column of running text has at least this many lines, …"""
+"""A column has at least this many lines."""
 COLUMN_WIDTH = 7.0
-"""… whose median width is at least this many line heights."""
+"""The median line of running text is at least this many line heights wide."""
+LEVEL = 0.25
+"""Lines whose middles differ by less than this many line heights are level."""
+LEVEL_LINES = 0.6
+"""Columns that are not both running text are a table if more than this share of their lines are level."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,7 +165,7 @@ def _cut(items: Sequence[_Placed]) -> list[_Placed]:
 
 
 def _widest_columns(items: Sequence[_Placed]) -> _Columns | None:
-    """The gutter between columns of running text that has the most lines beside it; None if there is none."""
+    """The gutter that has the most lines beside it; None if there is none."""
     best: _Columns | None = None
     for x in _gaps(items):
         crossing = sorted((item for item in items if item.x0 < x < item.x1), key=_middle)
@@ -190,7 +194,9 @@ def _gaps(items: Sequence[_Placed]) -> list[float]:
 
 
 def _are_columns(left: Sequence[_Placed], right: Sequence[_Placed]) -> bool:
-    if not (_is_running_text(left) and _is_running_text(right)):
+    if min(len(left), len(right)) < COLUMN_LINES:
+        return False
+    if not (_is_running_text(left) and _is_running_text(right)) and _share_rows(left, right):
         return False
     gutter = min(item.x0 for item in right) - max(item.x1 for item in left)
     overlap = _overlap(*_extent(left), *_extent(right))
@@ -198,9 +204,14 @@ def _are_columns(left: Sequence[_Placed], right: Sequence[_Placed]) -> bool:
     return gutter >= GUTTER * height and overlap >= COLUMN_LINES * height
 
 
+def _share_rows(left: Sequence[_Placed], right: Sequence[_Placed]) -> bool:
+    """Whether most lines of the shorter side are level with one of the other side, as the cells of a table are."""
+    fewer, more = sorted((left, right), key=len)
+    level = sum(any(abs(_middle(item) - _middle(other)) < LEVEL * item.height for other in more) for item in fewer)
+    return level > LEVEL_LINES * len(fewer)
+
+
 def _is_running_text(items: Sequence[_Placed]) -> bool:
-    if len(items) < COLUMN_LINES:
-        return False
     return float(np.median([item.width for item in items])) >= COLUMN_WIDTH * _median_height(items)
 
 
