@@ -18,7 +18,10 @@ import sys
 import time
 
 _PR_SET_PDEATHSIG = 1
-_WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT}
+# What the kernel sends when the parent dies. `getppid` would not do: it changes only when the parent's last thread is
+# gone, which may be later.
+_ORPHANED = signal.SIGHUP
+_WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, _ORPHANED}
 _NOT_FOUND = 127
 
 
@@ -29,8 +32,8 @@ def main() -> int:
     child = os.fork()
     if child == 0:
         _become(program)
-    status = _watch(child, parent, stop_signal, grace_s)
-    if os.getppid() != parent:
+    status, orphaned = _watch(child, stop_signal, grace_s)
+    if orphaned or _ORPHANED in signal.sigpending() or os.getppid() != parent:
         _remove(shared_memory_prefix)
         os.killpg(0, signal.SIGKILL)
     return status
@@ -46,24 +49,24 @@ def _become(program: list[str]) -> None:
     os._exit(_NOT_FOUND)
 
 
-def _watch(child: int, parent: int, stop_signal: int, grace_s: float) -> int:
-    """Passes on requests to stop until the child has ended; returns its status as a shell would."""
+def _watch(child: int, stop_signal: int, grace_s: float) -> tuple[int, bool]:
+    """Passes on requests to stop until the child has ended; returns its status, as a shell would say it, and whether
+    the parent died meanwhile."""
     kill_at: float | None = None
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             code = os.waitstatus_to_exitcode(status)
-            return code if code >= 0 else 128 - code
-        received = signal.sigtimedwait(_WATCHED, 1.0 if kill_at is None else max(0.0, kill_at - time.monotonic()))
-        if kill_at is not None and time.monotonic() >= kill_at:
+            return code if code >= 0 else 128 - code, kill_at is not None
+        if kill_at is None:
+            received = signal.sigwaitinfo(_WATCHED).si_signo
+            if received == _ORPHANED:
+                kill_at = time.monotonic() + grace_s
+            if received != signal.SIGCHLD:
+                os.kill(child, stop_signal)
+        elif signal.sigtimedwait(_WATCHED, max(0.0, kill_at - time.monotonic())) is None:
             os.kill(child, signal.SIGKILL)
-            kill_at += 1.0
-        orphaned = os.getppid() != parent
-        if orphaned and kill_at is None:
-            kill_at = time.monotonic() + grace_s
-            os.kill(child, stop_signal)
-        elif received is not None and received.si_signo != signal.SIGCHLD:
-            os.kill(child, stop_signal)
+            kill_at += grace_s
 
 
 def _remove(shared_memory_prefix: str) -> None:

@@ -204,7 +204,7 @@ def _command(launch: Launch) -> Sequence[str]:
 def _before_exec(launch: Launch) -> Callable[[], None]:
     parent = os.getpid()
     become = launch.user.becoming() if launch.user else None
-    orphan_signal = int(signal.SIGTERM if launch.guarded else launch.orphan_signal)
+    orphan_signal = int(signal.SIGHUP if launch.guarded else launch.orphan_signal)
 
     def prepare() -> None:
         if become is not None:
