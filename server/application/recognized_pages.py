@@ -37,25 +37,30 @@ def _piece(text: str, box: Box, scale: float) -> Piece:
 
 
 def _blocks(pieces: Sequence[Piece]) -> list[Block]:
-    """Runs of vertical lines are laid out in a frame in which they run from left to right."""
     blocks: list[Block] = []
     for vertical, run in itertools.groupby(pieces, _is_vertical):
-        if vertical:
-            framed = [replace(piece, box=_turned(piece.box), size=piece.box.x1 - piece.box.x0) for piece in run]
-            blocks.extend(_turned_back(block) for block in _upright_blocks(framed))
-        else:
-            blocks.extend(_upright_blocks(list(run)))
+        blocks.extend(_vertical_blocks(list(run)) if vertical else _upright_blocks(list(run)))
     return blocks
 
 
-def _turned(box: Box) -> Box:
-    return Box(box.y0, -box.x1, box.y1, -box.x0)
+def _vertical_blocks(pieces: Sequence[Piece]) -> list[Block]:
+    """Laid out in a frame in which the lines follow each other downwards: vertical writing goes to the left, a page
+    that lies on its side may go to the right."""
+    to_the_right = pieces[-1].box.x0 > pieces[0].box.x0
+    sign = 1 if to_the_right else -1
 
+    def turned(box: Box) -> Box:
+        low, high = sorted((sign * box.x0, sign * box.x1))
+        return Box(box.y0, low, box.y1, high)
 
-def _turned_back(block: Block) -> Block:
-    boxes = [line.box for line in block.lines if line.box is not None]
-    placed = [Box(-box.y1, box.x0, -box.y0, box.x1) for box in boxes]
-    return replace(block, lines=tuple(replace(line, box=box) for line, box in zip(block.lines, placed, strict=True)))
+    def turned_back(line: Line) -> Line:
+        if line.box is None:
+            return line
+        low, high = sorted((sign * line.box.y0, sign * line.box.y1))
+        return replace(line, box=Box(low, line.box.x0, high, line.box.x1))
+
+    framed = [replace(piece, box=turned(piece.box), size=piece.box.x1 - piece.box.x0) for piece in pieces]
+    return [replace(block, lines=tuple(map(turned_back, block.lines))) for block in _upright_blocks(framed)]
 
 
 def _upright_blocks(pieces: Sequence[Piece]) -> list[Block]:

@@ -74,3 +74,11 @@ def test_vertical_lines_run_from_right_to_left() -> None:
         (BlockKind.PARAGRAPH, ["右の行はここから始まり、", "左の行で終わります。"]),
     ]
     assert page.blocks[0].lines[0].box == Box(400, 25, 430, 200)
+
+
+def test_a_page_on_its_side_reads_from_left_to_right() -> None:
+    placed = (("It begins and", 100), ("ends here.", 150))
+    lines = [RecognizedLine(text, 0.9, Box(x, 50, x + 30, 600)) for text, x in placed]
+    page = read(*lines)
+    assert shape(page) == [(BlockKind.PARAGRAPH, ["It begins and", "ends here."])]
+    assert page.blocks[0].lines[1].box == Box(75, 25, 90, 300)
