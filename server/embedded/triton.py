@@ -112,12 +112,12 @@ class EmbeddedTriton:
             "shm-growth-byte-size": options.shared_memory_growth_bytes,
         }
         argv = [
-            str(_wheel() / "bin" / "tritonserver"),
+            str(triton_wheel() / "bin" / "tritonserver"),
             f"--model-repository={self._repository}",
             "--model-control-mode=explicit",
             "--load-model=*",
             f"--backend-directory={self._data / 'backends'}",
-            f"--cache-directory={_wheel() / 'caches'}",
+            f"--cache-directory={triton_wheel() / 'caches'}",
             "--allow-http=false",
             "--grpc-address=127.0.0.1",
             f"--grpc-port={self._port}",
@@ -148,7 +148,7 @@ class EmbeddedTriton:
 
     def _assemble_backend(self) -> None:
         """Fills `backends/python` anew, so that an upgraded wheel or Python takes effect."""
-        wheel = _wheel()
+        wheel = triton_wheel()
         target = self._data / "backends" / "python"
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
@@ -186,7 +186,8 @@ def libpython_directory() -> Path | None:
     return next((Path(folder) for folder in folders if folder and (Path(folder) / name).exists()), None)
 
 
-def _wheel() -> Path:
+def triton_wheel() -> Path:
+    """The folder of the server in the wheel. Raises PrerequisiteMissing."""
     spec = importlib.util.find_spec("pytriton")
     if spec is None or spec.origin is None:
         raise PrerequisiteMissing("the Triton wheel (nvidia-pytriton) is not installed", "make setup")
@@ -194,4 +195,4 @@ def _wheel() -> Path:
 
 
 def _libraries() -> Path:
-    return _wheel().parent.parent / "nvidia_pytriton.libs"
+    return triton_wheel().parent.parent / "nvidia_pytriton.libs"
