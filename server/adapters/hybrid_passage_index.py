@@ -19,6 +19,7 @@ import structlog
 
 import index
 import kernels
+from index import IndexOptions
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, IndexBehind, Overloaded, StageDeadline
 from server.domain.passages import (
@@ -47,7 +48,7 @@ class PassageIndexOptions:
     waiting_searches: int = 64
     """More searches than these wait for a thread: they are refused."""
     retry_after_s: float = 0.5
-    index: index.IndexOptions = field(default_factory=index.IndexOptions)
+    index: IndexOptions = field(default_factory=IndexOptions)
 
 
 class HybridPassageIndex:
