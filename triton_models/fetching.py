@@ -26,9 +26,10 @@ class ArtifactStore:
     """Artifacts of a cache folder, by their sha256. A file that is there is whole and verified: it was renamed into
     place after its bytes were hashed. For one process at a time."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, hugging_face: str = "https://huggingface.co") -> None:
         self._artifacts = folder / "artifacts"
         self._downloads = folder / "downloads"
+        self._hugging_face = hugging_face
 
     def path(self, artifact: Artifact) -> Path:
         return self._artifacts / artifact.sha256 / artifact.file
@@ -54,6 +55,10 @@ class ArtifactStore:
             except SourceFailed as exc:
                 failures.append(exc)
         raise ArtifactUnavailable(name, artifact.file, failures)
+
+    def discard(self, artifact: Artifact) -> None:
+        """Removes an artifact that was changed after it was stored."""
+        self.path(artifact).unlink(missing_ok=True)
 
     def forget_downloads(self) -> None:
         """Frees what was kept for resuming, and for artifacts that come from one wheel."""
@@ -93,11 +98,11 @@ class ArtifactStore:
         revision, _, path = revised.partition("/")
         partial = self._downloads / f"{artifact.sha256}.part"
         self._downloads.mkdir(parents=True, exist_ok=True)
-        url = f"https://huggingface.co/{repository}/resolve/{revision}/{path}"
+        url = f"{self._hugging_face}/{repository}/resolve/{revision}/{path}"
         try:
             _download(url, partial, lambda done: on_progress(Progress(f"fetching {name}", done, artifact.size_bytes)))
         except (urllib.error.URLError, HTTPException, OSError) as exc:
-            raise SourceFailed(f"hf:{place}", f"needs network access to huggingface.co ({exc})") from exc
+            raise SourceFailed(f"hf:{place}", f"needs network access to {self._hugging_face} ({exc})") from exc
         with partial.open("rb") as stream:
             try:
                 self._store(pieces_of(stream), name, artifact, f"checking {name}", on_progress)

