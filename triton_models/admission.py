@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
@@ -56,15 +57,16 @@ class Admission:
         with self._changed:
             return Load(self._workers - self._idle, len(self._waiting))
 
-    def close(self) -> None:
-        """Drops what waits and returns when what runs has ended."""
+    def close(self, timeout_s: float) -> None:
+        """Drops what waits, and returns when what runs has ended or the time is over."""
+        until = time.monotonic() + timeout_s
         with self._changed:
             self._closed = True
             while self._waiting:
                 self._waiting.popleft().drop()
             self._changed.notify_all()
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _work(self) -> None:
         while (job := self._next()) is not None:

@@ -40,7 +40,7 @@ def test_slots_and_queue_are_all_that_is_let_in() -> None:
     finally:
         for job in (*running, waiting):
             job.gate.set()
-        admission.close()
+        admission.close(30)
     assert [job.became for job in (*running, waiting, refused)] == ["done", "done", "done", ""]
 
 
@@ -52,7 +52,7 @@ def test_idle_workers_take_jobs_without_a_queue() -> None:
     finally:
         for job in jobs:
             job.gate.set()
-        admission.close()
+        admission.close(30)
 
 
 def test_a_cancelled_job_makes_room_and_never_runs() -> None:
@@ -68,7 +68,7 @@ def test_a_cancelled_job_makes_room_and_never_runs() -> None:
     finally:
         running.gate.set()
         next_one.gate.set()
-        admission.close()
+        admission.close(30)
     assert not cancelled.started.is_set()
     assert next_one.became in ("done", "dropped")
 
@@ -80,7 +80,7 @@ def test_closing_drops_what_waits_and_lets_nothing_in() -> None:
     assert running.started.wait(30)
     assert admission.admit(waiting)
     running.gate.set()
-    admission.close()
+    admission.close(30)
     assert running.became == "done"
     assert waiting.became in ("done", "dropped")
     assert not admission.admit(Gated())
@@ -97,5 +97,15 @@ def test_load_says_what_runs_and_what_waits() -> None:
     finally:
         running.gate.set()
         waiting.gate.set()
-        admission.close()
+        admission.close(30)
     assert admission.load() == Load(running=0, waiting=0)
+
+
+def test_closing_waits_no_longer_than_it_may() -> None:
+    admission = Admission(workers=1, waiting=0)
+    stuck = Gated()
+    assert admission.admit(stuck)
+    assert stuck.started.wait(30)
+    admission.close(0)
+    assert stuck.became == ""
+    stuck.gate.set()

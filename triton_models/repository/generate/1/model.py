@@ -25,12 +25,15 @@ from triton_models.generation import (
     PromptTooLong,
     TextGenerator,
 )
+from triton_models.orphans import exit_with_parent
 
 STATISTICS_WAITING = 8
+CLOSE_S = 3.0
 
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
+        exit_with_parent()
         settings = {key: entry["string_value"] for key, entry in json.loads(args["model_config"])["parameters"].items()}
         options = GenerationOptions(
             threads=int(settings["threads"]),
@@ -62,8 +65,8 @@ class TritonPythonModel:
                 self._refuse(sender, "overloaded", full, pb_utils.TritonError.UNAVAILABLE)
 
     def finalize(self) -> None:
-        self._statistics.close()
-        self._admission.close()
+        self._statistics.close(CLOSE_S)
+        self._admission.close(CLOSE_S)
 
     def _refuse(self, sender: Any, code: str, message: str, status: int) -> None:
         self._tally.ended(code)

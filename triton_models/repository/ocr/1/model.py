@@ -16,10 +16,12 @@ from triton_models.ocr.document import PageDocument, to_json
 from triton_models.ocr.networks import openvino_network
 from triton_models.ocr.pipeline import PageReader, PageReaderOptions
 from triton_models.ocr.recognition import RecognitionOptions, Recognizer, characters_of
+from triton_models.orphans import exit_with_parent
 
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
+        exit_with_parent()
         settings = {key: entry["string_value"] for key, entry in json.loads(args["model_config"])["parameters"].items()}
         threads, compiled = int(settings["threads"]), Path(settings["compiled"])
         recognizer = Path(settings["recognizer"])
