@@ -38,8 +38,9 @@ def _piece(text: str, box: Box, scale: float) -> Piece:
 
 def _blocks(pieces: Sequence[Piece]) -> list[Block]:
     blocks: list[Block] = []
-    for vertical, run in itertools.groupby(pieces, _is_vertical):
-        blocks.extend(_vertical_blocks(list(run)) if vertical else _upright_blocks(list(run)))
+    for vertical, found in itertools.groupby(pieces, _is_vertical):
+        run = list(found)
+        blocks.extend(_vertical_blocks(run) if vertical else _upright_blocks(run))
     return blocks
 
 
