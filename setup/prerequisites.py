@@ -137,8 +137,8 @@ def _facts(path: str, environment: Dict[str, str]) -> Optional[Dict[str, Any]]:
             env=clean,
             timeout=PROBE_SECONDS,
         )
-        facts: Dict[str, Any] = json.loads(output.decode("utf-8"))
-    except (OSError, subprocess.SubprocessError, ValueError):
+        facts: Dict[str, Any] = dict(json.loads(output.decode("utf-8")))
+    except (OSError, subprocess.SubprocessError, ValueError, TypeError):
         return None
     return facts
 
