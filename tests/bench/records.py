@@ -8,7 +8,7 @@ from typing import Any
 from bench.record import Record, Sample, Series, SummaryRow
 
 
-def sample(number: int, latency_s: float, error: str = "", **stages_s: float) -> Sample:
+def sample(number: int, latency_s: float, error: str = "", /, **stages_s: float) -> Sample:
     return Sample(number, number * 0.1, number * 0.1, latency_s, {} if error else stages_s, error)
 
 
