@@ -38,6 +38,7 @@ check: environment  ## Lints, checks types, import rules, the contract and the g
 	ruff check .
 	ruff format --check .
 	mypy
+	@for model in triton_models/repository/*/*/model.py; do echo "mypy $$model"; mypy --no-error-summary "$$model"; done
 	lint-imports
 	buf lint
 	buf breaking --against $(BASELINE)

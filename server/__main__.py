@@ -58,6 +58,25 @@ def worker(config: ConfigOption = None, data_dir: DataOption = None) -> None:
     _run(run, _settings(config, data_dir))
 
 
+@app.command()
+def doctor(
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
+) -> None:
+    """Looks for what is wrong with the machine and the configuration; exit status 1 if something is."""
+    from server.embedded.console import findings_as_json, show_findings
+    from server.embedded.doctor import examine
+
+    findings = examine(stack_options(_settings(config, data_dir)))
+    if as_json:
+        text, healthy = findings_as_json(findings)
+        typer.echo(text)
+    else:
+        healthy = show_findings(findings)
+    raise typer.Exit(0 if healthy else 1)
+
+
 def _settings(config: Path | None, data_dir: Path | None) -> Settings:
     try:
         return load_settings(config, {} if data_dir is None else {"data_dir": data_dir})
