@@ -13,6 +13,7 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 
+from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable
 
 _NAME = "NATS"
@@ -66,6 +67,17 @@ class NatsConnection:
         if not self._client.is_connected:
             raise DependencyUnavailable(_NAME, "the connection is lost")
         return self._client
+
+    async def answers(self, deadline: Deadline) -> bool:
+        """Whether the server does, before the deadline."""
+        try:
+            async with asyncio.timeout(deadline.remaining()):
+                client = await self.client()
+                with translated():
+                    await client.flush(timeout=max(1, int(deadline.remaining())))
+        except (TimeoutError, DependencyUnavailable):
+            return False
+        return True
 
     async def _connect(self) -> Client:
         client = Client()

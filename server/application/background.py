@@ -19,7 +19,7 @@ async def repeat(name: str, step: Callable[[], Awaitable[object]], longest_pause
     failures follow each other; nothing but cancellation ends this."""
     while True:
         async for attempt in AsyncRetrying(
-            wait=wait_exponential_jitter(initial=0.1, max=longest_pause_s, jitter=0.1),
+            wait=wait_exponential_jitter(multiplier=0.1, max=longest_pause_s, jitter=0.1),
             retry=retry_if_exception_type(Exception),
             before_sleep=lambda state: _log_failure(name, state),
         ):

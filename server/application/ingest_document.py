@@ -11,7 +11,7 @@ import structlog
 
 from server.application.background import trace_of
 from server.application.ingestion_failures import RetryOptions, Verdict, judge, worn_out
-from server.application.ingestion_stages import IngestionStages, patiently
+from server.application.ingestion_stages import IngestionStages, StageOptions, patiently
 from server.application.ports import Bell, Busy, JobLedger
 from server.domain.documents import Lease
 from server.domain.errors import DependencyUnavailable, DocumentDeleted, LeaseLost, Overloaded, PinakesError
@@ -28,6 +28,7 @@ class IngestOptions:
     storage_patience_s: float = 60.0
     hand_back_s: float = 5.0
     retry: RetryOptions = field(default_factory=RetryOptions)
+    stages: StageOptions = field(default_factory=StageOptions)
 
 
 class IngestDocument:

@@ -182,7 +182,7 @@ class IngestionStages:
 async def patiently(work: Callable[[], Awaitable[_T]], patience_s: float) -> _T:
     """Repeats `work`, which must be safe to repeat, while the database is away, for at most `patience_s`."""
     async for attempt in AsyncRetrying(
-        wait=wait_exponential_jitter(initial=0.05, max=5.0, jitter=0.05),
+        wait=wait_exponential_jitter(multiplier=0.05, max=5.0, jitter=0.05),
         stop=stop_after_delay(patience_s),
         retry=retry_if_exception_type((DependencyUnavailable, Overloaded)),
         reraise=True,

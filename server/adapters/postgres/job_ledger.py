@@ -101,7 +101,8 @@ async def _lease(connection: Connection, taken: Mapping[str, Any], parameters: M
     cursor = await connection.execute(f"SELECT {JOB_COLUMNS} FROM jobs j WHERE j.job_id = %(job_id)s", parameters)
     job = await cursor.fetchone()
     cursor = await connection.execute(
-        f"SELECT {DOCUMENT_COLUMNS}, d.blob_key FROM documents d JOIN jobs j USING (document_id) WHERE j.job_id = %(job_id)s",
+        f"SELECT {DOCUMENT_COLUMNS}, d.blob_key FROM documents d JOIN jobs j USING (document_id)"
+        " WHERE j.job_id = %(job_id)s",
         parameters,
     )
     document = await cursor.fetchone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import psycopg_pool
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, Overloaded
 
 Connection = psycopg.AsyncConnection[DictRow]
@@ -90,7 +92,11 @@ class PostgresPool:
             # The server's own words may hold values of parameters: only their class is told.
             raise DependencyUnavailable("PostgreSQL", type(exc).__name__) from exc
 
-    async def ping(self) -> None:
-        """Raises DependencyUnavailable when the database does not answer."""
-        async with self.transaction() as connection:
-            await connection.execute("SELECT 1")
+    async def answers(self, deadline: Deadline) -> bool:
+        """Whether the database does, before the deadline."""
+        try:
+            async with asyncio.timeout(deadline.remaining()), self.transaction() as connection:
+                await connection.execute("SELECT 1")
+        except (TimeoutError, DependencyUnavailable, Overloaded):
+            return False
+        return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -15,8 +14,7 @@ import pytest
 from server.adapters.postgres.chunk_writer import PostgresChunkWriter
 from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
 from server.adapters.postgres.job_ledger import PostgresJobLedger
-from server.adapters.postgres.migrating import migrate
-from server.adapters.postgres.pool import PostgresOptions, PostgresPool
+from server.adapters.postgres.pool import PostgresPool
 from server.application.ports import NewDocument, StoredBlob
 from server.domain.documents import Box, Chunk, Document, Job, Lease, LineSpan, PageSize
 from server.domain.principals import AccessList, Principal
@@ -27,13 +25,6 @@ EVE = Principal("rival", "ana", frozenset({"research"}))
 
 MODEL = "model-1"
 DIMENSION = 4
-
-
-@pytest.fixture
-async def pool(postgres_dsn: str) -> AsyncIterator[PostgresPool]:
-    async with PostgresPool(postgres_dsn, PostgresOptions(max_connections=8)) as opened:
-        await migrate(opened)
-        yield opened
 
 
 @dataclass
