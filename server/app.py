@@ -166,12 +166,8 @@ async def _models(settings: Settings) -> AsyncIterator[_Models]:
             triton=triton,
             embedder=await TritonEmbedder.connect(triton, deadline),
             reranker=await TritonReranker.connect(triton, deadline),
-            recognizer=TritonTextRecognizer(
-                triton.client, await triton.fingerprint(triton_recognizer.MODEL, deadline), settings.triton.recognizer
-            ),
-            generator=TritonGenerator(
-                triton.client, await triton.fingerprint(triton_generator.MODEL, deadline), settings.triton.generator
-            ),
+            recognizer=await TritonTextRecognizer.connect(triton, settings.triton.recognizer),
+            generator=await TritonGenerator.connect(triton, settings.triton.generator),
         )
 
 
