@@ -34,8 +34,9 @@ class E5Tokenizer:
 
     def normalize(self, text: str) -> str:
         """What SentencePiece's nmt_nfkc does: composed characters, compatibility forms replaced, controls removed."""
-        composed = unicodedata.normalize("NFC", text)
-        return _SPACES.sub(" ", composed.translate(self._table))
+        # The table knows single characters only; what they become, such as a half-width ガ in halves, is composed after.
+        composed = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).translate(self._table))
+        return _SPACES.sub(" ", composed)
 
 
 def write_tokenizer(vocabulary: Vocabulary, folder: Path) -> dict[str, str]:
