@@ -34,7 +34,7 @@ class E5Tokenizer:
 
     def normalize(self, text: str) -> str:
         """What SentencePiece's nmt_nfkc does: composed characters, compatibility forms replaced, controls removed."""
-        # The table knows single characters only; what they become, such as a half-width ガ in halves, is composed after.
+        # The table knows single characters only; what they become, such as half-width ガ in halves, is composed after.
         composed = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).translate(self._table))
         return _SPACES.sub(" ", composed)
 
