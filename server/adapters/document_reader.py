@@ -56,8 +56,8 @@ class FileDocumentReader:
         return f"reading {_READING_VERSION} {self._options}"
 
     async def close(self) -> None:
-        """Waits for the page that is being read."""
-        await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
+        """Waits for the page that is being read, and closes what is open."""
+        await asyncio.to_thread(self._thread.shutdown)
 
     async def probe(self, path: Path, name: str) -> Probe:
         return await self._run(lambda: self._probe(path, name))
@@ -69,8 +69,14 @@ class FileDocumentReader:
             for number in range(first, document.page_count + 1):
                 yield await self._run(functools.partial(document.read, number))
         finally:
-            # Not awaited: it follows whatever the thread still does, also when this task is being cancelled.
+            self._close_later(document)
+
+    def _close_later(self, document: _OpenFile) -> None:
+        """Not awaited: it follows whatever the thread still does, also when a task is being cancelled."""
+        try:
             self._thread.submit(document.close)
+        except RuntimeError:  # the reader is closed and its thread has ended
+            document.close()
 
     async def _opened(self, path: Path, probe: Probe) -> _OpenFile:
         opening = self._thread.submit(self._open, path, probe.media_type)
