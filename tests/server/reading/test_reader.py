@@ -81,3 +81,15 @@ async def test_closing_ends_the_thread(tmp_path: Path) -> None:
     assert any(thread.name.startswith("document-reader") for thread in threading.enumerate())
     await reader.close()
     assert not any(thread.name.startswith("document-reader") for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("iterator_first", [True, False])
+async def test_closing_the_reader_leaves_no_file_open(tmp_path: Path, iterator_first: bool) -> None:
+    path = tmp_path / "upload"
+    path.write_bytes(pages(3))
+    reader = FileDocumentReader()
+    iterator = reader.pages(path, await reader.probe(path, "x"), 1)
+    await anext(iterator)
+    for close in (iterator.aclose, reader.close) if iterator_first else (reader.close, iterator.aclose):
+        await close()
+    assert open_files(path) == 0
