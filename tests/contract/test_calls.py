@@ -222,13 +222,14 @@ class Received:
         await server.unavailable()(requests, context)
 
     async def _take(self, requests: AsyncIterator[Any]) -> None:
-        self.parts.append([])
+        parts: list[bytes] = []
+        self.parts.append(parts)
         async for request in requests:
             if request.WhichOneof("part") == "header":
-                assert not self.parts[-1], "the header comes first"
+                assert not parts, "the header comes first"
                 self.headers.append(request.header)
             else:
-                self.parts[-1].append(request.data)
+                parts.append(request.data)
 
 
 CONTENT = bytes(range(256)) * (PART_BYTES // 256) * 2 + b"the rest"

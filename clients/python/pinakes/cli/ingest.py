@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -125,8 +125,13 @@ def _ingest_all(
 ) -> list[Outcome]:
     pool = ThreadPoolExecutor(parallel, thread_name_prefix="ingest")
     try:
-        futures: list[Future[Outcome]] = [pool.submit(_ingest_one, client, path, options, board) for path in files]
-        return [future.result() for future in as_completed(futures)]
+        waiting = {pool.submit(_ingest_one, client, path, options, board) for path in files}
+        outcomes: list[Outcome] = []
+        while waiting:
+            # Without a timeout the wait could sleep through a Ctrl-C that reached another thread.
+            done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+            outcomes += [future.result() for future in done]
+        return outcomes
     except BaseException:
         # The server is gone, or the user has enough: end what waits, and what runs.
         pool.shutdown(wait=False, cancel_futures=True)
