@@ -126,6 +126,8 @@ class EmbeddedTriton:
             f"--metrics-port={self._metrics_port}",
             # Its library opens a log in /var/log.
             "--allow-gpu-metrics=false",
+            # There is no GPU to copy to.
+            "--pinned-memory-pool-byte-size=0",
             f"--exit-timeout-secs={options.exit_grace_s}",
             f"--log-verbose={options.verbose}",
             *(f"--backend-config=python,{name}={value}" for name, value in python.items()),
