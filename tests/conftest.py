@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import platformdirs
 import psycopg
 import pytest
 
@@ -17,11 +18,15 @@ from server.embedded.nats import EmbeddedNats
 from server.embedded.postgres import EmbeddedPostgres
 from server.embedded.process import running
 from server.embedded.triton import EmbeddedTriton
+from tests.whole_stack import WholeStack
+from triton_models.preparation import prepare
+from triton_models.rendering import render
 
 _MARKS = {
     "postgres_server": ("stack",),
     "nats_url": ("stack",),
     "triton_url": ("stack", "models"),
+    "stack": ("stack", "models"),
 }
 
 
@@ -72,8 +77,6 @@ def nats_url(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, st
 @pytest.fixture(scope="session")
 def model_cache() -> Path:
     """Where prepared models are kept between runs."""
-    import platformdirs
-
     return platformdirs.user_cache_path("pinakes")
 
 
@@ -82,13 +85,24 @@ def triton_url(
     tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str], model_cache: Path
 ) -> Iterator[str]:
     """host:port of a Triton with all default models, prepared first if they are not."""
-    from triton_models.rendering import render
-
-    from triton_models.preparation import prepare
-
     folder = tmp_path_factory.mktemp("triton")
     repository = folder / "repository"
     render("cpu", prepare(model_cache), repository, cores=os.cpu_count() or 1)
     server = EmbeddedTriton(repository, folder / "data", environment)
     with running(server, folder / "triton.log"):
         yield server.address
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeStack]:
+    """All of Pinakes, as `pinakes up` runs it. Leases and redeliveries are short, so that kills are soon noticed."""
+    settings = {
+        "PINAKES_INGESTION__LEASE_S": "5",
+        "PINAKES_NATS__QUEUE__REDELIVERY_S": "6",
+        "PINAKES_RELAY__REQUEUE_EVERY_S": "2",
+        "PINAKES_RELAY__UNANSWERED_S": "8",
+    }
+    whole = WholeStack(tmp_path_factory.mktemp("stack") / "data", settings)
+    whole.start()
+    yield whole
+    assert whole.stop() == 0
