@@ -17,6 +17,8 @@ import grpc
 import psutil
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from server.embedded.process import free_port
+
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "samples"
 
@@ -48,7 +50,10 @@ class WholeStack:
 
     def start(self) -> None:
         environment = dict(os.environ)  # noqa: TID251 - tests have no settings
-        environment |= {"PINAKES_DATA_DIR": str(self.data), "PINAKES_SERVER__ADDRESS": "127.0.0.1:0"} | self._settings
+        environment |= {
+            "PINAKES_DATA_DIR": str(self.data),
+            "PINAKES_SERVER__ADDRESS": f"127.0.0.1:{free_port()}",
+        } | self._settings
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "server", "up"],
