@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PROTOC = $(PY) -m grpc_tools.protoc -Iprotos --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) \
 	--mypy_grpc_out=quiet:$(1) protos/pinakes/v1/*.proto
 
-.PHONY: help environment setup check test bench demo up doctor generate baseline lock clean
+.PHONY: help environment setup check lint types imports contract stubs test bench demo up doctor generate baseline lock clean
 
 help:  ## Lists the verbs.
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r verb does; do \
@@ -34,14 +34,24 @@ environment:
 setup: environment  ## Makes .venv and prepares the models, as far as that is not done.
 	@$(PY) -m triton_models prepare
 
-check: environment  ## Lints, checks types, import rules, the contract and the generated stubs.
+check: lint types imports contract stubs  ## Lints, checks types, import rules, the contract and the generated stubs.
+
+lint: environment
 	ruff check .
 	ruff format --check .
+
+types: environment
 	mypy
 	@for model in triton_models/repository/*/*/model.py; do echo "mypy $$model"; mypy --no-error-summary "$$model"; done
+
+imports: environment
 	lint-imports
+
+contract: environment
 	buf lint
 	buf breaking --against $(BASELINE)
+
+stubs: environment
 	@stubs=$$(mktemp -d); trap 'rm -rf "$$stubs"' EXIT; \
 	$(call PROTOC,"$$stubs"); \
 	for file in $$(cd "$$stubs" && find . -type f); do \

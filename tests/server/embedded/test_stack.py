@@ -16,7 +16,7 @@ import pytest
 
 from server.embedded.data_directory import DataDirectory
 from server.embedded.errors import PartFailed, StackRunning
-from server.embedded.health import check_nats, check_triton
+from server.embedded.health import check_nats, check_postgres, check_triton
 from server.embedded.process import free_port
 from server.embedded.stack import StackOptions, run_stack
 from server.embedded.triton import EmbeddedTriton
@@ -89,14 +89,19 @@ def up(home: Path, address: str, environment: dict[str, str]) -> Iterator[subpro
         text=True,
     ) as process:
         try:
-            assert process.stdout is not None
-            lines: list[str] = []
-            while not lines or "StackReady" not in lines[-1]:
-                lines.append(process.stdout.readline())
-                assert lines[-1], "".join(lines)
+            wait_for(process, "StackReady")
             yield process
         finally:
             process.kill()
+
+
+def wait_for(process: subprocess.Popen[str], event: str) -> None:
+    """Reads events until one has `event` in it."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    while not lines or event not in lines[-1]:
+        lines.append(process.stdout.readline())
+        assert lines[-1], "".join(lines)
 
 
 def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -128,6 +133,14 @@ async def test_it_serves_refuses_a_second_one_stops_and_comes_back_after_kill_9(
         options = StackOptions(data=home / "var", cache=home, environment=environment)
         with pytest.raises(StackRunning, match=f"process {process.pid}"):
             await run_stack(options, lambda _: None)
+
+        for name in ("postgres", "nats-server", "tritonserver"):
+            victim = next(child for child in descendants(process) if child.name() == name)
+            victim.kill()
+            wait_for(process, "HEALTHY")
+        check_postgres(endpoints.postgres)
+        check_nats(endpoints.nats)
+        check_triton(endpoints.triton)
 
         children = descendants(process)
         process.kill()
