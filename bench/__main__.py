@@ -7,20 +7,17 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from bench.catalogue import SUITES
 from bench.compare import compare
 from bench.record import Record, UnreadableRecord, read, write
-from bench.report import SUMMARY_HEADER, comparison_page, summary_cells, write_report
+from bench.report import comparison_page, remarks_of, summary_text, write_report
 from bench.running import run_suite
 from bench.stack import StackFailed
 from bench.suites.serving.ingestion import CorpusNotIngested
 from bench.targets import Endpoints, RefusedTarget
 
 app = typer.Typer(help="Measures Pinakes.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-console = Console(soft_wrap=True)
 
 
 @app.command(name="list")
@@ -54,7 +51,9 @@ def run(
     except (RefusedTarget, StackFailed, CorpusNotIngested) as exc:
         _fail(str(exc))
     write(record, out)
-    console.print(_summary(record))
+    print(summary_text(record.summary))
+    for remark in remarks_of(record):
+        print(f"- {remark}")
     print(f"written to {out}")
 
 
@@ -91,13 +90,6 @@ def _read(path: Path) -> Record:
         return read(path)
     except UnreadableRecord as exc:
         _fail(str(exc))
-
-
-def _summary(record: Record) -> Table:
-    table = Table(*SUMMARY_HEADER)
-    for line in summary_cells(record.summary):
-        table.add_row(*line)
-    return table
 
 
 def _fail(message: str) -> NoReturn:

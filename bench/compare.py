@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from bench.environment import differences
+from bench.environment import differences, remarks
 from bench.metrics import Estimate, Share, Verdict, latency_verdict, median_ratio, proportion, proportion_difference
 from bench.record import Better, Record, Series
 
@@ -124,14 +124,10 @@ def _warnings(old: Record, new: Record) -> list[str]:
         warnings.append(f"suite: {old.suite} -> {new.suite}")
     if old.workload != new.workload:
         warnings.append("the workloads differ")
-    warnings += _uncommitted("old", old) + _uncommitted("new", new)
-    return warnings
+    warnings += [f"old run: {remark}" for remark in remarks(old.environment)]
+    return warnings + [f"new run: {remark}" for remark in remarks(new.environment)]
 
 
 def _missing(old: Record, new: Record) -> list[str]:
     gone = [f"{series.name} (only in the old run)" for series in old.series if new.find(series.name) is None]
     return gone + [f"{series.name} (only in the new run)" for series in new.series if old.find(series.name) is None]
-
-
-def _uncommitted(name: str, record: Record) -> list[str]:
-    return [f"the {name} run was made on uncommitted changes"] if record.environment.get("git_dirty") else []

@@ -26,6 +26,9 @@ _FLAGS = (
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 _CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 _GIT_TIMEOUT_S = 10
+_QUIET = 0.25
+"""Load average per core up to which a machine counts as idle."""
+_STOLEN = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,21 @@ def load_between(before: Load, after: Load) -> dict[str, JsonValue]:
         "busy_share": round((after.busy_s - before.busy_s) / spent_s, 4),
         "steal_share": round((after.steal_s - before.steal_s) / spent_s, 4),
     }
+
+
+def remarks(environment: dict[str, JsonValue]) -> list[str]:
+    """What of the environment makes its figures doubtful, one line each."""
+    said = []
+    load, cores, steal = (environment.get(key) for key in ("load_average_before", "cores", "steal_share"))
+    if isinstance(load, list) and isinstance(load[0], float) and isinstance(cores, int) and load[0] > _QUIET * cores:
+        said.append(
+            f"the machine was busy before the run (load average {load[0]:.1f} on {cores} cores): times are too long"
+        )
+    if isinstance(steal, float) and steal > _STOLEN:
+        said.append(f"{steal:.0%} of the processor time went to other virtual machines: times are too long")
+    if environment.get("git_dirty"):
+        said.append("the run was made on uncommitted changes")
+    return said
 
 
 def differences(old: dict[str, JsonValue], new: dict[str, JsonValue]) -> list[str]:

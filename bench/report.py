@@ -7,7 +7,9 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from bench.catalogue import SUITES
 from bench.compare import Comparison
+from bench.environment import remarks
 from bench.plots import draw
 from bench.record import Record, SummaryRow
 
@@ -25,6 +27,20 @@ _SHOWN = (
     "git_dirty",
 )
 _LOAD = ("load_average_before", "load_average_after", "busy_share", "steal_share")
+
+
+def remarks_of(record: Record) -> list[str]:
+    """What to know before one believes the figures, and what its suite says of the findings."""
+    suite = SUITES.get(record.suite)
+    return remarks(record.environment) + (suite.remarks(record.findings) if suite else [])
+
+
+def summary_text(rows: Sequence[SummaryRow]) -> str:
+    """For a terminal: columns, one row a line."""
+    lines = [list(SUMMARY_HEADER), *summary_cells(rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    aligned = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    return "\n".join(line.rstrip() for line in aligned)
 
 
 def write_report(records: Sequence[tuple[str, Record]], folder: Path) -> Path:
@@ -88,6 +104,7 @@ def _section(name: str, record: Record, pictures: Sequence[Path]) -> str:
         f"## {name}: {record.suite}{kind}\n",
         f"{record.started_at}, {record.duration_s:.0f} s, seed {record.seed}.\n",
         _table(SUMMARY_HEADER, summary_cells(record.summary)) + "\n",
+        *(f"- {remark}\n" for remark in remarks_of(record)),
         *(f"![{picture.stem}]({picture.name})\n" for picture in pictures),
         "### Environment\n",
         _table(["", ""], facts) + "\n",

@@ -64,6 +64,9 @@ class Suite(Protocol):
     async def run(self, request: RunRequest) -> Findings:
         """Starts what the suite needs, measures, and stops it."""
 
+    def remarks(self, findings: Findings) -> list[str]:
+        """What a reader should look at, one line each."""
+
     def summarize(self, findings: Findings, workload: Table, seed: int) -> tuple[SummaryRow, ...]:
         """Figures from findings alone, so that they can be made anew from a record."""
 
@@ -83,7 +86,7 @@ def _merged(table: Table, changes: Table) -> Table:
     return merged
 
 
-Unit = Literal["ms", "s", "tokens/s", "documents/min", "pages/min", "share", "calls"]
+Unit = Literal["ms", "s", "tokens/s", "documents/min", "pages/min", "share", "calls", "tokens"]
 
 
 def row(

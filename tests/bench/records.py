@@ -21,7 +21,7 @@ def series(name: str, latencies_s: Sequence[float], failed: int = 0) -> Series:
 
 def record(*all_series: Series, summary: Sequence[SummaryRow] = (), **changes: Any) -> Record:
     fields: dict[str, Any] = {
-        "suite": "serving",
+        "suite": "made up",
         "quick": False,
         "seed": 3,
         "started_at": "2026-11-21T10:00:00+00:00",

@@ -94,7 +94,7 @@ def test_other_changes_are_told() -> None:
         "cpu: A -> B",
         "packages: numpy 2.4.6 -> 2.4.7",
         "the workloads differ",
-        "the old run was made on uncommitted changes",
+        "old run: the run was made on uncommitted changes",
     }
     assert comparison.missing == ("search (only in the old run)", "answer (only in the new run)")
     assert compare(new, new).warnings == ()

@@ -9,8 +9,9 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
-from bench.environment import Load, differences, fingerprint, load_between
+from bench.environment import Load, differences, fingerprint, load_between, remarks
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -51,6 +52,21 @@ def test_load_between_two_moments() -> None:
     assert shares["load_average_after"] == [3.0, 2.0, 1.0]
 
 
+def test_remarks_tell_of_a_busy_machine() -> None:
+    quiet: dict[str, JsonValue] = {
+        "load_average_before": [0.3, 5.0, 9.0],
+        "cores": 2,
+        "steal_share": 0.001,
+        "git_dirty": False,
+    }
+    assert remarks(quiet) == []
+    assert remarks({}) == []
+    said = remarks({"load_average_before": [5.1, 0.0, 0.0], "cores": 2, "steal_share": 0.1, "git_dirty": True})
+    assert len(said) == 3
+    assert "5.1 on 2 cores" in said[0]
+    assert said[1].startswith("10%")
+
+
 def test_load_now_grows() -> None:
     first = Load.now()
     sum(range(2_000_000))
@@ -67,5 +83,5 @@ def test_load_now_grows() -> None:
         ({"packages": {"a": "1", "b": "1"}}, {"packages": {"a": "2", "b": "1"}}, ["packages: a 1 -> 2"]),
     ],
 )
-def test_differences(old: dict[str, object], new: dict[str, object], told: list[str]) -> None:
-    assert differences(old, new) == told  # type: ignore[arg-type]  # JSON values
+def test_differences(old: dict[str, JsonValue], new: dict[str, JsonValue], told: list[str]) -> None:
+    assert differences(old, new) == told

@@ -14,7 +14,7 @@ from bench.suites.base import load_workload
 from bench.suites.serving.ingestion import CorpusNotIngested
 from bench.suites.serving.workload import LoadPlan, ServingWorkload
 from bench.targets import Endpoints
-from tests.bench.wire import ANSWERS, Wire, answers, wire, workload
+from tests.bench.wire import ANSWERS, Wire, answers, refuses_uploads, wire, workload
 from tests.contract.scripted_server import fails, reason, streams
 
 SERVING = SUITES["serving"]
@@ -134,18 +134,16 @@ async def test_without_triton_the_comparison_is_left_out(tmp_path: Path) -> None
 
 
 async def test_documents_that_are_there_already_are_searched(tmp_path: Path) -> None:
-    exists = fails(grpc.StatusCode.ALREADY_EXISTS, "it is there", reason("DOCUMENT_EXISTS", document_id="d"))
     async with wire() as wired:
-        wired.script.on("UploadDocument", exists)
+        wired.script.on("UploadDocument", refuses_uploads(grpc.StatusCode.ALREADY_EXISTS, "DOCUMENT_EXISTS"))
         record = await run(wired, tmp_path)
     assert not [row for row in record.summary if row.name.startswith("ingestion")]
     assert rows(record)["search p50"].value
 
 
 async def test_a_corpus_that_is_not_ingested_ends_the_run(tmp_path: Path) -> None:
-    broken = fails(grpc.StatusCode.INVALID_ARGUMENT, "broken", reason("UNREADABLE_DOCUMENT"))
     async with wire() as wired:
-        wired.script.on("UploadDocument", broken)
+        wired.script.on("UploadDocument", refuses_uploads(grpc.StatusCode.INVALID_ARGUMENT, "UNREADABLE_DOCUMENT"))
         with pytest.raises(CorpusNotIngested, match=r"people\.txt \(UNREADABLE_DOCUMENT\)"):
             await run(wired, tmp_path)
 

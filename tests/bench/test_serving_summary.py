@@ -9,7 +9,7 @@ import pytest
 
 from bench.record import Findings, SummaryRow
 from bench.suites.serving.answering import FIRST_SOURCE, FIRST_TEXT, Judgement, shuffled
-from bench.suites.serving.summary import facts, summary_rows
+from bench.suites.serving.summary import facts, remarks, summary_rows
 from bench.suites.serving.workload import Question
 from tests.bench.records import sample, series
 
@@ -20,11 +20,12 @@ RIGHT = Judgement(
     right=True,
     cited=True,
     unsupported_sentences=0,
+    prompt_tokens=300,
     completion_tokens=21,
     degradations=(),
     generator="g",
 )
-REFUSED = replace(RIGHT, status="not_in_documents", right=False, cited=False, completion_tokens=0)
+REFUSED = replace(RIGHT, status="not_in_documents", right=False, cited=False, prompt_tokens=0, completion_tokens=0)
 FAILED = replace(REFUSED, status="OVERLOADED")
 
 
@@ -67,6 +68,7 @@ def test_times_and_rates() -> None:
         "answer: first token p50": 500,
         "answer p50": 2000,
         "answer: tokens/s p50": 20,
+        "answer: prompt tokens p50": 300,
     }
     assert {name: named[name].value for name in expected} == pytest.approx(expected)
 
@@ -84,6 +86,14 @@ def test_failed_answers_are_late_and_not_right() -> None:
     assert named["answer p95"].value is None
     assert named["answer: right"].value == 0.75
     assert named["answer failures"].value == 1
+
+
+def test_what_went_wrong_is_named() -> None:
+    assert remarks(findings(answers=[(RIGHT, 2.0), (REFUSED, 0.1), (REFUSED, 0.1)], failed=1)) == [
+        "search did not find the page for: b",
+        "wrong (not_in_documents): Who? (2 times)",
+        "wrong (OVERLOADED): Who?",
+    ]
 
 
 def test_every_pass_has_another_order() -> None:

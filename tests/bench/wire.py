@@ -24,7 +24,7 @@ from pinakes.v1 import (
     search_service_pb2,
     stage_timing_pb2,
 )
-from tests.contract.scripted_server import Behaviour, Context, Script, returns, serving, streams
+from tests.contract.scripted_server import Behaviour, Context, Script, fails, reason, returns, serving, streams
 
 QUESTIONS = [
     {"question": "Who?", "language": "en", "answer_contains": ["Ada"], "document": "people.txt", "page": 1},
@@ -131,6 +131,17 @@ def answers(*, text: str, page: int, document: str, refused: bool = False) -> Be
     return streams(*events, answer_service_pb2.AnswerResponse(completion=completion))
 
 
+def refuses_uploads(code: grpc.StatusCode, name: str) -> Behaviour:
+    """Reads the upload to its end, as the server does, and fails with the reason."""
+
+    async def behave(request: Any, context: Context) -> None:
+        async for _ in request:
+            pass
+        await fails(code, "refused", reason(name))(request, context)
+
+    return behave
+
+
 def _script() -> Script:
     script = Script()
     script.on("UploadDocument", _upload)
@@ -166,11 +177,13 @@ async def _get(request: Any, context: Context) -> Any:
 
 
 async def _search(request: Any, context: Context) -> Any:
-    """Finds the right page for the first question, and another page of the right document for the second."""
+    """Finds the right page first for the first question; for the second one, another page of the document is first."""
     document = "prices.txt" if request.query.startswith("いくら") else "people.txt"
-    passage = passage_pb2.Passage(document_name=document, regions=[passage_pb2.PageRegion(page=1)])
+    found = [
+        passage_pb2.Passage(document_name=document, regions=[passage_pb2.PageRegion(page=page)]) for page in (1, 2)
+    ]
     return search_service_pb2.SearchResponse(
-        passages=[passage_pb2.RankedPassage(passage=passage)],
+        passages=[passage_pb2.RankedPassage(passage=passage) for passage in found],
         timings=stages(embed=0.002, search=0.0005, total=0.003),
     )
 

@@ -23,7 +23,7 @@ REFUSED = AnswerStatus.NOT_IN_DOCUMENTS.value
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """One answer, judged. `status` is how it ended, or the reason why the call failed. `cited` says whether a citation
-    points to the right page. `completion_tokens` is 0 when no generator ran."""
+    points to the right page. The tokens are 0 when no generator ran."""
 
     question: str
     unanswerable: bool
@@ -31,6 +31,7 @@ class Judgement:
     right: bool
     cited: bool
     unsupported_sentences: int
+    prompt_tokens: int
     completion_tokens: int
     degradations: tuple[str, ...]
     generator: str
@@ -62,6 +63,7 @@ def judge(question: Question, answer: Answer) -> Judgement:
         right=refused if question.unanswerable else not refused and question.answered_by(answer.text),
         cited=cited,
         unsupported_sentences=len(answer.completion.unsupported),
+        prompt_tokens=usage.prompt_tokens if usage else 0,
         completion_tokens=usage.completion_tokens if usage else 0,
         degradations=tuple(degradation.value for degradation in answer.completion.degradations),
         generator=answer.completion.generator,
@@ -85,7 +87,7 @@ class Answers:
         except PinakesError as exc:
             reason = exc.reason or type(exc).__name__
             self.judgements.append(
-                Judgement(question.question, question.unanswerable, reason, False, False, 0, 0, (), "")
+                Judgement(question.question, question.unanswerable, reason, False, False, 0, 0, 0, (), "")
             )
             raise OperationFailed(reason) from exc
         self.judgements.append(judge(question, answer))

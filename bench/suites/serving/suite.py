@@ -16,7 +16,7 @@ from bench.suites.serving.answering import Answers, measure_answers, shuffled
 from bench.suites.serving.embedding import measure_embeds
 from bench.suites.serving.ingestion import ingest
 from bench.suites.serving.searching import Searches, measure_searches
-from bench.suites.serving.summary import facts, summary_rows
+from bench.suites.serving.summary import facts, remarks, summary_rows
 from bench.suites.serving.workload import ServingWorkload, corpus_documents, read_questions
 from bench.targets import Endpoints
 from pinakes import AsyncClient, ClientOptions, EmbeddingKind, RetryPolicy
@@ -34,6 +34,9 @@ class ServingSuite:
         workload = ServingWorkload.model_validate(request.workload)
         async with _endpoints(request) as endpoints:
             return await measure(endpoints, workload, request.seed)
+
+    def remarks(self, findings: Findings) -> list[str]:
+        return remarks(findings)
 
     def summarize(self, findings: Findings, workload: Table, seed: int) -> tuple[SummaryRow, ...]:
         targets = ServingWorkload.model_validate(workload).targets

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -40,6 +41,15 @@ def summary_rows(findings: Findings, seed: int) -> tuple[SummaryRow, ...]:
         *_answer_rows(series[answering.SERIES], judgements),
     ]
     return tuple(rows)
+
+
+def remarks(findings: Findings) -> list[str]:
+    """The questions that were not answered as they should be, and those whose page was not found."""
+    judgements = answering.judgements_of(findings.facts["judgements"])
+    found = TypeAdapter(dict[str, bool]).validate_python(findings.facts["found"])
+    missed = [f"search did not find the page for: {question}" for question in found if not found[question]]
+    wrong = [f"wrong ({judgement.status}): {judgement.question}" for judgement in judgements if not judgement.right]
+    return missed + [f"{line} ({times} times)" if times > 1 else line for line, times in Counter(wrong).items()]
 
 
 def _ingestion_rows(series: Series, pages: int) -> list[SummaryRow]:
@@ -100,6 +110,7 @@ def _answer_rows(series: Series, judgements: Sequence[Judgement]) -> list[Summar
     return [
         milliseconds("answer: first source p50", median(series.stages_s(FIRST_SOURCE))),
         milliseconds("answer: first token p50", median(first_s)),
+        row("answer: prompt tokens p50", "tokens", median([j.prompt_tokens for j in judgements if j.prompt_tokens])),
         milliseconds("answer p50", median(whole_s)),
         milliseconds("answer p95", percentile(whole_s, 95)),
         row("answer: tokens/s p50", "tokens/s", median(_decode_rates(calls)), better="higher"),
