@@ -8,7 +8,7 @@ from pathlib import Path
 from triton_models.errors import UnknownName
 from triton_models.progress import OnProgress
 
-_VERSIONS = {"e5": 1}
+_VERSIONS = {"e5": 2}
 """Grows with every change of a conversion that changes its results; with it, what was converted before is not used."""
 
 

@@ -4,7 +4,11 @@ Inputs: input_ids int64[n, length], attention_mask int32[n, length] (1: token, 0
 float32[n, hidden], the mean over the tokens, of length 1.
 
 The word table keeps its 4 bits. Matrices are int8 with a scale per output, multiplied with activations that are
-quantized at run time (DynamicQuantizeMatMul): four times as fast as float32 where the CPU has VNNI.
+quantized at run time (DynamicQuantizeMatMul): about three times as fast as float32 where the CPU has VNNI.
+
+In most layers one neuron of the feed-forward network is an outlier: its activation reaches 60 where the others stay
+below 8, and its weights are 13 to 40 times as large as the others'. In int8 it would take the resolution of all. It is
+multiplied apart, in float32, which halves the error of an embedding (cosine .9967 to .9989) for 4 % of the time.
 """
 
 from __future__ import annotations
@@ -22,6 +26,9 @@ from triton_models.embed.weights import BLOCK, E5Weights
 _FUSED = "com.microsoft"
 _OPSET, _IR_VERSION = 21, 10
 _INT8_MAX = 127
+_OUTLIER_RATIO = 8.0
+_ACTIVATION_LIMIT = 6.0
+"""Activations of the other neurons are cut off here, which is rare."""
 
 
 def write_network(weights: E5Weights, path: Path) -> None:
@@ -78,7 +85,7 @@ class _Encoder:
         attention = self._product(attended, prefix + "ao", hidden)
         x = self._normalized(self._node("Add", [x, attention], prefix + "residual"), prefix + "aln", prefix + "middle")
         inner = self._node("Gelu", [self._product(x, prefix + "fi", hidden)], prefix + "gelu", _FUSED)
-        outer = self._product(inner, prefix + "fo", feed_forward)
+        outer = self._product_with_outliers(inner, prefix + "fo", feed_forward)
         return self._normalized(self._node("Add", [x, outer], prefix + "sum"), prefix + "oln", prefix + "out")
 
     def _pooled(self, x: str) -> None:
@@ -88,16 +95,32 @@ class _Encoder:
         # The mean differs from the sum by a factor, which the norm takes away.
         self._node("LpNormalization", [self._node("Squeeze", [total, axis], "summed")], "embedding", axis=1, p=2)
 
+    def _product_with_outliers(self, x: str, name: str, columns: int) -> str:
+        """x @ W.T + b, with the columns of outliers apart."""
+        matrix = self._weights.matrix(name + ".w", columns).dequantized()
+        outliers = _outliers(matrix)
+        if not len(outliers):
+            return self._int8_product(x, name, matrix, name)
+        chosen = self._node("Gather", [x, self._constant(name + ".outliers", outliers)], name + ".chosen", axis=2)
+        apart = self._node("MatMul", [chosen, self._constant(name + ".apart", matrix[:, outliers].T)], name + ".large")
+        limit = self._constant("limit", np.array(_ACTIVATION_LIMIT, np.float32))
+        matrix[:, outliers] = 0
+        rest = self._int8_product(self._node("Min", [x, limit], name + ".cut"), name, matrix, name + ".rest")
+        return self._node("Add", [rest, apart], name)
+
     def _product(self, x: str, name: str, columns: int) -> str:
         """x @ W.T + b."""
-        values, scales = _int8(self._weights.matrix(name + ".w", columns).dequantized())
+        return self._int8_product(x, name, self._weights.matrix(name + ".w", columns).dequantized(), name)
+
+    def _int8_product(self, x: str, name: str, matrix: npt.NDArray[np.float32], output: str) -> str:
+        values, scales = _int8(matrix)
         inputs = [
             self._constant(name + ".w", values.T),
             self._constant(name + ".scale", scales),
             self._constant(name + ".zero", np.zeros(len(scales), np.int8)),
             self._constant(name + ".b", self._weights.floats(name + ".b")),
         ]
-        return self._node("DynamicQuantizeMatMul", [x, *inputs], name, _FUSED)
+        return self._node("DynamicQuantizeMatMul", [x, *inputs], output, _FUSED)
 
     def _normalized(self, x: str, name: str, output: str) -> str:
         parameters = [self._constant(name + part, self._weights.floats(name + part)) for part in (".w", ".b")]
@@ -112,6 +135,13 @@ class _Encoder:
     def _constant(self, name: str, values: npt.NDArray[np.generic]) -> str:
         self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(values), name)
         return name
+
+
+def _outliers(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """Columns with a weight far larger than what rows have usually."""
+    sizes = np.abs(matrix)
+    found: npt.NDArray[np.int64] = np.flatnonzero(sizes.max(axis=0) > _OUTLIER_RATIO * np.median(sizes.max(axis=1)))
+    return found
 
 
 def _int8(matrix: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
