@@ -16,6 +16,7 @@ import numpy.typing as npt
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from server.application.chunking import ChunkingOptions, chunk_pages
+from server.application.headings import under_headings
 from server.application.page_records import RECORD_VERSION, decode_page, encode_page, storable
 from server.application.ports import (
     BlobStore,
@@ -138,7 +139,8 @@ class IngestionStages:
         kept = await self._patiently(lambda: self._results.load(lease, Stage.EMBED))
         vectors = np.empty((len(chunks), self._embedder.dimension), dtype=np.float32)
         for start in range(0, len(chunks), self._options.embedding_batch):
-            texts = [chunk.text for chunk in chunks[start : start + self._options.embedding_batch]]
+            batch = chunks[start : start + self._options.embedding_batch]
+            texts = [under_headings(chunk.heading_path, chunk.text) for chunk in batch]
             key = _hash(self._embedder.fingerprint, *texts)
             if key in kept:
                 rows = np.frombuffer(kept[key], dtype="<f4").reshape(len(texts), -1)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from server.application.headings import under_headings
 from server.application.ports import GenerationRequest
 from server.domain.passages import Passage
 
@@ -46,15 +47,9 @@ def generation_request(
     question: str, passages: Sequence[Passage], language: str, *, max_tokens: int, seed: int = 0
 ) -> GenerationRequest:
     """Asks `question`, which is in `language`, about the passages, in their order. Greedy."""
-    text = "\n\n".join(passage_text(passage) for passage in passages)
+    text = "\n\n".join(under_headings(passage.heading_path, passage.text) for passage in passages)
     prompt = _template(language).prompt.format(passages=text, question=question)
     return GenerationRequest(prompt, max_tokens=max_tokens, seed=seed)
-
-
-def passage_text(passage: Passage) -> str:
-    """The passage under its headings, innermost last; they say what a table or a list is about."""
-    heading = " > ".join(passage.heading_path)
-    return f"{heading}\n{passage.text}" if heading and heading not in passage.text else passage.text
 
 
 def not_in_documents(language: str) -> str:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.application.prompting import TEMPLATES, generation_request, not_in_documents, passage_text
+from server.application.prompting import TEMPLATES, generation_request, not_in_documents
 from server.domain.passages import Passage
 
 
@@ -30,10 +30,9 @@ def test_texts_are_taken_literally() -> None:
     assert request.prompt.endswith("Why {passages}?")
 
 
-def test_headings_stand_above_a_passage_unless_it_has_them() -> None:
-    assert passage_text(passage("Adult 14", "5 Fares", "Ferries")) == "5 Fares > Ferries\nAdult 14"
-    assert passage_text(passage("5 Fares\nAdult 14", "5 Fares")) == "5 Fares\nAdult 14"
-    assert passage_text(passage("Adult 14")) == "Adult 14"
+def test_passages_stand_under_their_headings() -> None:
+    request = generation_request("Why?", [passage("Adult 14", "5 Fares", "Ferries")], "en", max_tokens=9)
+    assert "5 Fares > Ferries\nAdult 14" in request.prompt
 
 
 @pytest.mark.parametrize("language", sorted(TEMPLATES))
