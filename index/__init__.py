@@ -17,7 +17,7 @@ Where is what?
   `part`: what a search sees of either. `manifest`: which of them exist; replacing it is a commit.
 - `columns`, `strings`: attributes of chunks as flat arrays. `storage`: how arrays lie in files (FORMAT.md).
 - `dense`: search by vector. `lexical`: search by words (Tantivy, with an analyzer of our own). `fusion`: both together.
-- `planner`, `merging`: pure decisions.
+- `planner`, `merging`: pure decisions. `rebuilding`: what a merge does.
 - Deleting marks a row; rebuilding a segment (`maintain`, `compact`) takes the row's bytes off the disk.
 """
 
@@ -34,6 +34,7 @@ from index.hybrid import HybridIndex
 from index.lexical.analyzer import ANALYZER, Analyzer
 from index.operations import Attributes, Operation, Remove, Upsert
 from index.options import IndexOptions
+from index.rebuilding import Rebuild
 from index.search import (
     BranchPlace,
     ConvexFusion,
@@ -65,6 +66,7 @@ __all__ = [
     "Operation",
     "PartReport",
     "Reader",
+    "Rebuild",
     "ReciprocalRankFusion",
     "Remove",
     "SearchRequest",

@@ -13,6 +13,7 @@ from index.errors import IndexLocked
 from index.lexical.analyzer import Analyzer
 from index.operations import Operation
 from index.options import IndexOptions
+from index.rebuilding import Rebuild
 from index.snapshot import Snapshot
 from index.writer import IndexWriter
 
@@ -22,8 +23,7 @@ LOCK_FILE = "lock"
 class HybridIndex:
     """A searchable view of a log of operations, in one directory. See the package's docstring.
 
-    `apply`, `commit`, `maintain`, `compact` and `close` are for one thread at a time, `snapshot` and `position` for
-    any.
+    `snapshot` and `position` are for any thread, everything else for one at a time.
     """
 
     def __init__(self, writer: IndexWriter, lock: contextlib.ExitStack) -> None:
@@ -82,11 +82,32 @@ class HybridIndex:
         self._writer.commit()
 
     def maintain(self) -> bool:
-        """Commits, then rebuilds segments if there are too many or one has too many removed rows: one rebuild per call.
+        """Commits, and does one rebuild if one is due; returns whether there may be more to do.
 
-        Returns whether there may be more to do. Cost: proportional to the rows rebuilt, about 0.1 ms each.
+        For owners without a thread to spare: `plan_rebuild`, `Rebuild.run` and `install` in one.
         """
-        return self._writer.maintain()
+        self.commit()
+        rebuild = self.plan_rebuild()
+        if rebuild is None:
+            return False
+        try:
+            rebuild.run()
+        finally:
+            self.install(rebuild)
+        return True
+
+    def plan_rebuild(self) -> Rebuild | None:
+        """A rebuild that is due: of the smallest segments when there are too many, or of one with many removed rows.
+
+        Its `run` may take its time in any thread while changes and searches go on; give it to `install` then. None if
+        nothing is due, or another rebuild is not installed yet.
+        """
+        return self._writer.plan_rebuild()
+
+    def install(self, rebuild: Rebuild) -> None:
+        """Commits, with the new segment in the place of those it was made of. If its `run` failed, or they are gone by
+        now, the new segment is deleted instead."""
+        self._writer.install(rebuild)
 
     def compact(self) -> None:
         """Commits, and rebuilds everything that holds a removed or replaced chunk: nothing of it remains on disk.

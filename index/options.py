@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class IndexOptions:
     """`verify_checksums`: reads every file once when opening (about 1 GB/s), else only sizes are compared."""
 
-    seal_rows: int = 16_384
+    seal_rows: int = 8_192
     """A commit turns the head into a segment when it has this many rows."""
     max_segments: int = 8
     """More segments than this are merged."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from index.columns import Columns
 from index.dense.vectors import Vectors
-from index.filters import Words, contains, row_numbers, without
+from index.filters import Words, row_numbers, without
 from index.lexical.tantivy_segment import LexicalSearcher
 
 
@@ -49,13 +49,13 @@ class LiveRows:
 
     def remove(self, row: int) -> None:
         """No effect on a row that is removed already."""
-        if contains(self._words, row):
+        if row in self:
             self._own(len(self._words))
             without(self._words, row)
             self.live -= 1
 
     def __contains__(self, row: int) -> bool:
-        return contains(self._words, row)
+        return bool(self._words[row // 64] >> np.uint64(row % 64) & np.uint64(1))
 
     def _own(self, words: int) -> None:
         """Makes the words writable: `words` of them at least, and shared with nobody."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,12 @@ class _Candidates:
     part: Part
     allowed: Words
     count: int
+
+
+class _Found(NamedTuple):
+    score: float
+    part: Part
+    row: int
 
 
 class Snapshot:
@@ -83,7 +90,7 @@ class Snapshot:
         if vector.shape != (self._dimension,):
             raise ValueError(f"a vector of the shape {vector.shape}")
         query = DenseQuery.of(vector)
-        found: list[tuple[str, float]] = []
+        found: list[_Found] = []
         reports = []
         for each in candidates:
             _check(stop)
@@ -93,7 +100,7 @@ class Snapshot:
                 nearest = search_flat(each.part.vectors, query, each.allowed, wanted, rescored)
                 distances = nearest.distances
                 scored = zip(nearest.rows.tolist(), nearest.scores.tolist(), strict=True)
-                found += [(each.part.columns.chunk_id(row), score) for row, score in scored]
+                found += [_Found(score, each.part, row) for row, score in scored]
             reports.append(PartReport(each.part.name, plan.value, each.count, distances))
         return _best(found, wanted), tuple(reports)
 
@@ -104,12 +111,12 @@ class Snapshot:
             return None
         query = parse(text, self._analyzer)
         weights = global_weights([each.part.lexical for each in candidates], query.scoring)
-        found: list[tuple[str, float]] = []
+        found: list[_Found] = []
         for each, weight_of in zip(candidates, weights, strict=True):
             _check(stop)
             if each.count:
                 hits = each.part.lexical.search(query, weight_of, wanted_rows, each.allowed, wanted)
-                found += [(each.part.columns.chunk_id(hit.row), hit.score) for hit in hits]
+                found += [_Found(hit.score, each.part, hit.row) for hit in hits]
         return _best(found, wanted)
 
 
@@ -119,8 +126,10 @@ def _filtered(part: Part, wanted: Filter, stop: Stop) -> _Candidates:
     return _Candidates(part, allowed, kernels.count(allowed))
 
 
-def _best(found: list[tuple[str, float]], wanted: int) -> Ranking:
-    return heapq.nsmallest(wanted, found, key=lambda each: (-each[1], each[0]))
+def _best(found: Sequence[_Found], wanted: int) -> Ranking:
+    """Each part gave its best, best first; ids are read only for those that stay."""
+    best = heapq.nlargest(wanted, found, key=lambda each: each.score)
+    return [(each.part.columns.chunk_id(each.row), each.score) for each in best]
 
 
 def _check(stop: Stop) -> None:

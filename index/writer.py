@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,15 +10,14 @@ import numpy as np
 
 from index import journal
 from index.errors import IndexMismatch, InvalidOperation
-from index.filters import row_numbers
 from index.head import Head
 from index.lexical.analyzer import ANALYZER, Analyzer
 from index.manifest import MANIFEST_FILE, Manifest, read_manifest, write_manifest
 from index.merging import SegmentFacts, plan_merge
 from index.operations import AnalyzedChunk, Operation, Remove, Upsert
 from index.options import IndexOptions
-from index.part import Part
-from index.segment import Segment, remove_segment, remove_strays, write_segment
+from index.rebuilding import Rebuild
+from index.segment import Segment, remove_segment, remove_strays
 from index.snapshot import Snapshot
 
 SEGMENTS_DIRECTORY = "segments"
@@ -38,6 +37,8 @@ class IndexWriter:
         self._analyzer = analyzer
         self._head = Head(manifest.dimension)
         self._records: list[bytes] = []
+        self._serial = manifest.serial
+        self._planned: Rebuild | None = None
         self.position = manifest.position
         for record in journal.replay(directory / manifest.journal, manifest.journal_bytes):
             self._change(record)
@@ -87,30 +88,80 @@ class IndexWriter:
     def commit(self) -> None:
         """See HybridIndex.commit."""
         if self._head.rows >= self._options.seal_rows:
-            self._rebuild([], seal=True)
+            self._seal([])
         elif self.position != self._manifest.position:
             path = self._directory / self._manifest.journal
             size = self._manifest.journal_bytes
             if self._records:
                 size = journal.append(path, size, self._records)
-            manifest = replace(self._manifest, journal_bytes=size, position=self.position)
-            write_manifest(self._directory, manifest)
-            self._manifest = manifest
+            self._publish(replace(self._manifest, journal_bytes=size, position=self.position))
             self._records = []
 
-    def maintain(self) -> bool:
-        """See HybridIndex.maintain."""
+    def plan_rebuild(self) -> Rebuild | None:
+        """See HybridIndex.plan_rebuild."""
+        if self._planned is None:
+            facts = [SegmentFacts(each.entry.name, each.entry.rows, each.dead) for each in self._segments]
+            chosen = plan_merge(facts, self._options)
+            segments = [each for each in self._segments if each.entry.name in chosen]
+            if segments:
+                self._planned = Rebuild(self._next_segment(), [each.part() for each in segments], segments)
+                return self._planned
+        return None
+
+    def install(self, rebuild: Rebuild) -> None:
+        """See HybridIndex.install."""
         self.commit()
-        facts = [SegmentFacts(each.entry.name, each.entry.rows, each.dead) for each in self._segments]
-        chosen = plan_merge(facts, self._options)
-        if chosen:
-            self._rebuild([each for each in self._segments if each.entry.name in chosen], seal=False)
-        return bool(chosen)
+        self._serial += 1
+        self._planned = None
+        if rebuild.done and all(segment in self._segments for segment in rebuild.segments):
+            self._replace(rebuild.segments, rebuild.open(), self._manifest)
+        else:
+            self._sweep()
 
     def compact(self) -> None:
         """See HybridIndex.compact."""
         self.commit()
-        self._rebuild([each for each in self._segments if each.dead], seal=True)
+        self._seal([each for each in self._segments if each.dead])
+
+    def _seal(self, chosen: Sequence[Segment]) -> None:
+        """Commits with the head, and `chosen` segments, as one new segment.
+
+        The other segments' removed rows, which the old journal held, are stored beside them.
+        """
+        head = self._head.part()
+        parts = [*([head] if head else []), *(segment.part() for segment in chosen)]
+        rebuild = Rebuild(self._next_segment(), parts, chosen)
+        rebuild.run()
+        name = _journal_name(self._serial)
+        journal.create(self._directory / name)
+        old, new_head = self._head, Head(self._manifest.dimension)
+        manifest = replace(self._manifest, position=self.position, journal=name, journal_bytes=0)
+        self._replace(chosen, rebuild.open(), manifest, new_head)
+        old.close()
+        self._records = []
+
+    def _replace(
+        self, old: Sequence[Segment], new: list[Segment], manifest: Manifest, head: Head | None = None
+    ) -> None:
+        """Commits `new` in the place of `old`, with all removed rows up to now stored; deletes what is left over."""
+        segments = [*(segment for segment in self._segments if segment not in old), *new]
+        entries = tuple(segment.store_tombstones(self._serial) for segment in segments)
+        self._publish(replace(manifest, serial=self._serial, segments=entries))
+        for segment, entry in zip(segments, entries, strict=True):
+            segment.stored(entry)
+        self._segments = segments
+        self._head = head or self._head
+        self.snapshot = self._snapshot()
+        self._sweep()
+
+    def _publish(self, manifest: Manifest) -> None:
+        write_manifest(self._directory, manifest)
+        self._manifest = manifest
+
+    def _next_segment(self) -> Path:
+        """A directory that was never used, not even by a commit that failed."""
+        self._serial += 1
+        return self._directory / SEGMENTS_DIRECTORY / f"segment-{self._serial:08d}"
 
     def close(self) -> None:
         self._head.close()
@@ -155,58 +206,20 @@ class IndexWriter:
         parts = [*([head] if head else []), *(segment.part() for segment in self._segments)]
         return Snapshot(parts, self.position, self._manifest.dimension, self._analyzer, self._options)
 
-    def _rebuild(self, chosen: Sequence[Segment], seal: bool) -> None:
-        """Joins the live rows of segments, and of the head if `seal`, into one new segment, and commits.
-
-        Sealing commits what was applied and starts a new journal, so the other segments' removed rows, which the old
-        journal held, are stored beside them. Without it everything must be committed already.
-        """
-        self._sweep()
-        serial = self._manifest.serial + 1
-        head = self._head.part() if seal else None
-        sources = [*([head] if head else []), *(segment.part() for segment in chosen)]
-        kept = [segment for segment in self._segments if segment not in chosen]
-        entries = [segment.store_tombstones(serial) if seal else segment.entry for segment in kept]
-        new = self._joined(sources, serial)
-        entries += [segment.entry for segment in new]
-        manifest = replace(self._manifest, serial=serial, segments=tuple(entries), position=self.position)
-        if seal:
-            manifest = replace(manifest, journal=_journal_name(serial), journal_bytes=0)
-            journal.create(self._directory / manifest.journal)
-        write_manifest(self._directory, manifest)
-        self._manifest = manifest
-        for segment, entry in zip(kept, entries[: len(kept)], strict=True):
-            segment.stored(entry)
-        self._segments = [*kept, *new]
-        if seal:
-            self._head.close()
-            self._head = Head(manifest.dimension)
-            self._records = []
-        self.snapshot = self._snapshot()
-        self._sweep()
-
     def _sweep(self) -> None:
         """Deletes files that the manifest does not name: replaced ones, and those of a commit that failed."""
         for segment in self._segments:
             remove_strays(segment.directory, segment.entry)
-        _remove_strays(self._directory, _kept(self._manifest))
-
-    def _joined(self, sources: Iterable[Part], serial: int) -> list[Segment]:
-        """A new segment with the live rows, written and opened; none if there are no rows."""
-        live = [(part, row_numbers(part.live)) for part in sources]
-        live = [(part, rows) for part, rows in live if len(rows)]
-        if not live:
-            return []
-        directory = self._directory / SEGMENTS_DIRECTORY / f"segment-{serial:08d}"
-        return [Segment(directory, write_segment(directory, live), verify=False)]
+        _remove_strays(self._directory, _kept(self._manifest, self._planned))
 
 
 def _journal_name(serial: int) -> str:
     return f"journal-{serial:08d}"
 
 
-def _kept(manifest: Manifest) -> set[str]:
-    return {manifest.journal, *(f"{SEGMENTS_DIRECTORY}/{entry.name}" for entry in manifest.segments)}
+def _kept(manifest: Manifest, planned: Rebuild | None) -> set[str]:
+    names = [entry.name for entry in manifest.segments] + ([planned.directory.name] if planned else [])
+    return {manifest.journal, *(f"{SEGMENTS_DIRECTORY}/{name}" for name in names)}
 
 
 def _remove_strays(directory: Path, kept: set[str]) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tantivy
 from tantivy import Occur, Query
 
@@ -66,11 +67,12 @@ class LexicalSearcher:
         asked = limit
         while True:
             found = self._searcher.search(compiled, asked, count=False).hits
-            rows = self._searcher.fast_field_values("row", [address for _, address in found])
+            values = self._searcher.fast_field_values("row", [address for _, address in found])
+            rows = np.array(values, np.int64)
             hits = [
                 LexicalHit(row, score)
-                for row, (score, _) in zip(map(int, rows), found, strict=True)  # type: ignore[arg-type]
-                if contains(allowed, row)
+                for row, (score, _), fits in zip(rows.tolist(), found, contains(allowed, rows).tolist(), strict=True)
+                if fits
             ]
             if len(hits) >= limit or len(found) < asked:
                 return sorted(hits, key=lambda hit: (-hit.score, hit.row))[:limit]

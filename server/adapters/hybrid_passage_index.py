@@ -52,7 +52,7 @@ class PassageIndexOptions:
 
 
 class HybridPassageIndex:
-    """Searches run in a few threads, changes in one of their own; the event loop only waits. Belongs to one loop."""
+    """Searches run in a few threads, changes and rebuilds in one each; the event loop only waits, and owns this."""
 
     def __init__(self, opened: index.HybridIndex, writer: ThreadPoolExecutor, options: PassageIndexOptions) -> None:
         """Use `open`."""
@@ -60,6 +60,8 @@ class HybridPassageIndex:
         self._writer = writer
         self._options = options
         self._searchers = ThreadPoolExecutor(options.search_threads, thread_name_prefix="index-search")
+        self._rebuilder = ThreadPoolExecutor(1, thread_name_prefix="index-rebuild")
+        self._rebuilding: asyncio.Task[None] | None = None
         self._admitted = 0
         self._advanced = asyncio.Condition()
 
@@ -121,12 +123,24 @@ class HybridPassageIndex:
             self._advanced.notify_all()
 
     async def commit(self) -> None:
-        """Makes what was applied durable; may then rebuild one segment, which delays the next `apply`."""
-        await self._write(self._index.maintain)
+        """Makes what was applied durable. Segments that are due for it are rebuilt in the background."""
+        await self._write(self._index.commit)
+        if self._rebuilding is None or self._rebuilding.done():
+            self._rebuilding = asyncio.create_task(self._rebuild(), name="index-rebuild")
 
     async def compact(self) -> None:
         """Takes the bytes of everything that was removed off the disk. Cost: rewriting each segment that has some."""
         await self._write(self._index.compact)
+
+    async def _rebuild(self) -> None:
+        try:
+            while rebuild := await self._write(self._index.plan_rebuild):
+                try:
+                    await asyncio.wrap_future(self._rebuilder.submit(rebuild.run))
+                finally:
+                    await self._write(functools.partial(self._index.install, rebuild))
+        except (DependencyUnavailable, OSError) as error:
+            _log.warning("index_rebuild_failed", reason=str(error))  # the next commit tries again
 
     async def wait_for(self, position: int, deadline: Deadline) -> None:
         if self.position >= position:
@@ -138,8 +152,11 @@ class HybridPassageIndex:
             raise IndexBehind(position, self.position) from error
 
     async def close(self) -> None:
-        """Ends after running searches and changes; what was not committed will be applied again from the log."""
+        """Ends after running searches, changes and rebuilds; what was not committed comes again from the log."""
         self._searchers.shutdown(wait=False, cancel_futures=True)
+        if self._rebuilding is not None:
+            await asyncio.wait([self._rebuilding])
+        self._rebuilder.shutdown()
         await self._write(self._index.close)
         await asyncio.to_thread(self._searchers.shutdown)
         self._writer.shutdown()

@@ -89,6 +89,15 @@ def test_without_groups_only_tenant_wide_and_own(open_index: Open) -> None:
             assert {hit.chunk_id for hit in index.snapshot().search(request).hits} == visible
 
 
+def test_removed_chunks_do_not_crowd_out_the_others(open_index: Open) -> None:
+    index = open_index()
+    index.apply([chunk(position, f"chunk-{position}", text="needle") for position in range(1, 201)])
+    index.apply([chunk(position, f"chunk-{position}", text="needle in hay " * 3) for position in range(201, 211)])
+    index.apply([Remove(position, f"chunk-{position - 210}") for position in range(211, 411)])
+    request = SearchRequest(Filter(Reader("t1", "x")), 3, text="needle", candidates=3)
+    assert len(index.snapshot().search(request).hits) == 3
+
+
 def test_a_rare_visible_chunk_is_found_behind_many_better_ones(open_index: Open) -> None:
     index = open_index()
     hidden = [

@@ -248,6 +248,48 @@ def test_too_many_removed_rows_are_rebuilt_without_being_asked(open_index: Open,
     assert list((tmp_path / "index" / "segments").iterdir()) == []
 
 
+def test_changes_during_a_rebuild_are_kept(open_index: Open, analyzer: Analyzer, tmp_path: Path) -> None:
+    index, model = open_index(options=IndexOptions(seal_rows=3, max_segments=1, merge_width=2)), Model(analyzer)
+
+    def change(*operations: Operation) -> None:
+        index.apply(operations)
+        model.apply(list(operations))
+
+    for start in (1, 4):
+        change(*(chunk(position, f"chunk-{position}", text="apple") for position in range(start, start + 3)))
+        index.commit()
+    rebuild = index.plan_rebuild()
+    assert rebuild is not None and index.plan_rebuild() is None
+    change(Remove(7, "chunk-1"))
+    rebuild.run()
+    change(*(chunk(position, f"chunk-{position - 4}", text="pear") for position in range(8, 11)))
+    index.commit()  # seals, which must not sweep the new segment away
+    change(Remove(11, "chunk-6"))
+    index.install(rebuild)
+    check_search(index.snapshot(), model, EVERYONE, "apple pear", 1, 9)
+    assert [part.allowed for part in index.snapshot().search(SearchRequest(EVERYONE, 1, text="x")).parts] == [2, 2]
+    index.close()
+    check_search(open_index().snapshot(), model, EVERYONE, "apple pear", 1, 9)
+
+
+def test_a_rebuild_that_failed_or_came_too_late_leaves_nothing(open_index: Open, tmp_path: Path) -> None:
+    index = open_index(options=IndexOptions(seal_rows=2))
+    index.apply([chunk(1, "a"), chunk(2, "b")])
+    index.commit()
+    index.apply([Remove(3, "a")])
+    for late in (False, True):
+        rebuild = index.plan_rebuild()
+        assert rebuild is not None
+        if late:
+            rebuild.run()
+            index.compact()
+        index.install(rebuild)
+        assert not rebuild.directory.exists()
+        result = index.snapshot().search(SearchRequest(EVERYONE, 5, vector=query_vector(0)))
+        assert [hit.chunk_id for hit in result.hits] == ["b"]
+    assert len(list((tmp_path / "index" / "segments").iterdir())) == 1
+
+
 def test_one_owner(open_index: Open) -> None:
     index = open_index()
     with pytest.raises(IndexLocked):

@@ -110,6 +110,21 @@ async def test_it_comes_back_as_committed(tmp_path: Path) -> None:
     await second.close()
 
 
+async def test_segments_are_rebuilt_in_the_background(tmp_path: Path) -> None:
+    options = PassageIndexOptions(index=index.IndexOptions(seal_rows=1, max_segments=2, merge_width=2))
+    passages = await HybridPassageIndex.open(tmp_path / "index", DIMENSION, "model@1", options)
+    for position in range(1, 8):
+        await passages.apply([entry(position, f"chunk-{position}")])
+        await passages.commit()
+        assert passages.position == position
+    await passages.close()
+    assert len(list((tmp_path / "index" / "segments").iterdir())) <= 2
+    again = await HybridPassageIndex.open(tmp_path / "index", DIMENSION, "model@1", options)
+    found = await again.search(query(limit=10), query_vector(1), Deadline.after(5))
+    assert len(found.hits) == 7
+    await again.close()
+
+
 async def test_waiting_for_a_position(passages: HybridPassageIndex) -> None:
     waiting = [asyncio.create_task(passages.wait_for(2, Deadline.after(5))) for _ in range(3)]
     await passages.apply([entry(1, "a")])

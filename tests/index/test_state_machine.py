@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from index import Analyzer, Filter, HybridIndex, IndexOptions, Operation, Reader, Remove
+from index import Analyzer, Filter, HybridIndex, IndexOptions, Operation, Reader, Rebuild, Remove
 from tests.index.model import DIMENSION, FINGERPRINT, Model, check_search, chunk
 
 ANALYZER = Analyzer()
@@ -44,6 +44,7 @@ class IndexMachine(RuleBasedStateMachine):
         self.committed = Model(ANALYZER)
         self.opened = 0
         self.pending: list[Operation] = []
+        self.rebuild: Rebuild | None = None
 
     @initialize()
     def start(self) -> None:
@@ -117,11 +118,26 @@ class IndexMachine(RuleBasedStateMachine):
 
     @rule()
     def maintain(self) -> None:
+        self.finish_rebuild()
         while self.index.maintain():
             pass
         self.committed = self.model.copy()
         names = [path.name for path in (self.path / "segments").iterdir()]
         assert len(names) <= OPTIONS.max_segments
+
+    @rule()
+    def begin_rebuild(self) -> None:
+        rebuild = self.index.plan_rebuild()
+        if rebuild is not None:
+            rebuild.run()
+            self.rebuild = rebuild
+
+    @rule()
+    def finish_rebuild(self) -> None:
+        if self.rebuild is not None:
+            self.index.install(self.rebuild)
+            self.rebuild = None
+            self.committed = self.model.copy()
 
     @rule()
     def compact(self) -> None:
@@ -134,6 +150,7 @@ class IndexMachine(RuleBasedStateMachine):
         self.index = self.open()
         self.model = self.committed.copy()
         self.pending = []
+        self.rebuild = None
 
     @rule()
     def crash(self) -> None:
@@ -146,6 +163,7 @@ class IndexMachine(RuleBasedStateMachine):
         self.index = self.open()
         self.model = self.committed.copy()
         self.pending = []
+        self.rebuild = None
 
     @rule(wanted=filters, text=words.map(" ".join), seed=seeds, limit=st.integers(1, 12))
     def search(self, wanted: Filter, text: str, seed: int, limit: int) -> None:
