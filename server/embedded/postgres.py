@@ -127,16 +127,16 @@ class EmbeddedPostgres:
         draft.rename(self._cluster)
 
     def _run(self, user: ServiceUser | None, program: str, *arguments: str, stdin: str = "") -> None:
+        launch = Launch((str(postgres_program(program)), *arguments), self._clean_environment(), self._data, user)
         result = subprocess.run(
-            [str(postgres_program(program)), *arguments],
-            env=self._clean_environment(),
-            cwd=self._data,
+            launch.command(),
+            env=launch.environment,
+            cwd=launch.directory,
             input=stdin,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=self._options.start_deadline_s,
-            preexec_fn=user.becoming() if user else None,
             check=False,
         )
         if result.returncode != 0:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +18,12 @@ from server.embedded.errors import PartFailed
 from server.embedded.health import NotReady
 from server.embedded.service_user import ServiceUser
 
-_PR_SET_PDEATHSIG = 1
-_GUARDIAN = str(Path(__file__).with_name("guardian.py"))
+_LAUNCHER = str(Path(__file__).with_name("launcher.py"))
 _ORPHAN_GRACE_S = 10.0
 _POLL_S = 0.02
 _LOG_LIMIT_BYTES = 16 * 1024 * 1024
 _TAIL_BYTES = 64 * 1024
 _TAIL_LINE = 500
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +31,8 @@ class Launch:
     """What to execute. `stop_signal` asks for an orderly end.
 
     When the starting process dies without asking, the kernel sends `orphan_signal`. A program that has processes of
-    its own is `guarded` instead (see `guardian`): they all get `stop_signal`, then are killed, and files in /dev/shm
-    that begin with `shared_memory_prefix` are removed.
+    its own is `guarded` instead (see `launcher`): it gets `stop_signal`, then they all are killed, and files in
+    /dev/shm that begin with `shared_memory_prefix` are removed.
     """
 
     argv: tuple[str, ...]
@@ -47,6 +43,13 @@ class Launch:
     orphan_signal: signal.Signals = signal.SIGKILL
     guarded: bool = False
     shared_memory_prefix: str = ""
+
+    def command(self) -> tuple[str, ...]:
+        """What a child of this process executes to end with it."""
+        user = "-" if self.user is None else f"{self.user.uid}:{self.user.gid}:{self.user.capability}"
+        guard = f"{int(self.stop_signal)}:{_ORPHAN_GRACE_S}:{self.shared_memory_prefix}" if self.guarded else "-"
+        facts = (str(os.getpid()), str(int(self.orphan_signal)), user, guard)
+        return (sys.executable, "-I", "-S", _LAUNCHER, *facts, *self.argv)
 
 
 @runtime_checkable
@@ -91,7 +94,7 @@ class ChildProcess:
         self._rotate()
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                _command(launch),
+                launch.command(),
                 env=dict(launch.environment),
                 cwd=launch.directory,
                 stdin=subprocess.DEVNULL,
@@ -99,7 +102,6 @@ class ChildProcess:
                 stderr=subprocess.STDOUT,
                 pass_fds=tuple(inherited),
                 start_new_session=True,
-                preexec_fn=_before_exec(launch),
             )
 
     @property
@@ -192,26 +194,3 @@ def tail(log: Path, lines: int = 15) -> str:
         text = file.read().decode(errors="replace")
     kept = [line[:_TAIL_LINE] for line in text.splitlines() if line.strip() and not line.startswith(("|", "+-"))]
     return "\n".join(kept[-lines:])
-
-
-def _command(launch: Launch) -> Sequence[str]:
-    if not launch.guarded:
-        return launch.argv
-    facts = (str(os.getpid()), str(int(launch.stop_signal)), str(_ORPHAN_GRACE_S), launch.shared_memory_prefix)
-    return (sys.executable, "-I", "-S", _GUARDIAN, *facts, *launch.argv)
-
-
-def _before_exec(launch: Launch) -> Callable[[], None]:
-    parent = os.getpid()
-    become = launch.user.becoming() if launch.user else None
-    orphan_signal = int(signal.SIGHUP if launch.guarded else launch.orphan_signal)
-
-    def prepare() -> None:
-        if become is not None:
-            become()
-        # After the change of user, which clears it.
-        _libc.prctl(_PR_SET_PDEATHSIG, orphan_signal, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return prepare

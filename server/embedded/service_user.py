@@ -2,7 +2,7 @@
 
 Its processes then run as an unprivileged user. That user often cannot reach a project below /root, so it is given
 the right to *read past* permissions (CAP_DAC_READ_SEARCH, or CAP_DAC_OVERRIDE where a container has only that)
-as an ambient capability. The alternative, opening up the permissions of /root for everybody, is worse.
+as an ambient capability (by `launcher`). The alternative, opening up the permissions of /root for everybody, is worse.
 See capabilities(7) and prctl(2).
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import os
 import pwd
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,21 +19,7 @@ from server.embedded.errors import PrerequisiteMissing
 _CAP_DAC_OVERRIDE = 1
 _CAP_DAC_READ_SEARCH = 2
 _CAPABILITY_VERSION_3 = 0x20080522
-_PR_SET_KEEPCAPS = 8
-_PR_CAP_AMBIENT = 47
-_PR_CAP_AMBIENT_RAISE = 2
 _CANDIDATES = ("postgres", "nobody")
-
-# Loaded here because loading between fork and exec could deadlock.
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-class _Header(ctypes.Structure):
-    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
-
-
-class _Words(ctypes.Structure):
-    _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +37,6 @@ class ServiceUser:
         for folder, folders, files in os.walk(path):
             for name in (*folders, *files):
                 os.chown(Path(folder, name), self.uid, self.gid, follow_symlinks=False)
-
-    def becoming(self) -> Callable[[], None]:
-        """A function for between fork and exec that turns the process into this user."""
-        header = _Header(_CAPABILITY_VERSION_3, 0)
-        mask = 1 << self.capability
-        words = (_Words * 2)(_Words(mask, mask, mask), _Words(0, 0, 0))
-
-        def become() -> None:
-            os.setgroups([])
-            os.setgid(self.gid)
-            if _libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0):
-                raise OSError(ctypes.get_errno(), "prctl(PR_SET_KEEPCAPS)")
-            os.setuid(self.uid)
-            if _libc.capset(ctypes.byref(header), ctypes.byref(words)):
-                raise OSError(ctypes.get_errno(), "capset")
-            if _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, self.capability, 0, 0):
-                raise OSError(ctypes.get_errno(), "prctl(PR_CAP_AMBIENT)")
-
-        return become
 
 
 def service_user(data: Path) -> ServiceUser | None:
@@ -105,10 +71,13 @@ def _user(name: str) -> pwd.struct_passwd | None:
 
 
 def _capability() -> int:
-    words = (_Words * 2)()
-    if _libc.capget(ctypes.byref(_Header(_CAPABILITY_VERSION_3, 0)), ctypes.byref(words)) == 0:
+    """What lets a process of root's read past permissions here."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    # Effective, permitted and inheritable, twice (the second word holds capabilities from 32 on).
+    words = (ctypes.c_uint32 * 6)()
+    if ctypes.CDLL(None).capget(header, words) == 0:
         for capability in (_CAP_DAC_READ_SEARCH, _CAP_DAC_OVERRIDE):
-            if words[0].permitted & (1 << capability):
+            if words[1] & (1 << capability):
                 return capability
     raise PrerequisiteMissing(
         "root has neither CAP_DAC_READ_SEARCH nor CAP_DAC_OVERRIDE here, so PostgreSQL cannot be started for it",

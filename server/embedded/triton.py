@@ -49,7 +49,8 @@ class TritonOptions:
 class EmbeddedTriton:
     """Serves every model of `repository` over gRPC on 127.0.0.1; healthy when all of them are ready.
 
-    Loading and unloading models, shared memory and logging are open only to those who send `admin_header`.
+    Loading and unloading models, shared memory and logging are open only to those who send `admin_header`. Its token
+    is on the command line: it keeps out accidents, not other users of the machine.
     `data` keeps the backend directory; only one server may use it at a time. `write_repository` is called before each
     start.
     """
