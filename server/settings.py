@@ -160,7 +160,10 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | Non
     try:
         return Settings(config=config, **(overrides or {}))  # type: ignore[call-arg]
     except ValidationError as exc:
-        lines = [f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in exc.errors(include_input=False)]
+        lines = [
+            f"{'.'.join(map(str, error['loc']))}: {error['msg'].removeprefix('Value error, ')}"
+            for error in exc.errors(include_input=False)
+        ]
         raise InvalidSettings("\n".join(lines)) from exc
 
 

@@ -76,8 +76,8 @@ class WholeStack:
         return self._process.pid
 
     def pid_of(self, part: str) -> int | None:
-        """The process of a part, or None while it is not running."""
-        for child in psutil.Process(self.pid).children():
+        """The program of a part (not a launcher that guards it), or None while it is not running."""
+        for child in psutil.Process(self.pid).children(recursive=True):
             try:
                 words = child.cmdline()
             except psutil.NoSuchProcess:
