@@ -229,7 +229,7 @@ class Supervisor:
 
 
 def _how_it_ended(status: int) -> str:
-    # A guardian says it as a shell does, with 128 and the signal.
+    # The launcher of a guarded program says it as a shell does, with 128 and the signal.
     number = -status if status < 0 else status - 128
     return f"killed by signal {number}" if number > 0 else f"ended with status {status}"
 
