@@ -77,25 +77,6 @@ def doctor(
     raise typer.Exit(0 if healthy else 1)
 
 
-@app.command()
-def doctor(
-    config: ConfigOption = None,
-    data_dir: DataOption = None,
-    json: Annotated[bool, typer.Option("--json", help="Prints the findings as JSON.")] = False,
-) -> None:
-    """Says what is wrong with this machine or its configuration, and how to mend it."""
-    from server.embedded.console import findings_as_json, show_findings
-    from server.embedded.doctor import examine
-
-    findings = examine(stack_options(_settings(config, data_dir)))
-    if json:
-        text, healthy = findings_as_json(findings)
-        typer.echo(text)
-    else:
-        healthy = show_findings(findings)
-    raise typer.Exit(0 if healthy else 1)
-
-
 def _settings(config: Path | None, data_dir: Path | None) -> Settings:
     try:
         return load_settings(config, {} if data_dir is None else {"data_dir": data_dir})
