@@ -53,12 +53,15 @@ class StackConsole:
             case StackReady():
                 self._end_live()
                 self._console.print(
-                    f"[green]Pinakes is ready[/] at [bold]{event.address}[/] ({event.seconds:.1f} s); Ctrl-C stops it"
+                    f"[green]Pinakes is ready[/] at [bold]{event.address}[/] ({event.seconds:.1f} s); Ctrl-C stops it",
+                    highlight=False,
                 )
             case PartChanged():
                 self._parts[event.part] = (event, time.monotonic())
+                if event.state in (PartState.FAILED, PartState.STOPPING):
+                    self._end_live()
                 if event.state not in _QUIET and not (self._live and event.state is PartState.STARTING):
-                    self._console.print(_line(event))
+                    self._console.print(_line(event), highlight=False)
 
     def _table(self) -> RenderableType:
         table = Table.grid(padding=(0, 1))

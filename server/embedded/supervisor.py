@@ -106,7 +106,7 @@ class Supervisor:
         try:
             await self._unless_stopping(self._live(kept))
         except EmbeddedError as exc:
-            self._report(kept, PartState.FAILED, str(exc))
+            self._report(kept, PartState.FAILED, exc.reason if isinstance(exc, PartFailed) else str(exc))
             self._failure = self._failure or exc
         finally:
             # Also after an error of our own: nothing may be left running.
