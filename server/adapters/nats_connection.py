@@ -82,25 +82,27 @@ class NatsConnection:
     async def _connect(self) -> Client:
         client = Client()
         try:
-            async with asyncio.timeout(self._options.connect_timeout_s):
-                await client.connect(
-                    self._url,
-                    max_reconnect_attempts=-1,
-                    connect_timeout=max(1, int(self._options.connect_timeout_s)),
-                    reconnect_time_wait=self._options.reconnect_wait_s,  # type: ignore[arg-type]
-                    ping_interval=self._options.ping_interval_s,
-                    error_cb=self._on_error,
-                    disconnected_cb=self._on_disconnect,
-                    reconnected_cb=self._on_reconnect,
-                )
-        except BaseException as exc:
+            with translated():
+                await self._open(client)
+        except BaseException:
             with suppress(nats.errors.Error, OSError):
                 await client.close()
-            if isinstance(exc, TimeoutError | nats.errors.Error | OSError):
-                raise DependencyUnavailable(_NAME, "it cannot be reached") from exc
             raise
         self._sessions += 1
         return client
+
+    async def _open(self, client: Client) -> None:
+        async with asyncio.timeout(self._options.connect_timeout_s):
+            await client.connect(
+                self._url,
+                max_reconnect_attempts=-1,
+                connect_timeout=max(1, int(self._options.connect_timeout_s)),
+                reconnect_time_wait=self._options.reconnect_wait_s,  # type: ignore[arg-type]
+                ping_interval=self._options.ping_interval_s,
+                error_cb=self._on_error,
+                disconnected_cb=self._on_disconnect,
+                reconnected_cb=self._on_reconnect,
+            )
 
     async def _on_error(self, error: Exception) -> None:
         _log.debug("nats_error", error=type(error).__name__)
@@ -115,8 +117,18 @@ class NatsConnection:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Errors of the NATS client as DependencyUnavailable."""
+    """Errors of the NATS client as DependencyUnavailable.
+
+    The client drops a cancellation that comes while it flushes (`Client._flush_pending`, nats-py 2.16): the task would
+    go on for ever. Here it is noticed and raised.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
     try:
         yield
     except (TimeoutError, nats.errors.Error, OSError) as exc:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError from exc
         raise DependencyUnavailable(_NAME, type(exc).__name__) from exc
+    if task and task.cancelling() > before:
+        raise asyncio.CancelledError

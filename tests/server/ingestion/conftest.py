@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, aclosing, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -175,22 +175,6 @@ class Workshop:
         return tuple(row.values())
 
 
-class Background:
-    """Runs loops until the test ends."""
-
-    def __init__(self) -> None:
-        self._tasks: list[asyncio.Task[None]] = []
-
-    def start(self, *loops: WorkOffQueue | RelayOutbox) -> list[asyncio.Task[None]]:
-        tasks = [asyncio.create_task(loop.run()) for loop in loops]
-        self._tasks += tasks
-        return tasks
-
-    async def stop(self) -> None:
-        for task in self._tasks:
-            await stopped(task)
-
-
 async def stopped(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
@@ -208,29 +192,30 @@ def own_queue() -> JetStreamOptions:
     return JetStreamOptions(stream=f"JOBS_{name}", subject=f"jobs.{name}", redelivery_s=3.0, request_timeout_s=2.0)
 
 
+@asynccontextmanager
+async def opened_workshop(pool: PostgresPool, nats_url: str, folder: Path) -> AsyncIterator[Workshop]:
+    options = NatsConnectionOptions(connect_timeout_s=2.0, reconnect_wait_s=0.05)
+    names = own_queue()
+    async with (
+        NatsConnection(nats_url, options) as nats,
+        JetStreamWorkQueue(nats, names) as queue,
+        FileBlobStore(folder / "blobs") as blobs,
+    ):
+        yield Workshop(pool, nats, queue, names.stream, blobs)
+
+
+@asynccontextmanager
+async def in_background(*loops: WorkOffQueue | RelayOutbox) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Runs loops while the context lasts."""
+    tasks = [asyncio.create_task(loop.run()) for loop in loops]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            await stopped(task)
+
+
 @pytest.fixture
-async def make_workshop(pool: PostgresPool, tmp_path: Path) -> AsyncIterator[Callable[[str], Awaitable[Workshop]]]:
-    async with AsyncExitStack() as opened:
-
-        async def make(url: str) -> Workshop:
-            options = NatsConnectionOptions(connect_timeout_s=2.0, reconnect_wait_s=0.05)
-            nats = await opened.enter_async_context(NatsConnection(url, options))
-            names = own_queue()
-            queue = await opened.enter_async_context(JetStreamWorkQueue(nats, names))
-            blobs = await opened.enter_async_context(FileBlobStore(tmp_path / "blobs"))
-            return Workshop(pool, nats, queue, names.stream, blobs)
-
-        yield make
-
-
-@pytest.fixture
-async def workshop(make_workshop: Callable[[str], Awaitable[Workshop]], nats_url: str) -> Workshop:
-    return await make_workshop(nats_url)
-
-
-@pytest.fixture
-async def background(make_workshop: object) -> AsyncIterator[Background]:
-    """Stops before the workshop closes."""
-    running = Background()
-    yield running
-    await running.stop()
+async def workshop(pool: PostgresPool, nats_url: str, tmp_path: Path) -> AsyncIterator[Workshop]:
+    async with opened_workshop(pool, nats_url, tmp_path) as opened:
+        yield opened

@@ -12,7 +12,7 @@ from server.adapters.postgres.passage_store import PostgresPassageStore
 from server.application.ingest_document import IngestDocument
 from server.domain.documents import DocumentState, Job, JobState
 from server.domain.errors import DependencyUnavailable, Overloaded, StageDeadline
-from tests.server.ingestion.conftest import ANA, PATIENCE_S, Background, Workshop
+from tests.server.ingestion.conftest import ANA, PATIENCE_S, Workshop, in_background
 
 SCANS = "\f".join(f"scan:This is scanned page number {number}." for number in range(1, 6))
 
@@ -147,24 +147,22 @@ async def test_a_document_that_cannot_be_read_fails_at_once(workshop: Workshop) 
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a secret of the document"), StageDeadline("embed")])
-async def test_what_the_document_may_be_guilty_of_is_tried_three_times(
-    workshop: Workshop, background: Background, error: Exception
-) -> None:
+async def test_what_the_document_may_be_guilty_of_is_tried_three_times(workshop: Workshop, error: Exception) -> None:
     _, job = await workshop.take_in("page")
     workshop.embedder.failures = [error] * 5
-    background.start(workshop.relay(), workshop.worker())
-    failed = await workshop.ended(job)
+    async with in_background(workshop.relay(), workshop.worker()):
+        failed = await workshop.ended(job)
     assert (failed.state, failed.attempt, len(workshop.embedder.failures)) == (JobState.FAILED, 3, 2)
     assert failed.failure is not None and "secret" not in failed.failure.message
     assert failed.failure.reason == ("InternalError" if isinstance(error, RuntimeError) else "StageDeadline")
 
 
 @pytest.mark.parametrize("error", [DependencyUnavailable("Triton", "it is down", 0.0), Overloaded("Triton", 0.0)])
-async def test_an_outage_is_waited_out(workshop: Workshop, background: Background, error: Exception) -> None:
+async def test_an_outage_is_waited_out(workshop: Workshop, error: Exception) -> None:
     _, job = await workshop.take_in("page")
     workshop.embedder.failures = [error] * 5
-    background.start(workshop.relay(), workshop.worker())
-    ended = await workshop.ended(job)
+    async with in_background(workshop.relay(), workshop.worker()):
+        ended = await workshop.ended(job)
     assert (ended.state, ended.attempt, workshop.embedder.failures) == (JobState.SUCCEEDED, 1, [])
 
 
@@ -210,7 +208,7 @@ async def test_the_queue_hears_of_the_work(workshop: Workshop) -> None:
     assert (await state(workshop, job)).state is JobState.SUCCEEDED
 
 
-async def test_embeddings_are_not_computed_twice(workshop: Workshop, background: Background) -> None:
+async def test_embeddings_are_not_computed_twice(workshop: Workshop) -> None:
     _, job = await workshop.take_in("\f".join(f"Page {n}. " + f"A sentence about subject {n}. " * 40 for n in range(4)))
     embed = workshop.embedder.embed
     calls = 0
@@ -223,7 +221,7 @@ async def test_embeddings_are_not_computed_twice(workshop: Workshop, background:
         return await embed(*args, **kwargs)  # type: ignore[arg-type]
 
     workshop.embedder.embed = failing_third  # type: ignore[method-assign,assignment]
-    background.start(workshop.relay(), workshop.worker())
-    ended = await workshop.ended(job)
+    async with in_background(workshop.relay(), workshop.worker()):
+        ended = await workshop.ended(job)
     assert ended.state is JobState.SUCCEEDED and ended.chunk_count > 4
     assert sum(workshop.embedder.embedded.values()) == ended.chunk_count

@@ -12,7 +12,7 @@ import pytest
 
 from server.adapters.jetstream import JetStreamDelivery, JetStreamOptions, JetStreamWorkQueue
 from server.adapters.nats_bell import NatsBell
-from server.adapters.nats_connection import NatsConnection, NatsConnectionOptions
+from server.adapters.nats_connection import NatsConnection, NatsConnectionOptions, translated
 from server.domain.errors import DependencyUnavailable
 from server.embedded.nats import EmbeddedNats, NatsOptions
 from server.embedded.process import free_port, running
@@ -166,6 +166,31 @@ async def test_an_absent_server_is_an_unavailable_dependency() -> None:
         bell = NatsBell(connection, "bell")
         await bell.ring()
         await bell.wait(0.01)
+
+
+async def test_a_cancellation_that_the_client_drops_is_noticed() -> None:
+    """nats-py ends `_flush_pending` on a cancellation as if nothing had happened; a worker then never stopped."""
+    dropping = asyncio.Event()
+
+    async def client_call() -> None:
+        try:
+            dropping.set()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            pass
+
+    async def our_call() -> None:
+        with translated():
+            await client_call()
+
+    task = asyncio.create_task(our_call())
+    await dropping.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await our_call()
 
 
 async def test_a_bell_is_heard_in_other_connections(nats_url: str, connection: NatsConnection) -> None:
