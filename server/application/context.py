@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from server.application.chunking import estimate_tokens
 from server.domain.passages import RankedPassage
 
 
@@ -25,15 +26,9 @@ def chosen_passages(
     chosen: list[RankedPassage] = []
     tokens = 0
     for candidate in ranked:
-        tokens += estimated_tokens(candidate.passage.text)
+        tokens += estimate_tokens(candidate.passage.text)
         enough = len(chosen) >= max_passages or tokens > options.max_tokens
         if chosen and (enough or candidate.score < options.relative_score * chosen[0].score):
             break
         chosen.append(candidate)
     return tuple(chosen)
-
-
-def estimated_tokens(text: str) -> int:
-    """About 4 characters of Latin script a token, 1.4 of Chinese or Japanese."""
-    wide = sum(1 for character in text if character >= "\u2e80")
-    return round((len(text) - wide) / 4 + wide / 1.4)

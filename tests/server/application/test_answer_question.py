@@ -6,7 +6,7 @@ from contextlib import aclosing
 import pytest
 
 from server.application.answer_question import AnswerCommand, AnswerOptions, AnswerQuestion
-from server.application.context import ContextOptions, chosen_passages, estimated_tokens
+from server.application.context import ContextOptions, chosen_passages
 from server.application.search_passages import SearchOptions, SearchPassages
 from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Completion, Degradation, Delta, Sources
 from server.domain.deadline import Deadline
@@ -150,8 +150,3 @@ def test_the_context_keeps_to_its_budget() -> None:
     assert len(chosen_passages([ranked(1.0, 10), ranked(0.4, 10)], 3, options)) == 1
     assert len(chosen_passages([ranked(1.0, 60), ranked(1.0, 60)], 3, options)) == 1
     assert len(chosen_passages([ranked(1.0, 500)], 3, options)) == 1, "at least one, however long"
-
-
-def test_tokens_are_estimated_by_script() -> None:
-    assert estimated_tokens("word " * 8) == 10
-    assert estimated_tokens("日本語の文章です") == 6
