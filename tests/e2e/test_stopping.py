@@ -1,0 +1,120 @@
+"""Cancelled and expired calls stop the model; full queues and near deadlines are told with details."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+
+from pinakes import AsyncClient, ClientOptions
+from pinakes.errors import DeadlineExceeded, DocumentExists, Overloaded
+from pinakes.results import AnswerStatus, GenerateDelta
+from pinakes.retry import RetryPolicy
+from pinakes.v1 import answer_service_pb2, answer_service_pb2_grpc
+from server.adapters.triton_client import TritonConnection
+from server.adapters.triton_generator import TritonGenerator
+from server.domain.deadline import Deadline
+from tests.whole_stack import SAMPLES, WholeStack
+
+pytestmark = [pytest.mark.stack, pytest.mark.models]
+
+PROMISED_S = 0.2
+"""Between the cancellation of a call and the model's last step."""
+STORY = "Tell a very long story about a lighthouse."
+
+
+@pytest.fixture
+async def generator(stack: WholeStack) -> AsyncIterator[TritonGenerator]:
+    """Triton's own model, asked directly what it is doing."""
+    async with TritonConnection(stack.endpoints.triton) as connection:
+        yield await TritonGenerator.connect(connection)
+
+
+async def stands_still(generator: TritonGenerator) -> None:
+    """Nothing is running, and the engine takes no step between now and half a second later."""
+    before = await generator.statistics(Deadline.after(5))
+    await asyncio.sleep(0.5)
+    after = await generator.statistics(Deadline.after(5))
+    assert before.running == before.busy_slots == 0
+    assert after.decodes == before.decodes
+
+
+async def test_cancelling_a_generation_stops_the_model(stack: WholeStack, generator: TritonGenerator) -> None:
+    async with AsyncClient(stack.endpoints.server) as client:
+        async with client.generate(STORY, max_tokens=1_000) as events:
+            async for event in events:
+                if isinstance(event, GenerateDelta):
+                    break
+            assert (await generator.statistics(Deadline.after(5))).running == 1
+        await asyncio.sleep(PROMISED_S)
+        await stands_still(generator)
+
+
+async def test_cancelling_an_answer_stops_the_model(stack: WholeStack, generator: TritonGenerator) -> None:
+    async with AsyncClient(stack.endpoints.server) as client:
+        await uploaded(client)
+    async with grpc.aio.insecure_channel(stack.endpoints.server) as channel:
+        stub = answer_service_pb2_grpc.AnswerServiceStub(channel)
+        request = answer_service_pb2.AnswerRequest(question="Which tug found the lost container?", max_tokens=1_000)
+        call = stub.Answer(request, timeout=60)
+        async for response in call:
+            if response.WhichOneof("event") == "sources":
+                break
+        # The prompt is being read by now, or will be in a moment: both have to stop.
+        await asyncio.sleep(0.1)
+        call.cancel()
+        await asyncio.sleep(PROMISED_S)
+        await stands_still(generator)
+
+
+async def test_a_passed_deadline_stops_the_model(stack: WholeStack, generator: TritonGenerator) -> None:
+    async with AsyncClient(stack.endpoints.server) as client:
+        with pytest.raises(DeadlineExceeded) as expiry:
+            async with client.generate(STORY, max_tokens=1_000, timeout_s=1.0) as events:
+                async for _ in events:
+                    pass
+        assert expiry.value.code == "DEADLINE_EXCEEDED"
+    await asyncio.sleep(PROMISED_S)
+    await stands_still(generator)
+
+
+async def test_more_generations_than_fit_are_refused_with_a_delay(
+    stack: WholeStack, generator: TritonGenerator
+) -> None:
+    once = ClientOptions(retry=RetryPolicy(attempts=1))
+    async with AsyncClient(stack.endpoints.server, options=once) as client:
+
+        async def generate() -> str:
+            async with client.generate(STORY, max_tokens=200) as events:
+                async for _ in events:
+                    return "started"
+            return "ended"
+
+        outcomes = await asyncio.gather(*(generate() for _ in range(64)), return_exceptions=True)
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Overloaded)]
+    others = [outcome for outcome in outcomes if not isinstance(outcome, Overloaded)]
+    assert refused, "64 generations at once are more than the model takes"
+    assert all(refusal.code == "RESOURCE_EXHAUSTED" for refusal in refused)
+    assert all(refusal.retry_after_s for refusal in refused)
+    assert others and all(outcome == "started" for outcome in others), others
+    await asyncio.sleep(PROMISED_S)
+    await stands_still(generator)
+
+
+async def test_an_answer_with_little_time_is_extractive(stack: WholeStack) -> None:
+    async with AsyncClient(stack.endpoints.server) as client:
+        await uploaded(client)
+        answer = await client.answer_text("Which tug found the lost container?", timeout_s=1.2)
+    assert answer.completion.status is AnswerStatus.ANSWERED
+    assert "Bramble" in answer.text
+    assert answer.citations[0].document_name == "radio-log.txt"
+
+
+async def uploaded(client: AsyncClient) -> None:
+    try:
+        upload = await client.documents.upload(SAMPLES / "radio-log.txt", tags=["samples"])
+    except DocumentExists:
+        return
+    await client.documents.wait(upload.job, timeout_s=120)
