@@ -34,6 +34,7 @@ from triton_models.progress import OnProgress, Progress, silent
 _KEY_DIGITS = 16
 _SPARE_BYTES = 200_000_000
 _SLOT_FILE = "slot.json"
+_UNFINISHED = ".part-"
 
 
 def default_cache() -> Path:
@@ -102,6 +103,7 @@ class _Preparation:
         return self._target
 
     def run(self) -> Path:
+        self._remove_unfinished()
         self._require_space()
         slots = [self._prepare_slot(planned) for planned in self._plan]
         with _replacing_folder(self._target) as folder:
@@ -110,6 +112,11 @@ class _Preparation:
             write_manifest(folder, slots)
         self._store.forget_downloads()
         return self._target
+
+    def _remove_unfinished(self) -> None:
+        """What a killed run left; the lock says that nobody works on it."""
+        for folder in self._cache.glob(f"*/{_UNFINISHED}*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _require_space(self) -> None:
         artifacts = {a.sha256: a for planned in self._plan for a in self._catalogue.artifacts_of(planned.slot).values()}
@@ -181,7 +188,7 @@ def _link(path: Path, folder: Path) -> str:
 def _replacing_folder(target: Path) -> Iterator[Path]:
     """A folder that becomes `target` when the context ends without an error, and leaves nothing otherwise."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=".part-"))
+    partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=_UNFINISHED))
     try:
         yield partial
         partial.chmod(0o755)

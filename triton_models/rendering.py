@@ -76,7 +76,13 @@ def _variables(slot: str, table: dict[str, Any], prepared: PreparedModels, cores
     compiled = prepared.directory.absolute() / "compiled" / slot
     compiled.mkdir(parents=True, exist_ok=True)
     variables = own | prepared.paths(slot) | {"instances": instances, "threads": threads, "compiled": compiled}
-    return {key: str(value) for key, value in variables.items()} | {"fingerprint": prepared.slots[slot].fingerprint}
+    variables["fingerprint"] = prepared.slots[slot].fingerprint
+    return {key: _escaped(str(value)) for key, value in variables.items()}
+
+
+def _escaped(value: str) -> str:
+    """For the inside of a quoted string in protobuf's text format."""
+    return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _render_slot(slot: str, prepared: PreparedModels, variables: dict[str, str], folder: Path) -> None:

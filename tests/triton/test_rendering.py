@@ -18,7 +18,7 @@ from triton_models.rendering import divide, render
 def models(tmp_path: Path) -> Path:
     """Prepared models whose one slot has what its template asks for."""
     catalogue = catalogue_of(generate=file_artifact(tmp_path / "model.gguf", b"weights"))
-    return prepare(tmp_path / "cache", catalogue=catalogue)
+    return prepare(tmp_path / 'a "quoted" cache', catalogue=catalogue)
 
 
 def test_a_config_names_the_files_the_threads_and_the_fingerprint(tmp_path: Path, models: Path) -> None:
