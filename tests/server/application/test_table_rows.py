@@ -35,6 +35,11 @@ def test_japanese_names_are_found_without_spaces() -> None:
     assert rows_asked_about(table, "傘以外の保管期間は何日ですか。") == table
 
 
+def test_the_rule_under_the_head_may_be_missing() -> None:
+    table = "| Ship | Built |\n| Tern | 2008 |\n| Auk | 2016 |"
+    assert rows_asked_about(table, "When was the Auk built?") == "| Ship | Built |\n| Auk | 2016 |"
+
+
 def test_two_tables_are_narrowed_each_by_itself() -> None:
     second = "| Ticket | Price |\n| --- | --- |\n| Adult | 14 |\n| Tern | 3 |"
     narrowed = rows_asked_about(f"{TABLE}\n{second}", "What does an adult pay?")
