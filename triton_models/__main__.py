@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 from triton_models.catalogue import load_catalogue
@@ -76,16 +76,32 @@ def _sentences() -> Iterator[None]:
 @contextmanager
 def _bars() -> Iterator[OnProgress]:
     """Shows each step as a bar."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[amount]}"),
+        TimeRemainingColumn(),
+    )
     tasks: dict[str, TaskID] = {}
     with Bars(*columns, console=console) as bars:
 
         def show(progress: Progress) -> None:
             if progress.step not in tasks:
-                tasks[progress.step] = bars.add_task(progress.step, total=None)
-            bars.update(tasks[progress.step], completed=progress.done, total=progress.total or None)
+                tasks[progress.step] = bars.add_task(progress.step, total=None, amount="")
+            bars.update(
+                tasks[progress.step],
+                completed=progress.done,
+                total=progress.total or None,
+                amount=_amount(progress),
+            )
 
         yield show
+
+
+def _amount(progress: Progress) -> str:
+    if progress.unit == "bytes":
+        return f"{progress.done / 1e6:.1f} / {progress.total / 1e6:.1f} MB"
+    return f"{progress.done} / {progress.total}" if progress.total else ""
 
 
 if __name__ == "__main__":
