@@ -11,7 +11,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,17 @@ from index.operations import AnalyzedChunk, Attributes, Remove
 Record = AnalyzedChunk | Remove
 
 _PREFIX = struct.Struct("<III")
+_ATTRIBUTES = tuple(field.name for field in fields(Attributes))
 
 
 def encode(record: Record) -> bytes:
-    fields: dict[str, Any] = {"position": record.position, "chunk_id": record.chunk_id}
+    content: dict[str, Any] = {"position": record.position, "chunk_id": record.chunk_id}
     vector = b""
     if isinstance(record, AnalyzedChunk):
-        fields |= {"tokens": record.tokens, "attributes": asdict(record.attributes)}
+        attributes = {name: getattr(record.attributes, name) for name in _ATTRIBUTES}
+        content |= {"tokens": record.tokens, "attributes": attributes}
         vector = record.vector.astype("<f4").tobytes()
-    text = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
     return _PREFIX.pack(len(text), len(vector), zlib.crc32(vector, zlib.crc32(text))) + text + vector
 
 
@@ -75,10 +77,10 @@ def _decode(path: Path, content: bytes, start: int) -> tuple[Record, int]:
     body = content[start + _PREFIX.size : end]
     if end > len(content) or zlib.crc32(body) != checksum:
         raise IndexCorrupt(path, f"the record at byte {start} is damaged")
-    fields = json.loads(body[:text_bytes])
-    if "attributes" not in fields:
-        return Remove(**fields), end
-    attributes = fields["attributes"]
+    record = json.loads(body[:text_bytes])
+    if "attributes" not in record:
+        return Remove(**record), end
+    attributes = record["attributes"]
     attributes |= {key: tuple(attributes[key]) for key in ("groups", "tags")}
     vector = np.frombuffer(body[text_bytes:], "<f4").astype(np.float32)
-    return AnalyzedChunk(**{**fields, "attributes": Attributes(**attributes)}, vector=vector), end
+    return AnalyzedChunk(**{**record, "attributes": Attributes(**attributes)}, vector=vector), end

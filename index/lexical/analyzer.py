@@ -56,13 +56,14 @@ class Analyzer:
 
         None contains white space. Cost: 1.5 ms per 1,000 characters of Japanese, 0.2 ms of English.
         """
-        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-        tokens: list[str] = []
-        for run in _RUN.finditer(folded):
-            tokens += _bigrams(run["unspaced"]) if run["unspaced"] else [_word(run["word"])]
-        if _SUDACHI.search(folded):
-            tokens += self._units(folded)
-        return [token[:_LONGEST_TOKEN] for token in tokens]
+        folded = _folded(text)
+        units = self._units(folded) if _SUDACHI.search(folded) else []
+        return [token[:_LONGEST_TOKEN] for token in _runs(folded) + units]
+
+    def surface_tokens(self, text: str) -> list[str]:
+        """The tokens without Sudachi's units, which depend on what stands around the text: what a text that contains
+        this one has for certain."""
+        return [token[:_LONGEST_TOKEN] for token in _runs(_folded(text))]
 
     def _units(self, text: str) -> list[str]:
         tokenizer = getattr(self._of_thread, "tokenizer", None)
@@ -74,6 +75,17 @@ class Analyzer:
                 if _SUDACHI.search(morpheme.surface()) and morpheme.part_of_speech()[0] not in _GRAMMATICAL:
                     units += morpheme.normalized_form().casefold().split()
         return units
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def _runs(folded: str) -> list[str]:
+    tokens: list[str] = []
+    for run in _RUN.finditer(folded):
+        tokens += _bigrams(run["unspaced"]) if run["unspaced"] else [_word(run["word"])]
+    return tokens
 
 
 def _bigrams(run: str) -> list[str]:

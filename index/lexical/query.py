@@ -1,7 +1,7 @@
 """What a query's text asks for.
 
-`"…"` must occur (all of its tokens), `-word` and `-"…"` must not (all of its tokens together; `-5` is a number),
-everything else should occur, the more and the rarer the better.
+`"…"` must occur (all of its words; of Chinese and Japanese all pairs of characters), `-word` and `-"…"` must not (all
+of it together; `-5` is a number), everything else should occur, the more and the rarer the better.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def parse(text: str, analyzer: Analyzer) -> LexicalQuery:
     for clause in _CLAUSE.finditer(text):
         content = clause["quoted"] if clause["quoted"] is not None else clause["plain"]
         if clause["minus"]:
-            excluded.append(_distinct(analyzer.tokens(content)))
+            excluded.append(_distinct(analyzer.surface_tokens(content)))
         elif clause["quoted"] is not None:
-            required += analyzer.tokens(content)
+            required += analyzer.surface_tokens(content)
         else:
             plain.append(content)
     optional = analyzer.tokens(" ".join(plain))  # together: Sudachi reads words by their neighbours

@@ -139,7 +139,7 @@ class HybridPassageIndex:
                     await asyncio.wrap_future(self._rebuilder.submit(rebuild.run))
                 finally:
                     await self._write(functools.partial(self._index.install, rebuild))
-        except (DependencyUnavailable, OSError) as error:
+        except (DependencyUnavailable, OSError, ValueError) as error:
             _log.warning("index_rebuild_failed", reason=str(error))  # the next commit tries again
 
     async def wait_for(self, position: int, deadline: Deadline) -> None:
@@ -164,7 +164,7 @@ class HybridPassageIndex:
     async def _write(self, change: Callable[[], Result]) -> Result:
         try:
             return await asyncio.wrap_future(self._writer.submit(change))
-        except (index.HybridIndexError, OSError) as error:
+        except (index.HybridIndexError, OSError, ValueError) as error:  # Tantivy raises ValueError for most things
             raise DependencyUnavailable("the index", str(error)) from error
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,8 +30,10 @@ from index import (
 from index import journal as journal_module
 from index.segment import ROWS_FILE
 from tests.index.conftest import Open
+from tests.index.endless_writer import operation_at
 from tests.index.model import DIMENSION, FINGERPRINT, Model, check_search, chunk, query_vector
 
+ROOT = Path(__file__).parents[2]
 EVERYONE = Filter(Reader("t1", "alice"))
 SMALL = IndexOptions(seal_rows=3, max_segments=1, merge_width=2)
 
@@ -116,6 +120,24 @@ def test_a_crash_at_any_step_leaves_the_old_state_or_the_new(
             break
     assert step > 2 and not crashed
     assert outcomes == {10, 13}
+
+
+def test_a_killed_writer_loses_nothing_that_it_committed(tmp_path: Path, analyzer: Analyzer, open_index: Open) -> None:
+    model = Model(analyzer)
+    for _ in range(2):
+        enough = model.position + 40
+        command = [sys.executable, "-m", "tests.index.endless_writer", str(tmp_path / "index")]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None
+            while int(line := writer.stdout.readline()) < enough:
+                pass
+            writer.kill()
+            committed = int((line + writer.stdout.read()).split(b"\n")[-2])
+        index = open_index()
+        assert index.position >= committed
+        model.apply([operation_at(position) for position in range(1, index.position + 1)])
+        check_search(index.snapshot(), model, EVERYONE, "apple 東京", committed, 30)
+        index.close()
 
 
 def filled(open_index: Open) -> HybridIndex:
