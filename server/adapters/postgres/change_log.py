@@ -13,13 +13,11 @@ _READ = """
     SELECT l.position, l.chunk_id, l.removed, c.document_id, c.tenant, c.text, c.heading_path, c.language, c.first_page,
            c.last_page, d.owner, d.groups, d.tenant_wide, d.tags,
            floor(extract(epoch FROM d.create_time))::bigint AS created_unix_s, e.vector
-    FROM chunk_log l
+    FROM (SELECT * FROM chunk_log WHERE position > %(after)s ORDER BY position LIMIT %(limit)s) l
     LEFT JOIN chunks c ON c.chunk_id = l.chunk_id
     LEFT JOIN documents d ON d.document_id = c.document_id
-    LEFT JOIN embeddings e ON e.chunk_id = l.chunk_id AND e.fingerprint = %s
-    WHERE l.position > %s
+    LEFT JOIN embeddings e ON e.chunk_id = l.chunk_id AND e.fingerprint = %(fingerprint)s
     ORDER BY l.position
-    LIMIT %s
 """
 
 
@@ -30,7 +28,7 @@ class PostgresChangeLog:
     async def read(self, after: int, limit: int, fingerprint: str) -> list[LogEntry]:
         """A chunk without an embedding of `fingerprint` comes as a removal; making the embedding appends it anew."""
         async with self._pool.transaction() as connection:
-            cursor = await connection.execute(_READ, (fingerprint, after, limit))
+            cursor = await connection.execute(_READ, {"after": after, "limit": limit, "fingerprint": fingerprint})
             rows = await cursor.fetchall()
         return [LogEntry(row["position"], str(row["chunk_id"]), _chunk_of(row)) for row in rows]
 
