@@ -78,6 +78,21 @@ def median_ratio(old: Sequence[float], new: Sequence[float], rng: np.random.Gene
     return Estimate(float(after / before), low, high, min(len(old), len(new)))
 
 
+def paired_median_ratio(old: Sequence[float], new: Sequence[float], rng: np.random.Generator) -> Estimate | None:
+    """The median of new[i] / old[i] with its bootstrap interval over pairs: for calls that did the same thing, however
+    much the calls differ among themselves. Pairs without a ratio (both failed, or nothing to divide by) are left
+    out."""
+    if len(old) != len(new):
+        raise ValueError(f"{len(old)} and {len(new)} values are no pairs")
+    before, after = np.asarray(old, dtype=np.float64), np.asarray(new, dtype=np.float64)
+    usable = (before > 0) & ~(np.isinf(before) & np.isinf(after))
+    if not usable.any():
+        return None
+    ratios = after[usable] / before[usable]
+    low, high = _interval(_resampled_medians(ratios, rng))
+    return Estimate(float(np.median(ratios)), low, high, len(ratios))
+
+
 def paired_median_difference(
     base: Sequence[float], other: Sequence[float], rng: np.random.Generator
 ) -> Estimate | None:

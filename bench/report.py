@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from bench.catalogue import SUITES
 from bench.compare import Comparison
 from bench.environment import remarks
+from bench.metrics import Estimate
 from bench.plots import draw
 from bench.record import Record, SummaryRow
 
@@ -72,9 +73,8 @@ def comparison_page(comparison: Comparison) -> str:
             change.name,
             _number(change.old_s * 1e3),
             _number(change.new_s * 1e3),
-            "" if change.ratio is None else f"{change.ratio.value:.3f}",
-            "" if change.ratio is None else f"{change.ratio.low:.3f} to {change.ratio.high:.3f}",
-            change.verdict,
+            *_ratio(change.ratio),
+            change.verdict if change.decisive else f"({change.verdict})",
         ]
         for change in comparison.times
     ]
@@ -88,7 +88,13 @@ def comparison_page(comparison: Comparison) -> str:
         ]
         for change in comparison.shares
     ]
+    relative = [
+        [change.name, _number(change.old), _number(change.new), *_ratio(change.ratio), change.verdict]
+        for change in comparison.relative
+    ]
     parts = [_table(["time (p50)", "old ms", "new ms", "new / old", "95 % interval", "verdict"], times)]
+    if relative:
+        parts.append(_table(["in turns (p50)", "old", "new", "new / old", "95 % interval", "verdict"], relative))
     if shares:
         parts.append(_table(["share", "old", "new", "95 % interval of the difference", "verdict"], shares))
     parts += [f"Note: {warning}" for warning in comparison.warnings]
@@ -115,6 +121,10 @@ def _section(name: str, record: Record, pictures: Sequence[Path]) -> str:
 def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     rows = [header, ["---"] * len(header), *lines]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+
+
+def _ratio(ratio: Estimate | None) -> list[str]:
+    return ["", ""] if ratio is None else [f"{ratio.value:.3f}", f"{ratio.low:.3f} to {ratio.high:.3f}"]
 
 
 def _number(value: float | None) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bench.compare import Comparison, compare
-from bench.record import SummaryRow
+from bench.record import Record, SummaryRow
 from tests.bench.records import record, series
 
 
@@ -79,6 +81,35 @@ def test_shares(better: str, old: float, new: float, verdict: str) -> None:
     (change,) = comparison.shares
     assert change.verdict == verdict
     assert comparison.regressions(0.1) == (["answer: right"] if verdict == "worse" else [])
+
+
+def test_the_same_calls_are_compared_one_by_one() -> None:
+    """Calls differ a hundredfold, and each has become a quarter slower: medians alone cannot show that."""
+    rng = np.random.default_rng(8)
+    old_s = rng.lognormal(0, 2, 40)
+    new_s = old_s * 1.25 * rng.lognormal(0, 0.02, 40)
+    old, new = record(series("answer", old_s.tolist())), record(series("answer", new_s.tolist()))
+    assert compare(old, new).regressions(0.1) == ["answer", "answer: embed"]
+    other = record(series("answer", new_s.tolist()), seed=99)
+    assert verdicts(compare(old, other))["answer"] == "no difference shown"
+
+
+def turns(server_s: float, direct_s: float, seed: int) -> Record:
+    jitter = latencies(1.0, 100, seed)
+    own = replace(series("server", [server_s * x for x in jitter]), mode="alternating")
+    return record(own, replace(series("direct", [direct_s * x for x in jitter]), mode="alternating"))
+
+
+def test_operations_in_turns_are_judged_against_each_other() -> None:
+    """A machine that is half as fast is no regression; an overhead that has grown is one, on any machine."""
+    slow_machine = compare(turns(0.008, 0.006, 1), turns(0.016, 0.012, 2))
+    assert verdicts(slow_machine)["server"] == "slower"
+    assert slow_machine.regressions(0.1) == []
+    grown = compare(turns(0.008, 0.006, 1), turns(0.004, 0.002, 2))
+    assert verdicts(grown)["server"] == "faster"
+    assert grown.regressions(0.1) == ["server / direct"]
+    assert grown.relative[0].ratio is not None
+    assert grown.relative[0].ratio.value == pytest.approx(1.5)
 
 
 def test_other_changes_are_told() -> None:

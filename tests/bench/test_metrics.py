@@ -16,6 +16,7 @@ from bench.metrics import (
     median,
     median_ratio,
     paired_median_difference,
+    paired_median_ratio,
     percentile,
     proportion,
     proportion_difference,
@@ -113,6 +114,17 @@ def test_paired_difference_sees_what_is_smaller_than_the_noise() -> None:
     difference = paired_median_difference(base.tolist(), other.tolist(), rng)
     assert difference is not None
     assert 0.0009 < difference.low < 0.001 < difference.high < 0.0011
+
+
+def test_paired_ratio() -> None:
+    rng = np.random.default_rng(2)
+    assert paired_median_ratio([1.0, 100.0, math.inf, 0.0], [2.0, 200.0, math.inf, 1.0], rng) == Estimate(2, 2, 2, 2)
+    assert paired_median_ratio([math.inf], [math.inf], rng) is None
+    failing = paired_median_ratio([1.0] * 3, [1.0, math.inf, math.inf], rng)
+    assert failing is not None
+    assert failing.value == math.inf
+    with pytest.raises(ValueError, match="pairs"):
+        paired_median_ratio([1.0], [], rng)
 
 
 def test_paired_difference_leaves_failures_out_and_refuses_strangers() -> None:
