@@ -127,9 +127,10 @@ def _filtered(part: Part, wanted: Filter, stop: Stop) -> _Candidates:
 
 
 def _best(found: Sequence[_Found], wanted: int) -> Ranking:
-    """Each part gave its best, best first; ids are read only for those that stay."""
+    """Equal scores in the order of their ids; ids are read only for those that stay."""
     best = heapq.nlargest(wanted, found, key=lambda each: each.score)
-    return [(each.part.columns.chunk_id(each.row), each.score) for each in best]
+    ranking = [(each.part.columns.chunk_id(each.row), each.score) for each in best]
+    return sorted(ranking, key=lambda each: (-each[1], each[0]))
 
 
 def _check(stop: Stop) -> None:

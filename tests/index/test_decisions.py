@@ -82,6 +82,24 @@ def test_exhaustive_search_equals_brute_force_on_many_clustered_vectors() -> Non
     assert found / wanted >= 0.99
 
 
+def test_equal_scores_rank_by_id_wherever_they_lie(open_index: Open) -> None:
+    index = open_index()
+    for position, chunk_id in enumerate(("c", "a", "d", "b"), start=1):
+        index.apply([chunk(position, chunk_id, text="apple", seed=1)])
+        if position == 2:
+            index.compact()
+    wanted = Filter(Reader("t1", "x"))
+    for request in (SearchRequest(wanted, 4, vector=query_vector(2)), SearchRequest(wanted, 4, text="apple")):
+        hits = index.snapshot().search(request).hits
+        places = [hit.dense or hit.lexical for hit in hits]
+        assert [(hit.chunk_id, place and place.rank) for hit, place in zip(hits, places, strict=True)] == [
+            ("a", 1),
+            ("b", 2),
+            ("c", 3),
+            ("d", 4),
+        ]
+
+
 def test_results_say_how_they_came_about(open_index: Open) -> None:
     index = open_index()
     index.apply([chunk(position, f"chunk-{position}", text="apple", tenant="t1") for position in range(1, 8)])
