@@ -35,7 +35,7 @@ class JetStreamOptions:
     stream: str = "PINAKES_JOBS"
     subject: str = "pinakes.jobs"
     consumer: str = "workers"
-    redelivery_s: float = 30.0
+    redelivery_s: float = 20.0
     max_unacknowledged: int = 256
     duplicate_window_s: float = 120.0
     request_timeout_s: float = 5.0

@@ -24,7 +24,7 @@ class IngestOptions:
     """The lease is renewed three times in `lease_s`, and the queue is told at the same times: its redelivery time must
     not be shorter than `lease_s`."""
 
-    lease_s: float = 30.0
+    lease_s: float = 15.0
     storage_patience_s: float = 60.0
     hand_back_s: float = 5.0
     retry: RetryOptions = field(default_factory=RetryOptions)
