@@ -27,7 +27,15 @@ from server.application.delete_document import DeleteDocument
 from server.application.ingest_document import IngestDocument, IngestOptions
 from server.application.ingestion_failures import RetryOptions
 from server.application.ingestion_stages import IngestionStages, StageOptions
-from server.application.ports import EmbeddingKind, Embeddings, PageImage, Probe, RecognizedImage, RecognizedLine
+from server.application.ports import (
+    DocumentReader,
+    EmbeddingKind,
+    Embeddings,
+    PageImage,
+    Probe,
+    RecognizedImage,
+    RecognizedLine,
+)
 from server.application.relay_outbox import RelayOptions, RelayOutbox
 from server.application.upload_document import UploadDocument, UploadHeader, UploadOptions
 from server.application.watch_job import WatchJob, WatchOptions
@@ -119,7 +127,7 @@ class Workshop:
         self.queue = queue
         self.stream = stream
         self.blobs = blobs
-        self.reader = PagesOfText()
+        self.reader: DocumentReader = PagesOfText()
         self.recognizer = CountingRecognizer()
         self.embedder = CountingEmbedder()
         self.catalog = PostgresDocumentCatalog(pool)

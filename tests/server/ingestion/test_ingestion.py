@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from reportlab.pdfgen.canvas import Canvas
 
+from server.adapters.document_reader import FileDocumentReader
 from server.adapters.postgres.change_log import PostgresChangeLog
 from server.adapters.postgres.passage_store import PostgresPassageStore
 from server.application.ingest_document import IngestDocument
+from server.application.upload_document import UploadHeader, UploadOptions
+from server.domain.deadline import Deadline
 from server.domain.documents import DocumentState, Job, JobState
 from server.domain.errors import DependencyUnavailable, Overloaded, StageDeadline
 from tests.server.ingestion.conftest import ANA, PATIENCE_S, Workshop, in_background
@@ -225,3 +230,28 @@ async def test_embeddings_are_not_computed_twice(workshop: Workshop) -> None:
         ended = await workshop.ended(job)
     assert ended.state is JobState.SUCCEEDED and ended.chunk_count > 4
     assert sum(workshop.embedder.embedded.values()) == ended.chunk_count
+
+
+async def test_a_pdf_goes_through_the_real_reader(workshop: Workshop, tmp_path: Path) -> None:
+    pdf = tmp_path / "two.pdf"
+    canvas = Canvas(str(pdf), invariant=True)
+    for number in (1, 2):
+        canvas.drawString(72, 720, f"Sentence on page {number} of a document.")
+        canvas.showPage()
+    canvas.save()
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield pdf.read_bytes()
+
+    workshop.reader = reader = FileDocumentReader()
+    try:
+        upload = workshop.uploader(UploadOptions())
+        document, job = await upload.run(ANA, UploadHeader("two.pdf"), parts(), Deadline.after(PATIENCE_S))
+        assert document.media_type == "application/pdf"
+        assert await workshop.ingestion().run(job.job_id, not_told) is None
+    finally:
+        await reader.close()
+    entries = await PostgresChangeLog(workshop.pool).read(0, 10, workshop.embedder.fingerprint)
+    text = " ".join(entry.chunk.text for entry in entries if entry.chunk)
+    assert "Sentence on page 1" in text and "Sentence on page 2" in text
+    assert (await state(workshop, job)).pages_done == 2
