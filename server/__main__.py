@@ -36,7 +36,7 @@ def up(config: ConfigOption = None, data_dir: DataOption = None) -> None:
     settings = _settings(config, data_dir)
     with StackConsole() as console:
         try:
-            status = asyncio.run(run_stack(stack_options(settings), console))
+            status = asyncio.run(run_stack(stack_options(settings, config), console))
         except EmbeddedError as error:
             _fail(str(error))
     raise typer.Exit(status)

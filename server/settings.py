@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -167,8 +168,9 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | Non
         raise InvalidSettings("\n".join(lines)) from exc
 
 
-def stack_options(settings: Settings) -> StackOptions:
-    """What `up` runs."""
+def stack_options(settings: Settings, config: Path | None = None) -> StackOptions:
+    """What `up` runs; its children read the same file."""
+    more = () if config is None else ("--config", str(config.absolute()))
     return StackOptions(
         data=settings.data_dir,
         cache=settings.cache_dir,
@@ -181,5 +183,7 @@ def stack_options(settings: Settings) -> StackOptions:
         postgres=settings.postgres.embedded,
         nats=settings.nats.embedded,
         triton=settings.triton.embedded,
+        serve=(sys.executable, "-m", "server", "serve", *more),
+        worker=(sys.executable, "-m", "server", "worker", *more),
         supervisor=settings.supervisor,
     )

@@ -31,8 +31,8 @@ def starts_item(text: str) -> bool:
 
 
 def join_lines(lines: Sequence[Line]) -> tuple[str, list[JoinedLine]]:
-    """Lines as one paragraph: with a space between them, none beside a character of a script without spaces, and a word that was parted
-    by a hyphen made whole (its hyphen belongs to no line then). Lines without text are left out."""
+    """Lines as one paragraph: with a space between them, none beside a character of a script without spaces, and a word
+    that was parted by a hyphen made whole (its hyphen belongs to no line then). Lines without text are left out."""
     text = ""
     places: list[JoinedLine] = []
     for number, line in enumerate(lines):

@@ -110,8 +110,8 @@ class Generator(Protocol):
     def fingerprint(self) -> str: ...
 
     def stream(self, request: GenerationRequest, deadline: Deadline) -> AsyncGenerator[GeneratedText, None]:
-        """Closing the generator stops the model within 200 ms. Raises Overloaded, StageDeadline,
-        DependencyUnavailable."""
+        """Closing the generator stops the model: within 200 ms while it writes, after one batch of the prompt while it
+        reads. Raises InvalidField for a prompt that does not fit, Overloaded, StageDeadline, DependencyUnavailable."""
 
 
 # --- storage -----------------------------------------------------------------------------------------------------

@@ -55,9 +55,9 @@ async def test_health_tells_of_every_service(stack: WholeStack) -> None:
 
 
 async def test_reflection_lists_every_service(stack: WholeStack) -> None:
-    channel: Any  # the stub's types know the other kind of channel only
+    open_stub: Any = reflection_pb2_grpc.ServerReflectionStub  # its types know no methods
     async with grpc.aio.insecure_channel(stack.endpoints.server) as channel:
-        reflection = reflection_pb2_grpc.ServerReflectionStub(channel)
+        reflection = open_stub(channel)
         requests = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
         async for response in reflection.ServerReflectionInfo(requests, timeout=5):
             assert {service.name for service in response.list_services_response.service} >= SERVICES

@@ -11,10 +11,12 @@ import triton_python_backend_utils as pb_utils
 
 from triton_models.embed.encoder import PREFIXES, Encoder, EncoderOptions
 from triton_models.embed.tokenizer import E5Tokenizer
+from triton_models.orphans import exit_with_parent
 
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
+        exit_with_parent()
         settings = {key: entry["string_value"] for key, entry in json.loads(args["model_config"])["parameters"].items()}
         tokenizer = E5Tokenizer(Path(settings["tokenizer"]), Path(settings["normalization"]))
         self._encoder = Encoder(Path(settings["network"]), tokenizer, EncoderOptions(threads=int(settings["threads"])))
