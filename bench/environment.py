@@ -58,6 +58,7 @@ def fingerprint(project: Path) -> dict[str, JsonValue]:
         "cgroup_cpu_max": _text(_CPU_LIMIT),
         "governor": _text(_GOVERNOR),
         "gpus": _gpus(),
+        "niceness": os.nice(0),
         "memory_bytes": psutil.virtual_memory().total,
         "kernel": platform.release(),
         "libc": " ".join(platform.libc_ver()),
@@ -90,6 +91,8 @@ def remarks(environment: dict[str, JsonValue]) -> list[str]:
         )
     if isinstance(steal, float) and steal > _STOLEN:
         said.append(f"{steal:.0%} of the processor time went to other virtual machines: times are too long")
+    if environment.get("niceness"):
+        said.append(f"the bench and the stack that it started ran at niceness {environment['niceness']}")
     if environment.get("git_dirty"):
         said.append("the run was made on uncommitted changes")
     return said
@@ -104,6 +107,7 @@ def differences(old: dict[str, JsonValue], new: dict[str, JsonValue]) -> list[st
         "cgroup_cpu_max",
         "governor",
         "gpus",
+        "niceness",
         "memory_bytes",
         "kernel",
         "python",

@@ -21,6 +21,7 @@ _SHOWN = (
     "cgroup_cpu_max",
     "governor",
     "gpus",
+    "niceness",
     "memory_bytes",
     "kernel",
     "python",
