@@ -1,6 +1,17 @@
 """Numba kernels: pure functions over arrays, without the GIL. Call `warm_up` once at start."""
 
-from kernels.bitmap import WORD_BITS, count, intersect, mark_any, mark_equal, mark_listed, mark_set, subtract, unite
+from kernels.bitmap import (
+    WORD_BITS,
+    count,
+    intersect,
+    list_rows,
+    mark_any,
+    mark_equal,
+    mark_listed,
+    mark_set,
+    subtract,
+    unite,
+)
 from kernels.distance import (
     CODE_WIDTH,
     HAS_VNNI,
@@ -28,6 +39,7 @@ KERNELS = (
     "fuse_reciprocal_rank",
     "intersect",
     "keep_best",
+    "list_rows",
     "mark_any",
     "mark_equal",
     "mark_listed",
@@ -59,6 +71,7 @@ __all__ = [
     "fuse_reciprocal_rank",
     "intersect",
     "keep_best",
+    "list_rows",
     "mark_any",
     "mark_equal",
     "mark_listed",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from kernels.bits import population_count
+from kernels.bits import population_count, trailing_zeros
 from kernels.jit import kernel
 
 Words = npt.NDArray[np.uint64]
@@ -41,6 +41,19 @@ def count(words: Words) -> int:
     for i in range(words.shape[0]):
         total += population_count(words[i])
     return int(total)
+
+
+@kernel
+def list_rows(words: Words, rows: npt.NDArray[np.int32]) -> int:
+    """The rows in the set, in order, into rows: int32[count(words) or more]; returns how many."""
+    size = 0
+    for index in range(words.shape[0]):
+        word = words[index]
+        while word != np.uint64(0):
+            rows[size] = index * WORD_BITS + trailing_zeros(word)
+            word &= word - np.uint64(1)
+            size += 1
+    return size
 
 
 @kernel

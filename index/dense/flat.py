@@ -40,11 +40,14 @@ def search_flat(
     """The k best allowed rows: all are compared by codes, the best `rescored` of them again by their originals.
 
     Exact if at most `rescored` rows are allowed; beyond that up to the rounding of the codes, which `rescored` >= 2k
-    makes up for. Scores are exact. Cost: 6 to 13 ns per allowed row of 384 dimensions.
+    makes up for. Scores are exact. Cost: 10 to 30 ns per allowed row of 384
+    dimensions.
     """
     found_scores = np.empty(max(k, rescored), np.float32)
     found_rows = np.empty(max(k, rescored), np.int32)
-    found = kernels.scan_codes(vectors.codes, vectors.scales, query.codes, allowed, found_scores, found_rows)
+    candidates = np.empty(kernels.count(allowed), np.int32)
+    kernels.list_rows(allowed, candidates)
+    found = kernels.scan_codes(vectors.codes, vectors.scales, query.codes, candidates, found_scores, found_rows)
     scores, rows = np.empty(k, np.float32), np.empty(k, np.int32)
     kept = kernels.rescore(vectors.originals, query.vector, found_rows[:found], scores, rows)
-    return Neighbours(rows[:kept], scores[:kept], kernels.count(allowed) + found)
+    return Neighbours(rows[:kept], scores[:kept], len(candidates) + found)

@@ -39,6 +39,12 @@ def subtract(target: Words, other: Words) -> None:
     target[:] = target & ~other
 
 
+def list_rows(words: Words, rows: Rows) -> int:
+    listed = rows_of(words)
+    rows[: len(listed)] = listed
+    return len(listed)
+
+
 def mark_equal(column: Rows, code: int, target: Words) -> None:
     _add(target, np.flatnonzero(column == code))
 
@@ -102,10 +108,9 @@ def _fill(found: Floats, numbers: Rows, scores: Floats, rows: Rows) -> int:
     return len(best)
 
 
-def scan_codes(codes: Codes, scales: Floats, query: Codes, allowed: Words, scores: Floats, rows: Rows) -> int:
-    numbers = np.array(rows_of(allowed), np.int32)
-    found = (codes[numbers].astype(np.int32) @ query.astype(np.int32)).astype(np.float32) * scales[numbers]
-    return _fill(found, numbers, scores, rows)
+def scan_codes(codes: Codes, scales: Floats, query: Codes, candidates: Rows, scores: Floats, rows: Rows) -> int:
+    found = (codes[candidates].astype(np.int32) @ query.astype(np.int32)).astype(np.float32) * scales[candidates]
+    return _fill(found, candidates, scores, rows)
 
 
 def rescore(vectors: Floats, query: Floats, candidates: Rows, scores: Floats, rows: Rows) -> int:
