@@ -15,6 +15,8 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from bench.record import Record, Series
 
 _DPI = 110
+_FEW_DECADES = 1e3
+"""Up to this range of times the axis has room for 2 and 5 between the powers of ten."""
 _PALETTE = (
     "#2f5d8a",
     "#d98032",
@@ -69,8 +71,9 @@ def _latency_figure(series: Series) -> Figure:
         ylabel="share of calls",
         title=f"{series.name}: latency (bold) and stages",
     )
-    spread.lines[0].set_linewidth(2.2)
-    spread.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    spread.lines[0].set(linewidth=2.2, zorder=3)
+    left, right = spread.get_xlim()
+    spread.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if right < left * _FEW_DECADES else (1,)))
     spread.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     spread.xaxis.set_minor_formatter(NullFormatter())
     if len(spread.lines) > 1:

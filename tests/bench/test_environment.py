@@ -61,10 +61,13 @@ def test_remarks_tell_of_a_busy_machine() -> None:
     }
     assert remarks(quiet) == []
     assert remarks({}) == []
-    said = remarks({"load_average_before": [5.1, 0.0, 0.0], "cores": 2, "steal_share": 0.1, "git_dirty": True})
-    assert len(said) == 3
+    said = remarks(
+        {"load_average_before": [5.1, 0.0, 0.0], "cores": 2, "steal_share": 0.1, "niceness": 5, "git_dirty": True}
+    )
+    assert len(said) == 4
     assert "5.1 on 2 cores" in said[0]
     assert said[1].startswith("10%")
+    assert said[2].endswith("niceness 5")
 
 
 def test_load_now_grows() -> None:
