@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import structlog
 
+import kernels
 from server.adapters import triton_embedder, triton_generator, triton_recognizer
 from server.adapters.document_reader import FileDocumentReader
 from server.adapters.file_blobs import FileBlobStore
@@ -67,7 +68,7 @@ from server.transport.search_servicer import SearchServicer
 _log = structlog.get_logger()
 
 _LOG_SUBJECT = "pinakes.log"
-_START_LIMIT_S = 120.0
+_START_LIMIT_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +93,14 @@ class _Models:
 
 
 async def serve(settings: Settings) -> None:
-    """Answers calls until cancelled. Raises DependencyUnavailable if a part does not answer within two minutes."""
+    """Answers calls until cancelled. Raises DependencyUnavailable if a part does not answer within five minutes."""
     async with AsyncExitStack() as opened, asyncio.TaskGroup() as background:
+        # While Triton starts: half a minute the first time on a machine, seconds later.
+        warming = background.create_task(asyncio.to_thread(kernels.warm_up))
         stores = await opened.enter_async_context(_stores(settings))
         await migrate(stores.pool)
         models = await opened.enter_async_context(_models(settings))
+        await warming
         log = PostgresChangeLog(stores.pool)
         index = await _index(settings, models.embedder, await log.head())
         opened.push_async_callback(index.close)

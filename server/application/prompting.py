@@ -6,8 +6,9 @@ the same passages finds them read already; the question comes last, because the 
 
 Measured with the default model, greedy, on 28 questions about tables, dates and numbers and 24 from SQuAD and JSQuAD,
 one to three passages each: with "Answer in one sentence." after the question 40 of 52 answers held the accepted words,
-with either of these wordings 44. Each language has the one that did better by a question, so count on 44. Of tables, only the rows that the question names are
-shown (see `table_rows`); rewriting rows as pairs of head and cell did not help.
+with either of these wordings 44. Each language has the one that did better by a question, so count on 44. Of tables,
+only the rows that the question names are shown (see `table_rows`); rewriting rows as pairs of head and cell did not
+help.
 """
 
 from __future__ import annotations

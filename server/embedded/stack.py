@@ -25,7 +25,8 @@ from server.embedded.supervisor import Supervised, Supervisor, SupervisorOptions
 from server.embedded.triton import EmbeddedTriton, TritonOptions
 
 _PROJECT = Path(__file__).resolve().parents[2]
-_DEPENDENCIES = ("postgres", "nats", "triton")
+_BESIDE_TRITON_S = 120.0
+"""What the server needs beyond Triton's own start: kernels are compiled the first time, the index is opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +114,17 @@ def _compose(options: StackOptions, directory: DataDirectory) -> tuple[list[Supe
     endpoints = Endpoints(server=options.address, postgres=dsn, nats=url, triton=address)
     environment = child_environment(options, endpoints)
     serve = PythonProgram(
-        "server", options.serve, environment, _PROJECT, probe=partial(check_grpc_server, options.address)
+        "server",
+        options.serve,
+        environment,
+        _PROJECT,
+        probe=partial(check_grpc_server, options.address),
+        start_deadline_s=triton.start_deadline_s + _BESIDE_TRITON_S,
     )
     worker = PythonProgram("worker", options.worker, environment, _PROJECT)
-    parts = [Supervised(postgres), Supervised(nats), Supervised(triton)]
-    return [*parts, Supervised(serve, _DEPENDENCIES), Supervised(worker, _DEPENDENCIES)], endpoints
+    # Triton takes longest to start, so ours start beside it and wait for its models themselves.
+    ours = [Supervised(program, after=("postgres", "nats"), uses=("triton",)) for program in (serve, worker)]
+    return [Supervised(postgres), Supervised(nats), Supervised(triton), *ours], endpoints
 
 
 def _postgres(options: StackOptions, directory: DataDirectory) -> tuple[Part, str]:

@@ -33,16 +33,19 @@ class SupervisorOptions:
 
 @dataclass(frozen=True, slots=True)
 class Supervised:
-    """A part and the names of those that have to be healthy before it starts."""
+    """A part, the names of those that have to be healthy before it starts (`after`), and of those that it may start
+    beside (`uses`). It is stopped before all of them."""
 
     part: Part
     after: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class _Kept:
     part: Part
     after: tuple[str, ...]
+    uses: tuple[str, ...]
     process: ChildProcess | None = None
     crashes: int = 0
     was_healthy: bool = False
@@ -70,7 +73,7 @@ class Supervisor:
         options: SupervisorOptions | None = None,
         inherited: Sequence[int] = (),
     ) -> None:
-        self._kept = {entry.part.name: _Kept(entry.part, entry.after) for entry in parts}
+        self._kept = {entry.part.name: _Kept(entry.part, entry.after, entry.uses) for entry in parts}
         self._logs = logs
         self._on_event = on_event
         self._options = options or SupervisorOptions()
@@ -189,7 +192,7 @@ class Supervisor:
         """Stops the part after those that depend on it."""
         name = kept.part.name
         for other in self._kept.values():
-            if name in other.after:
+            if name in other.after or name in other.uses:
                 await other.ended.wait()
         try:
             if kept.process is not None and isinstance(kept.part, Program):

@@ -61,6 +61,19 @@ async def test_parts_start_after_what_they_need_and_stop_before_it(tmp_path: Pat
     assert (tmp_path / "worker" / "cleaned").exists()
 
 
+async def test_a_part_may_start_beside_what_it_uses_and_still_stops_before_it(tmp_path: Path) -> None:
+    events: list[StackEvent] = []
+    parts = [
+        Supervised(SmallProgram("server", tmp_path / "server"), uses=("model",)),
+        Supervised(SmallProgram("model", tmp_path / "model")),
+    ]
+    async with supervised(Supervisor(parts, tmp_path, events.append, QUICK)):
+        pass
+    order = [(event.part, event.state) for event in events if isinstance(event, PartChanged)]
+    assert order.index(("server", PartState.STARTING)) < order.index(("model", PartState.HEALTHY))
+    assert changes(events, PartState.STOPPED) == ["server", "model"]
+
+
 async def test_a_crashed_part_is_started_again_and_its_log_kept(tmp_path: Path) -> None:
     events: list[StackEvent] = []
     program = SmallProgram("part", tmp_path / "part")
