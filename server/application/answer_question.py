@@ -87,7 +87,7 @@ class AnswerQuestion:
         chosen = chosen_passages(found.passages, max_passages, self._options.context)
         yield Sources(chosen)
         draft = _Draft(found, clock)
-        judged = await asyncio.to_thread(answerability, question, chosen, self._options.answerability)
+        judged = await asyncio.to_thread(answerability, question, chosen, found.passages, self._options.answerability)
         if judged.probability < self._options.answerability.threshold:
             yield draft.append(not_in_documents(detect_language(question)))
             yield draft.completion(AnswerStatus.NOT_IN_DOCUMENTS)

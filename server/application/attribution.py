@@ -7,12 +7,11 @@ passage that shares most with it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.application.sentences import split_sentences
-from server.application.terms import Terms, terms_of
+from server.application.terms import Terms, rarity, terms_of
 from server.domain.answers import TextSpan
 from server.domain.passages import Passage
 
@@ -67,7 +66,7 @@ class Attribution:
         """The sentence of the passages that shares most with the question, rare words counting more: an answer that
         needs no generator. None when nothing is shared."""
         candidates = [(evidence, candidate) for evidence in self._evidence for candidate in evidence.candidates]
-        weights = _rarity(self._question.all, [candidate.terms for _, candidate in candidates])
+        weights = rarity(self._question.all, [candidate.terms for _, candidate in candidates])
         whole = sum(weights.values())
         ranked = [
             Support(evidence.passage, candidate.span, sum(weights[term] for term in shared) / whole)
@@ -104,9 +103,3 @@ def _evidence(passage: Passage) -> _Evidence:
     candidates = tuple(_Candidate(span, terms_of(passage.text[span.start : span.end]).all) for span in spans)
     whole = terms_of(passage.text).all | terms_of(" ".join(passage.heading_path)).all
     return _Evidence(passage, whole, candidates)
-
-
-def _rarity(terms: frozenset[str], texts: Sequence[frozenset[str]]) -> dict[str, float]:
-    """The inverse document frequency of each term that some of the texts hold."""
-    counts = {term: sum(term in text for text in texts) for term in terms}
-    return {term: math.log(1.0 + len(texts) / count) for term, count in counts.items() if count}

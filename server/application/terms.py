@@ -5,8 +5,10 @@ Not for searching: the index has an analyzer of its own.
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -56,6 +58,11 @@ def terms_of(text: str) -> Terms:
     for run in _KANJI.findall(folded):
         words.update(run[i : i + 2] for i in range(max(1, len(run) - 1)))
     return Terms(frozenset(words), numbers)
+
+
+def rarity(terms: Iterable[str], texts: Sequence[frozenset[str]]) -> dict[str, float]:
+    """What each term tells: the logarithm of the texts per text that holds it. Terms that none holds tell most."""
+    return {term: math.log(1.0 + len(texts) / (0.5 + sum(term in text for text in texts))) for term in terms}
 
 
 @lru_cache(maxsize=16_384)

@@ -6,12 +6,13 @@ from contextlib import aclosing
 import pytest
 
 from server.application.answer_question import AnswerCommand, AnswerOptions, AnswerQuestion
+from server.application.answerability import AnswerabilityOptions, answerability
 from server.application.context import ContextOptions, chosen_passages
 from server.application.search_passages import SearchOptions, SearchPassages
 from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Completion, Degradation, Delta, Sources
 from server.domain.deadline import Deadline
 from server.domain.errors import InvalidField
-from server.domain.passages import IndexHit, RankedPassage
+from server.domain.passages import BranchScore, IndexHit, RankedPassage
 from tests.server.application.doubles import (
     PRINCIPAL,
     ScriptedEmbedder,
@@ -150,3 +151,18 @@ def test_the_context_keeps_to_its_budget() -> None:
     assert len(chosen_passages([ranked(1.0, 10), ranked(0.4, 10)], 3, options)) == 1
     assert len(chosen_passages([ranked(1.0, 60), ranked(1.0, 60)], 3, options)) == 1
     assert len(chosen_passages([ranked(1.0, 500)], 3, options)) == 1, "at least one, however long"
+
+
+def test_an_answer_is_likelier_where_the_rare_words_of_the_question_stand() -> None:
+    def judged(text: str) -> float:
+        candidates = [ranked_text(text), *(ranked_text("The opening hours of the terminal.") for _ in range(9))]
+        return answerability(
+            "When does the library open?", candidates[:1], candidates, AnswerabilityOptions()
+        ).probability
+
+    assert judged("The library opens at nine.") > 0.5 > judged("The terminal opens at nine.")
+    assert answerability("When?", [], [], AnswerabilityOptions()).probability == 0.0
+
+
+def ranked_text(text: str) -> RankedPassage:
+    return RankedPassage(passage("x", text), 1.0, BranchScore(1, 0.85), None)
