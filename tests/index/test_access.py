@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from index import Analyzer, Filter, HybridIndex, IndexOptions, Reader, Remove, SearchRequest
+from index.filters import all_rows
+from index.lexical.query import LexicalQuery
+from index.lexical.tantivy_segment import LexicalSearcher, RowDocuments
 from tests.index.conftest import Open
 from tests.index.model import Model, check_search, chunk, query_vector
 
@@ -43,6 +48,17 @@ def filled(tmp_path_factory: pytest.TempPathFactory, analyzer: Analyzer) -> tupl
         index.apply([Remove(position, f"chunk-{removed}")])
         model.apply([Remove(position, f"chunk-{removed}")])
     return index, model
+
+
+@pytest.fixture(scope="module")
+def lexical_alone(filled: tuple[HybridIndex, Model]) -> Iterator[tuple[LexicalSearcher, list[str]]]:
+    """The same chunks in a lexical part of their own, which no bitmap guards."""
+    chunks = list(filled[1].chunks.values())
+    documents = RowDocuments()
+    for row, each in enumerate(chunks):
+        documents.add(row, "secret", each.attributes)
+    yield documents.searcher(), [each.chunk_id for each in chunks]
+    documents.close()
 
 
 readers = st.builds(
@@ -108,3 +124,15 @@ def test_a_rare_visible_chunk_is_found_behind_many_better_ones(open_index: Open)
     wanted = Filter(Reader("t1", "me"))
     for request in (SearchRequest(wanted, 1, vector=query_vector(1)), SearchRequest(wanted, 1, text="needle")):
         assert [hit.chunk_id for hit in index.snapshot().search(request).hits] == ["shown"]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(wanted=filters)
+def test_the_lexical_query_alone_filters_too(
+    filled: tuple[HybridIndex, Model], lexical_alone: tuple[LexicalSearcher, list[str]], wanted: Filter
+) -> None:
+    _, model = filled
+    searcher, chunk_ids = lexical_alone
+    every_row = all_rows(len(chunk_ids))
+    hits = searcher.search(LexicalQuery(optional=("secret",)), {"secret": 1.0}, wanted, every_row, len(chunk_ids))
+    assert {chunk_ids[hit.row] for hit in hits} == set(model.allowed(wanted))
