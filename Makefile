@@ -62,7 +62,8 @@ test: setup  ## Runs the tests, with real PostgreSQL, NATS and Triton.
 	$(PY) -m pytest
 
 bench: setup  ## Measures; see bench/.
-	$(PY) -m bench
+	$(PY) -m bench run serving --quick --out out/bench/serving.json
+	$(PY) -m bench report out/bench/serving.json --out out/bench/report
 
 demo: setup  ## Answers a question from documents: make demo DOCS="a.pdf b.pdf" ASK="…?"
 	@$(PY) -m demo --docs "$(DOCS)" --ask "$(ASK)"
