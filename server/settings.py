@@ -33,7 +33,6 @@ from server.adapters.postgres.pool import PostgresOptions
 from server.adapters.triton_generator import TritonGeneratorOptions
 from server.adapters.triton_recognizer import TritonRecognizerOptions
 from server.application.answer_question import AnswerOptions
-from server.application.chunking import ChunkingOptions
 from server.application.follow_log import FollowOptions
 from server.application.ingest_document import IngestOptions
 from server.application.relay_outbox import RelayOptions
@@ -115,7 +114,6 @@ class Settings(BaseSettings):
     supervisor: SupervisorOptions = SupervisorOptions()
     index: PassageIndexOptions = PassageIndexOptions()
     reader: DocumentReaderOptions = DocumentReaderOptions()
-    chunking: ChunkingOptions = ChunkingOptions()
     upload: UploadOptions = UploadOptions()
     watch: WatchOptions = WatchOptions()
     ingestion: IngestOptions = IngestOptions()

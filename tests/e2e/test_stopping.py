@@ -58,7 +58,7 @@ async def test_cancelling_an_answer_stops_the_model(stack: WholeStack, generator
         await uploaded(client)
     async with grpc.aio.insecure_channel(stack.endpoints.server) as channel:
         stub = answer_service_pb2_grpc.AnswerServiceStub(channel)
-        request = answer_service_pb2.AnswerRequest(question="What happened to the lost container?", max_tokens=1_000)
+        request = answer_service_pb2.AnswerRequest(question="Which tug found the lost container?", max_tokens=1_000)
         call = stub.Answer(request, timeout=60)
         async for response in call:
             if response.WhichOneof("event") == "delta":
@@ -81,7 +81,10 @@ async def test_a_passed_deadline_stops_the_model(stack: WholeStack, generator: T
 
 async def idle(generator: TritonGenerator) -> None:
     async with asyncio.timeout(10):
-        while (await generator.statistics(Deadline.after(5))).running:  # noqa: ASYNC110 - another process
+        while True:
+            now = await generator.statistics(Deadline.after(5))
+            if not now.running and not now.busy_slots:
+                return
             await asyncio.sleep(0.02)
 
 

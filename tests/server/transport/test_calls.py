@@ -161,7 +161,7 @@ async def test_a_passed_deadline_frees_the_call(wire: Wire) -> None:
 
 
 async def test_an_answer_streams_events_in_order(wire: Wire) -> None:
-    call = wire.answer.Answer(answer_service_pb2.AnswerRequest(question="How many passengers?"), timeout=30)
+    call = wire.answer.Answer(answer_service_pb2.AnswerRequest(question="How many passengers does the ferry carry?"), timeout=30)
     responses = [response async for response in call]
     kinds = [response.WhichOneof("event") for response in responses]
     assert kinds[0] == "sources"
@@ -172,7 +172,7 @@ async def test_an_answer_streams_events_in_order(wire: Wire) -> None:
 
 
 async def test_cancelling_an_answer_closes_the_generator(wire: Wire) -> None:
-    call = wire.answer.Answer(answer_service_pb2.AnswerRequest(question="How many passengers?"), timeout=30)
+    call = wire.answer.Answer(answer_service_pb2.AnswerRequest(question="How many passengers does the ferry carry?"), timeout=30)
     async for response in call:
         if response.WhichOneof("event") == "delta":
             break

@@ -387,7 +387,9 @@ class UploadHeader(_message.Message):
 
     @_builtins.property
     def allowed_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Groups that may read the document besides its owner; empty: everybody in the tenant."""
+        """Groups that may read the document besides its owner; empty: everybody in the tenant. At most 256, each 1 to 256
+        characters.
+        """
 
     def __init__(
         self,

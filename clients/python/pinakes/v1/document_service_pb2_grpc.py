@@ -97,7 +97,8 @@ class DocumentServiceServicer:
 
     def DeleteDocument(self, request, context):
         """Deletes a document in any state: it disappears from Get, List and Search, its running job ends CANCELLED, and its
-        bytes are removed. Fails with NOT_FOUND if there is none. Safe to retry.
+        bytes are removed. Only its owner may. Fails with NOT_FOUND if there is none that the caller owns. A repeat returns
+        the first call's token. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

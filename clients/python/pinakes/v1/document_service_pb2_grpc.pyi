@@ -51,7 +51,8 @@ class DocumentServiceStub:
     """
     DeleteDocument: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.DeleteDocumentRequest, _document_service_pb2.DeleteDocumentResponse]
     """Deletes a document in any state: it disappears from Get, List and Search, its running job ends CANCELLED, and its
-    bytes are removed. Fails with NOT_FOUND if there is none. Safe to retry.
+    bytes are removed. Only its owner may. Fails with NOT_FOUND if there is none that the caller owns. A repeat returns
+    the first call's token. Safe to retry.
     """
     WatchJob: _grpc.UnaryStreamMultiCallable[_document_service_pb2.WatchJobRequest, _document_service_pb2.WatchJobResponse]
     """Streams the job's state, first as it is and then at each change, until it is terminal. Fails with NOT_FOUND if there is no
@@ -81,7 +82,8 @@ class DocumentServiceAsyncStub(DocumentServiceStub):
     """
     DeleteDocument: _aio.UnaryUnaryMultiCallable[_document_service_pb2.DeleteDocumentRequest, _document_service_pb2.DeleteDocumentResponse]  # type: ignore[assignment]
     """Deletes a document in any state: it disappears from Get, List and Search, its running job ends CANCELLED, and its
-    bytes are removed. Fails with NOT_FOUND if there is none. Safe to retry.
+    bytes are removed. Only its owner may. Fails with NOT_FOUND if there is none that the caller owns. A repeat returns
+    the first call's token. Safe to retry.
     """
     WatchJob: _aio.UnaryStreamMultiCallable[_document_service_pb2.WatchJobRequest, _document_service_pb2.WatchJobResponse]  # type: ignore[assignment]
     """Streams the job's state, first as it is and then at each change, until it is terminal. Fails with NOT_FOUND if there is no
@@ -132,7 +134,8 @@ class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_document_service_pb2.DeleteDocumentResponse, _abc.Awaitable[_document_service_pb2.DeleteDocumentResponse]]:
         """Deletes a document in any state: it disappears from Get, List and Search, its running job ends CANCELLED, and its
-        bytes are removed. Fails with NOT_FOUND if there is none. Safe to retry.
+        bytes are removed. Only its owner may. Fails with NOT_FOUND if there is none that the caller owns. A repeat returns
+        the first call's token. Safe to retry.
         """
 
     @_abc_1.abstractmethod
