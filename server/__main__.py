@@ -101,7 +101,7 @@ def _run(main: Callable[[Settings], Coroutine[Any, Any, None]], settings: Settin
 
     try:
         uvloop.run(until_signalled())
-    except PinakesError as error:
+    except (PinakesError, OSError) as error:
         _fail(str(error))
 
 

@@ -93,10 +93,15 @@ class _Models:
 
 
 async def serve(settings: Settings) -> None:
-    """Answers calls until cancelled. Raises DependencyUnavailable if a part does not answer within five minutes."""
-    async with AsyncExitStack() as opened, asyncio.TaskGroup() as background:
-        # While Triton starts: half a minute the first time on a machine, seconds later.
-        warming = background.create_task(asyncio.to_thread(kernels.warm_up))
+    """Answers calls until cancelled.
+
+    Raises DependencyUnavailable if PostgreSQL does not answer within ten seconds or a model within five minutes, OSError
+    if the address is taken.
+    """
+    async with AsyncExitStack() as opened:
+        # While Triton starts: seconds, the first time on a machine more.
+        warming = asyncio.ensure_future(asyncio.to_thread(kernels.warm_up))
+        opened.callback(warming.cancel)
         stores = await opened.enter_async_context(_stores(settings))
         await migrate(stores.pool)
         models = await opened.enter_async_context(_models(settings))
@@ -107,17 +112,17 @@ async def serve(settings: Settings) -> None:
         outbox_bell = LocalBell()
         report = HealthReport()
         servicers = _servicers(settings, stores, models, index, outbox_bell)
-        follow = FollowLog(log, index, stores.log_bell, models.embedder.fingerprint, settings.follow)
-        relay = RelayOutbox(PostgresOutbox(stores.pool), stores.queue, outbox_bell, settings.relay)
-        sweep = SweepBlobs(stores.blobs, PostgresBlobReferences(stores.pool), settings.sweep)
-        tasks = [background.create_task(loop.run()) for loop in (follow, relay, sweep)]
-        async with grpc_server(servicers, report, settings.server):
-            tasks.append(background.create_task(_health_watch(report, stores, models).run()))
-            try:
-                await asyncio.Event().wait()
-            finally:
-                for task in tasks:
-                    task.cancel()
+        background = (
+            FollowLog(log, index, stores.log_bell, models.embedder.fingerprint, settings.follow),
+            RelayOutbox(PostgresOutbox(stores.pool), stores.queue, outbox_bell, settings.relay),
+            SweepBlobs(stores.blobs, PostgresBlobReferences(stores.pool), settings.sweep),
+            _health_watch(report, stores, models),
+        )
+        await opened.enter_async_context(grpc_server(servicers, report, settings.server))
+        # Whatever ends this, calls get their time to end before the index and the stores are closed.
+        async with asyncio.TaskGroup() as group:
+            for loop in background:
+                group.create_task(loop.run())
 
 
 async def work(settings: Settings) -> None:

@@ -48,6 +48,8 @@ from server.embedded.stack import StackOptions
 from server.embedded.supervisor import SupervisorOptions
 from server.transport.grpc_server import ServerOptions
 
+_PREFIX = "PINAKES_"
+
 
 class InvalidSettings(Exception):
     """What is wrong with the settings, a line each, by their names."""
@@ -96,7 +98,7 @@ class Settings(BaseSettings):
     """The whole tree; frozen. Components get their own part and never see the rest."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PINAKES_",
+        env_prefix=_PREFIX,
         env_nested_delimiter="__",
         frozen=True,
         extra="forbid",
@@ -156,6 +158,9 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | Non
     """Reads the environment and the file, once. Raises InvalidSettings, which names every mistake."""
     if config is not None and not config.is_file():
         raise InvalidSettings(f"there is no file {config}")
+    unknown = _unknown_variables()
+    if unknown:
+        raise InvalidSettings("\n".join(f"{name}: there is no such setting" for name in unknown))
     try:
         return Settings(config=config, **(overrides or {}))  # type: ignore[call-arg]
     except ValidationError as exc:
@@ -164,6 +169,13 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | Non
             for error in exc.errors(include_input=False)
         ]
         raise InvalidSettings("\n".join(lines)) from exc
+
+
+def _unknown_variables() -> list[str]:
+    """Variables that begin as ours do and name nothing. PINAKES_SERVER_ADDRESS is the client's."""
+    named = [name for name in os.environ if name.startswith(_PREFIX)]  # noqa: TID251 - the one reader of it
+    known = {f"{_PREFIX}{field.upper()}" for field in Settings.model_fields} | {"PINAKES_SERVER_ADDRESS"}
+    return sorted(name for name in named if name.split("__")[0].upper() not in known)
 
 
 def stack_options(settings: Settings, config: Path | None = None) -> StackOptions:

@@ -33,14 +33,17 @@ from server.domain.errors import InvalidField
 from server.domain.passages import RankedPassage, SearchFilter
 from server.domain.principals import Principal
 
+_BRACKETS = (("「", "」"), ("『", "』"), ("（", "）"), ("(", ")"), ("“", "”"))
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerOptions:
     candidates: int = 20
     """Passages that are searched before the context is chosen."""
     max_tokens: int = 160
-    generation_reserve_s: float = 1.5
-    """With less than this left of the deadline the answer is extractive."""
+    generation_reserve_s: float = 4.0
+    """With less than this left of the deadline the answer is extractive: about what two cores need to read the context
+    and to begin."""
     context: ContextOptions = field(default_factory=ContextOptions)
     answerability: AnswerabilityOptions = field(default_factory=AnswerabilityOptions)
     attribution: AttributionOptions = field(default_factory=AttributionOptions)
@@ -78,7 +81,7 @@ class AnswerQuestion:
             raise InvalidField("seed", "must not be negative")
         clock = StageClock()
         search = SearchCommand(
-            question,
+            command.question,
             self._options.candidates,
             command.filter,
             consistency_token=command.consistency_token,
@@ -95,7 +98,7 @@ class AnswerQuestion:
         passages = [ranked.passage for ranked in chosen]
         attribution = await asyncio.to_thread(Attribution, question, passages, self._options.attribution)
         if deadline.remaining() < self._options.generation_reserve_s:
-            for event in _extractive(draft, attribution):
+            for event in _extractive(question, draft, attribution):
                 yield event
             return
         async with aclosing(self._generated(question, chosen, max_tokens, command.seed, deadline, draft)) as deltas:
@@ -122,19 +125,24 @@ class AnswerQuestion:
         request = generation_request(
             question, [ranked.passage for ranked in chosen], detect_language(question), max_tokens=max_tokens, seed=seed
         )
-        started = draft.clock.elapsed()
         first = True
         async with aclosing(self._generator.stream(request, deadline)) as pieces:
-            async for piece in pieces:
+            while True:
+                # Only the waiting for the model counts, not what the caller does with a piece.
+                with draft.clock.stage("generate"):
+                    started = draft.clock.elapsed()
+                    piece = await anext(pieces, None)
+                    waited = draft.clock.elapsed() - started
+                if piece is None:
+                    return
                 if first:
-                    draft.clock.add("first_token", draft.clock.elapsed() - started)
+                    draft.clock.add("first_token", waited)
                     first = False
                 draft.finish(piece)
                 # Models like to begin with white space; an answer does not.
                 text = piece.text if draft.text else piece.text.lstrip()
                 if text:
                     yield draft.append(text)
-        draft.clock.add("generate", draft.clock.elapsed() - started)
 
 
 class _Draft:
@@ -146,7 +154,7 @@ class _Draft:
         self.finish_reason: str | None = None
         self._found = found
         self._usage: Usage | None = None
-        self._attributed = 0
+        self._attributed_to = 0
         self._unsupported: list[TextSpan] = []
         self._degradations = list(found.degradations)
 
@@ -163,19 +171,26 @@ class _Draft:
         self._degradations.append(degradation)
 
     async def citations(self, attribution: Attribution, *, finished: bool) -> list[Citation]:
-        """Citations of the sentences that have closed since the last call; the last sentence closes with the answer."""
-        spans = split_sentences(self.text)
-        closed = spans if finished else spans[:-1]
+        """Citations of the sentences that have closed since the last call; the last sentence closes with the answer.
+
+        Only what is not yet attributed is looked at: a sentence that was closed stays closed, whatever follows, so that
+        no part of the answer is told of twice.
+        """
+        open_text = self.text[self._attributed_to :]
+        spans = split_sentences(open_text)
+        closed = spans if finished else [span for span in spans[:-1] if not _inside_brackets(open_text[: span.end])]
         cited: list[Citation] = []
-        for span in closed[self._attributed :]:
+        for found in closed:
             started = self.clock.elapsed()
+            span = TextSpan(found.start + self._attributed_to, found.end + self._attributed_to)
             support = await asyncio.to_thread(attribution.support, self.text[span.start : span.end])
             self.clock.add("attribute", self.clock.elapsed() - started)
             if support is None:
                 self._unsupported.append(span)
             else:
                 cited.append(Citation(span, support.passage, support.span, support.score))
-        self._attributed = len(closed)
+        if closed:
+            self._attributed_to += closed[-1].end
         return cited
 
     def completion(self, status: AnswerStatus, generator: str = "") -> Completion:
@@ -190,13 +205,21 @@ class _Draft:
         )
 
 
-def _extractive(draft: _Draft, attribution: Attribution) -> list[AnswerEvent]:
+def _extractive(question: str, draft: _Draft, attribution: Attribution) -> list[AnswerEvent]:
     """The passages' own best sentence, when there is no time to generate."""
-    draft.degrade(Degradation.EXTRACTIVE)
     best = attribution.best_sentence()
     if best is None:
-        return [draft.completion(AnswerStatus.NOT_IN_DOCUMENTS)]
+        return [
+            draft.append(not_in_documents(detect_language(question))),
+            draft.completion(AnswerStatus.NOT_IN_DOCUMENTS),
+        ]
+    draft.degrade(Degradation.EXTRACTIVE)
     sentence = best.passage.text[best.span.start : best.span.end]
     delta = draft.append(sentence)
     citation = Citation(TextSpan(0, len(sentence)), best.passage, best.span, 1.0)
     return [delta, citation, draft.completion(AnswerStatus.ANSWERED)]
+
+
+def _inside_brackets(text: str) -> bool:
+    """Whether a quotation or a bracket is still open: what looks like a sentence's end may be one within another."""
+    return any(text.count(opening) > text.count(closing) for opening, closing in _BRACKETS)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.application.chunking import estimate_tokens
+from server.application.headings import under_headings
 from server.domain.passages import RankedPassage
 
 
@@ -26,9 +27,11 @@ def chosen_passages(
     chosen: list[RankedPassage] = []
     tokens = 0
     for candidate in ranked:
-        tokens += estimate_tokens(candidate.passage.text)
+        tokens += estimate_tokens(under_headings(candidate.passage.heading_path, candidate.passage.text))
         enough = len(chosen) >= max_passages or tokens > options.max_tokens
-        if chosen and (enough or candidate.score < options.relative_score * chosen[0].score):
+        # Fused scores are shares of the best; a reranker's have a scale of their own.
+        weak = candidate.rerank_score is None and candidate.score < options.relative_score * ranked[0].score
+        if chosen and (enough or weak):
             break
         chosen.append(candidate)
     return tuple(chosen)

@@ -26,6 +26,8 @@ from server.domain.errors import InvalidField, ModelNotInstalled
 
 MAX_TEXTS = 256
 MAX_TEXT_CHARACTERS = 32_768
+MAX_QUERY_BATCH_CHARACTERS = 32_768
+"""Queries overtake passages in the model's queue, so a call may bring only so much of them."""
 MAX_IMAGE_BYTES = 12 * 2**20
 MAX_STOPS = 8
 MAX_STOP_CHARACTERS = 64
@@ -45,6 +47,8 @@ class DirectInference:
     async def embed(self, texts: Sequence[str], kind: EmbeddingKind, deadline: Deadline) -> tuple[Embeddings, str]:
         """The embeddings and the model's fingerprint."""
         _check_texts(texts)
+        if kind is EmbeddingKind.QUERY and sum(map(len, texts)) > MAX_QUERY_BATCH_CHARACTERS:
+            raise InvalidField("texts", f"queries must have {MAX_QUERY_BATCH_CHARACTERS:,} characters together at most")
         return await self._embedder.embed(texts, kind, deadline), self._embedder.fingerprint
 
     async def rerank(self, query: str, texts: Sequence[str], deadline: Deadline) -> tuple[npt.NDArray[np.float32], str]:

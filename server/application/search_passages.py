@@ -42,7 +42,9 @@ class SearchOptions:
     fetch_surplus: int = 8
     """Candidates fetched beyond the limit, since some may have been deleted a moment ago."""
     rerank_reserve_s: float = 0.5
-    """The reranker is skipped when less than this is left of the deadline."""
+    """The reranker is skipped when less than this is left of the deadline, and gets all but half of it."""
+    reply_reserve_s: float = 0.2
+    """What waiting for the index leaves of the deadline, so that the caller hears why it waited in vain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class SearchPassages:
         position = position_of(token)
         if position > self._index.position:
             with clock.stage("queue"):
-                await self._index.wait_for(position, deadline)
+                await self._index.wait_for(position, deadline.less(self._options.reply_reserve_s))
 
     async def _vector(
         self, query: str, mode: SearchMode, deadline: Deadline, clock: StageClock
@@ -120,6 +122,8 @@ class SearchPassages:
         with clock.stage("embed"):
             embeddings = await self._embedder.embed([query], EmbeddingKind.QUERY, deadline)
         vector: npt.NDArray[np.float32] = embeddings.vectors[0]
+        if not np.isfinite(vector).all():
+            raise DependencyUnavailable("the model embed", "its vectors are not finite")
         return vector
 
     async def _fetch(self, principal: Principal, hits: Sequence[IndexHit]) -> tuple[RankedPassage, ...]:
@@ -143,7 +147,7 @@ class SearchPassages:
         try:
             with clock.stage("rerank"):
                 texts = [candidate.passage.text for candidate in candidates]
-                scores = await self._reranker.rerank(query, texts, deadline)
+                scores = await self._reranker.rerank(query, texts, deadline.less(self._options.rerank_reserve_s / 2))
         except ModelNotInstalled:
             return candidates, (Degradation.NO_RERANKER,)
         except (DependencyUnavailable, Overloaded, StageDeadline) as error:

@@ -22,6 +22,10 @@ class Deadline:
         """Seconds left; negative when passed."""
         return self.at - time.monotonic()
 
+    def less(self, seconds: float) -> Deadline:
+        """Earlier by `seconds`: what is left over is for telling the caller."""
+        return Deadline(self.at - seconds)
+
     def capped(self, seconds: float) -> Deadline:
         """This deadline, or `seconds` from now if that is earlier."""
         return Deadline(min(self.at, time.monotonic() + seconds))

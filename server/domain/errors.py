@@ -11,7 +11,7 @@ PinakesError
 ├── NotFound
 │   ├── DocumentNotFound
 │   └── JobNotFound
-├── DocumentExists                 the tenant holds these bytes already
+├── DocumentExists                 a document that the caller sees has these bytes
 ├── DocumentDeleted                deleted while it was being worked on
 ├── Overloaded                     a bounded queue is full; retry later
 ├── StageDeadline                  the deadline passed in a stage
@@ -100,7 +100,7 @@ class JobNotFound(NotFound):
 
 
 class DocumentExists(PinakesError):
-    """The tenant holds the same bytes already, as `document_id`."""
+    """`document_id`, which the caller may see, has the same bytes."""
 
     def __init__(self, document_id: str) -> None:
         super().__init__(f"the same bytes are stored already as document {document_id}")

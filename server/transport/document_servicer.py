@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -14,13 +15,13 @@ from server.application.delete_document import DeleteDocument
 from server.application.list_documents import ListDocuments
 from server.application.upload_document import UploadDocument
 from server.application.watch_job import WatchJob
-from server.domain.errors import InvalidField
+from server.domain.errors import InvalidField, StageDeadline
 from server.transport.deadlines import deadline_of
 from server.transport.identity import Identity
 from server.transport.mapping import document_state_from_wire, document_to_wire, job_to_wire, upload_header
 
 LONGEST_UPLOAD_S = 900.0
-LONGEST_CALL_S = 30.0
+LONGEST_SILENCE_S = 30.0
 LONGEST_WATCH_S = 3_600.0
 MAX_PART_BYTES = 2**20
 
@@ -92,7 +93,11 @@ class DocumentServicer(document_service_pb2_grpc.DocumentServiceServicer):
 async def _header(
     requests: AsyncIterator[document_service_pb2.UploadDocumentRequest],
 ) -> document_service_pb2.UploadHeader:
-    first = await anext(requests, None)
+    try:
+        async with asyncio.timeout(LONGEST_SILENCE_S):
+            first = await anext(requests, None)
+    except TimeoutError as exc:
+        raise StageDeadline("upload") from exc
     if first is None or first.WhichOneof("part") != "header":
         raise InvalidField("header", "must be the first message of an upload")
     return first.header

@@ -45,6 +45,8 @@ class ServerOptions:
     address: str = "127.0.0.1:7700"
     max_message_bytes: int = 16 * 2**20
     concurrent_calls: int = 128
+    watches: int = 1_024
+    """WatchJob calls, which are not among the concurrent calls."""
     streams_per_connection: int = 128
     drain_s: float = 5.0
     """How long running calls may go on after a stop was asked for."""
@@ -67,7 +69,7 @@ async def grpc_server(servicers: Servicers, report: HealthReport, options: Serve
     On leaving, running calls get `drain_s` to end. Raises OSError if the address cannot be bound.
     """
     server = grpc.aio.server(
-        interceptors=[CallInterceptor(options.concurrent_calls)],
+        interceptors=[CallInterceptor(options.concurrent_calls, options.watches)],
         options=[
             ("grpc.max_receive_message_length", options.max_message_bytes),
             ("grpc.max_send_message_length", options.max_message_bytes),

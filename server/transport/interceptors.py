@@ -14,6 +14,7 @@ import grpc
 import structlog
 from grpc.aio import AbortError, ServicerContext
 
+from server.application.background import trace_of
 from server.domain.errors import Overloaded, PinakesError
 from server.transport.status import internal_status, status_of
 
@@ -30,12 +31,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the calls of `pinakes.v1`; health and reflection pass untouched.
 
     At most `concurrent_calls` run at once; one more is refused with RESOURCE_EXHAUSTED and RetryInfo, since a queue
-    in front of bounded queues would only hide the wait.
+    in front of bounded queues would only hide the wait. Watches, which cost little and last long, have `watches` places
+    of their own.
     """
 
-    def __init__(self, concurrent_calls: int) -> None:
-        self._concurrent_calls = concurrent_calls
-        self._running = 0
+    def __init__(self, concurrent_calls: int, watches: int = 1_024) -> None:
+        self._places = {False: concurrent_calls, True: watches}
+        self._running = {False: 0, True: 0}
 
     async def intercept_service(
         self,
@@ -59,7 +61,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:
             request_id = uuid.uuid4().hex
             try:
-                with self._admitted(), _logged(method, request_id):
+                with self._admitted(method), _logged(method, request_id):
                     return await behaviour(request, context)
             except PinakesError as error:
                 await context.abort_with_status(status_of(error))
@@ -76,7 +78,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             responses = behaviour(request, context)
             assert inspect.isasyncgen(responses), f"{method} must be an async generator"
             try:
-                with self._admitted(), _logged(method, request_id):
+                with self._admitted(method), _logged(method, request_id):
                     async for response in responses:
                         yield response
             except PinakesError as error:
@@ -91,14 +93,15 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return call
 
     @contextmanager
-    def _admitted(self) -> Iterator[None]:
-        if self._running >= self._concurrent_calls:
-            raise Overloaded("calls", retry_after_s=0.2)
-        self._running += 1
+    def _admitted(self, method: str) -> Iterator[None]:
+        watch = method.rpartition("/")[2].startswith("Watch")
+        if self._running[watch] >= self._places[watch]:
+            raise Overloaded("watches" if watch else "calls", retry_after_s=0.2)
+        self._running[watch] += 1
         try:
             yield
         finally:
-            self._running -= 1
+            self._running[watch] -= 1
 
 
 @contextmanager
@@ -119,9 +122,12 @@ def _logged(method: str, request_id: str) -> Iterator[None]:
     except AbortError:
         outcome = "aborted"
         raise
-    except BaseException:
+    except BaseException as error:
         outcome = "defect"
-        _log.exception("call_failed", method=method, request_id=request_id)
+        # Not its message: that may hold text of a document.
+        _log.error(
+            "call_failed", method=method, request_id=request_id, error=type(error).__name__, trace=trace_of(error)
+        )
         raise
     finally:
         elapsed_ms = round((time.perf_counter() - started) * 1e3, 2)

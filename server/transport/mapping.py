@@ -238,7 +238,7 @@ def job_to_wire(job: Job) -> document_service_pb2.Job:
     if job.state is JobState.SUCCEEDED:
         wire.success.chunk_count = job.chunk_count
         wire.success.consistency_token = token_of(job.log_position or 0)
-    elif job.failure is not None:
+    elif job.state.terminal and job.failure is not None:
         wire.failure.CopyFrom(failure_to_wire(job.failure))
     return wire
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
@@ -166,3 +168,38 @@ def test_an_answer_is_likelier_where_the_rare_words_of_the_question_stand() -> N
 
 def ranked_text(text: str) -> RankedPassage:
     return RankedPassage(passage("x", text), 1.0, BranchScore(1, 0.85), None)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "The ferry belongs to Acme Inc. Annual sales rose. It carries 610 passengers.",
+        "彼は「はい。そうです。」と答えた。フェリーは610人を運ぶ。",
+        "It carries (in summer. not in winter) 610 passengers. It was built in 2009.",
+    ],
+)
+async def test_no_part_of_an_answer_is_told_of_twice(said: str) -> None:
+    stream = await events(answering(ScriptedGenerator(said)), AnswerCommand(QUESTION))
+    spans = [event.sentence for event in stream if isinstance(event, Citation)] + list(completion(stream).unsupported)
+    spans.sort(key=lambda span: span.start)
+    assert all(before.end <= after.start for before, after in itertools.pairwise(spans))
+    told = "".join(text(stream)[span.start : span.end] for span in spans)
+    assert told.replace(" ", "") == said.replace(" ", "")
+
+
+async def test_a_question_is_measured_as_it_came() -> None:
+    """NFKC makes some characters longer; that is no fault of the caller's."""
+    stream = await events(answering(ScriptedGenerator("610.")), AnswerCommand("㍿" * 200))
+    assert completion(stream).status is AnswerStatus.NOT_IN_DOCUMENTS
+
+
+async def test_nothing_to_extract_is_said() -> None:
+    hits = (hit("ferry", 1, 1.0),)
+    stream = await events(answering(ScriptedGenerator(""), hits), AnswerCommand("それはどうですか"), seconds=1.0)
+    assert completion(stream).status is AnswerStatus.NOT_IN_DOCUMENTS
+    assert text(stream)
+
+
+def test_a_rerankers_scores_are_not_cut_by_their_ratio() -> None:
+    scored = [replace(ranked(score, 10), rerank_score=score) for score in (-1.0, -1.0, -1.1)]
+    assert len(chosen_passages(scored, 3, ContextOptions())) == 3

@@ -289,3 +289,10 @@ def test_absent_fields_take_the_documented_defaults() -> None:
     assert mapping.search_command(weighted).fusion == ReciprocalRankFusion(60, 0.5)
     zero = search_service_pb2.SearchRequest(convex=search_service_pb2.ConvexFusion())
     assert mapping.search_command(zero).fusion == ConvexFusion(0.0)
+
+
+def test_a_job_has_a_result_only_when_it_has_ended() -> None:
+    failure = Failure("StageDeadline", "too slow")
+    for state in JobState:
+        wire = mapping.job_to_wire(job(state=state, failure=failure))
+        assert (wire.WhichOneof("result") is not None) == state.terminal

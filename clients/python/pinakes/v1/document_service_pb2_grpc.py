@@ -73,7 +73,7 @@ class DocumentServiceServicer:
 
         Fails with INVALID_ARGUMENT if the header is missing or breaks a rule, or if the bytes are empty, broken, encrypted or of
         an unsupported format; with RESOURCE_EXHAUSTED if they exceed the server's limit (256 MiB by default);
-        with ALREADY_EXISTS if the tenant holds the same bytes already (its id is in the details). Nothing is stored then.
+        with ALREADY_EXISTS if the caller may see a document with the same bytes (its id is in the details). Nothing is stored then.
         Safe to retry with the same `request_id`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -40,7 +40,7 @@ class DocumentServiceStub:
 
     Fails with INVALID_ARGUMENT if the header is missing or breaks a rule, or if the bytes are empty, broken, encrypted or of
     an unsupported format; with RESOURCE_EXHAUSTED if they exceed the server's limit (256 MiB by default);
-    with ALREADY_EXISTS if the tenant holds the same bytes already (its id is in the details). Nothing is stored then.
+    with ALREADY_EXISTS if the caller may see a document with the same bytes (its id is in the details). Nothing is stored then.
     Safe to retry with the same `request_id`.
     """
     GetDocument: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.GetDocumentRequest, _document_service_pb2.GetDocumentResponse]
@@ -71,7 +71,7 @@ class DocumentServiceAsyncStub(DocumentServiceStub):
 
     Fails with INVALID_ARGUMENT if the header is missing or breaks a rule, or if the bytes are empty, broken, encrypted or of
     an unsupported format; with RESOURCE_EXHAUSTED if they exceed the server's limit (256 MiB by default);
-    with ALREADY_EXISTS if the tenant holds the same bytes already (its id is in the details). Nothing is stored then.
+    with ALREADY_EXISTS if the caller may see a document with the same bytes (its id is in the details). Nothing is stored then.
     Safe to retry with the same `request_id`.
     """
     GetDocument: _aio.UnaryUnaryMultiCallable[_document_service_pb2.GetDocumentRequest, _document_service_pb2.GetDocumentResponse]  # type: ignore[assignment]
@@ -105,7 +105,7 @@ class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Fails with INVALID_ARGUMENT if the header is missing or breaks a rule, or if the bytes are empty, broken, encrypted or of
         an unsupported format; with RESOURCE_EXHAUSTED if they exceed the server's limit (256 MiB by default);
-        with ALREADY_EXISTS if the tenant holds the same bytes already (its id is in the details). Nothing is stored then.
+        with ALREADY_EXISTS if the caller may see a document with the same bytes (its id is in the details). Nothing is stored then.
         Safe to retry with the same `request_id`.
         """
 

@@ -41,7 +41,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_JOB_NOT_FOUND: _ErrorReason.ValueType  # 7
     """NOT_FOUND: no such job, or the caller may not see it."""
     ERROR_REASON_DOCUMENT_EXISTS: _ErrorReason.ValueType  # 8
-    """ALREADY_EXISTS: the tenant holds the same bytes already; ErrorInfo.metadata["document_id"] names the document."""
+    """ALREADY_EXISTS: a document that the caller may see has the same bytes; ErrorInfo.metadata["document_id"] names it."""
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 9
     """RESOURCE_EXHAUSTED: too much work of this kind is waiting. Retry after RetryInfo.retry_delay."""
     ERROR_REASON_STAGE_DEADLINE: _ErrorReason.ValueType  # 10
@@ -86,7 +86,7 @@ ERROR_REASON_DOCUMENT_NOT_FOUND: ErrorReason.ValueType  # 6
 ERROR_REASON_JOB_NOT_FOUND: ErrorReason.ValueType  # 7
 """NOT_FOUND: no such job, or the caller may not see it."""
 ERROR_REASON_DOCUMENT_EXISTS: ErrorReason.ValueType  # 8
-"""ALREADY_EXISTS: the tenant holds the same bytes already; ErrorInfo.metadata["document_id"] names the document."""
+"""ALREADY_EXISTS: a document that the caller may see has the same bytes; ErrorInfo.metadata["document_id"] names it."""
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 9
 """RESOURCE_EXHAUSTED: too much work of this kind is waiting. Retry after RetryInfo.retry_delay."""
 ERROR_REASON_STAGE_DEADLINE: ErrorReason.ValueType  # 10

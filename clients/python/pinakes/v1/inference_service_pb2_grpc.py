@@ -63,7 +63,7 @@ class InferenceServiceServicer:
 
     def Embed(self, request, context):
         """Embeds texts. Fails with INVALID_ARGUMENT if there are no texts or more than 256, or one is empty or longer than
-        32,768 characters; with UNAVAILABLE if the model does not answer. Safe to retry.
+        32,768 characters, or queries are longer than that together; with UNAVAILABLE if the model does not answer. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,7 +35,7 @@ class InferenceServiceStub:
     def __new__(cls, channel: _aio.Channel) -> InferenceServiceAsyncStub: ...
     Embed: _grpc.UnaryUnaryMultiCallable[_inference_service_pb2.EmbedRequest, _inference_service_pb2.EmbedResponse]
     """Embeds texts. Fails with INVALID_ARGUMENT if there are no texts or more than 256, or one is empty or longer than
-    32,768 characters; with UNAVAILABLE if the model does not answer. Safe to retry.
+    32,768 characters, or queries are longer than that together; with UNAVAILABLE if the model does not answer. Safe to retry.
     """
     Rerank: _grpc.UnaryUnaryMultiCallable[_inference_service_pb2.RerankRequest, _inference_service_pb2.RerankResponse]
     """Scores texts against a query. Fails with INVALID_ARGUMENT as Embed does; with FAILED_PRECONDITION if no reranker is
@@ -58,7 +58,7 @@ class InferenceServiceAsyncStub(InferenceServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Embed: _aio.UnaryUnaryMultiCallable[_inference_service_pb2.EmbedRequest, _inference_service_pb2.EmbedResponse]  # type: ignore[assignment]
     """Embeds texts. Fails with INVALID_ARGUMENT if there are no texts or more than 256, or one is empty or longer than
-    32,768 characters; with UNAVAILABLE if the model does not answer. Safe to retry.
+    32,768 characters, or queries are longer than that together; with UNAVAILABLE if the model does not answer. Safe to retry.
     """
     Rerank: _aio.UnaryUnaryMultiCallable[_inference_service_pb2.RerankRequest, _inference_service_pb2.RerankResponse]  # type: ignore[assignment]
     """Scores texts against a query. Fails with INVALID_ARGUMENT as Embed does; with FAILED_PRECONDITION if no reranker is
@@ -84,7 +84,7 @@ class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_inference_service_pb2.EmbedResponse, _abc.Awaitable[_inference_service_pb2.EmbedResponse]]:
         """Embeds texts. Fails with INVALID_ARGUMENT if there are no texts or more than 256, or one is empty or longer than
-        32,768 characters; with UNAVAILABLE if the model does not answer. Safe to retry.
+        32,768 characters, or queries are longer than that together; with UNAVAILABLE if the model does not answer. Safe to retry.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,67 @@
+"""Settings are read once, whole, and mistakes in them are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from server.settings import InvalidSettings, load_settings, stack_options
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PINAKES_SERVER__ADDRESS", "PINAKES_DATA_DIR", "PINAKES_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_variables_win_over_the_file_and_the_file_over_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "pinakes.toml"
+    file.write_text('[server]\naddress = "127.0.0.1:9"\n[search]\ndense_weight = 0.7\n')
+    monkeypatch.setenv("PINAKES_SERVER__ADDRESS", "127.0.0.1:8")
+    monkeypatch.setenv("PINAKES_INGESTION__STAGES__CHUNKING__TARGET_TOKENS", "99")
+    settings = load_settings(file)
+    assert settings.server.address == "127.0.0.1:8"
+    assert settings.search.dense_weight == 0.7
+    assert settings.ingestion.stages.chunking.target_tokens == 99
+    assert settings.search.default_limit == 10
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [
+        ("PINAKES_SERVR__ADDRESS", "127.0.0.1:8", "PINAKES_SERVR__ADDRESS"),
+        ("PINAKES_SERVER__ADRESS", "127.0.0.1:8", "server.adress"),
+        ("PINAKES_SERVER__ADDRESS", "0.0.0.0:7700", "loopback"),
+        ("PINAKES_SERVER__ADDRESS", "example.org:7700", "loopback"),
+        ("PINAKES_SEARCH__DENSE_WEIGHT", "much", "search.dense_weight"),
+    ],
+)
+def test_mistakes_are_named(variable: str, value: str, named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InvalidSettings, match=named):
+        load_settings()
+
+
+def test_a_missing_file_and_an_unknown_name_in_it_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match="there is no file"):
+        load_settings(tmp_path / "none.toml")
+    file = tmp_path / "pinakes.toml"
+    file.write_text("[sever]\n")
+    with pytest.raises(InvalidSettings, match="sever"):
+        load_settings(file)
+
+
+def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PINAKES_POSTGRES__DSN", "host=db password=hunter2")
+    settings = load_settings()
+    assert "hunter2" not in str(settings.model_dump(mode="json"))
+    assert stack_options(settings).postgres_dsn == "host=db password=hunter2"
+
+
+def test_children_read_the_same_file(tmp_path: Path) -> None:
+    file = tmp_path / "pinakes.toml"
+    file.write_text("")
+    assert stack_options(load_settings(file), file).serve[-2:] == ("--config", str(file))
