@@ -95,8 +95,8 @@ class _Models:
 async def serve(settings: Settings) -> None:
     """Answers calls until cancelled.
 
-    Raises DependencyUnavailable if PostgreSQL does not answer within ten seconds or a model within five minutes, OSError
-    if the address is taken.
+    Raises DependencyUnavailable if PostgreSQL does not answer in ten seconds or a model in five minutes, OSError if the
+    address is taken.
     """
     async with AsyncExitStack() as opened:
         # While Triton starts: seconds, the first time on a machine more.

@@ -65,6 +65,13 @@ async def test_a_reason_of_a_newer_server_becomes_its_codes_class(
     assert (type(raised.value), raised.value.reason) == (cls, "NEVER_HEARD_OF")
 
 
+async def test_a_status_that_grpc_lost_is_asked_for_again(client: AsyncClient, script: Script) -> None:
+    lost = server.fails(grpc.StatusCode.INTERNAL, "Internal error from Core")
+    script.on("GetDocument", lost, server.fails(grpc.StatusCode.NOT_FOUND, "no", server.reason("DOCUMENT_NOT_FOUND")))
+    with pytest.raises(errors.DocumentNotFound):
+        await client.documents.get("d-1")
+
+
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
     def below(cls: type[errors.PinakesError]) -> set[str]:
         return {cls.__name__}.union(*(below(sub) for sub in cls.__subclasses__()))

@@ -9,7 +9,11 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from pinakes.errors import CLASS_OF_CODE, CLASS_OF_REASON, ErrorDetails, FieldViolation, PinakesError
+from pinakes.errors import CLASS_OF_CODE, CLASS_OF_REASON, ErrorDetails, FieldViolation, PinakesError, Unavailable
+
+_LOST_STATUS = ("INTERNAL", "Internal error from Core")
+"""What `grpc.aio` makes up when a server ends an upload that is still being written and its status is lost (about once
+in 300 such uploads). Not the server's word: the call may be repeated, and then tells its real status."""
 
 DOMAIN = "pinakes"
 """The domain of the server's ErrorInfo; a proxy's own ErrorInfo has another."""
@@ -20,6 +24,8 @@ def error_of(failed: grpc.RpcError) -> PinakesError:
     call = cast(grpc.Call, failed)  # what both raise has a call's code, details and trailing metadata
     code = call.code().name
     details = _details(code, call)
+    if (code, call.details()) == _LOST_STATUS:
+        return Unavailable("the call ended before the server's answer could be read", details)
     cls = CLASS_OF_REASON.get(details.reason) or CLASS_OF_CODE.get(code, PinakesError)
     return cls(call.details() or code, details)
 
