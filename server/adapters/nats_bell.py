@@ -37,9 +37,11 @@ class NatsBell:
                 await self._subscription.unsubscribe()
 
     async def ring(self) -> None:
-        with suppress(DependencyUnavailable), translated():
-            client = await self._connection.client()
-            await client.publish(self._subject)
+        """Lost while there is no connection: making one may take seconds, which is more than waiters sleep."""
+        client = self._connection.connected
+        if client is not None:
+            with suppress(DependencyUnavailable), translated():
+                await client.publish(self._subject)
 
     async def wait(self, timeout_s: float) -> None:
         with suppress(DependencyUnavailable), translated():

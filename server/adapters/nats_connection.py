@@ -57,6 +57,11 @@ class NatsConnection:
         """Grows whenever the server was lost and found: what was set up there may be gone."""
         return self._sessions
 
+    @property
+    def connected(self) -> Client | None:
+        """The client if it is connected now. For what is not worth a wait."""
+        return self._client if self._client is not None and self._client.is_connected else None
+
     async def client(self) -> Client:
         """The connected client. Raises DependencyUnavailable at once while the connection is lost, and after
         `connect_timeout_s` when it cannot be made."""

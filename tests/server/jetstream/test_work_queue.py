@@ -199,6 +199,30 @@ async def test_a_bell_is_heard_in_other_connections(nats_url: str, connection: N
         await heard.wait(0.01)
         await (await other.client()).flush()
         waiting = asyncio.create_task(heard.wait(PATIENCE_S * 3))
+        await connection.client()
         await NatsBell(connection, subject).ring()
         async with asyncio.timeout(PATIENCE_S):
             await waiting
+
+
+async def test_a_ring_does_not_wait_for_a_connection() -> None:
+    """A server that accepts and then says nothing: whoever asks for the connection waits until its deadline."""
+    met = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        met.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, NatsConnection(f"nats://127.0.0.1:{port}") as connection:
+        connecting = asyncio.create_task(connection.client())
+        await met.wait()
+        # Run by hand: a ring that suspends is one that waits.
+        with pytest.raises(StopIteration):
+            NatsBell(connection, "bell").ring().send(None)
+        assert not connecting.done()
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
