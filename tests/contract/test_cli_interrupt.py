@@ -13,7 +13,10 @@ from tests.contract import scripted_server as server
 from tests.contract.scripted_server import Script
 from tests.contract.test_calls import Received, delta, job_is
 
-RUN = "from pinakes.cli.main import main; main()"
+# A shell's background jobs ignore interrupts, and so would what they start.
+RUN = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);from pinakes.cli.main import main; main()"
+)
 
 
 @pytest.mark.parametrize("command", ["ask", "ingest"])
