@@ -25,7 +25,6 @@ class IngestOptions:
     not be shorter than `lease_s`."""
 
     lease_s: float = 15.0
-    storage_patience_s: float = 60.0
     hand_back_s: float = 5.0
     retry: RetryOptions = field(default_factory=RetryOptions)
     stages: StageOptions = field(default_factory=StageOptions)
@@ -113,7 +112,7 @@ class IngestDocument:
     async def _release(self, lease: Lease, verdict: Verdict) -> None:
         await patiently(
             lambda: self._ledger.release(lease, verdict.failure, verdict.retry_in_s, counted=verdict.counted),
-            self._options.storage_patience_s,
+            self._options.stages.storage_patience_s,
         )
 
     async def _hand_back(self, lease: Lease) -> None:
