@@ -37,6 +37,9 @@ from server.domain.errors import DependencyUnavailable, Overloaded, StageDeadlin
 
 _T = TypeVar("_T")
 
+# float16 models are off by about 1e-3.
+_LENGTH_TOLERANCE = 0.01
+
 
 @dataclass(frozen=True, slots=True)
 class StageOptions:
@@ -142,16 +145,18 @@ class IngestionStages:
             batch = chunks[start : start + self._options.embedding_batch]
             texts = [under_headings(chunk.heading_path, chunk.text) for chunk in batch]
             key = _hash(self._embedder.fingerprint, *texts)
-            if key in kept:
-                rows = np.frombuffer(kept[key], dtype="<f4").reshape(len(texts), -1)
-            else:
-                rows = await self._embed_batch(lease, key, texts)
-            vectors[start : start + len(texts)] = rows
+            rows = _kept_vectors(kept.get(key, b""), len(texts))
+            vectors[start : start + len(texts)] = (
+                rows if rows is not None else await self._embed_batch(lease, key, texts)
+            )
         return vectors
 
     async def _embed_batch(self, lease: Lease, key: str, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         deadline = Deadline.after(self._options.embedding_deadline_s)
         embeddings = await self._embedder.embed(texts, EmbeddingKind.PASSAGE, deadline)
+        # One of them in the change log would stop every index for good.
+        if not _comparable(embeddings.vectors):
+            raise DependencyUnavailable("the model embed", "its vectors are not finite and of length 1")
         record = np.ascontiguousarray(embeddings.vectors, dtype="<f4").tobytes()
         await self._patiently(lambda: self._results.save(lease, Stage.EMBED, key, record))
         return embeddings.vectors
@@ -226,6 +231,19 @@ async def _within(work: Awaitable[_T], seconds: float, stage: Stage) -> _T:
 def _first_of(group: ExceptionGroup[Exception]) -> Exception:
     first = group.exceptions[0]
     return _first_of(first) if isinstance(first, ExceptionGroup) else first
+
+
+def _kept_vectors(record: bytes, count: int) -> npt.NDArray[np.float32] | None:
+    """float32[count, dim]; None when the record holds none that can be used."""
+    if not record or len(record) % (4 * count):
+        return None
+    rows = np.frombuffer(record, dtype="<f4").reshape(count, -1)
+    return rows if _comparable(rows) else None
+
+
+def _comparable(vectors: npt.NDArray[np.float32]) -> bool:
+    """Whether every row of float32[n, dim] is a direction: finite, of length 1."""
+    return bool(np.all(np.abs(np.linalg.norm(vectors.astype(np.float64), axis=1) - 1.0) < _LENGTH_TOLERANCE))
 
 
 def _decode_kept(kept: Mapping[str, bytes], keys: Mapping[int, str]) -> dict[int, Page]:

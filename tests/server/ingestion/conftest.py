@@ -132,6 +132,7 @@ class Workshop:
         self.embedder = CountingEmbedder()
         self.catalog = PostgresDocumentCatalog(pool)
         self.ledger = PostgresJobLedger(pool)
+        self.writer = PostgresChunkWriter(pool)
         self.log_bell = LocalBell()
         self.outbox_bell = LocalBell()
         self.upload = self.uploader(UploadOptions(max_document_bytes=10_000))
@@ -154,7 +155,7 @@ class Workshop:
             self.embedder,
             self.ledger,
             PostgresStageResults(self.pool),
-            PostgresChunkWriter(self.pool),
+            self.writer,
             StageOptions(embedding_batch=2, pages_in_flight=1),
         )
         retry = RetryOptions(first_retry_s=0.05, growth=1.0)

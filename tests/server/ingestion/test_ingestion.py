@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 from reportlab.pdfgen.canvas import Canvas
@@ -13,6 +15,7 @@ from server.adapters.document_reader import FileDocumentReader
 from server.adapters.postgres.change_log import PostgresChangeLog
 from server.adapters.postgres.passage_store import PostgresPassageStore
 from server.application.ingest_document import IngestDocument
+from server.application.ports import Embeddings
 from server.application.upload_document import UploadHeader, UploadOptions
 from server.domain.deadline import Deadline
 from server.domain.documents import DocumentState, Job, JobState
@@ -230,6 +233,42 @@ async def test_embeddings_are_not_computed_twice(workshop: Workshop) -> None:
         ended = await workshop.ended(job)
     assert ended.state is JobState.SUCCEEDED and ended.chunk_count > 4
     assert sum(workshop.embedder.embedded.values()) == ended.chunk_count
+
+
+@pytest.mark.parametrize("component", [float("nan"), float("inf"), -float("inf"), 3e38, 2.0, 0.0])
+async def test_vectors_that_cannot_be_compared_are_kept_nowhere(workshop: Workshop, component: float) -> None:
+    _, job = await workshop.take_in("page")
+    embed = workshop.embedder.embed
+
+    async def failing_once(*args: object, **kwargs: object) -> Embeddings:
+        embeddings = await embed(*args, **kwargs)  # type: ignore[arg-type]
+        if workshop.embedder.embedded.total() == 1:
+            embeddings.vectors[0, 0] = component
+        return embeddings
+
+    workshop.embedder.embed = failing_once  # type: ignore[method-assign]
+    assert await workshop.ingestion().run(job.job_id, not_told) is None
+    waiting = await state(workshop, job)
+    assert (waiting.state, waiting.attempt) == (JobState.PENDING, 0), "no fault of the document"
+    assert waiting.failure is not None and waiting.failure.reason == "DependencyUnavailable"
+    assert await workshop.row("SELECT count(*) FROM stage_results WHERE stage = 'embed'") == (0,)
+    async with in_background(workshop.relay(), workshop.worker()):
+        ended = await workshop.ended(job)
+    assert (ended.state, workshop.embedder.embedded.total()) == (JobState.SUCCEEDED, 2)
+
+
+async def test_kept_vectors_that_cannot_be_compared_are_made_anew(workshop: Workshop) -> None:
+    _, job = await workshop.take_in("page\fscan:another")
+    commit = workshop.writer.commit
+    workshop.writer.commit = AsyncMock(side_effect=RuntimeError)  # type: ignore[method-assign]
+    await workshop.ingestion().run(job.job_id, not_told)
+    assert workshop.embedder.embedded.total() == 1
+    await workshop.row("UPDATE stage_results SET result = %s WHERE stage = 'embed' RETURNING 1", b"\xff" * 16)
+    workshop.writer.commit = commit  # type: ignore[method-assign]
+    async with in_background(workshop.relay(), workshop.worker()):
+        assert (await workshop.ended(job)).state is JobState.SUCCEEDED
+    assert workshop.embedder.embedded.total() == 2
+    assert await workshop.row("SELECT vector FROM embeddings") == (struct.pack("<4f", 1, 0, 0, 0),)
 
 
 async def test_a_pdf_goes_through_the_real_reader(workshop: Workshop, tmp_path: Path) -> None:
