@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from server.application.headings import bounded_path
 from server.application.language import UNDETERMINED, detect_language
 from server.application.line_joining import JoinedLine, join_lines, starts_item
 from server.application.page_flow import PlacedLine, Run, flow
@@ -37,12 +38,15 @@ _OVER_TARGET = 2.0
 class ChunkingOptions:
     """Sizes in tokens, estimated from the characters. A chunk is at most `max_tokens` (headings and the repeated head
     of a table included). The last sentence of a chunk is repeated in the next of its section when it is no longer than
-    `overlap_tokens`. Neighbouring sections below `tiny_section_tokens` may share a chunk."""
+    `overlap_tokens`. Neighbouring sections below `tiny_section_tokens` may share a chunk. The path of a chunk holds its
+    headings up to `heading_characters` each and `path_characters` together; its text holds them whole."""
 
     target_tokens: int = 160
     max_tokens: int = 220
     overlap_tokens: int = 24
     tiny_section_tokens: int = 40
+    heading_characters: int = 160
+    path_characters: int = 320
 
 
 def estimate_tokens(text: str) -> int:
@@ -58,7 +62,8 @@ def chunk_pages(pages: Sequence[Page], options: ChunkingOptions, make_id: Callab
     Linear in the length of the text."""
     packed: list[tuple[tuple[str, ...], list[_Unit]]] = []
     for section in _with_tiny_merged(_sections(flow(pages), options), options):
-        packed.extend((section.path, units) for units in _pack(section.units, options))
+        path = bounded_path(section.path, options.heading_characters, options.path_characters)
+        packed.extend((path, units) for units in _pack(section.units, options))
     chunks = [_chunk(ordinal, path, units, make_id) for ordinal, (path, units) in enumerate(packed)]
     usual = Counter(chunk.language for chunk in chunks if chunk.language != UNDETERMINED).most_common(1)
     fallback = usual[0][0] if usual else UNDETERMINED

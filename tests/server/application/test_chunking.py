@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -150,6 +151,14 @@ def test_running_heads_and_page_numbers_are_left_out() -> None:
     assert all(f"Text {n} of the page." in text for n in range(1, 6))
 
 
+def test_an_endless_heading_stays_in_the_text_and_weighs_little_in_the_paths() -> None:
+    endless = " ".join(f"word{n}" for n in range(3000))
+    found = chunks_of(page(heading("Book"), heading(endless, 2), paragraph(*(sentence(n) for n in range(40)))))
+    assert " ".join(" ".join(chunk.text.split()) for chunk in found).startswith(f"Book {endless} Sentence")
+    assert {len(chunk.heading_path) for chunk in found} == {2}
+    assert max(len(entry) for chunk in found for entry in chunk.heading_path) <= OPTIONS.heading_characters
+
+
 # --- tables ------------------------------------------------------------------------------------------------------
 
 
@@ -276,3 +285,18 @@ def test_every_line_is_found_at_its_spans(
 def test_no_chunk_is_larger_than_allowed(drawn: list[list[tuple[BlockKind, list[str], int]]]) -> None:
     for chunk in chunk_pages(document(drawn), SMALL, str):
         assert estimate_tokens(chunk.text) <= SMALL.max_tokens + SEPARATORS
+
+
+@settings(max_examples=60, deadline=None)
+@given(DOCUMENTS, st.integers(1, 12), st.integers(1, 24))
+def test_paths_are_bounded_and_nothing_is_lost_of_headings(
+    drawn: list[list[tuple[BlockKind, list[str], int]]], each: int, together: int
+) -> None:
+    pages = document(drawn)
+    whole = chunk_pages(pages, SMALL, str)
+    bounded = chunk_pages(pages, replace(SMALL, heading_characters=each, path_characters=together), str)
+    assert [chunk.text for chunk in bounded] == [chunk.text for chunk in whole]
+    for chunk, unbounded in zip(bounded, whole, strict=True):
+        assert bool(chunk.heading_path) == bool(unbounded.heading_path)
+        assert max(map(len, chunk.heading_path), default=0) <= each
+        assert sum(map(len, chunk.heading_path)) <= together
