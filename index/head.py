@@ -77,6 +77,11 @@ class Head:
         """Rows, removed ones included."""
         return self._live.rows
 
+    @property
+    def dead(self) -> int:
+        """Rows removed."""
+        return self._live.rows - self._live.live
+
     def append(self, chunk: AnalyzedChunk) -> None:
         """The caller has removed the chunk's older version."""
         vectors = quantized(chunk.vector[None, :])

@@ -64,6 +64,11 @@ class HybridIndex:
         """The position that opening the index again would give."""
         return self._writer.committed_position
 
+    @property
+    def holds_removed(self) -> bool:
+        """Whether a removed or replaced chunk is still on disk."""
+        return self._writer.holds_removed
+
     def snapshot(self) -> Snapshot:
         """The index as it is now: everything applied, committed or not."""
         return self._writer.snapshot
@@ -108,6 +113,14 @@ class HybridIndex:
         """Commits, with the new segment in the place of those it was made of. If its `run` failed, or they are gone by
         now, the new segment is deleted instead."""
         self._writer.install(rebuild)
+
+    def plan_compaction(self) -> Rebuild | None:
+        """`compact` in two halves, as `plan_rebuild` is the first half of `maintain`.
+
+        Commits, and writes the head as a segment if it holds a removed chunk (0.1 ms per row). Returns a rebuild of all
+        segments that hold one; None if there are none, or another rebuild is not installed yet.
+        """
+        return self._writer.plan_compaction()
 
     def compact(self) -> None:
         """Commits, and rebuilds everything that holds a removed or replaced chunk: nothing of it remains on disk.

@@ -72,6 +72,10 @@ class IndexWriter:
     def committed_position(self) -> int:
         return self._manifest.position
 
+    @property
+    def holds_removed(self) -> bool:
+        return self._head.dead > 0 or any(each.dead for each in self._segments)
+
     def apply(self, operations: Sequence[Operation]) -> None:
         """See HybridIndex.apply."""
         new = self._new(operations)
@@ -102,11 +106,20 @@ class IndexWriter:
         if self._planned is None:
             facts = [SegmentFacts(each.entry.name, each.entry.rows, each.dead) for each in self._segments]
             chosen = plan_merge(facts, self._options)
-            segments = [each for each in self._segments if each.entry.name in chosen]
-            if segments:
-                self._planned = Rebuild(self._next_segment(), [each.part() for each in segments], segments)
-                return self._planned
+            return self._plan([each for each in self._segments if each.entry.name in chosen])
         return None
+
+    def plan_compaction(self) -> Rebuild | None:
+        """See HybridIndex.plan_compaction."""
+        self.commit()
+        if self._head.dead:
+            self._seal([])
+        return None if self._planned else self._plan([each for each in self._segments if each.dead])
+
+    def _plan(self, segments: Sequence[Segment]) -> Rebuild | None:
+        if segments:
+            self._planned = Rebuild(self._next_segment(), [each.part() for each in segments], segments)
+        return self._planned
 
     def install(self, rebuild: Rebuild) -> None:
         """See HybridIndex.install."""

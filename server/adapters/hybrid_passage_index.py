@@ -7,7 +7,7 @@ import contextlib
 import functools
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,7 +61,7 @@ class HybridPassageIndex:
         self._options = options
         self._searchers = ThreadPoolExecutor(options.search_threads, thread_name_prefix="index-search")
         self._rebuilder = ThreadPoolExecutor(1, thread_name_prefix="index-rebuild")
-        self._rebuilding: asyncio.Task[None] | None = None
+        self._rebuilding: asyncio.Task[bool] | None = None
         self._admitted = 0
         self._advanced = asyncio.Condition()
 
@@ -126,21 +126,38 @@ class HybridPassageIndex:
         """Makes what was applied durable. Segments that are due for it are rebuilt in the background."""
         await self._write(self._index.commit)
         if self._rebuilding is None or self._rebuilding.done():
-            self._rebuilding = asyncio.create_task(self._rebuild(), name="index-rebuild")
+            self._start_rebuilding(self._rebuild_due())
 
-    async def compact(self) -> None:
-        """Takes the bytes of everything that was removed off the disk. Cost: rewriting each segment that has some."""
-        await self._write(self._index.compact)
+    async def compact(self) -> bool:
+        """Takes the bytes of all that was removed off the disk. Cost: rewriting each segment that has some, while
+        changes and searches go on; only writing the head holds changes up, for a second at most."""
+        if not await self._write(lambda: self._index.holds_removed):
+            return False
+        while self._rebuilding is not None and not self._rebuilding.done():
+            await asyncio.wait([self._rebuilding])
+        compacting = self._start_rebuilding(self._rebuild_removed())
+        await asyncio.wait([compacting])
+        if not compacting.result():
+            raise DependencyUnavailable("the index", "it could not be compacted")
+        return True
 
-    async def _rebuild(self) -> None:
+    def _start_rebuilding(self, work: Coroutine[None, None, None]) -> asyncio.Task[bool]:
+        self._rebuilding = asyncio.create_task(_succeeded(work), name="index-rebuild")
+        return self._rebuilding
+
+    async def _rebuild_due(self) -> None:
+        while rebuild := await self._write(self._index.plan_rebuild):
+            await self._rebuild(rebuild)
+
+    async def _rebuild_removed(self) -> None:
+        if rebuild := await self._write(self._index.plan_compaction):
+            await self._rebuild(rebuild)
+
+    async def _rebuild(self, rebuild: index.Rebuild) -> None:
         try:
-            while rebuild := await self._write(self._index.plan_rebuild):
-                try:
-                    await asyncio.wrap_future(self._rebuilder.submit(rebuild.run))
-                finally:
-                    await self._write(functools.partial(self._index.install, rebuild))
-        except (DependencyUnavailable, OSError, ValueError) as error:
-            _log.warning("index_rebuild_failed", reason=str(error))  # the next commit tries again
+            await asyncio.wrap_future(self._rebuilder.submit(rebuild.run))
+        finally:
+            await self._write(functools.partial(self._index.install, rebuild))
 
     async def wait_for(self, position: int, deadline: Deadline) -> None:
         if self.position >= position:
@@ -186,6 +203,16 @@ def _open(directory: Path, dimension: int, fingerprint: str, options: index.Inde
         return open_index()
     except (index.HybridIndexError, OSError) as error:
         raise DependencyUnavailable("the index", str(error)) from error
+
+
+async def _succeeded(rebuilding: Coroutine[None, None, None]) -> bool:
+    """A failure is logged; the next commit or compaction tries again."""
+    try:
+        await rebuilding
+    except (DependencyUnavailable, OSError, ValueError) as error:
+        _log.warning("index_rebuild_failed", reason=str(error))
+        return False
+    return True
 
 
 def _on_loop(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:

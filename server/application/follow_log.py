@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 
@@ -15,11 +16,13 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class FollowOptions:
-    """What is applied can be searched at once. It is made durable when the log is quiet, or after `commit_every_s`."""
+    """What is applied can be searched at once. It is made durable when the log is quiet, or after `commit_every_s`.
+    What was removed leaves the disk soon after, at most every `compact_every_s`, since parts are rewritten for it."""
 
     batch: int = 512
     poll_s: float = 0.5
     commit_every_s: float = 10.0
+    compact_every_s: float = 300.0
 
 
 class IndexAhead(Exception):
@@ -39,9 +42,14 @@ class FollowLog:
         self._options = options
         self._durable = index.position
         self._commit_at = 0.0
+        # True also at first: the process before this one may have ended between a commit and its compaction.
+        self._changed = True
+        self._settled = asyncio.Event()
 
     async def run(self) -> None:
-        await repeat("follow_log", self.catch_up)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(repeat("follow_log", self.catch_up))
+            group.create_task(repeat("compact_index", self._compact))
 
     async def catch_up(self) -> None:
         """Applies all there is, then waits for a ring."""
@@ -53,11 +61,27 @@ class FollowLog:
             if not entries:
                 break
             await self._index.apply(entries)
+            self._changed = True
             if time.monotonic() >= self._commit_at:
                 await self._commit()
         if self._durable < self._index.position:
             await self._commit()
+        if self._changed:
+            self._changed = False
+            self._settled.set()
         await self._bell.wait(self._options.poll_s)
+
+    async def _compact(self) -> None:
+        """Waits until the log is quiet after a change. Changes go on to be applied meanwhile."""
+        await self._settled.wait()
+        self._settled.clear()
+        try:
+            compacted = await self._index.compact()
+        except Exception:
+            self._settled.set()
+            raise
+        if compacted:
+            await asyncio.sleep(self._options.compact_every_s)
 
     async def _commit(self) -> None:
         await self._index.commit()

@@ -265,7 +265,7 @@ class ChangeLog(Protocol):
 
 
 class PassageIndex(Protocol):
-    """The searchable view of the change log. `apply` and `commit` are called by one task only (the tail)."""
+    """The searchable view of the change log. One task only calls `apply` and `commit`; `compact` may run beside it."""
 
     @property
     def position(self) -> int:
@@ -281,6 +281,10 @@ class PassageIndex(Protocol):
 
     async def commit(self) -> None:
         """Makes what was applied durable, with its position."""
+
+    async def compact(self) -> bool:
+        """Takes the bytes of what had been removed or replaced before the call off the disk. Returns whether there were
+        any. Raises DependencyUnavailable; another call then does what is left."""
 
     async def wait_for(self, position: int, deadline: Deadline) -> None:
         """Returns when `position` is applied. Raises IndexBehind."""

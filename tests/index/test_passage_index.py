@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -57,6 +58,12 @@ def query(
     text: str = "apple", mode: SearchMode = SearchMode.HYBRID, wanted: SearchFilter | None = None, limit: int = 5
 ) -> IndexQuery:
     return IndexQuery(ALICE, text, mode, ConvexFusion(0.5), wanted or SearchFilter(), limit)
+
+
+def words_on_disk(directory: Path) -> set[str]:
+    """Which of the marked words. (The analyzer keeps only the stems of words: these are their own.)"""
+    contents = b"".join(path.read_bytes() for path in directory.rglob("*") if path.is_file())
+    return {word.decode() for word in re.findall(rb"zzq(?:old|mid|new)", contents)}
 
 
 async def open_index(path: Path) -> HybridPassageIndex:
@@ -123,6 +130,59 @@ async def test_segments_are_rebuilt_in_the_background(tmp_path: Path) -> None:
     found = await again.search(query(limit=10), query_vector(1), Deadline.after(5))
     assert len(found.hits) == 7
     await again.close()
+
+
+async def test_changes_go_on_while_removed_chunks_leave_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "index"
+    options = PassageIndexOptions(index=index.IndexOptions(seal_rows=3, max_dead_share=1.0))
+    passages = await HybridPassageIndex.open(directory, DIMENSION, "model@1", options)
+    started, go_on = asyncio.Event(), threading.Event()
+    loop, run = asyncio.get_running_loop(), index.Rebuild.run
+
+    def slow(self: index.Rebuild) -> None:
+        if self.segments:
+            loop.call_soon_threadsafe(started.set)
+            go_on.wait(10)
+        run(self)
+
+    monkeypatch.setattr(index.Rebuild, "run", slow)
+    assert not await passages.compact()
+    await passages.apply([entry(1, "a", "zzqold"), entry(2, "b"), entry(3, "c", "zzqmid")])
+    await passages.commit()
+    await passages.apply([entry(4, "d", "zzqnew"), entry(5, "e")])
+    await passages.commit()
+    await passages.apply([LogEntry(6, "a", None), LogEntry(7, "d", None)])
+    assert {"zzqold", "zzqnew"} <= words_on_disk(directory)
+    compacting = asyncio.create_task(passages.compact())
+    await started.wait()
+    await passages.apply([entry(8, "f"), LogEntry(9, "c", None)])
+    await passages.commit()
+    go_on.set()
+    assert await compacting
+    assert words_on_disk(directory) == {"zzqmid"}
+    assert await passages.compact()
+    assert words_on_disk(directory) == set()
+    assert not await passages.compact(), "there is nothing left to do"
+    found = await passages.search(query(limit=10), query_vector(1), Deadline.after(5))
+    assert {hit.chunk_id for hit in found.hits} == {"b", "e", "f"}
+    await passages.close()
+
+
+async def test_a_compaction_that_failed_says_so_and_can_be_repeated(
+    passages: HybridPassageIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await passages.apply([entry(1, "a"), LogEntry(2, "a", None)])
+
+    def full(self: index.Rebuild) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(index.Rebuild, "run", full)
+        with pytest.raises(DependencyUnavailable):
+            await passages.compact()
+    assert await passages.compact()
 
 
 async def test_waiting_for_a_position(passages: HybridPassageIndex) -> None:

@@ -133,6 +133,14 @@ class IndexMachine(RuleBasedStateMachine):
             self.rebuild = rebuild
 
     @rule()
+    def begin_compaction(self) -> None:
+        rebuild = self.index.plan_compaction()
+        self.committed = self.model.copy()
+        if rebuild is not None:
+            rebuild.run()
+            self.rebuild = rebuild
+
+    @rule()
     def finish_rebuild(self) -> None:
         if self.rebuild is not None:
             self.index.install(self.rebuild)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from index import IndexOptions
+from server.adapters.hybrid_passage_index import HybridPassageIndex, PassageIndexOptions
 from server.adapters.local_bell import LocalBell
 from server.adapters.postgres.change_log import PostgresChangeLog
+from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
 from server.adapters.postgres.pool import PostgresPool
 from server.application.follow_log import FollowLog, FollowOptions, IndexAhead
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable
 from server.domain.passages import IndexQuery, IndexResult, LogEntry
 from tests.server.ingestion.conftest import PATIENCE_S, stopped
-from tests.server.postgres.conftest import ANA, MODEL, Archive
+from tests.server.postgres.conftest import ANA, DIMENSION, MODEL, Archive
 
 QUICK = FollowOptions(batch=3, poll_s=0.02)
 
@@ -29,6 +33,9 @@ class ListIndex:
         self.position = position
         self.applied: list[LogEntry] = []
         self.durable = position
+        self.compactions = 0
+        self.failing_compactions = 0
+        self.compacted = asyncio.Event()
         self._failures = failures
         self._committed = asyncio.Event()
 
@@ -42,6 +49,15 @@ class ListIndex:
     async def commit(self) -> None:
         self.durable = self.position
         self._committed.set()
+
+    async def compact(self) -> bool:
+        if self.failing_compactions:
+            self.failing_compactions -= 1
+            raise DependencyUnavailable("the index", "the disk is full")
+        removed = any(entry.chunk is None for entry in self.applied)
+        self.compactions += removed
+        self.compacted.set()
+        return removed
 
     async def search(
         self, query: IndexQuery, vector: npt.NDArray[np.float32] | None, deadline: Deadline
@@ -104,3 +120,70 @@ async def test_an_index_of_another_database_is_not_touched(archive: Archive, poo
     with pytest.raises(IndexAhead):
         await FollowLog(PostgresChangeLog(pool), index, LocalBell(), MODEL, QUICK).catch_up()
     assert index.applied == []
+
+
+@pytest.mark.parametrize("seal_rows", [100, 6])
+async def test_a_deleted_text_leaves_the_index_directory(
+    archive: Archive, pool: PostgresPool, tmp_path: Path, seal_rows: int
+) -> None:
+    """From the journal, and from a segment that has too few removed rows to be rebuilt without being asked."""
+    directory = tmp_path / "index"
+    await archive.ready(ANA, chunks=5)
+    secret, _ = await archive.ready(ANA, chunks=1, name="zzqold")
+    options = PassageIndexOptions(index=IndexOptions(seal_rows=seal_rows))
+    index = await HybridPassageIndex.open(directory, DIMENSION, MODEL, options)
+    compact, compacted = index.compact, asyncio.Event()
+
+    async def watched_compact() -> bool:
+        if done := await compact():
+            compacted.set()
+        return done
+
+    index.compact = watched_compact  # type: ignore[method-assign]
+    log, bell = PostgresChangeLog(pool), LocalBell()
+    await FollowLog(log, index, bell, MODEL, FollowOptions(poll_s=0.0)).catch_up()
+    assert files_with(b"zzqold", directory)
+    task = asyncio.create_task(FollowLog(log, index, bell, MODEL, QUICK).run())
+    await PostgresDocumentCatalog(pool).delete(ANA, secret.document_id)
+    await bell.ring()
+    async with asyncio.timeout(PATIENCE_S):
+        await compacted.wait()
+    await stopped(task)
+    assert files_with(b"zzqold", directory) == []
+    assert index.position == 7
+    assert len(index_files(directory)) > 1, "the other document is still there"
+    await index.close()
+
+
+async def test_compactions_follow_removals_seldom_and_are_repeated_when_they_fail(
+    archive: Archive, pool: PostgresPool
+) -> None:
+    index, bell = ListIndex(), LocalBell()
+    index.failing_compactions = 1
+    catalog = PostgresDocumentCatalog(pool)
+    documents = [(await archive.ready(ANA, chunks=1))[0] for _ in range(3)]
+    task = asyncio.create_task(FollowLog(PostgresChangeLog(pool), index, bell, MODEL, QUICK).run())
+    async with asyncio.timeout(PATIENCE_S):
+        await index.compacted.wait()
+    assert index.compactions == 0, "nothing was removed yet"
+    for number, document in enumerate(documents):
+        index.failing_compactions = 1 if number == 0 else 0
+        index.compacted.clear()
+        await catalog.delete(ANA, document.document_id)
+        await bell.ring()
+        await index.wait_for(4 + number, Deadline.after(PATIENCE_S))
+        if number == 0:
+            async with asyncio.timeout(PATIENCE_S):
+                await index.compacted.wait()
+    for _ in range(10):
+        await asyncio.sleep(0)  # the other loop gets its turns
+    await stopped(task)
+    assert index.compactions == 1, "the later removals wait for the next one"
+
+
+def files_with(marker: bytes, directory: Path) -> list[Path]:
+    return [path for path in index_files(directory) if marker in path.read_bytes()]
+
+
+def index_files(directory: Path) -> list[Path]:
+    return [path for path in directory.rglob("*") if path.is_file()]
