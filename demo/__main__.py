@@ -48,9 +48,11 @@ def main(
     try:
         paths = _documents(docs)
         with _stack(_data_directory(docs)) as address:
-            _pinakes(address, "ingest", *map(str, paths))
+            if not _pinakes(address, "ingest", *map(str, paths)):
+                console.print("[yellow]Going on with the documents that could be read.[/]")
             for number, question in enumerate([ask] if ask else SAMPLE_QUESTIONS if not docs else ["What is this?"]):
-                _pinakes(address, "ask", question)
+                if not _pinakes(address, "ask", question):
+                    raise DemoFailed("The question was not answered; see above.")
                 if number == 0:
                     console.print(f"[dim]the first answer was there after {time.monotonic() - began:.1f} s[/]")
     except DemoFailed as failure:
@@ -110,13 +112,11 @@ def _wait_until_ready(process: subprocess.Popen[bytes], data: Path) -> None:
         time.sleep(0.05)
 
 
-def _pinakes(address: str, *words: str) -> None:
-    """Runs a command of the client, and shows it as a user would type it."""
+def _pinakes(address: str, *words: str) -> bool:
+    """Runs a command of the client, and shows it as a user would type it. Returns whether it succeeded."""
     shown = [Path(word).relative_to(ROOT).as_posix() if word.startswith(str(SAMPLES)) else word for word in words]
     console.rule(f"[bold]pinakes {shlex.join(shown)}[/]", align="left")
-    done = subprocess.run([PINAKES, "--server", address, *words], check=False)
-    if done.returncode != 0:
-        raise DemoFailed(f"`pinakes {words[0]}` failed.")
+    return subprocess.run([PINAKES, "--server", address, *words], check=False).returncode == 0
 
 
 def _free_port() -> int:
