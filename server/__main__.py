@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -99,10 +99,22 @@ def _run(main: Callable[[Settings], Coroutine[Any, Any, None]], settings: Settin
         except asyncio.CancelledError:
             _log.info("stopped")
 
+    problems: list[str] = []
     try:
         uvloop.run(until_signalled())
-    except (PinakesError, OSError) as error:
-        _fail(str(error))
+    except* (PinakesError, OSError) as group:
+        problems = list(_messages(group))
+    if problems:
+        _fail("\n".join(problems))
+
+
+def _messages(group: BaseExceptionGroup[BaseException]) -> Iterator[str]:
+    """Of the errors in it, and in the groups in it: background work ends in groups."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _messages(error)
+        else:
+            yield str(error)
 
 
 def _fail(problem: str) -> NoReturn:

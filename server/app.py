@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-import structlog
-
 import kernels
 from server.adapters import triton_embedder, triton_generator, triton_recognizer
+from server.adapters.database_binding import bind
 from server.adapters.document_reader import FileDocumentReader
 from server.adapters.file_blobs import FileBlobStore
-from server.adapters.hybrid_passage_index import HybridPassageIndex
+from server.adapters.hybrid_passage_index import FollowedLog, HybridPassageIndex
 from server.adapters.jetstream import JetStreamWorkQueue
 from server.adapters.local_bell import LocalBell
 from server.adapters.nats_bell import NatsBell
@@ -28,6 +26,7 @@ from server.adapters.nats_connection import NatsConnection
 from server.adapters.postgres.blob_references import PostgresBlobReferences
 from server.adapters.postgres.change_log import PostgresChangeLog
 from server.adapters.postgres.chunk_writer import PostgresChunkWriter
+from server.adapters.postgres.database_identity import database_id
 from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
 from server.adapters.postgres.job_ledger import PostgresJobLedger
 from server.adapters.postgres.migrating import migrate
@@ -65,8 +64,6 @@ from server.transport.identity import LoopbackIdentity
 from server.transport.inference_servicer import InferenceServicer
 from server.transport.search_servicer import SearchServicer
 
-_log = structlog.get_logger()
-
 _LOG_SUBJECT = "pinakes.log"
 _START_LIMIT_S = 300.0
 
@@ -76,6 +73,7 @@ class _Stores:
     """What server and worker share: the database, the queue, the blobs."""
 
     pool: PostgresPool
+    database_id: str
     nats: NatsConnection
     queue: JetStreamWorkQueue
     log_bell: NatsBell
@@ -95,19 +93,18 @@ class _Models:
 async def serve(settings: Settings) -> None:
     """Answers calls until cancelled.
 
-    Raises DependencyUnavailable if PostgreSQL does not answer in ten seconds or a model in five minutes, OSError if the
-    address is taken.
+    Raises WrongDatabase, DependencyUnavailable if PostgreSQL does not answer in ten seconds or a model in five minutes,
+    OSError if the address is taken. IndexAhead comes in a group.
     """
     async with AsyncExitStack() as opened:
         # While Triton starts: seconds, the first time on a machine more.
         warming = asyncio.ensure_future(asyncio.to_thread(kernels.warm_up))
         opened.callback(warming.cancel)
         stores = await opened.enter_async_context(_stores(settings))
-        await migrate(stores.pool)
         models = await opened.enter_async_context(_models(settings))
         await warming
         log = PostgresChangeLog(stores.pool)
-        index = await _index(settings, models.embedder, await log.head())
+        index = await _index(settings, models.embedder, FollowedLog(stores.database_id, await log.head()))
         opened.push_async_callback(index.close)
         outbox_bell = LocalBell()
         report = HealthReport()
@@ -115,7 +112,7 @@ async def serve(settings: Settings) -> None:
         background = (
             FollowLog(log, index, stores.log_bell, models.embedder.fingerprint, settings.follow),
             RelayOutbox(PostgresOutbox(stores.pool), stores.queue, outbox_bell, settings.relay),
-            SweepBlobs(stores.blobs, PostgresBlobReferences(stores.pool), settings.sweep),
+            SweepBlobs(stores.blobs, PostgresBlobReferences(stores.pool, stores.database_id), settings.sweep),
             _health_watch(report, stores, models),
         )
         await opened.enter_async_context(grpc_server(servicers, report, settings.server))
@@ -126,9 +123,8 @@ async def serve(settings: Settings) -> None:
 
 
 async def work(settings: Settings) -> None:
-    """Ingests documents until cancelled; jobs in hand are handed back then."""
+    """Ingests documents until cancelled; jobs in hand are handed back then. Raises as `serve` does."""
     async with _stores(settings) as stores, _models(settings) as models:
-        await migrate(stores.pool)
         ledger = PostgresJobLedger(stores.pool)
         stages = IngestionStages(
             blobs=stores.blobs,
@@ -155,13 +151,14 @@ async def _stores(settings: Settings) -> AsyncIterator[_Stores]:
         pool = PostgresPool(settings.postgres.dsn.get_secret_value(), settings.postgres.pool)
         nats = NatsConnection(settings.nats.url.get_secret_value(), settings.nats.connection)
         await opened.enter_async_context(pool)
+        own_database = await _own_database(settings, pool)
         await opened.enter_async_context(nats)
         queue = await opened.enter_async_context(JetStreamWorkQueue(nats, settings.nats.queue))
         log_bell = await opened.enter_async_context(NatsBell(nats, _LOG_SUBJECT))
         blobs = await opened.enter_async_context(FileBlobStore(settings.data_dir / "blobs"))
         reader = FileDocumentReader(settings.reader)
         opened.push_async_callback(reader.close)
-        yield _Stores(pool, nats, queue, log_bell, blobs, reader)
+        yield _Stores(pool, own_database, nats, queue, log_bell, blobs, reader)
 
 
 @asynccontextmanager
@@ -180,16 +177,19 @@ async def _models(settings: Settings) -> AsyncIterator[_Models]:
         )
 
 
-async def _index(settings: Settings, embedder: Embedder, log_head: int) -> HybridPassageIndex:
-    """The index of this log. One that holds more than the log belongs to another database, and is made anew."""
-    directory = settings.data_dir / "index"
-    index = await HybridPassageIndex.open(directory, embedder.dimension, embedder.fingerprint, settings.index)
-    if index.position <= log_head:
-        return index
-    _log.warning("index_rebuild", reason=f"it is at {index.position}, the log at {log_head}")
-    await index.close()
-    await asyncio.to_thread(shutil.rmtree, directory)
-    return await HybridPassageIndex.open(directory, embedder.dimension, embedder.fingerprint, settings.index)
+async def _index(settings: Settings, embedder: Embedder, log: FollowedLog) -> HybridPassageIndex:
+    return await HybridPassageIndex.open(
+        settings.data_dir / "index", embedder.dimension, embedder.fingerprint, settings.index, log
+    )
+
+
+async def _own_database(settings: Settings, pool: PostgresPool) -> str:
+    """The database with its schema up to date; returns its id. Raises WrongDatabase if the data directory belongs to
+    another one, whose blobs the sweep would take for garbage."""
+    await migrate(pool)
+    found = await database_id(pool)
+    await asyncio.to_thread(bind, settings.data_dir, found)
+    return found
 
 
 def _servicers(

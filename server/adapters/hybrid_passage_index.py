@@ -20,8 +20,16 @@ import structlog
 import index
 import kernels
 from index import IndexOptions
+from server.adapters.database_binding import bind
 from server.domain.deadline import Deadline
-from server.domain.errors import DependencyUnavailable, IndexBehind, Overloaded, StageDeadline
+from server.domain.errors import (
+    DependencyUnavailable,
+    IndexAhead,
+    IndexBehind,
+    Overloaded,
+    StageDeadline,
+    WrongDatabase,
+)
 from server.domain.passages import (
     BranchScore,
     ConvexFusion,
@@ -51,6 +59,14 @@ class PassageIndexOptions:
     index: IndexOptions = field(default_factory=IndexOptions)
 
 
+@dataclass(frozen=True, slots=True)
+class FollowedLog:
+    """The change log that an index follows: its database, and its last position now."""
+
+    database_id: str
+    head: int
+
+
 class HybridPassageIndex:
     """Searches run in a few threads, changes and rebuilds in one each; the event loop only waits, and owns this."""
 
@@ -67,18 +83,26 @@ class HybridPassageIndex:
 
     @classmethod
     async def open(
-        cls, directory: Path, dimension: int, fingerprint: str, options: PassageIndexOptions | None = None
+        cls,
+        directory: Path,
+        dimension: int,
+        fingerprint: str,
+        options: PassageIndexOptions | None = None,
+        log: FollowedLog | None = None,
     ) -> HybridPassageIndex:
         """Opens or creates the index, and compiles its kernels (half a minute the first time on a machine).
 
-        An index that is damaged, or was made by another version of this program, is deleted; `position` is then 0 and
-        the change log is to be applied from its start. Raises DependencyUnavailable if it was made for another
+        An index that is damaged, was made by another version of this program, follows another database's log or holds
+        more than `log` (which was restored from an older copy) is deleted; `position` is then 0 and the change log is
+        to be applied from its start. Raises DependencyUnavailable if it was made for another
         embedding model or is open in another process.
         """
         chosen = options or PassageIndexOptions()
         writer = ThreadPoolExecutor(1, thread_name_prefix="index-writer")
         try:
-            opened = await asyncio.wrap_future(writer.submit(_open, directory, dimension, fingerprint, chosen.index))
+            opened = await asyncio.wrap_future(
+                writer.submit(_open, directory, dimension, fingerprint, chosen.index, log)
+            )
         except BaseException:
             writer.shutdown(wait=False, cancel_futures=True)
             raise
@@ -185,24 +209,39 @@ class HybridPassageIndex:
             raise DependencyUnavailable("the index", str(error)) from error
 
 
-def _open(directory: Path, dimension: int, fingerprint: str, options: index.IndexOptions) -> index.HybridIndex:
+def _open(
+    directory: Path, dimension: int, fingerprint: str, options: index.IndexOptions, log: FollowedLog | None
+) -> index.HybridIndex:
     kernels.warm_up()
     open_index = functools.partial(
         index.HybridIndex.open, directory, dimension=dimension, fingerprint=fingerprint, options=options
     )
     try:
         try:
-            return open_index()
-        except index.IndexCorrupt as error:
+            return _checked(open_index(), directory, log)
+        except (index.IndexCorrupt, WrongDatabase, IndexAhead) as error:
             _log.warning("index_rebuild", reason=str(error))
         except index.IndexMismatch as error:
             if error.what not in _DERIVED:
                 raise
             _log.warning("index_rebuild", reason=str(error))
         shutil.rmtree(directory)
-        return open_index()
+        return _checked(open_index(), directory, log)
     except (index.HybridIndexError, OSError) as error:
         raise DependencyUnavailable("the index", str(error)) from error
+
+
+def _checked(opened: index.HybridIndex, directory: Path, log: FollowedLog | None) -> index.HybridIndex:
+    """Closes it again and raises WrongDatabase or IndexAhead if it cannot follow this log."""
+    try:
+        if log is not None:
+            bind(directory, log.database_id)
+            if opened.position > log.head:
+                raise IndexAhead(opened.position, log.head)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
 
 
 async def _succeeded(rebuilding: Coroutine[None, None, None]) -> bool:

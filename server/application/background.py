@@ -7,20 +7,31 @@ import traceback
 from collections.abc import Awaitable, Callable
 
 import structlog
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    retry_if_not_exception_type,
+    wait_exponential_jitter,
+)
 
 from server.domain.errors import PinakesError
 
 _log = structlog.get_logger()
 
 
-async def repeat(name: str, step: Callable[[], Awaitable[object]], longest_pause_s: float = 10.0) -> None:
+async def repeat(
+    name: str,
+    step: Callable[[], Awaitable[object]],
+    longest_pause_s: float = 10.0,
+    fatal: tuple[type[Exception], ...] = (),
+) -> None:
     """Calls `step` again and again until cancelled. A failure is logged and followed by a pause, which grows while
-    failures follow each other; nothing but cancellation ends this."""
+    failures follow each other; nothing but cancellation ends this, and what is `fatal`, which is raised."""
     while True:
         async for attempt in AsyncRetrying(
             wait=wait_exponential_jitter(multiplier=0.1, max=longest_pause_s, jitter=0.1),
-            retry=retry_if_exception_type(Exception),
+            retry=retry_if_exception_type(Exception) & retry_if_not_exception_type(fatal),
             before_sleep=lambda state: _log_failure(name, state),
         ):
             with attempt:

@@ -6,12 +6,9 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-import structlog
-
 from server.application.background import repeat
 from server.application.ports import Bell, ChangeLog, PassageIndex
-
-_log = structlog.get_logger()
+from server.domain.errors import IndexAhead
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +20,6 @@ class FollowOptions:
     poll_s: float = 0.5
     commit_every_s: float = 10.0
     compact_every_s: float = 300.0
-
-
-class IndexAhead(Exception):
-    """The index holds more than the log: it belongs to another database, and has to be deleted."""
 
 
 class FollowLog:
@@ -47,15 +40,17 @@ class FollowLog:
         self._settled = asyncio.Event()
 
     async def run(self) -> None:
+        """Ends with IndexAhead, in a group, when the database is replaced by an older copy of itself while this runs: a
+        new process makes the index anew."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(repeat("follow_log", self.catch_up))
+            group.create_task(repeat("follow_log", self.catch_up, fatal=(IndexAhead,)))
             group.create_task(repeat("compact_index", self._compact))
 
     async def catch_up(self) -> None:
-        """Applies all there is, then waits for a ring."""
+        """Applies all there is, then waits for a ring. Raises IndexAhead, and changes nothing then."""
         head = await self._log.head()
         if head < self._index.position:
-            raise IndexAhead(f"the index is at {self._index.position}, the log at {head}")
+            raise IndexAhead(self._index.position, head)
         while self._index.position < head:
             entries = await self._log.read(self._index.position, self._options.batch, self._fingerprint)
             if not entries:

@@ -29,6 +29,8 @@ class SweepBlobs:
         self._options = options
 
     async def run(self) -> None:
+        """First waits for `grace_s`: whatever was wrong when the process started costs no blob before that."""
+        await asyncio.sleep(self._options.grace_s)
         await repeat("sweep_blobs", self._step)
 
     async def sweep(self) -> int:

@@ -18,7 +18,9 @@ PinakesError
 ├── DependencyUnavailable          a model, the database or the queue does not answer
 │   └── IndexBehind                the index has not reached the asked position
 ├── ModelNotInstalled              the model slot is empty
-└── LeaseLost                      another worker owns the job now (never reaches a caller)
+├── LeaseLost                      another worker owns the job now (never reaches a caller)
+├── WrongDatabase                  the data directory belongs to another database (nor does this: nothing starts)
+└── IndexAhead                     the index holds more than the change log (nor does this: the process ends)
 
 Adapters translate foreign errors into these (`raise … from exc`); `server/transport/status.py` is the one table
 from here to gRPC. Messages are one sentence for the caller, never document text.
@@ -165,3 +167,25 @@ class LeaseLost(PinakesError):
     def __init__(self, job_id: str) -> None:
         super().__init__(f"the lease on job {job_id} was lost")
         self.job_id = job_id
+
+
+class WrongDatabase(PinakesError):
+    """`directory` belongs to the database `recorded`, and `found` is connected: whoever sees this touches neither."""
+
+    def __init__(self, directory: str, recorded: str, found: str) -> None:
+        super().__init__(
+            f"{directory} belongs to the database {recorded}, and the connected one is {found}: "
+            "connect to the right database or choose another data directory"
+        )
+        self.directory = directory
+        self.recorded = recorded
+        self.found = found
+
+
+class IndexAhead(PinakesError):
+    """The index is at `position`, and the log ends at `head`: the database was restored from an older copy."""
+
+    def __init__(self, position: int, head: int) -> None:
+        super().__init__(f"the index is at position {position}, and the log ends at {head}: it has to be made anew")
+        self.position = position
+        self.head = head

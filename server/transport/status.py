@@ -95,8 +95,10 @@ RULES: dict[type[errors.PinakesError], Rule] = {
     errors.ModelNotInstalled: Rule(
         grpc.StatusCode.FAILED_PRECONDITION, Reason.ERROR_REASON_MODEL_NOT_INSTALLED, metadata=_attribute("slot")
     ),
-    # Workers' own: a caller can only see it through a defect.
+    # Our own: a caller can only see them through a defect.
     errors.LeaseLost: Rule(grpc.StatusCode.INTERNAL, Reason.ERROR_REASON_INTERNAL),
+    errors.WrongDatabase: Rule(grpc.StatusCode.INTERNAL, Reason.ERROR_REASON_INTERNAL),
+    errors.IndexAhead: Rule(grpc.StatusCode.INTERNAL, Reason.ERROR_REASON_INTERNAL),
 }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import index
-from server.adapters.hybrid_passage_index import HybridPassageIndex, PassageIndexOptions
+from server.adapters.hybrid_passage_index import FollowedLog, HybridPassageIndex, PassageIndexOptions
 from server.application.ports import PassageIndex
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, IndexBehind, Overloaded, StageDeadline
@@ -240,6 +240,32 @@ async def test_a_damaged_index_starts_again_from_the_log(tmp_path: Path) -> None
     await second.apply([entry(1, "a")])
     assert (await second.search(query(), query_vector(1), Deadline.after(5))).hits
     await second.close()
+
+
+@pytest.mark.parametrize(
+    ("log", "kept"),
+    [
+        (FollowedLog("database-a", 2), True),
+        (FollowedLog("database-a", 9), True),
+        (FollowedLog("database-a", 1), False),
+        (FollowedLog("database-b", 9), False),
+    ],
+    ids=["same", "longer", "restored", "another"],
+)
+async def test_an_index_is_kept_only_for_its_own_log(tmp_path: Path, log: FollowedLog, kept: bool) -> None:
+    async def opened(followed: FollowedLog) -> HybridPassageIndex:
+        return await HybridPassageIndex.open(tmp_path / "index", DIMENSION, "model@1", OPTIONS, followed)
+
+    first = await opened(FollowedLog("database-a", 0))
+    await first.apply([entry(1, "a"), entry(2, "b")])
+    await first.commit()
+    await first.close()
+    for _ in range(2):
+        again = await opened(log)
+        assert again.position == (2 if kept else 0)
+        found = await again.search(query(), query_vector(1), Deadline.after(5))
+        assert len(found.hits) == again.position
+        await again.close()
 
 
 async def test_another_model_is_refused(tmp_path: Path) -> None:

@@ -8,15 +8,19 @@ from server.adapters.postgres.pool import PostgresPool
 
 
 class PostgresBlobReferences:
-    def __init__(self, pool: PostgresPool) -> None:
+    """Of the blobs that belong to the database `database_id`. Should another one answer, none is unreferenced."""
+
+    def __init__(self, pool: PostgresPool, database_id: str) -> None:
         self._pool = pool
+        self._database_id = database_id
 
     async def unreferenced(self, keys: Sequence[str]) -> list[str]:
         """A deleted document refers to nothing."""
         async with self._pool.transaction() as connection:
             cursor = await connection.execute(
                 """SELECT key FROM unnest(%s::text[]) AS key
-                   WHERE NOT EXISTS (SELECT 1 FROM documents WHERE blob_key = key AND delete_time IS NULL)""",
-                (list(keys),),
+                   WHERE NOT EXISTS (SELECT 1 FROM documents WHERE blob_key = key AND delete_time IS NULL)
+                   AND EXISTS (SELECT 1 FROM database_identity WHERE database_id = %s::uuid)""",
+                (list(keys), self._database_id),
             )
             return [row["key"] for row in await cursor.fetchall()]

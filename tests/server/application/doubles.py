@@ -70,6 +70,9 @@ class ScriptedIndex:
 
     async def commit(self) -> None: ...
 
+    async def compact(self) -> bool:
+        return False
+
     async def wait_for(self, position: int, deadline: Deadline) -> None:
         if self.position < position:
             raise IndexBehind(position, self.position)

@@ -16,9 +16,9 @@ from server.adapters.local_bell import LocalBell
 from server.adapters.postgres.change_log import PostgresChangeLog
 from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
 from server.adapters.postgres.pool import PostgresPool
-from server.application.follow_log import FollowLog, FollowOptions, IndexAhead
+from server.application.follow_log import FollowLog, FollowOptions
 from server.domain.deadline import Deadline
-from server.domain.errors import DependencyUnavailable
+from server.domain.errors import DependencyUnavailable, IndexAhead
 from server.domain.passages import IndexQuery, IndexResult, LogEntry
 from tests.server.ingestion.conftest import PATIENCE_S, stopped
 from tests.server.postgres.conftest import ANA, DIMENSION, MODEL, Archive
@@ -114,11 +114,13 @@ async def test_failures_do_not_end_it(archive: Archive, pool: PostgresPool) -> N
     assert [entry.position for entry in index.applied] == [1, 2]
 
 
-async def test_an_index_of_another_database_is_not_touched(archive: Archive, pool: PostgresPool) -> None:
+async def test_a_database_restored_from_an_older_copy_ends_it(archive: Archive, pool: PostgresPool) -> None:
     await archive.ready(ANA, chunks=1)
     index = ListIndex(position=7)
-    with pytest.raises(IndexAhead):
-        await FollowLog(PostgresChangeLog(pool), index, LocalBell(), MODEL, QUICK).catch_up()
+    with pytest.raises(ExceptionGroup) as caught:
+        async with asyncio.timeout(PATIENCE_S):
+            await FollowLog(PostgresChangeLog(pool), index, LocalBell(), MODEL, QUICK).run()
+    assert caught.group_contains(IndexAhead, match="position 7, and the log ends at 1")
     assert index.applied == []
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from server.adapters.postgres.blob_references import PostgresBlobReferences
+from server.adapters.postgres.database_identity import database_id
 from server.application.ports import NewDocument
 from server.application.sweep_blobs import SweepBlobs, SweepOptions
 from server.application.upload_document import UploadHeader, UploadOptions
@@ -26,7 +28,7 @@ from server.domain.errors import (
     UnreadableDocument,
 )
 from server.domain.principals import AccessList, Principal
-from tests.server.ingestion.conftest import ANA, PATIENCE_S, Workshop, parts_of
+from tests.server.ingestion.conftest import ANA, PATIENCE_S, Workshop, parts_of, stopped
 
 
 def blobs_of(tmp_path: Path) -> list[Path]:
@@ -151,11 +153,33 @@ async def test_the_sweep_removes_what_no_document_refers_to(workshop: Workshop, 
     stray = await workshop.blobs.put(parts_of("stray"), 100)
     deleted, _ = await workshop.take_in("deleted, but the process died before it deleted the blob")
     await workshop.catalog.delete(ANA, deleted.document_id)
-    references = PostgresBlobReferences(workshop.pool)
+    references = PostgresBlobReferences(workshop.pool, await database_id(workshop.pool))
     assert await SweepBlobs(workshop.blobs, references, SweepOptions()).sweep() == 0, "all are young"
+    others = PostgresBlobReferences(workshop.pool, str(uuid.uuid4()))
+    assert await SweepBlobs(workshop.blobs, others, SweepOptions(grace_s=0.0)).sweep() == 0, "not this database's"
     assert await SweepBlobs(workshop.blobs, references, SweepOptions(grace_s=0.0, batch=2)).sweep() == 2
     assert [path.read_text() for path in blobs_of(tmp_path)] == ["kept"]
     assert stray.key not in str(blobs_of(tmp_path))
+
+
+async def test_the_first_sweep_comes_after_a_grace_period(workshop: Workshop) -> None:
+    swept = asyncio.Event()
+
+    async def older_than(age_s: float) -> list[str]:
+        swept.set()
+        return []
+
+    workshop.blobs.older_than = older_than  # type: ignore[method-assign]
+    references = PostgresBlobReferences(workshop.pool, await database_id(workshop.pool))
+    early = asyncio.create_task(SweepBlobs(workshop.blobs, references, SweepOptions(grace_s=3_600.0)).run())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not swept.is_set()
+    due = asyncio.create_task(SweepBlobs(workshop.blobs, references, SweepOptions(grace_s=0.0)).run())
+    async with asyncio.timeout(PATIENCE_S):
+        await swept.wait()
+    await stopped(early)
+    await stopped(due)
 
 
 async def test_a_deletion_erases_the_blob_and_can_be_repeated(workshop: Workshop, tmp_path: Path) -> None:

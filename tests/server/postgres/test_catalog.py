@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from server.adapters.postgres.blob_references import PostgresBlobReferences
+from server.adapters.postgres.database_identity import database_id
 from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
 from server.adapters.postgres.pool import PostgresPool
 from server.domain.documents import DocumentState, JobState
@@ -187,4 +188,5 @@ async def test_references_to_blobs(catalog: PostgresDocumentCatalog, archive: Ar
     deletion = await catalog.delete(ANA, document.document_id)
     assert deletion.blob_key == deleted.blob.key
     keys = [kept.blob.key, deleted.blob.key, "stranger"]
-    assert await PostgresBlobReferences(pool).unreferenced(keys) == [deleted.blob.key, "stranger"]
+    references = PostgresBlobReferences(pool, await database_id(pool))
+    assert await references.unreferenced(keys) == [deleted.blob.key, "stranger"]

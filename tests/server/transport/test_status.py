@@ -30,6 +30,11 @@ SAMPLES: dict[str, Any] = {
     "wanted": 7,
     "applied": 3,
     "slot": "reranking",
+    "directory": "var",
+    "recorded": "a",
+    "found": "b",
+    "position": 7,
+    "head": 3,
 }
 
 
