@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from server.adapters.postgres.pool import PostgresPool
+from server.domain.errors import DependencyUnavailable
 
 _DIRECTORY = Path(__file__).with_name("migrations")
 _NAME = re.compile(r"(\d{4})_\w+\.sql")
@@ -20,8 +21,11 @@ _LOCK = 0x70_69_6E_61_6B_65_73
 _log = structlog.get_logger()
 
 
-class SchemaMismatch(Exception):
+class SchemaMismatch(DependencyUnavailable):
     """The database was migrated by something else than these files; starting would damage it."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__("the database", f"{problem}; start the version of Pinakes that it belongs to")
 
 
 @dataclass(frozen=True, slots=True)
