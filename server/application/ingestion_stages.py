@@ -33,7 +33,7 @@ from server.application.ports import (
 from server.application.recognized_pages import page_from_recognition
 from server.domain.deadline import Deadline
 from server.domain.documents import Chunk, Lease, Page, PageSize, Stage
-from server.domain.errors import DependencyUnavailable, Overloaded, StageDeadline, UnreadableDocument
+from server.domain.errors import DependencyUnavailable, Overloaded, UnreadableDocument
 
 _T = TypeVar("_T")
 
@@ -46,8 +46,7 @@ class StageOptions:
     """`pages_in_flight` bounds the page images in memory. `storage_patience_s` is how long a write waits for the
     database to come back before the attempt ends."""
 
-    probe_deadline_s: float = 60.0
-    page_deadline_s: float = 120.0
+    recognition_deadline_s: float = 120.0
     embedding_deadline_s: float = 120.0
     storage_patience_s: float = 60.0
     pages_in_flight: int = 2
@@ -90,7 +89,7 @@ class IngestionStages:
 
     async def _probe(self, lease: Lease, path: Path) -> Probe:
         await self._progress(lease, Stage.PROBE, 0, lease.job.pages_total)
-        return await _within(self._reader.probe(path, lease.document.name), self._options.probe_deadline_s, Stage.PROBE)
+        return await self._reader.probe(path, lease.document.name)
 
     async def _extract(self, lease: Lease, path: Path, probe: Probe) -> list[Page]:
         kept = await self._patiently(lambda: self._results.load(lease, Stage.EXTRACT))
@@ -111,7 +110,7 @@ class IngestionStages:
         places = asyncio.Semaphore(self._options.pages_in_flight)
         try:
             async with asyncio.TaskGroup() as group, aclosing(self._reader.pages(path, probe, first)) as stream:
-                while item := await _within(anext(stream, None), self._options.page_deadline_s, Stage.EXTRACT):
+                async for item in stream:
                     if not extraction.lacks(item.number):
                         continue
                     if isinstance(item, Page):
@@ -124,7 +123,7 @@ class IngestionStages:
             raise _first_of(group_error) from group_error
 
     async def _recognize(self, extraction: _Extraction, image: PageImage) -> None:
-        deadline = Deadline.after(self._options.page_deadline_s)
+        deadline = Deadline.after(self._options.recognition_deadline_s)
         [recognized] = await self._recognizer.recognize([image.image], deadline)
         await extraction.keep(page_from_recognition(image, recognized))
 
@@ -218,14 +217,6 @@ class _Extraction:
             done = len(self._pages) + 1
             await self._stages.keep_page(self._lease, self._keys[page.number], page, done, len(self._keys))
             self._pages[page.number] = page
-
-
-async def _within(work: Awaitable[_T], seconds: float, stage: Stage) -> _T:
-    try:
-        async with asyncio.timeout(seconds):
-            return await work
-    except TimeoutError as exc:
-        raise StageDeadline(stage.value) from exc
 
 
 def _first_of(group: ExceptionGroup[Exception]) -> Exception:

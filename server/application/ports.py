@@ -361,7 +361,8 @@ class PageImage:
 
 
 class DocumentReader(Protocol):
-    """Reads files. Blocking work runs off the event loop; memory is bounded by a page, not by the document."""
+    """Reads files. Blocking work runs off the event loop; memory is bounded by a page, not by the document. A limit of
+    the reader's own bounds each page, and raises StageDeadline; who waits too long for a turn gets Overloaded."""
 
     @property
     def fingerprint(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,14 @@ from server.domain.documents import Page
 
 ReadFile = Callable[..., Awaitable[list[Page | PageImage]]]
 WIDTH, HEIGHT = 400.0, 500.0
+PATIENCE_S = 30.0
+
+
+def pdf_processes() -> list[int]:
+    """The readers of PDFs that this process has running."""
+    children = [path.read_text().split() for path in Path("/proc/self/task").glob("*/children")]
+    programs = {int(child): Path(f"/proc/{child}/cmdline").read_text() for group in children for child in group}
+    return [child for child, program in programs.items() if "_program import main" in program]
 
 
 @pytest.fixture
@@ -88,3 +97,10 @@ def put_image(canvas: Canvas, encoded: bytes) -> None:
 def text_of(page: Page | PageImage) -> list[str]:
     assert isinstance(page, Page)
     return [line.text for block in page.blocks for line in block.lines]
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Returns when it holds; for what other processes do."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)

@@ -1,9 +1,10 @@
-"""The reader's life: one thread, nothing left open."""
+"""The reader's life: nothing left open or running."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import threading
 from pathlib import Path
 
@@ -12,11 +13,14 @@ import pytest
 from server.adapters.document_reader import DocumentReaderOptions, FileDocumentReader
 from server.application.ports import Probe
 from server.domain.errors import UnreadableDocument
-from tests.server.reading.conftest import draw, put
+from tests.server.reading.conftest import draw, eventually, pdf_processes, put
 
 
 def open_files(path: Path) -> int:
-    return sum(link.exists() and link.samefile(path) for link in Path("/proc/self/fd").iterdir())
+    """In this process and its readers of PDFs."""
+    processes = [os.getpid(), *pdf_processes()]
+    links = [link for process in processes for link in Path(f"/proc/{process}/fd").iterdir()]
+    return sum(link.exists() and link.samefile(path) for link in links)
 
 
 def pages(count: int) -> bytes:
@@ -31,8 +35,7 @@ async def test_an_iterator_closed_early_closes_the_file(reader: FileDocumentRead
     async with contextlib.aclosing(reader.pages(path, probe, 1)) as iterator:
         assert (await anext(iterator)).number == 1
         assert open_files(path) == 1
-    await reader.probe(path, "x")  # runs after the close on the same thread
-    assert open_files(path) == 0
+    await eventually(lambda: open_files(path) == 0)  # in turn, not at once
 
 
 async def test_a_cancelled_reader_closes_the_file(reader: FileDocumentReader, tmp_path: Path) -> None:
@@ -50,8 +53,7 @@ async def test_a_cancelled_reader_closes_the_file(reader: FileDocumentReader, tm
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await reader.probe(path, "x")
-    assert open_files(path) == 0
+    await eventually(lambda: open_files(path) == 0)  # in turn, not at once
 
 
 async def test_readings_side_by_side_do_not_disturb_each_other(reader: FileDocumentReader, tmp_path: Path) -> None:
@@ -73,14 +75,21 @@ async def test_too_many_pages_are_refused(tmp_path: Path) -> None:
     await reader.close()
 
 
-async def test_closing_ends_the_thread(tmp_path: Path) -> None:
+def reader_threads() -> int:
+    return sum(thread.name.startswith(("the-file-reader", "the-PDF-reader")) for thread in threading.enumerate())
+
+
+async def test_closing_ends_threads_and_process(tmp_path: Path) -> None:
     reader = FileDocumentReader()
     path = tmp_path / "upload"
     path.write_bytes(b"text\n")
     await reader.probe(path, "x")
-    assert any(thread.name.startswith("document-reader") for thread in threading.enumerate())
+    assert (reader_threads(), pdf_processes()) == (1, []), "a process is started when a PDF comes"
+    path.write_bytes(pages(1))
+    await reader.probe(path, "x")
+    assert len(pdf_processes()) == 1
     await reader.close()
-    assert not any(thread.name.startswith("document-reader") for thread in threading.enumerate())
+    assert (reader_threads(), pdf_processes()) == (0, [])
 
 
 @pytest.mark.parametrize("iterator_first", [True, False])

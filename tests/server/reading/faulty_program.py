@@ -1,0 +1,41 @@
+"""The process that reads PDFs, with faults by the name of the file: `hang`, `crash`, `crash once`, `grow`, `bug`."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from pathlib import Path
+
+from server.adapters.reading import pdf_program
+from server.adapters.reading.pdf import PdfFile, PdfOptions
+from server.application.ports import PageImage
+from server.domain.documents import Page
+
+
+class FaultyPdfFile(PdfFile):
+    def __init__(self, path: Path, options: PdfOptions) -> None:
+        self._begun = path.with_suffix(".begun")
+        self._fault = path.stem
+        self._secret = "the text"
+        super().__init__(path, options)
+
+    def read(self, number: int) -> Page | PageImage:
+        again = self._begun.exists()
+        self._begun.touch()
+        match self._fault:
+            case "hang":
+                time.sleep(3600)
+            case "crash":
+                ctypes.string_at(0)
+            case "crash once" if not again:
+                ctypes.string_at(0)
+            case "grow":
+                bytearray(2**40)
+            case "bug":
+                raise ValueError(self._secret)
+        return super().read(number)
+
+
+def main() -> None:
+    vars(pdf_program)["PdfFile"] = FaultyPdfFile
+    pdf_program.main()
