@@ -214,7 +214,9 @@ class JobLedger(Protocol):
     DocumentDeleted when the job was cancelled."""
 
     async def claim(self, job_id: str, worker: str, lease_s: float) -> Lease | Busy | None:
-        """Takes the lease and counts an attempt; None when the job is terminal or gone."""
+        """Takes the lease; None when the job is terminal or gone. Counts an attempt, unless the one before it had kept
+        new results when its lease ran out: a worker's death is rarely the fault of the job that got on (a bounded
+        number of times)."""
 
     async def extend(self, lease: Lease, lease_s: float) -> None: ...
 

@@ -21,15 +21,20 @@ _LOOK = """
            END::double precision AS wait_s
     FROM jobs WHERE job_id = %(job_id)s FOR UPDATE
 """
+# Of a worker that dies, all jobs lose their leases, whichever was to blame. The one that got on was not: its attempt is
+# begun anew instead of counted. A bound, because a job may also end its workers slowly.
+_MOST_SPARED = 20
 _TAKE = """
     UPDATE jobs
-    SET state = 'running', attempt = attempt + 1, lease_token = lease_token + 1, worker = %(worker)s,
+    SET attempt = attempt + CASE WHEN {spared} THEN 0 ELSE 1 END,
+        spared = spared + CASE WHEN {spared} THEN 1 ELSE 0 END,
+        state = 'running', progressed = false, lease_token = lease_token + 1, worker = %(worker)s,
         lease_until = now() + make_interval(secs => %(lease_s)s), failure_reason = NULL, failure_message = NULL,
         update_time = now()
     WHERE job_id = %(job_id)s
     RETURNING lease_token, document_id,
               coalesce(extract(epoch FROM now() - stalled_since), 0)::double precision AS stalled_s
-"""
+""".format(spared=f"state = 'running' AND progressed AND spared < {_MOST_SPARED}")
 
 
 class PostgresJobLedger:

@@ -6,9 +6,17 @@ from server.adapters.postgres.fence import HOLDS, fenced, hold, refuse
 from server.adapters.postgres.pool import PostgresPool
 from server.domain.documents import Lease, Stage
 
+# A result that was there already is no progress.
 _SAVE = f"""
     WITH held AS (
-        UPDATE jobs SET stalled_since = NULL WHERE {HOLDS} RETURNING document_id, revision
+        UPDATE jobs
+        SET stalled_since = NULL,
+            progressed = progressed OR NOT EXISTS (
+                SELECT 1 FROM stage_results r
+                WHERE r.document_id = jobs.document_id AND r.revision = jobs.revision
+                  AND r.stage = %(stage)s AND r.inputs_hash = %(inputs_hash)s
+            )
+        WHERE {HOLDS} RETURNING document_id, revision
     )
     INSERT INTO stage_results (document_id, revision, stage, inputs_hash, result)
     SELECT document_id, revision, %(stage)s, %(inputs_hash)s, %(result)s FROM held

@@ -91,7 +91,7 @@ async def test_after_a_crash_between_pages_only_the_rest_is_read(workshop: Works
     await workshop.row("UPDATE jobs SET lease_until = now() RETURNING 1")
     workshop.recognizer.before = None
     assert await workshop.ingestion().run(job.job_id, not_told) is None
-    assert (await state(workshop, job)).attempt == 2
+    assert (await state(workshop, job)).attempt == 1, "it had got on"
     assert workshop.recognizer.finished == {scan(number): 1 for number in range(1, 6)}
     assert workshop.recognizer.started[scan(4)] == 2
 
@@ -182,6 +182,24 @@ async def test_a_document_that_kills_its_workers_fails(workshop: Workshop) -> No
     failed = await state(workshop, job)
     assert failed.state is JobState.FAILED
     assert failed.failure is not None and failed.failure.reason == "InternalError"
+
+
+async def test_a_document_beside_one_that_kills_their_worker_goes_on(workshop: Workshop) -> None:
+    _, killer = await workshop.take_in("killer")
+    _, innocent = await workshop.take_in(SCANS)
+    for number in range(2, 5):
+        await workshop.ledger.claim(killer.job_id, "doomed", 0.0)
+        gate = Gate(workshop, at=scan(number))
+        killed = await attempt_until(gate, workshop.ingestion(lease_s=60.0, hand_back_s=0.0), innocent)
+        killed.cancel()
+        await asyncio.wait((killed,))
+        await workshop.row("UPDATE jobs SET lease_until = now() WHERE job_id = %s RETURNING 1", innocent.job_id)
+    workshop.recognizer.before = None
+    for job in (killer, innocent):
+        assert await workshop.ingestion().run(job.job_id, not_told) is None
+    assert (await state(workshop, killer)).state is JobState.FAILED
+    ended = await state(workshop, innocent)
+    assert (ended.state, ended.attempt) == (JobState.SUCCEEDED, 1)
 
 
 async def test_lost_connections_to_the_database_are_waited_out(workshop: Workshop) -> None:
