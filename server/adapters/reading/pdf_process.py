@@ -42,7 +42,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class PdfProcessOptions:
-    """`memory_bytes` bounds the address space of the process."""
+    """`memory_bytes` bounds what the address space of the process may grow by once it has started."""
 
     start_limit_s: float = 30.0
     memory_bytes: int = 4 * 2**30

@@ -26,7 +26,7 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The first message, answered with `Ready`."""
+    """The first message, answered with `Ready`. `memory_bytes` is what the process may grow by."""
 
     options: PdfOptions
     memory_bytes: int
@@ -87,8 +87,7 @@ def main() -> None:
     _end_with_parent()
     with Connection(int(sys.argv[1])) as connection:
         start = connection.recv()
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_AS, (start.memory_bytes, start.memory_bytes))
+        _bound_memory(start.memory_bytes)
         program = PdfProgram(start.options)
         connection.send(Ready())
         with contextlib.suppress(EOFError):
@@ -125,6 +124,16 @@ class PdfProgram:
                 if closed is not None:
                     closed.close()
                 return Ready()
+
+
+def _bound_memory(more_bytes: int) -> None:
+    """From here on. What the libraries have reserved grows with the cores of the machine, and is not counted."""
+    reserved = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = reserved + more_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+    # A file of gigabytes for every crash would fill the disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def _end_with_parent() -> None:

@@ -30,7 +30,7 @@ class FaultyPdfFile(PdfFile):
             case "crash once" if not again:
                 ctypes.string_at(0)
             case "grow":
-                bytearray(2**40)
+                bytearray(2 * 2**30)
             case "bug":
                 raise ValueError(self._secret)
         return super().read(number)

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from server.adapters.document_reader import DocumentReaderOptions, FileDocumentReader
 from server.adapters.reading import pdf_process
+from server.adapters.reading.pdf_process import PdfProcessOptions
 from server.application.ports import Probe
 from server.domain.errors import DependencyUnavailable, Overloaded, StageDeadline, UnreadableDocument
 from tests.server.reading.conftest import PATIENCE_S, draw, eventually, pdf_processes, put
@@ -43,7 +44,7 @@ def pdf(tmp_path: Path) -> WritePdf:
 
 
 @asynccontextmanager
-async def opened(**options: float) -> AsyncIterator[FileDocumentReader]:
+async def opened(**options: object) -> AsyncIterator[FileDocumentReader]:
     reader = FileDocumentReader(DocumentReaderOptions(**options))  # type: ignore[arg-type]
     try:
         yield reader
@@ -122,7 +123,7 @@ async def test_a_reader_killed_between_pages_is_replaced(pdf: WritePdf) -> None:
 
 @pytest.mark.parametrize("name", ["bug", "grow"])
 async def test_a_defect_is_logged_without_the_documents_text(pdf: WritePdf, name: str) -> None:
-    async with opened() as reader:
+    async with opened(pdf_process=PdfProcessOptions(memory_bytes=2**30)) as reader:
         with capture_logs() as logs, pytest.raises(RuntimeError, match=r"^a defect in the PDF reader$"):
             await read(reader, pdf(name))
         [entry] = logs
