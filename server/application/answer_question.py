@@ -178,7 +178,7 @@ class _Draft:
         """
         open_text = self.text[self._attributed_to :]
         spans = split_sentences(open_text)
-        closed = spans if finished else [span for span in spans[:-1] if not _inside_brackets(open_text[: span.end])]
+        closed = spans if finished else _surely_closed(open_text, spans)
         cited: list[Citation] = []
         for found in closed:
             started = self.clock.elapsed()
@@ -218,6 +218,14 @@ def _extractive(question: str, draft: _Draft, attribution: Attribution) -> list[
     delta = draft.append(sentence)
     citation = Citation(TextSpan(0, len(sentence)), best.passage, best.span, 1.0)
     return [delta, citation, draft.completion(AnswerStatus.ANSWERED)]
+
+
+def _surely_closed(text: str, spans: list[TextSpan]) -> list[TextSpan]:
+    """The sentences that stay as they are, whatever is written next."""
+    for count in range(len(spans) - 1, 0, -1):
+        if not _inside_brackets(text[: spans[count - 1].end]):
+            return spans[:count]
+    return []
 
 
 def _inside_brackets(text: str) -> bool:

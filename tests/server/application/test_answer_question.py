@@ -175,7 +175,8 @@ def ranked_text(text: str) -> RankedPassage:
     [
         "The ferry belongs to Acme Inc. Annual sales rose. It carries 610 passengers.",
         "彼は「はい。そうです。」と答えた。フェリーは610人を運ぶ。",
-        "It carries (in summer. not in winter) 610 passengers. It was built in 2009.",
+        "It carries (in summer. Not in winter) 610 passengers. It was built in 2009.",
+        "It was built (so they say in 2009. It carries 610 passengers. It is fast.",
     ],
 )
 async def test_no_part_of_an_answer_is_told_of_twice(said: str) -> None:
