@@ -96,7 +96,8 @@ def install(python: str) -> None:
     pip = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--no-deps"]
     editable = [word for project in PROJECTS for word in ("-e", os.path.join(PROJECT, project))]
     say("Linking this project into .venv")
-    run([*pip, "--no-build-isolation", *editable])
+    # Quiet: setuptools warns at length of what every checkout does.
+    run([*pip, "--quiet", "--no-build-isolation", *editable])
 
 
 def install_with_uv() -> bool:
