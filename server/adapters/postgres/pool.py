@@ -22,13 +22,16 @@ Connection = psycopg.AsyncConnection[DictRow]
 
 @dataclass(frozen=True, slots=True)
 class PostgresOptions:
-    """`statement_timeout_s` bounds every statement, `pool_timeout_s` the wait for a free connection."""
+    """`statement_timeout_s` bounds every statement, `pool_timeout_s` the wait for a free connection. A connection that
+    cannot be made is given up after `reconnect_s`, and tried anew for the next caller: the pool's own back-off would
+    double for minutes, and keep callers waiting that long after the database is back."""
 
     min_connections: int = 1
     max_connections: int = 8
     max_waiting: int = 256
     connect_timeout_s: int = 5
     pool_timeout_s: float = 10.0
+    reconnect_s: float = 2.0
     statement_timeout_s: float = 30.0
     application_name: str = "pinakes"
 
@@ -60,6 +63,7 @@ class PostgresPool:
             max_size=self._options.max_connections,
             max_waiting=self._options.max_waiting,
             timeout=self._options.pool_timeout_s,
+            reconnect_timeout=self._options.reconnect_s,
             check=AsyncConnectionPool.check_connection,
             open=False,
         )

@@ -10,6 +10,7 @@ import pytest
 
 from server.adapters.postgres.migrating import migrate
 from server.adapters.postgres.pool import PostgresOptions, PostgresPool
+from server.domain.deadline import Deadline
 from server.domain.documents import Job, JobState
 from server.domain.errors import DependencyUnavailable
 from server.embedded.nats import EmbeddedNats, NatsOptions
@@ -35,6 +36,13 @@ async def all_succeed(workshop: Workshop, jobs: list[Job]) -> None:
         chunks,
     )
     assert await workshop.row("SELECT count(*) FROM documents WHERE state = 'ready'") == (len(jobs),)
+
+
+async def back(pool: PostgresPool) -> None:
+    """Callers are told of the outage until the pool has connected again."""
+    async with asyncio.timeout(10):
+        while not await pool.answers(Deadline.after(2)):  # noqa: ASYNC110 - the server is another process
+            await asyncio.sleep(0.05)
 
 
 class HalfWay:
@@ -95,6 +103,7 @@ async def test_a_killed_queue_loses_no_document(
                 half_way.opened.set()
                 jobs.append((await workshop.take_in("Uploaded while the queue is away."))[1])
                 with running(server, tmp_path / "second.log"):
+                    await back(pool)
                     await all_succeed(workshop, jobs)
 
 
@@ -118,4 +127,5 @@ async def test_a_killed_database_loses_no_document(nats_url: str, tmp_path: Path
                 with pytest.raises(DependencyUnavailable):
                     await workshop.take_in("Refused while the database is away.")
                 with running(server, tmp_path / "second.log"):
+                    await back(pool)
                     await all_succeed(workshop, jobs)
