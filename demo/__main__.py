@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -46,11 +46,11 @@ def main(
     """Answers questions from documents, with real models, and shows where the answers come from."""
     began = time.monotonic()
     try:
-        paths = _documents(docs)
+        paths, questions = _documents(docs), _questions(docs, ask)
         with _stack(_data_directory(docs)) as address:
             if not _pinakes(address, "ingest", *map(str, paths)):
                 console.print("[yellow]Going on with the documents that could be read.[/]")
-            for number, question in enumerate([ask] if ask else SAMPLE_QUESTIONS if not docs else ["What is this?"]):
+            for number, question in enumerate(questions):
                 if not _pinakes(address, "ask", question):
                     raise DemoFailed("The question was not answered; see above.")
                 if number == 0:
@@ -59,6 +59,14 @@ def main(
         console.print(f"[red]{failure}[/]")
         raise typer.Exit(1) from failure
     console.print("Everything is stopped. Run it again: it is faster now. [dim]Keep it running with: make up[/]")
+
+
+def _questions(docs: str, ask: str) -> Sequence[str]:
+    if ask:
+        return (ask,)
+    if docs:
+        raise DemoFailed('Ask something of your documents: make demo DOCS=… ASK="…"')
+    return SAMPLE_QUESTIONS
 
 
 def _documents(docs: str) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +47,6 @@ class Manifest:
     position: int = 0
     serial: int = 0
     segments: tuple[SegmentEntry, ...] = ()
-
-    def with_segments(self, segments: tuple[SegmentEntry, ...]) -> Manifest:
-        return replace(self, segments=segments)
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:

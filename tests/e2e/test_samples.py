@@ -19,8 +19,8 @@ QUESTIONS: list[dict[str, Any]] = json.loads((SAMPLES / "questions.json").read_t
 ANSWERABLE = [question for question in QUESTIONS if not question.get("unanswerable")]
 # A 0.5B model does not get everything right; finding and citing are the server's work and are held to more.
 LEAST_FOUND = 0.95
-LEAST_CITED = 0.85
-LEAST_ANSWERED = 0.75
+LEAST_CITED = 0.95
+LEAST_ANSWERED = 0.85
 
 
 def documents() -> list[Path]:

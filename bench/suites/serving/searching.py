@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.loadgen import Bounds, OperationFailed, open_loop, poisson_schedule, single_caller
-from bench.metrics import Share
 from bench.record import Series
 from bench.suites.serving.workload import Question, SearchPlan
 from pinakes import AsyncClient, PinakesError, RankedPassage
@@ -50,9 +49,6 @@ class Searches:
                 question.question, any(_holds(question, hit) for hit in results.passages[: self.plan.found_within])
             )
         return {timing.stage: timing.seconds for timing in results.timings}
-
-    def found_share(self) -> Share:
-        return Share(sum(self.found.values()), len(self.found))
 
 
 async def measure_searches(searches: Searches, rng: np.random.Generator) -> list[Series]:

@@ -54,5 +54,7 @@ def test_nobody_enters_without_the_token(nats_url: str) -> None:
 async def test_the_fixture_has_jetstream(nats_url: str) -> None:
     name = f"mine-{uuid.uuid4().hex}"
     connection = await nats.connect(nats_url)
-    await connection.jetstream().add_stream(name=name, subjects=[name])
+    stream = connection.jetstream()
+    await stream.add_stream(name=name, subjects=[name])
+    assert (await stream.publish(name, b"kept")).seq == 1
     await connection.close()
