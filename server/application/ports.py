@@ -194,7 +194,7 @@ class DocumentCatalog(Protocol):
 
 class BlobReferences(Protocol):
     async def unreferenced(self, keys: Sequence[str]) -> list[str]:
-        """Those of the keys that no document refers to."""
+        """Those of the keys that no document refers to, in the order given."""
 
 
 class PassageStore(Protocol):

@@ -18,9 +18,10 @@ class PostgresBlobReferences:
         """A deleted document refers to nothing."""
         async with self._pool.transaction() as connection:
             cursor = await connection.execute(
-                """SELECT key FROM unnest(%s::text[]) AS key
+                """SELECT key FROM unnest(%s::text[]) WITH ORDINALITY AS named (key, place)
                    WHERE NOT EXISTS (SELECT 1 FROM documents WHERE blob_key = key AND delete_time IS NULL)
-                   AND EXISTS (SELECT 1 FROM database_identity WHERE database_id = %s::uuid)""",
+                   AND EXISTS (SELECT 1 FROM database_identity WHERE database_id = %s::uuid)
+                   ORDER BY place""",
                 (list(keys), self._database_id),
             )
             return [row["key"] for row in await cursor.fetchall()]
