@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
@@ -179,6 +180,7 @@ class RankedPassage(_message.Message):
     DENSE_FIELD_NUMBER: _builtins.int
     LEXICAL_FIELD_NUMBER: _builtins.int
     RERANK_SCORE_FIELD_NUMBER: _builtins.int
+    SNIPPET_FIELD_NUMBER: _builtins.int
     score: _builtins.float
     """The score that the ranking was made by; comparable within one response only."""
     rerank_score: _builtins.float
@@ -195,6 +197,12 @@ class RankedPassage(_message.Message):
     def lexical(self) -> Global___BranchScore:
         """Place in the lexical branch; absent when that branch did not return the passage."""
 
+    @_builtins.property
+    def snippet(self) -> Global___Snippet:
+        """The part of the passage's text that fits the query's words best; absent when the query was not searched by words, or
+        no word of it occurs.
+        """
+
     def __init__(
         self,
         *,
@@ -203,10 +211,11 @@ class RankedPassage(_message.Message):
         dense: Global___BranchScore | None = ...,
         lexical: Global___BranchScore | None = ...,
         rerank_score: _builtins.float | None = ...,
+        snippet: Global___Snippet | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_dense", b"_dense", "_lexical", b"_lexical", "_rerank_score", b"_rerank_score", "dense", b"dense", "lexical", b"lexical", "passage", b"passage", "rerank_score", b"rerank_score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_dense", b"_dense", "_lexical", b"_lexical", "_rerank_score", b"_rerank_score", "_snippet", b"_snippet", "dense", b"dense", "lexical", b"lexical", "passage", b"passage", "rerank_score", b"rerank_score", "snippet", b"snippet"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dense", b"_dense", "_lexical", b"_lexical", "_rerank_score", b"_rerank_score", "dense", b"dense", "lexical", b"lexical", "passage", b"passage", "rerank_score", b"rerank_score", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dense", b"_dense", "_lexical", b"_lexical", "_rerank_score", b"_rerank_score", "_snippet", b"_snippet", "dense", b"dense", "lexical", b"lexical", "passage", b"passage", "rerank_score", b"rerank_score", "score", b"score", "snippet", b"snippet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__dense: _TypeAlias = _typing.Literal["dense"]  # noqa: Y015
     _WhichOneofArgType__dense: _TypeAlias = _typing.Literal["_dense", b"_dense"]  # noqa: Y015
@@ -214,14 +223,74 @@ class RankedPassage(_message.Message):
     _WhichOneofArgType__lexical: _TypeAlias = _typing.Literal["_lexical", b"_lexical"]  # noqa: Y015
     _WhichOneofReturnType__rerank_score: _TypeAlias = _typing.Literal["rerank_score"]  # noqa: Y015
     _WhichOneofArgType__rerank_score: _TypeAlias = _typing.Literal["_rerank_score", b"_rerank_score"]  # noqa: Y015
+    _WhichOneofReturnType__snippet: _TypeAlias = _typing.Literal["snippet"]  # noqa: Y015
+    _WhichOneofArgType__snippet: _TypeAlias = _typing.Literal["_snippet", b"_snippet"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__dense) -> _WhichOneofReturnType__dense | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__lexical) -> _WhichOneofReturnType__lexical | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rerank_score) -> _WhichOneofReturnType__rerank_score | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__snippet) -> _WhichOneofReturnType__snippet | None: ...
 
 Global___RankedPassage: _TypeAlias = RankedPassage  # noqa: Y015
+
+@_typing.final
+class TextRange(_message.Message):
+    """A stretch of a text. Offsets count Unicode code points from the start of `Passage.text`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    start: _builtins.int
+    """Where it starts."""
+    end: _builtins.int
+    """Where it ends: the offset of the first character that does not belong to it."""
+    def __init__(
+        self,
+        *,
+        start: _builtins.int = ...,
+        end: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TextRange: _TypeAlias = TextRange  # noqa: Y015
+
+@_typing.final
+class Snippet(_message.Message):
+    """A short part of a passage, with the query's words marked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RANGE_FIELD_NUMBER: _builtins.int
+    HIGHLIGHTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def range(self) -> Global___TextRange:
+        """Which part of `Passage.text`; at most some 240 characters."""
+
+    @_builtins.property
+    def highlights(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextRange]:
+        """Where the query's words stand in it, in order, without overlaps. Offsets count from the start of `Passage.text`, too."""
+
+    def __init__(
+        self,
+        *,
+        range: Global___TextRange | None = ...,
+        highlights: _abc.Iterable[Global___TextRange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["range", b"range"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["highlights", b"highlights", "range", b"range"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Snippet: _TypeAlias = Snippet  # noqa: Y015
 
 @_typing.final
 class SearchFilter(_message.Message):
@@ -234,6 +303,7 @@ class SearchFilter(_message.Message):
     DOCUMENT_IDS_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
     LANGUAGES_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def document_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only these documents. At most 1,000."""
@@ -246,17 +316,197 @@ class SearchFilter(_message.Message):
     def languages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only passages in one of these languages (BCP 47, as in `Passage.language`). At most 32."""
 
+    @_builtins.property
+    def condition(self) -> Global___FilterCondition:
+        """Anything that the lists above cannot say. At most 64 conditions in all, and 8 levels deep."""
+
     def __init__(
         self,
         *,
         document_ids: _abc.Iterable[_builtins.str] | None = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
         languages: _abc.Iterable[_builtins.str] | None = ...,
+        condition: Global___FilterCondition | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_condition", b"_condition", "condition", b"condition"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_condition", b"_condition", "condition", b"condition", "document_ids", b"document_ids", "languages", b"languages", "tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__condition: _TypeAlias = _typing.Literal["condition"]  # noqa: Y015
+    _WhichOneofArgType__condition: _TypeAlias = _typing.Literal["_condition", b"_condition"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__condition) -> _WhichOneofReturnType__condition | None: ...
+
+Global___SearchFilter: _TypeAlias = SearchFilter  # noqa: Y015
+
+@_typing.final
+class FilterCondition(_message.Message):
+    """One condition on a passage, or several joined."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENTS_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    LANGUAGES_FIELD_NUMBER: _builtins.int
+    OWNERS_FIELD_NUMBER: _builtins.int
+    CREATED_FIELD_NUMBER: _builtins.int
+    PAGES_FIELD_NUMBER: _builtins.int
+    ALL_OF_FIELD_NUMBER: _builtins.int
+    ANY_OF_FIELD_NUMBER: _builtins.int
+    NOT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def documents(self) -> Global___FilterValues:
+        """One of these documents. At most 1,000 ids."""
+
+    @_builtins.property
+    def tags(self) -> Global___FilterValues:
+        """One of these tags. At most 32."""
+
+    @_builtins.property
+    def languages(self) -> Global___FilterValues:
+        """One of these languages. At most 32."""
+
+    @_builtins.property
+    def owners(self) -> Global___FilterValues:
+        """One of these owners (user ids). At most 32."""
+
+    @_builtins.property
+    def created(self) -> Global___TimeRange:
+        """The document was created in this range of time."""
+
+    @_builtins.property
+    def pages(self) -> Global___PageRange:
+        """Text on one of these pages."""
+
+    @_builtins.property
+    def all_of(self) -> Global___FilterConditions:
+        """Every one of these conditions; none: every passage."""
+
+    @_builtins.property
+    def any_of(self) -> Global___FilterConditions:
+        """At least one of these conditions; none: no passage."""
+
+    def __init__(
+        self,
+        *,
+        documents: Global___FilterValues | None = ...,
+        tags: Global___FilterValues | None = ...,
+        languages: Global___FilterValues | None = ...,
+        owners: Global___FilterValues | None = ...,
+        created: Global___TimeRange | None = ...,
+        pages: Global___PageRange | None = ...,
+        all_of: Global___FilterConditions | None = ...,
+        any_of: Global___FilterConditions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["all_of", b"all_of", "any_of", b"any_of", "condition", b"condition", "created", b"created", "documents", b"documents", "languages", b"languages", "not", b"not", "owners", b"owners", "pages", b"pages", "tags", b"tags"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_of", b"all_of", "any_of", b"any_of", "condition", b"condition", "created", b"created", "documents", b"documents", "languages", b"languages", "not", b"not", "owners", b"owners", "pages", b"pages", "tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_condition: _TypeAlias = _typing.Literal["documents", "tags", "languages", "owners", "created", "pages", "all_of", "any_of", "not"]  # noqa: Y015
+    _WhichOneofArgType_condition: _TypeAlias = _typing.Literal["condition", b"condition"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_condition) -> _WhichOneofReturnType_condition | None: ...
+
+Global___FilterCondition: _TypeAlias = FilterCondition  # noqa: Y015
+
+@_typing.final
+class FilterValues(_message.Message):
+    """Values of which one must fit; without any, nothing fits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The values."""
+
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_ids", b"document_ids", "languages", b"languages", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SearchFilter: _TypeAlias = SearchFilter  # noqa: Y015
+Global___FilterValues: _TypeAlias = FilterValues  # noqa: Y015
+
+@_typing.final
+class FilterConditions(_message.Message):
+    """Conditions to be joined."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONDITIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def conditions(self) -> _containers.RepeatedCompositeFieldContainer[Global___FilterCondition]:
+        """The conditions."""
+
+    def __init__(
+        self,
+        *,
+        conditions: _abc.Iterable[Global___FilterCondition] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conditions", b"conditions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FilterConditions: _TypeAlias = FilterConditions  # noqa: Y015
+
+@_typing.final
+class TimeRange(_message.Message):
+    """A range of time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOT_BEFORE_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def not_before(self) -> _timestamp_pb2.Timestamp:
+        """The earliest time that belongs to it; absent: no bound."""
+
+    @_builtins.property
+    def before(self) -> _timestamp_pb2.Timestamp:
+        """The first time that does not belong to it any more; absent: no bound."""
+
+    def __init__(
+        self,
+        *,
+        not_before: _timestamp_pb2.Timestamp | None = ...,
+        before: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["before", b"before", "not_before", b"not_before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before", b"before", "not_before", b"not_before"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TimeRange: _TypeAlias = TimeRange  # noqa: Y015
+
+@_typing.final
+class PageRange(_message.Message):
+    """A range of pages, both ends included."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    first: _builtins.int
+    """The first page, counted from 1; 0: no bound."""
+    last: _builtins.int
+    """The last page; 0: no bound."""
+    def __init__(
+        self,
+        *,
+        first: _builtins.int = ...,
+        last: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "last", b"last"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PageRange: _TypeAlias = PageRange  # noqa: Y015

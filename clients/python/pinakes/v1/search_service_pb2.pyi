@@ -100,6 +100,52 @@ class ReciprocalRankFusion(_message.Message):
 Global___ReciprocalRankFusion: _TypeAlias = ReciprocalRankFusion  # noqa: Y015
 
 @_typing.final
+class DistributionFusion(_message.Message):
+    """Fuses the branches by a weighted sum of scores that are normalized by how the branch's scores are distributed: their
+    mean and three standard deviations to each side become 0 to 1.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DENSE_WEIGHT_FIELD_NUMBER: _builtins.int
+    dense_weight: _builtins.float
+    """Weight of the dense branch, 0 to 1; the lexical branch has the rest."""
+    def __init__(
+        self,
+        *,
+        dense_weight: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dense_weight", b"dense_weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DistributionFusion: _TypeAlias = DistributionFusion  # noqa: Y015
+
+@_typing.final
+class Diversity(_message.Message):
+    """Chooses among the best passages those that say different things (maximal marginal relevance)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELEVANCE_WEIGHT_FIELD_NUMBER: _builtins.int
+    relevance_weight: _builtins.float
+    """What counts for more: 1 is relevance alone, 0 is difference alone."""
+    def __init__(
+        self,
+        *,
+        relevance_weight: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["relevance_weight", b"relevance_weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Diversity: _TypeAlias = Diversity  # noqa: Y015
+
+@_typing.final
 class SearchRequest(_message.Message):
     """Asks for passages."""
 
@@ -111,9 +157,11 @@ class SearchRequest(_message.Message):
     MODE_FIELD_NUMBER: _builtins.int
     CONVEX_FIELD_NUMBER: _builtins.int
     RECIPROCAL_RANK_FIELD_NUMBER: _builtins.int
+    DISTRIBUTION_FIELD_NUMBER: _builtins.int
     CONSISTENCY_TOKEN_FIELD_NUMBER: _builtins.int
     RERANK_FIELD_NUMBER: _builtins.int
     DEBUG_FIELD_NUMBER: _builtins.int
+    DIVERSITY_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """What to look for; 1 to 500 characters."""
     limit: _builtins.int
@@ -138,6 +186,16 @@ class SearchRequest(_message.Message):
     def reciprocal_rank(self) -> Global___ReciprocalRankFusion:
         """Reciprocal rank."""
 
+    @_builtins.property
+    def distribution(self) -> Global___DistributionFusion:
+        """By distribution."""
+
+    @_builtins.property
+    def diversity(self) -> Global___Diversity:
+        """Trades relevance for variety; absent: the most relevant passages, however alike. Goes before the reranker, which is not
+        asked then.
+        """
+
     def __init__(
         self,
         *,
@@ -147,17 +205,19 @@ class SearchRequest(_message.Message):
         mode: Global___SearchMode.ValueType = ...,
         convex: Global___ConvexFusion | None = ...,
         reciprocal_rank: Global___ReciprocalRankFusion | None = ...,
+        distribution: Global___DistributionFusion | None = ...,
         consistency_token: _builtins.str = ...,
         rerank: _builtins.bool | None = ...,
         debug: _builtins.bool = ...,
+        diversity: Global___Diversity | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_rerank", b"_rerank", "convex", b"convex", "filter", b"filter", "fusion", b"fusion", "reciprocal_rank", b"reciprocal_rank", "rerank", b"rerank"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_rerank", b"_rerank", "convex", b"convex", "distribution", b"distribution", "diversity", b"diversity", "filter", b"filter", "fusion", b"fusion", "reciprocal_rank", b"reciprocal_rank", "rerank", b"rerank"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rerank", b"_rerank", "consistency_token", b"consistency_token", "convex", b"convex", "debug", b"debug", "filter", b"filter", "fusion", b"fusion", "limit", b"limit", "mode", b"mode", "query", b"query", "reciprocal_rank", b"reciprocal_rank", "rerank", b"rerank"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rerank", b"_rerank", "consistency_token", b"consistency_token", "convex", b"convex", "debug", b"debug", "distribution", b"distribution", "diversity", b"diversity", "filter", b"filter", "fusion", b"fusion", "limit", b"limit", "mode", b"mode", "query", b"query", "reciprocal_rank", b"reciprocal_rank", "rerank", b"rerank"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__rerank: _TypeAlias = _typing.Literal["rerank"]  # noqa: Y015
     _WhichOneofArgType__rerank: _TypeAlias = _typing.Literal["_rerank", b"_rerank"]  # noqa: Y015
-    _WhichOneofReturnType_fusion: _TypeAlias = _typing.Literal["convex", "reciprocal_rank"]  # noqa: Y015
+    _WhichOneofReturnType_fusion: _TypeAlias = _typing.Literal["convex", "reciprocal_rank", "distribution"]  # noqa: Y015
     _WhichOneofArgType_fusion: _TypeAlias = _typing.Literal["fusion", b"fusion"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rerank) -> _WhichOneofReturnType__rerank | None: ...
@@ -216,8 +276,11 @@ class SearchDebug(_message.Message):
 
     SEGMENTS_FIELD_NUMBER: _builtins.int
     LEXICAL_CANDIDATES_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
     lexical_candidates: _builtins.int
     """Passages that the lexical branch matched and returned."""
+    generation: _builtins.str
+    """The index's generation that answered."""
     @_builtins.property
     def segments(self) -> _containers.RepeatedCompositeFieldContainer[Global___SegmentPlan]:
         """One entry per part of the index that was searched."""
@@ -227,10 +290,11 @@ class SearchDebug(_message.Message):
         *,
         segments: _abc.Iterable[Global___SegmentPlan] | None = ...,
         lexical_candidates: _builtins.int = ...,
+        generation: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lexical_candidates", b"lexical_candidates", "segments", b"segments"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "lexical_candidates", b"lexical_candidates", "segments", b"segments"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -246,14 +310,19 @@ class SegmentPlan(_message.Message):
     PLAN_FIELD_NUMBER: _builtins.int
     ALLOWED_FIELD_NUMBER: _builtins.int
     DISTANCES_FIELD_NUMBER: _builtins.int
+    VISITED_FIELD_NUMBER: _builtins.int
     segment: _builtins.str
     """The segment's name; `head` for the part in memory."""
     plan: _builtins.str
-    """The plan chosen: `flat`, `filtered_walk`, `walk` or `skip`."""
+    """The plan chosen: `flat` (every allowed vector is compared), `walk` (the graph is walked), `filtered_walk` (the graph is
+    walked through allowed vectors only) or `skip` (the filter allows none).
+    """
     allowed: _builtins.int
     """Vectors that the filter allowed."""
     distances: _builtins.int
     """Distances computed."""
+    visited: _builtins.int
+    """Nodes of the graph whose neighbours were looked at."""
     def __init__(
         self,
         *,
@@ -261,10 +330,11 @@ class SegmentPlan(_message.Message):
         plan: _builtins.str = ...,
         allowed: _builtins.int = ...,
         distances: _builtins.int = ...,
+        visited: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "distances", b"distances", "plan", b"plan", "segment", b"segment"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "distances", b"distances", "plan", b"plan", "segment", b"segment", "visited", b"visited"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,1 @@
+"""The hybrid index measured beside its peers, on real embeddings."""
