@@ -12,7 +12,8 @@ commits now and then, and after a restart goes on from `position`:
 Where is what?
 
 - `hybrid`: the owner's interface. `writer`: the state behind it, and what a commit is.
-- `snapshot`: one search, from filter to hits. `search`: its request and result. `filters`: who may see what.
+- `snapshot`: one search, from filter to hits. `search`: its request and result.
+- `filters`: who may see what. `conditions`: what else a filter can ask for.
 - `head`: the newest chunks, in memory, made durable by `journal`. `segment`: all others, immutable, memory-mapped.
   `part`: what a search sees of either. `manifest`: which of them exist; replacing it is a commit.
 - `columns`, `strings`: attributes of chunks as flat arrays. `storage`: how arrays lie in files (FORMAT.md).
@@ -21,6 +22,19 @@ Where is what?
 - Deleting marks a row; rebuilding a segment (`maintain`, `compact`) takes the row's bytes off the disk.
 """
 
+from index.conditions import (
+    AllOf,
+    AnyOf,
+    Condition,
+    Created,
+    InLanguages,
+    Not,
+    OfDocuments,
+    OnPages,
+    OwnedBy,
+    SharedWith,
+    Tagged,
+)
 from index.errors import (
     HybridIndexError,
     IndexCorrupt,
@@ -49,21 +63,30 @@ from index.snapshot import Snapshot, Stop
 
 __all__ = [
     "ANALYZER",
+    "AllOf",
     "Analyzer",
+    "AnyOf",
     "Attributes",
     "BranchPlace",
+    "Condition",
     "ConvexFusion",
+    "Created",
     "Filter",
     "Fusion",
     "Hit",
     "HybridIndex",
     "HybridIndexError",
+    "InLanguages",
     "IndexCorrupt",
     "IndexLocked",
     "IndexMismatch",
     "IndexOptions",
     "InvalidOperation",
+    "Not",
+    "OfDocuments",
+    "OnPages",
     "Operation",
+    "OwnedBy",
     "PartReport",
     "Reader",
     "Rebuild",
@@ -72,7 +95,9 @@ __all__ = [
     "SearchRequest",
     "SearchResult",
     "SearchStopped",
+    "SharedWith",
     "Snapshot",
     "Stop",
+    "Tagged",
     "Upsert",
 ]

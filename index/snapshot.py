@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-import kernels
 from index.dense.flat import DenseQuery, search_flat
 from index.errors import SearchStopped
 from index.filters import Filter, Words, allowed_rows
@@ -122,8 +121,8 @@ class Snapshot:
 
 def _filtered(part: Part, wanted: Filter, stop: Stop) -> _Candidates:
     _check(stop)
-    allowed = allowed_rows(wanted, part.columns, part.live)
-    return _Candidates(part, allowed, kernels.count(allowed))
+    allowed, count = allowed_rows(wanted, part.columns, part.live)
+    return _Candidates(part, allowed, count)
 
 
 def _best(found: Sequence[_Found], wanted: int) -> Ranking:

@@ -17,6 +17,19 @@ import numpy as np
 import tantivy
 from tantivy import Occur, Query
 
+from index.conditions import (
+    AllOf,
+    AnyOf,
+    Condition,
+    Created,
+    InLanguages,
+    Not,
+    OfDocuments,
+    OnPages,
+    OwnedBy,
+    SharedWith,
+    Tagged,
+)
 from index.filters import Filter, Words, contains
 from index.lexical.query import LexicalQuery
 from index.operations import Attributes
@@ -174,19 +187,59 @@ def _compile(query: LexicalQuery, weights: Mapping[str, float], wanted: Filter) 
 
 
 def _conditions(wanted: Filter) -> list[Query]:
-    """The same conditions as `index.filters.allowed_rows`."""
+    """Every row of `index.filters.allowed_rows` fits these; rows that do not belong there may fit them too."""
     reader = wanted.reader
     readable = [_TENANT_WIDE, _term("owner", reader.user), *(_term("group", group) for group in reader.groups)]
     conditions = [_any_term([_term("tenant", reader.tenant)]), _any_term(readable)]
-    if wanted.document_ids:
-        conditions.append(_any_term([_term("document", each) for each in wanted.document_ids]))
-    if wanted.languages:
-        conditions.append(_any_term([_term("language", each) for each in wanted.languages]))
-    conditions += [_any_term([_term("tag", tag)]) for tag in wanted.tags]
+    if wanted.condition is not None:
+        conditions.append(_superset(wanted.condition))
     return conditions
 
 
+def _superset(condition: Condition) -> Query:
+    """All rows that fit the condition, and more if it asks for what has no terms."""
+    match condition:
+        case OfDocuments(names):
+            return _any_name("document", names)
+        case InLanguages(names):
+            return _any_name("language", names)
+        case OwnedBy(names):
+            return _any_name("owner", names)
+        case Tagged(names):
+            return _any_name("tag", names)
+        case SharedWith(names):
+            return _any_name("group", names)
+        case Created() | OnPages():
+            return Query.all_query()
+        case AllOf(conditions):
+            every = [Query.all_query(), *map(_superset, conditions)]
+            return Query.boolean_query([(Occur.Must, each) for each in every])
+        case AnyOf(conditions):
+            return Query.boolean_query([(Occur.Should, _superset(each)) for each in conditions])
+        case Not(inner):
+            if not _has_terms(inner):
+                return Query.all_query()
+            return Query.boolean_query([(Occur.Must, Query.all_query()), (Occur.MustNot, _superset(inner))])
+
+
+def _has_terms(condition: Condition) -> bool:
+    """Whether `_superset` adds no row: what is more than asked for must not be taken away by a NOT."""
+    match condition:
+        case AllOf(conditions) | AnyOf(conditions):
+            return all(map(_has_terms, conditions))
+        case Not(inner):
+            return _has_terms(inner)
+        case _:
+            return not isinstance(condition, Created | OnPages)
+
+
+def _any_name(kind: str, names: Sequence[str]) -> Query:
+    return _any_term([_term(kind, name) for name in names])
+
+
 def _any_term(terms: list[str]) -> Query:
+    if not terms:
+        return Query.empty_query()
     if len(terms) == 1:
         return Query.term_query(SCHEMA, "attribute", terms[0], "basic")
     return Query.term_set_query(SCHEMA, "attribute", terms)

@@ -38,6 +38,7 @@ from server.domain.passages import (
     IndexQuery,
     IndexResult,
     LogEntry,
+    SearchFilter,
     SearchMode,
     SegmentPlan,
 )
@@ -291,15 +292,23 @@ def _request(query: IndexQuery, vector: npt.NDArray[np.float32] | None) -> index
     return index.SearchRequest(
         filter=index.Filter(
             reader=index.Reader(principal.tenant, principal.user, principal.groups),
-            document_ids=wanted.document_ids,
-            tags=wanted.tags,
-            languages=wanted.languages,
+            condition=_condition(wanted),
         ),
         limit=query.limit,
         vector=None if query.mode is SearchMode.LEXICAL else vector,
         text=None if query.mode is SearchMode.DENSE else query.text,
         fusion=_fusion(query.fusion),
     )
+
+
+def _condition(wanted: SearchFilter) -> index.Condition | None:
+    """One of the documents, every tag and one of the languages; an empty list is no condition."""
+    conditions: list[index.Condition] = [index.Tagged((tag,)) for tag in wanted.tags]
+    if wanted.document_ids:
+        conditions.append(index.OfDocuments(wanted.document_ids))
+    if wanted.languages:
+        conditions.append(index.InLanguages(wanted.languages))
+    return index.AllOf(tuple(conditions)) if conditions else None
 
 
 def _fusion(fusion: Fusion) -> index.Fusion:

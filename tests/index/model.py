@@ -8,7 +8,28 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from index import Analyzer, Attributes, Filter, Operation, Remove, SearchRequest, SearchResult, Snapshot, Upsert
+from index import (
+    AllOf,
+    Analyzer,
+    AnyOf,
+    Attributes,
+    Condition,
+    Created,
+    Filter,
+    InLanguages,
+    Not,
+    OfDocuments,
+    OnPages,
+    Operation,
+    OwnedBy,
+    Remove,
+    SearchRequest,
+    SearchResult,
+    SharedWith,
+    Snapshot,
+    Tagged,
+    Upsert,
+)
 
 DIMENSION = 8
 FINGERPRINT = "test-model@1"
@@ -28,6 +49,8 @@ def chunk(
     tenant_wide: bool = True,
     tags: tuple[str, ...] = (),
     language: str = "en",
+    pages: tuple[int, int] = (1, 2),
+    created_unix_s: int = 1_700_000_000,
 ) -> Upsert:
     attributes = Attributes(
         tenant=tenant,
@@ -37,9 +60,9 @@ def chunk(
         tenant_wide=tenant_wide,
         tags=tags,
         language=language,
-        first_page=1,
-        last_page=2,
-        created_unix_s=1_700_000_000,
+        first_page=pages[0],
+        last_page=pages[1],
+        created_unix_s=created_unix_s,
     )
     return Upsert(position, chunk_id, query_vector(position if seed is None else seed), text, heading, attributes)
 
@@ -91,10 +114,35 @@ def _fits(attributes: Attributes, wanted: Filter) -> bool:
             or attributes.owner == reader.user
             or any(group in reader.groups for group in attributes.groups)
         )
-        and (not wanted.document_ids or attributes.document_id in wanted.document_ids)
-        and all(tag in attributes.tags for tag in wanted.tags)
-        and (not wanted.languages or attributes.language in wanted.languages)
+        and (wanted.condition is None or _holds(attributes, wanted.condition))
     )
+
+
+def _holds(attributes: Attributes, condition: Condition) -> bool:
+    match condition:
+        case OfDocuments(names):
+            return attributes.document_id in names
+        case InLanguages(names):
+            return attributes.language in names
+        case OwnedBy(names):
+            return attributes.owner in names
+        case Tagged(names):
+            return any(tag in names for tag in attributes.tags)
+        case SharedWith(names):
+            return any(group in names for group in attributes.groups)
+        case Created(not_before, before):
+            return (not_before is None or not_before <= attributes.created_unix_s) and (
+                before is None or attributes.created_unix_s < before
+            )
+        case OnPages(first, last):
+            pages = range(attributes.first_page, attributes.last_page + 1) if attributes.first_page else ()
+            return any((first is None or first <= page) and (last is None or page <= last) for page in pages)
+        case AllOf(conditions):
+            return all(_holds(attributes, each) for each in conditions)
+        case AnyOf(conditions):
+            return any(_holds(attributes, each) for each in conditions)
+        case Not(inner):
+            return not _holds(attributes, inner)
 
 
 def check_search(snapshot: Snapshot, model: Model, wanted: Filter, text: str, seed: int, limit: int) -> None:

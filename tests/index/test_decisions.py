@@ -6,7 +6,23 @@ import numpy as np
 import pytest
 
 import kernels
-from index import BranchPlace, ConvexFusion, Filter, IndexOptions, Reader, ReciprocalRankFusion, SearchRequest
+from index import (
+    AllOf,
+    AnyOf,
+    BranchPlace,
+    ConvexFusion,
+    Created,
+    Filter,
+    IndexOptions,
+    InLanguages,
+    Not,
+    OfDocuments,
+    OnPages,
+    Reader,
+    ReciprocalRankFusion,
+    SearchRequest,
+    Tagged,
+)
 from index.dense.flat import DenseQuery, search_flat
 from index.dense.vectors import quantized
 from index.filters import all_rows, no_rows, row_numbers
@@ -120,13 +136,17 @@ def test_nothing_is_compiled_after_warm_up(open_index: Open) -> None:
     before = kernels.compiled_signatures()
     index = open_index()
     for position in range(1, 4):
-        index.apply([chunk(position, f"chunk-{position}", text="apple", tags=("red",), groups=("g",))])
+        added = chunk(position, f"chunk-{position}", text="apple", tags=("red",), groups=("g",), created_unix_s=1)
+        index.apply([added])
         index.commit()
     index.compact()
-    index.apply([chunk(4, "chunk-1", text="apple", tags=("red",))])
+    index.apply([chunk(4, "chunk-1", text="apple", tags=("red",), created_unix_s=1)])
     index.close()
     index = open_index()
-    wanted = Filter(Reader("t1", "x", frozenset({"g"})), document_ids=("d1",), tags=("red",), languages=("en",))
+    wanted = Filter(
+        Reader("t1", "x", frozenset({"g"})),
+        AllOf((OfDocuments(("d1",)), Tagged(("red",)), InLanguages(("en",)), Not(Created(5)), AnyOf((OnPages(1),)))),
+    )
     for fusion in (ConvexFusion(1), ReciprocalRankFusion(k=60, dense_weight=0)):
         request = SearchRequest(wanted, 2, vector=query_vector(0), text="apple", fusion=fusion)
         assert len(index.snapshot().search(request).hits) == 2

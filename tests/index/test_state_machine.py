@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from index import Analyzer, Filter, HybridIndex, IndexOptions, Operation, Reader, Rebuild, Remove
 from tests.index.model import DIMENSION, FINGERPRINT, Model, check_search, chunk
+from tests.index.strategies import conditions
 
 ANALYZER = Analyzer()
 OPTIONS = IndexOptions(seal_rows=5, max_segments=2, merge_width=2)
@@ -30,9 +31,16 @@ filters = st.builds(
         user=st.sampled_from(["alice", "bob", "carol"]),
         groups=st.frozensets(groups, max_size=2),
     ),
-    document_ids=st.lists(st.sampled_from(["d1", "d2", "d9"]), max_size=2).map(tuple),
-    tags=st.lists(tags, max_size=2, unique=True).map(tuple),
-    languages=st.lists(st.sampled_from(["en", "ja"]), max_size=1).map(tuple),
+    condition=st.none()
+    | conditions(
+        documents=["d1", "d2", "d9"],
+        tags=["red", "blue"],
+        languages=["en", "ja"],
+        owners=["alice", "bob"],
+        groups=["g1", "g2", "g3"],
+        times=[1_700_000_000],
+        pages=[1, 2, 3],
+    ),
 )
 
 
