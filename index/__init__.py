@@ -16,7 +16,8 @@ Where is what?
 - `filters`: who may see what. `conditions`: what else a filter can ask for.
 - `head`: the newest chunks, in memory, made durable by `journal`. `segment`: all others, immutable, memory-mapped.
   `part`: what a search sees of either. `manifest`: which of them exist; replacing it is a commit.
-- `columns`, `strings`: attributes of chunks as flat arrays. `storage`: how arrays lie in files (FORMAT.md).
+- `columns`, `strings`: attributes of chunks as flat arrays. `row_sets`: rows as bitmaps.
+  `storage`: how arrays lie in files (FORMAT.md).
 - `dense`: search by vector. `lexical`: search by words (Tantivy, with an analyzer of our own). `fusion`: both together.
 - `planner`, `merging`: pure decisions. `rebuilding`: what a merge does.
 - Deleting marks a row; rebuilding a segment (`maintain`, `compact`) takes the row's bytes off the disk.

@@ -24,9 +24,8 @@ from index.conditions import (
     SharedWith,
     Tagged,
 )
+from index.row_sets import Words, all_rows, no_rows
 from index.strings import Names
-
-Words = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,36 +59,6 @@ def allowed_rows(wanted: Filter, columns: Columns, live: Words) -> tuple[Words, 
     if wanted.condition is not None:
         kernels.intersect(allowed, _fitting(wanted.condition, columns))
     return allowed, kernels.count(allowed)
-
-
-def no_rows(rows: int) -> Words:
-    """The empty set of rows."""
-    return np.zeros(-(-rows // kernels.WORD_BITS), np.uint64)
-
-
-def all_rows(rows: int) -> Words:
-    """The set of all rows; no bit beyond them is set."""
-    words = no_rows(rows)
-    words[: rows // kernels.WORD_BITS] = ~np.uint64(0)
-    if rows % kernels.WORD_BITS:
-        words[-1] = np.uint64((1 << rows % kernels.WORD_BITS) - 1)
-    return words
-
-
-def row_numbers(words: Words) -> npt.NDArray[np.int64]:
-    """The rows of a set, in order."""
-    return np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))
-
-
-def contains(words: Words, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """bool[n]: which of `rows`, int64[n], are in the set."""
-    bits = words[rows // kernels.WORD_BITS] >> (rows % kernels.WORD_BITS).astype(np.uint64)
-    return (bits & np.uint64(1)).astype(np.bool_)
-
-
-def without(words: Words, row: int) -> None:
-    """Takes a row out, in place."""
-    words[row // kernels.WORD_BITS] &= ~(np.uint64(1) << np.uint64(row % kernels.WORD_BITS))
 
 
 def _readable(reader: Reader, columns: Columns) -> Words:

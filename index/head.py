@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 from index.columns import MULTIPLE, NUMBERS, SINGLE, TEXTS, Columns, NameColumn, NameListColumn
 from index.dense.vectors import Vectors, code_width, quantized
-from index.filters import no_rows
 from index.lexical.tantivy_segment import LexicalSearcher, RowDocuments
 from index.operations import AnalyzedChunk
 from index.part import LiveRows, Part
+from index.row_sets import no_rows
 from index.strings import GrowingNames
 
 HEAD = "head"

@@ -8,8 +8,8 @@ import numpy as np
 
 from index.columns import Columns
 from index.dense.vectors import Vectors
-from index.filters import Words, row_numbers, without
 from index.lexical.tantivy_segment import LexicalSearcher
+from index.row_sets import Words, row_numbers, without
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from index.filters import row_numbers
 from index.manifest import SegmentEntry
 from index.part import Part
+from index.row_sets import row_numbers
 from index.segment import Segment, write_segment
 
 

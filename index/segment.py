@@ -14,10 +14,10 @@ from index.columns import Columns
 from index.dense import vectors as vector_store
 from index.dense.vectors import Vectors
 from index.errors import IndexCorrupt
-from index.filters import all_rows
 from index.lexical.tantivy_segment import LexicalSearcher, RowDocuments, open_segment
 from index.manifest import FileEntry, SegmentEntry
 from index.part import LiveRows, Part
+from index.row_sets import all_rows
 from index.storage import file_checksum, read_arrays, sync_directory, sync_file, write_arrays
 from index.strings import PackedTexts, RowOfId
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from index.dense.flat import DenseQuery, search_flat
 from index.errors import SearchStopped
-from index.filters import Filter, Words, allowed_rows
+from index.filters import Filter, allowed_rows
 from index.fusion import Ranking, fuse
 from index.lexical.analyzer import Analyzer
 from index.lexical.query import parse
@@ -20,6 +20,7 @@ from index.lexical.tantivy_segment import global_weights
 from index.options import IndexOptions
 from index.part import Part
 from index.planner import Plan, choose_plan
+from index.row_sets import Words
 from index.search import PartReport, SearchRequest, SearchResult
 
 Stop = Callable[[], bool]

@@ -30,9 +30,10 @@ from index.conditions import (
     SharedWith,
     Tagged,
 )
-from index.filters import Filter, Words, contains
+from index.filters import Filter
 from index.lexical.query import LexicalQuery
 from index.operations import Attributes
+from index.row_sets import Words, contains
 
 _WRITER_HEAP_BYTES = 50_000_000
 _HEAD_HEAP_BYTES = 15_000_000

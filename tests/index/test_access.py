@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from index import Analyzer, Filter, HybridIndex, IndexOptions, Reader, Remove, SearchRequest
-from index.filters import all_rows
 from index.lexical.query import LexicalQuery
 from index.lexical.tantivy_segment import LexicalSearcher, RowDocuments
+from index.row_sets import all_rows
 from tests.index.conftest import Open
 from tests.index.model import Model, check_search, chunk, query_vector
 from tests.index.strategies import conditions

@@ -25,10 +25,10 @@ from index import (
 )
 from index.dense.flat import DenseQuery, search_flat
 from index.dense.vectors import quantized
-from index.filters import all_rows, no_rows, row_numbers
 from index.fusion import fuse
 from index.merging import SegmentFacts, plan_merge
 from index.planner import Plan, choose_plan
+from index.row_sets import all_rows, no_rows, row_numbers
 from tests.index.conftest import Open
 from tests.index.model import chunk, query_vector
 
