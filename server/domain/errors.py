@@ -10,9 +10,13 @@ PinakesError
 ├── DocumentTooLarge               over the upload limit
 ├── NotFound
 │   ├── DocumentNotFound
-│   └── JobNotFound
+│   ├── JobNotFound
+│   └── GenerationNotFound
 ├── DocumentExists                 a document that the caller sees has these bytes
 ├── DocumentDeleted                deleted while it was being worked on
+├── GenerationExists               a generation of the index is there beside the serving one
+├── GenerationState                a generation is not in the state that is needed
+├── SnapshotExists                 a copy of the index has this name
 ├── Overloaded                     a bounded queue is full; retry later
 ├── StageDeadline                  the deadline passed in a stage
 ├── DependencyUnavailable          a model, the database or the queue does not answer
@@ -99,6 +103,37 @@ class JobNotFound(NotFound):
     def __init__(self, job_id: str) -> None:
         super().__init__(f"job {job_id} does not exist")
         self.job_id = job_id
+
+
+class GenerationNotFound(NotFound):
+    def __init__(self, generation: str) -> None:
+        super().__init__(f"the index has no generation {generation}")
+        self.generation = generation
+
+
+class GenerationExists(PinakesError):
+    """`generation` is there beside the serving one, and two are enough."""
+
+    def __init__(self, generation: str) -> None:
+        super().__init__(f"generation {generation} is there already; delete it first")
+        self.generation = generation
+
+
+class GenerationState(PinakesError):
+    """`generation` cannot be used for what was asked: `problem` says why."""
+
+    def __init__(self, generation: str, problem: str) -> None:
+        super().__init__(f"generation {generation} {problem}")
+        self.generation = generation
+        self.problem = problem
+
+
+class SnapshotExists(PinakesError):
+    """There is a copy of the index of this name."""
+
+    def __init__(self, snapshot: str) -> None:
+        super().__init__(f"a copy named {snapshot} exists")
+        self.snapshot = snapshot
 
 
 class DocumentExists(PinakesError):

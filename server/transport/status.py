@@ -73,6 +73,18 @@ RULES: dict[type[errors.PinakesError], Rule] = {
     errors.JobNotFound: Rule(
         grpc.StatusCode.NOT_FOUND, Reason.ERROR_REASON_JOB_NOT_FOUND, metadata=_attribute("job_id")
     ),
+    errors.GenerationNotFound: Rule(
+        grpc.StatusCode.NOT_FOUND, Reason.ERROR_REASON_GENERATION_NOT_FOUND, metadata=_attribute("generation")
+    ),
+    errors.GenerationExists: Rule(
+        grpc.StatusCode.ALREADY_EXISTS, Reason.ERROR_REASON_GENERATION_EXISTS, metadata=_attribute("generation")
+    ),
+    errors.GenerationState: Rule(
+        grpc.StatusCode.FAILED_PRECONDITION, Reason.ERROR_REASON_GENERATION_STATE, metadata=_attribute("generation")
+    ),
+    errors.SnapshotExists: Rule(
+        grpc.StatusCode.ALREADY_EXISTS, Reason.ERROR_REASON_SNAPSHOT_EXISTS, metadata=_attribute("snapshot")
+    ),
     errors.DocumentExists: Rule(
         grpc.StatusCode.ALREADY_EXISTS, Reason.ERROR_REASON_DOCUMENT_EXISTS, metadata=_attribute("document_id")
     ),

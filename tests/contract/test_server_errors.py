@@ -22,6 +22,10 @@ ERRORS = [
     (errors.DocumentTooLarge(10), client_errors.DocumentTooLarge),
     (errors.DocumentNotFound("d-1"), client_errors.DocumentNotFound),
     (errors.JobNotFound("j-1"), client_errors.JobNotFound),
+    (errors.GenerationNotFound("g-2"), client_errors.GenerationNotFound),
+    (errors.GenerationExists("g-2"), client_errors.GenerationExists),
+    (errors.GenerationState("g-2", "is still being built"), client_errors.GenerationState),
+    (errors.SnapshotExists("monday"), client_errors.SnapshotExists),
     (errors.DocumentExists("d-1"), client_errors.DocumentExists),
     (errors.DocumentDeleted("d-1"), client_errors.DocumentDeleted),
     (errors.Overloaded("generation", 2.5), client_errors.Overloaded),
@@ -53,7 +57,7 @@ async def test_an_error_of_the_server_is_the_clients_error(
 ) -> None:
     error = await told(address, script, status_of(sent))
     assert (type(error), str(error)) == (cls, str(sent))
-    for name in ("document_id", "stage", "limit_bytes"):
+    for name in ("document_id", "stage", "limit_bytes", "generation", "snapshot"):
         if hasattr(error, name):
             assert getattr(error, name) == getattr(sent, name)
     if error.retryable:

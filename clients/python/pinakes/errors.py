@@ -10,8 +10,12 @@ PinakesError
 ├── DocumentTooLarge               over the server's upload limit
 ├── NotFound
 │   ├── DocumentNotFound
-│   └── JobNotFound
+│   ├── JobNotFound
+│   └── GenerationNotFound
 ├── DocumentExists                 `document_id` holds the same bytes already
+├── GenerationExists               `generation` is there beside the serving one
+├── GenerationState                `generation` is not in the state that the call needs
+├── SnapshotExists                 a copy of the index has this name
 ├── DocumentDeleted                deleted while it was being ingested
 ├── Overloaded                     retried: too much work is waiting
 ├── Unavailable                    retried: the server does not answer
@@ -138,6 +142,42 @@ class JobNotFound(NotFound):
     """No such job."""
 
 
+class GenerationNotFound(NotFound):
+    """The index has no generation of this name."""
+
+    @property
+    def generation(self) -> str:
+        """The name."""
+        return self._told("generation")
+
+
+class GenerationExists(PinakesError):
+    """A generation is there beside the serving one. Delete it first."""
+
+    @property
+    def generation(self) -> str:
+        """Its name."""
+        return self._told("generation")
+
+
+class GenerationState(PinakesError):
+    """The generation is not in the state that the call needs: it is still being built, failed, or serves."""
+
+    @property
+    def generation(self) -> str:
+        """Its name."""
+        return self._told("generation")
+
+
+class SnapshotExists(PinakesError):
+    """A copy of the index has this name."""
+
+    @property
+    def snapshot(self) -> str:
+        """The name."""
+        return self._told("snapshot")
+
+
 class DocumentExists(PinakesError):
     """The tenant holds the same bytes already."""
 
@@ -226,6 +266,10 @@ CLASS_OF_REASON: Mapping[str, type[PinakesError]] = {
     "INTERNAL": InternalError,
     "INVALID_PAGE_TOKEN": InvalidPageToken,
     "DOCUMENT_DELETED": DocumentDeleted,
+    "GENERATION_NOT_FOUND": GenerationNotFound,
+    "GENERATION_EXISTS": GenerationExists,
+    "GENERATION_STATE": GenerationState,
+    "SNAPSHOT_EXISTS": SnapshotExists,
 }
 
 CLASS_OF_CODE: Mapping[str, type[PinakesError]] = {

@@ -23,6 +23,8 @@ SAMPLES: dict[str, Any] = {
     "limit_bytes": 10,
     "document_id": "d1",
     "job_id": "j1",
+    "generation": "generation-2",
+    "snapshot": "monday",
     "resource": "calls",
     "retry_after_s": 1.5,
     "stage": "embed",

@@ -60,6 +60,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """CANCELLED (as the result of a job): the document was deleted while it was being ingested."""
     ERROR_REASON_INVALID_PAGE_TOKEN: _ErrorReason.ValueType  # 15
     """INVALID_ARGUMENT: the `page_token` was not made by this method with these parameters."""
+    ERROR_REASON_GENERATION_NOT_FOUND: _ErrorReason.ValueType  # 17
+    """NOT_FOUND: the index has no generation of this name."""
+    ERROR_REASON_GENERATION_EXISTS: _ErrorReason.ValueType  # 18
+    """ALREADY_EXISTS: a generation is there beside the serving one; ErrorInfo.metadata["generation"] names it. Delete it
+    first.
+    """
+    ERROR_REASON_GENERATION_STATE: _ErrorReason.ValueType  # 19
+    """FAILED_PRECONDITION: the generation is not in the state that the call needs; ErrorInfo.metadata["generation"] names
+    it. Retrying helps only when it is still being built.
+    """
+    ERROR_REASON_SNAPSHOT_EXISTS: _ErrorReason.ValueType  # 20
+    """ALREADY_EXISTS: a copy of the index has this name; ErrorInfo.metadata["snapshot"] names it."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. It travels as `google.rpc.ErrorInfo.reason` (the name without the prefix `ERROR_REASON_`,
@@ -105,4 +117,16 @@ ERROR_REASON_DOCUMENT_DELETED: ErrorReason.ValueType  # 16
 """CANCELLED (as the result of a job): the document was deleted while it was being ingested."""
 ERROR_REASON_INVALID_PAGE_TOKEN: ErrorReason.ValueType  # 15
 """INVALID_ARGUMENT: the `page_token` was not made by this method with these parameters."""
+ERROR_REASON_GENERATION_NOT_FOUND: ErrorReason.ValueType  # 17
+"""NOT_FOUND: the index has no generation of this name."""
+ERROR_REASON_GENERATION_EXISTS: ErrorReason.ValueType  # 18
+"""ALREADY_EXISTS: a generation is there beside the serving one; ErrorInfo.metadata["generation"] names it. Delete it
+first.
+"""
+ERROR_REASON_GENERATION_STATE: ErrorReason.ValueType  # 19
+"""FAILED_PRECONDITION: the generation is not in the state that the call needs; ErrorInfo.metadata["generation"] names
+it. Retrying helps only when it is still being built.
+"""
+ERROR_REASON_SNAPSHOT_EXISTS: ErrorReason.ValueType  # 20
+"""ALREADY_EXISTS: a copy of the index has this name; ErrorInfo.metadata["snapshot"] names it."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
