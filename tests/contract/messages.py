@@ -13,6 +13,7 @@ from pinakes.v1 import (
     answer_service_pb2,
     document_service_pb2,
     error_reason_pb2,
+    index_service_pb2,
     inference_service_pb2,
     passage_pb2,
     search_service_pb2,
@@ -25,6 +26,7 @@ FILES = [
         answer_service_pb2,
         document_service_pb2,
         error_reason_pb2,
+        index_service_pb2,
         inference_service_pb2,
         passage_pb2,
         search_service_pb2,
@@ -35,13 +37,14 @@ FILES = [
 Path = tuple[str, ...]
 
 
-def filled(descriptor: Descriptor, skip: frozenset[str] = frozenset()) -> Any:
+def filled(descriptor: Descriptor, skip: frozenset[str] = frozenset(), within: frozenset[str] = frozenset()) -> Any:
     """A message whose fields all differ from their defaults, recursively. Of a oneof the last member stays; `skip`
-    names members (full names) that must not be set."""
+    names members (full names) that must not be set. A message within one of its own type (`within`) stays empty."""
     message = GetMessageClass(descriptor)()
-    for field in descriptor.fields:
-        if field.full_name not in skip:
-            _fill(message, field, skip)
+    if descriptor.full_name not in within:
+        for field in descriptor.fields:
+            if field.full_name not in skip:
+                _fill(message, field, skip, within | {descriptor.full_name})
     return message
 
 
@@ -74,9 +77,9 @@ def without_each(message: Message) -> Iterator[tuple[Path, Any]]:
             yield (field.name, *path), copy
 
 
-def _fill(message: Any, field: FieldDescriptor, skip: frozenset[str]) -> None:
+def _fill(message: Any, field: FieldDescriptor, skip: frozenset[str], within: frozenset[str]) -> None:
     if field.type == FieldDescriptor.TYPE_MESSAGE:
-        inner = filled(_message_type(field), skip)
+        inner = filled(_message_type(field), skip, within)
         if field.is_repeated:
             getattr(message, field.name).append(inner)
         else:

@@ -21,6 +21,7 @@ from grpc_status import rpc_status
 from pinakes.v1 import (
     answer_service_pb2_grpc,
     document_service_pb2_grpc,
+    index_service_pb2_grpc,
     inference_service_pb2_grpc,
     search_service_pb2_grpc,
 )
@@ -125,6 +126,26 @@ class Answers(_Servicer, answer_service_pb2_grpc.AnswerServiceServicer):
             yield response
 
 
+class Indexes(_Servicer, index_service_pb2_grpc.IndexServiceServicer):
+    async def GetIndex(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("GetIndex", request, context)
+
+    async def BuildGeneration(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("BuildGeneration", request, context)
+
+    async def CompareGenerations(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("CompareGenerations", request, context)
+
+    async def ActivateGeneration(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("ActivateGeneration", request, context)
+
+    async def DeleteGeneration(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("DeleteGeneration", request, context)
+
+    async def CreateSnapshot(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("CreateSnapshot", request, context)
+
+
 class Models(_Servicer, inference_service_pb2_grpc.InferenceServiceServicer):
     async def Embed(self, request: Any, context: Context) -> Any:
         return await self._script.unary("Embed", request, context)
@@ -147,6 +168,7 @@ async def serving(script: Script) -> AsyncIterator[str]:
     document_service_pb2_grpc.add_DocumentServiceServicer_to_server(Documents(script), server)
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(Searches(script), server)
     answer_service_pb2_grpc.add_AnswerServiceServicer_to_server(Answers(script), server)
+    index_service_pb2_grpc.add_IndexServiceServicer_to_server(Indexes(script), server)
     inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(Models(script), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pinakes import AsyncClient, AsyncDocuments, Client, Documents
+from pinakes import AsyncClient, AsyncDocuments, AsyncIndex, Client, Documents, Index
 from pinakes.v1 import document_service_pb2, inference_service_pb2, search_service_pb2
 from tests.contract import scripted_server as server
 from tests.contract.scripted_server import Script
@@ -19,7 +19,9 @@ def public(cls: type) -> dict[str, Any]:
     return {name: member for name, member in vars(cls).items() if not name.startswith("_") and callable(member)}
 
 
-@pytest.mark.parametrize(("asynchronous", "synchronous"), [(AsyncClient, Client), (AsyncDocuments, Documents)])
+@pytest.mark.parametrize(
+    ("asynchronous", "synchronous"), [(AsyncClient, Client), (AsyncDocuments, Documents), (AsyncIndex, Index)]
+)
 def test_methods_and_parameters_are_the_same(asynchronous: type, synchronous: type) -> None:
     ours, theirs = public(asynchronous), public(synchronous)
     assert ours.keys() == theirs.keys()

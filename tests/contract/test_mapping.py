@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from google.protobuf.descriptor import Descriptor, EnumDescriptor
 
-from pinakes import mapping, options, requests, results
+from pinakes import mapping, options, requests, results, where
 from pinakes.v1 import (
     answer_service_pb2,
     document_service_pb2,
+    index_service_pb2,
     inference_service_pb2,
     passage_pb2,
     search_service_pb2,
@@ -19,11 +21,17 @@ from pinakes.v1 import (
 from tests.contract.messages import FILES, variants, without_each
 
 RESPONSES: dict[str, Callable[[Any], object]] = {
+    "ActivateGenerationResponse": mapping.activation,
     "AnswerResponse": mapping.answer_event,
+    "BuildGenerationResponse": mapping.begun_generation,
+    "CompareGenerationsResponse": mapping.comparison,
+    "CreateSnapshotResponse": mapping.index_snapshot,
+    "DeleteGenerationResponse": mapping.deleted_generation,
     "DeleteDocumentResponse": mapping.deletion_token,
     "EmbedResponse": mapping.embeddings,
     "GenerateResponse": mapping.generate_event,
     "GetDocumentResponse": mapping.found_document,
+    "GetIndexResponse": mapping.index_status,
     "ListDocumentsResponse": mapping.document_page,
     "RecognizeTextResponse": mapping.recognized_text,
     "RerankResponse": mapping.rerank_scores,
@@ -44,12 +52,13 @@ def test_every_field_of_every_response_shows_in_its_result(descriptor: Descripto
         for path, changed in without_each(message):
             checked += 1
             assert to_result(changed) != shown, f"{descriptor.name}.{'.'.join(path)} does not reach the result"
-    assert checked
+    assert bool(checked) == bool(descriptor.fields)
 
 
 def test_an_unset_optional_field_is_none() -> None:
     passage = mapping.ranked_passage(passage_pb2.RankedPassage())
-    assert (passage.dense, passage.lexical, passage.rerank_score) == (None, None, None)
+    assert (passage.dense, passage.lexical, passage.rerank_score, passage.snippet) == (None, None, None, None)
+    assert mapping.generation_options(index_service_pb2.GenerationOptions()) == results.GenerationOptions()
     assert mapping.ranked_passage(passage_pb2.RankedPassage(rerank_score=0.0)).rerank_score == 0.0
     assert mapping.search_results(search_service_pb2.SearchResponse()).debug is None
     job = mapping.job(document_service_pb2.Job())
@@ -61,6 +70,7 @@ ENUMS: list[tuple[EnumDescriptor, type[results.WireEnum]]] = [
     (document_service_pb2.JobState.DESCRIPTOR, results.JobState),
     (document_service_pb2.IngestionStage.DESCRIPTOR, results.IngestionStage),
     (search_service_pb2.SearchMode.DESCRIPTOR, results.SearchMode),
+    (index_service_pb2.GenerationState.DESCRIPTOR, results.GenerationState),
     (answer_service_pb2.AnswerStatus.DESCRIPTOR, results.AnswerStatus),
     (answer_service_pb2.Degradation.DESCRIPTOR, results.Degradation),
     (inference_service_pb2.EmbeddingKind.DESCRIPTOR, results.EmbeddingKind),
@@ -84,7 +94,19 @@ def test_what_a_newer_server_adds_does_not_break_an_older_client() -> None:
     assert mapping.generate_event(inference_service_pb2.GenerateResponse()) is None
 
 
-FILTER = options.SearchFilter(document_ids=("d",), tags=("t",), languages=("ja",))
+FILTER = options.SearchFilter(document_ids=("d",), tags=("t",), languages=("ja",), condition=where.tags("t"))
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
+CONDITIONS: list[where.Condition] = [
+    where.documents("d"),
+    where.tags("t"),
+    where.languages("ja"),
+    where.owners("o"),
+    where.created(not_before=MOMENT, before=MOMENT),
+    where.pages(3, 7),
+    where.all_of(where.tags("t")),
+    where.any_of(where.tags("t")),
+    where.not_(where.tags("t")),
+]
 SEARCH = options.SearchOptions(
     limit=5,
     filter=FILTER,
@@ -93,22 +115,37 @@ SEARCH = options.SearchOptions(
     consistency_token="c",
     rerank=False,
     debug=True,
+    diversity=0.25,
 )
 RECIPROCAL = options.SearchOptions(fusion=options.ReciprocalRankFusion(k=7, dense_weight=0.0))
+DISTRIBUTION = options.SearchOptions(fusion=options.DistributionFusion(0.25))
+OF_GENERATION = results.GenerationOptions(graph_degree=16, build_effort=100)
 ANSWER = options.AnswerOptions(filter=FILTER, max_passages=2, max_tokens=3, seed=0, consistency_token="c")
 GENERATE = options.GenerateOptions(system="s", max_tokens=3, temperature=0.5, seed=0, stop=("x",))
 UPLOAD = options.UploadOptions(tags=("t",), allowed_groups=("g",))
 
 REQUESTS: dict[str, list[Any]] = {
-    "AnswerRequest": [requests.answer("q", ANSWER)],
+    "ActivateGenerationRequest": [requests.activate_generation("g")],
+    "AnswerRequest": [
+        requests.answer("q", ANSWER),
+        *(requests.answer("q", options.AnswerOptions(filter=condition)) for condition in CONDITIONS),
+    ],
+    "BuildGenerationRequest": [requests.build_generation(OF_GENERATION)],
+    "CompareGenerationsRequest": [requests.compare_generations("g", 5)],
+    "CreateSnapshotRequest": [requests.create_snapshot("s")],
+    "DeleteGenerationRequest": [requests.delete_generation("g")],
     "DeleteDocumentRequest": [requests.delete_document("d")],
     "EmbedRequest": [requests.embed(["t"], results.EmbeddingKind.QUERY)],
     "GenerateRequest": [requests.generate("p", GENERATE)],
     "GetDocumentRequest": [requests.get_document("d")],
+    "GetIndexRequest": [requests.get_index()],
     "ListDocumentsRequest": [requests.list_documents(results.DocumentState.READY, ["t"], 5, "p")],
     "RecognizeTextRequest": [requests.recognize_text(b"i")],
     "RerankRequest": [requests.rerank("q", ["t"])],
-    "SearchRequest": [requests.search("q", SEARCH), requests.search("q", RECIPROCAL)],
+    "SearchRequest": [
+        *(requests.search("q", each) for each in (SEARCH, RECIPROCAL, DISTRIBUTION)),
+        *(requests.search("q", options.SearchOptions(filter=condition)) for condition in CONDITIONS),
+    ],
     "UploadDocumentRequest": [requests.upload_header("n", "r", UPLOAD), requests.upload_data(b"p")],
     "WatchJobRequest": [requests.watch_job("j")],
 }
@@ -118,10 +155,11 @@ REQUESTS: dict[str, list[Any]] = {
 def test_every_field_of_every_request_can_be_set(descriptor: Descriptor) -> None:
     set_paths = {path for request in REQUESTS[descriptor.name] for path, _ in without_each(request)}
     all_paths = {path for message in variants(descriptor) for path, _ in without_each(message)}
-    assert set_paths == all_paths
+    assert all_paths - set_paths == set()
 
 
 def test_what_is_not_asked_for_is_left_to_the_server() -> None:
+    assert requests.build_generation(None) == index_service_pb2.BuildGenerationRequest()
     assert requests.search("q", {}) == search_service_pb2.SearchRequest(query="q")
     assert requests.answer("q", {}) == answer_service_pb2.AnswerRequest(question="q")
     assert requests.generate("p", {}) == inference_service_pb2.GenerateRequest(prompt="p")

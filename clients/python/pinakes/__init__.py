@@ -8,9 +8,10 @@
 `AsyncClient` has the same methods for asyncio. Errors are in `pinakes.errors`; the stubs in `pinakes.v1`.
 """
 
+from pinakes import where
 from pinakes.answers import AnswerSoFar
-from pinakes.async_client import AsyncClient, AsyncDocuments
-from pinakes.client import Client, Documents
+from pinakes.async_client import AsyncClient, AsyncDocuments, AsyncIndex
+from pinakes.client import Client, Documents, Index
 from pinakes.errors import PinakesError
 from pinakes.options import (
     DEFAULT_ADDRESS,
@@ -18,6 +19,7 @@ from pinakes.options import (
     ClientOptions,
     ConvexFusion,
     Deadlines,
+    DistributionFusion,
     GenerateOptions,
     ReciprocalRankFusion,
     SearchFilter,
@@ -25,12 +27,14 @@ from pinakes.options import (
     UploadOptions,
 )
 from pinakes.results import (
+    Activation,
     Answer,
     AnswerEvent,
     AnswerStatus,
     Box,
     BranchScore,
     Citation,
+    Comparison,
     Completion,
     Degradation,
     Delta,
@@ -45,6 +49,12 @@ from pinakes.results import (
     GenerateCompletion,
     GenerateDelta,
     GenerateEvent,
+    Generation,
+    GenerationOptions,
+    GenerationState,
+    IndexSegment,
+    IndexSnapshot,
+    IndexStatus,
     IngestionStage,
     Job,
     JobState,
@@ -59,6 +69,7 @@ from pinakes.results import (
     SearchMode,
     SearchResults,
     SegmentPlan,
+    Snippet,
     Sources,
     StageTiming,
     TextSpan,
@@ -70,6 +81,7 @@ from pinakes.streams import AsyncStream, Stream
 
 __all__ = [
     "DEFAULT_ADDRESS",
+    "Activation",
     "Answer",
     "AnswerEvent",
     "AnswerOptions",
@@ -77,17 +89,20 @@ __all__ = [
     "AnswerStatus",
     "AsyncClient",
     "AsyncDocuments",
+    "AsyncIndex",
     "AsyncStream",
     "Box",
     "BranchScore",
     "Citation",
     "Client",
     "ClientOptions",
+    "Comparison",
     "Completion",
     "ConvexFusion",
     "Deadlines",
     "Degradation",
     "Delta",
+    "DistributionFusion",
     "Document",
     "DocumentPage",
     "DocumentState",
@@ -101,6 +116,13 @@ __all__ = [
     "GenerateDelta",
     "GenerateEvent",
     "GenerateOptions",
+    "Generation",
+    "GenerationOptions",
+    "GenerationState",
+    "Index",
+    "IndexSegment",
+    "IndexSnapshot",
+    "IndexStatus",
     "IngestionStage",
     "Job",
     "JobState",
@@ -120,6 +142,7 @@ __all__ = [
     "SearchOptions",
     "SearchResults",
     "SegmentPlan",
+    "Snippet",
     "Sources",
     "StageTiming",
     "Stream",
@@ -127,4 +150,5 @@ __all__ = [
     "Upload",
     "UploadOptions",
     "Usage",
+    "where",
 ]

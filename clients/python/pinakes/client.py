@@ -25,13 +25,19 @@ from pinakes.options import (
     UploadOptions,
 )
 from pinakes.results import (
+    Activation,
     Answer,
     AnswerEvent,
+    Comparison,
     Document,
     DocumentState,
     EmbeddingKind,
     Embeddings,
     GenerateEvent,
+    Generation,
+    GenerationOptions,
+    IndexSnapshot,
+    IndexStatus,
     Job,
     RecognizedText,
     RerankScores,
@@ -42,6 +48,7 @@ from pinakes.streams import Stream
 from pinakes.uploads import Source, UploadSource
 from pinakes.v1.answer_service_pb2_grpc import AnswerServiceStub
 from pinakes.v1.document_service_pb2_grpc import DocumentServiceStub
+from pinakes.v1.index_service_pb2_grpc import IndexServiceStub
 from pinakes.v1.inference_service_pb2_grpc import InferenceServiceStub
 from pinakes.v1.search_service_pb2_grpc import SearchServiceStub
 
@@ -128,6 +135,70 @@ class Documents:
         return succeeded(self._calls.retried(last, timeout_s or self._deadlines.watch_s, attempts=math.inf))
 
 
+class Index:
+    """`client.index`: tells what the index consists of, and builds, compares, swaps and copies its generations."""
+
+    def __init__(self, channel: grpc.Channel, calls: SyncCalls, deadlines: Deadlines) -> None:
+        self._stub = IndexServiceStub(channel)
+        self._calls = calls
+        self._deadlines = deadlines
+
+    def get(self, *, timeout_s: float | None = None) -> IndexStatus:
+        """All generations, the oldest first, and the end of the change log."""
+        return self._calls.unary(
+            self._stub.GetIndex, requests.get_index(), timeout_s or self._deadlines.unary_s, mapping.index_status
+        )
+
+    def build(self, options: GenerationOptions | None = None, *, timeout_s: float | None = None) -> Generation:
+        """Begins to build a generation from the change log, in the background on the server. Raises GenerationExists if
+        one is there beside the serving one, also when a first attempt had begun it and its response was lost."""
+        return self._calls.unary(
+            self._stub.BuildGeneration,
+            requests.build_generation(options),
+            timeout_s or self._deadlines.unary_s,
+            mapping.begun_generation,
+        )
+
+    def compare(self, name: str, *, samples: int = 0, timeout_s: float | None = None) -> Comparison:
+        """Asks the serving generation and the named one the same questions, 1 to 1,000 (0: 100). Raises
+        GenerationNotFound, GenerationState."""
+        return self._calls.unary(
+            self._stub.CompareGenerations,
+            requests.compare_generations(name, samples),
+            timeout_s or self._deadlines.index_s,
+            mapping.comparison,
+        )
+
+    def activate(self, name: str, *, timeout_s: float | None = None) -> Activation:
+        """Lets a complete generation serve; activating the previous one again is the way back. Raises
+        GenerationNotFound, GenerationState."""
+        return self._calls.unary(
+            self._stub.ActivateGeneration,
+            requests.activate_generation(name),
+            timeout_s or self._deadlines.unary_s,
+            mapping.activation,
+        )
+
+    def delete(self, name: str, *, timeout_s: float | None = None) -> None:
+        """Deletes a generation that does not serve. Raises GenerationNotFound, GenerationState."""
+        self._calls.unary(
+            self._stub.DeleteGeneration,
+            requests.delete_generation(name),
+            timeout_s or self._deadlines.unary_s,
+            mapping.deleted_generation,
+        )
+
+    def snapshot(self, name: str, *, timeout_s: float | None = None) -> IndexSnapshot:
+        """Copies the serving generation into a folder of this name on the server, while it serves. Raises
+        SnapshotExists, InvalidField for a name that is none."""
+        return self._calls.unary(
+            self._stub.CreateSnapshot,
+            requests.create_snapshot(name),
+            timeout_s or self._deadlines.index_s,
+            mapping.index_snapshot,
+        )
+
+
 class Client:
     """Calls a Pinakes server. One client serves any number of concurrent calls of one event loop; use it in
     `with`, or `close` it.
@@ -150,6 +221,7 @@ class Client:
         self._searches = SearchServiceStub(self._channel)
         self._models = InferenceServiceStub(self._channel)
         self.documents = Documents(self._channel, self._calls, options.deadlines)
+        self.index = Index(self._channel, self._calls, options.deadlines)
 
     def __enter__(self) -> Self:
         return self

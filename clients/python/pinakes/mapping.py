@@ -13,6 +13,7 @@ from pinakes.v1 import (
     answer_service_pb2,
     document_service_pb2,
     error_reason_pb2,
+    index_service_pb2,
     inference_service_pb2,
     passage_pb2,
     search_service_pb2,
@@ -64,6 +65,10 @@ def degradation(number: int) -> results.Degradation:
 
 def finish_reason(number: int) -> results.FinishReason:
     return enum_of(results.FinishReason, inference_service_pb2.FinishReason.DESCRIPTOR, number)
+
+
+def generation_state(number: int) -> results.GenerationState:
+    return enum_of(results.GenerationState, index_service_pb2.GenerationState.DESCRIPTOR, number)
 
 
 def reason(number: int) -> str:
@@ -183,15 +188,25 @@ def ranked_passage(wire: passage_pb2.RankedPassage) -> results.RankedPassage:
         dense=branch_score(wire.dense) if wire.HasField("dense") else None,
         lexical=branch_score(wire.lexical) if wire.HasField("lexical") else None,
         rerank_score=wire.rerank_score if wire.HasField("rerank_score") else None,
+        snippet=snippet(wire.snippet) if wire.HasField("snippet") else None,
     )
 
 
+def text_range(wire: passage_pb2.TextRange) -> results.TextSpan:
+    return results.TextSpan(wire.start, wire.end)
+
+
+def snippet(wire: passage_pb2.Snippet) -> results.Snippet:
+    return results.Snippet(text_range(wire.range), tuple(text_range(mark) for mark in wire.highlights))
+
+
 def segment_plan(wire: search_service_pb2.SegmentPlan) -> results.SegmentPlan:
-    return results.SegmentPlan(wire.segment, wire.plan, wire.allowed, wire.distances)
+    return results.SegmentPlan(wire.segment, wire.plan, wire.allowed, wire.distances, wire.visited)
 
 
 def search_debug(wire: search_service_pb2.SearchDebug) -> results.SearchDebug:
-    return results.SearchDebug(tuple(segment_plan(s) for s in wire.segments), wire.lexical_candidates)
+    plans = tuple(segment_plan(s) for s in wire.segments)
+    return results.SearchDebug(plans, wire.lexical_candidates, wire.generation)
 
 
 def search_results(wire: search_service_pb2.SearchResponse) -> results.SearchResults:
@@ -251,6 +266,57 @@ def _completion(answer_id: str, sequence: int, wire: answer_service_pb2.Completi
         generator=wire.generator,
         index_position=wire.index_position,
     )
+
+
+# --- index -------------------------------------------------------------------------------------------------------
+
+
+def generation_options(wire: index_service_pb2.GenerationOptions) -> results.GenerationOptions:
+    return results.GenerationOptions(
+        graph_degree=wire.graph_degree if wire.HasField("graph_degree") else None,
+        build_effort=wire.build_effort if wire.HasField("build_effort") else None,
+    )
+
+
+def index_segment(wire: index_service_pb2.IndexSegment) -> results.IndexSegment:
+    return results.IndexSegment(wire.name, wire.rows, wire.removed, wire.graph)
+
+
+def generation(wire: index_service_pb2.Generation) -> results.Generation:
+    return results.Generation(
+        name=wire.name,
+        state=generation_state(wire.state),
+        position=wire.position,
+        fingerprint=wire.fingerprint,
+        create_time=time(wire.create_time),
+        segments=tuple(index_segment(s) for s in wire.segments),
+        options=generation_options(wire.options),
+        failure=wire.failure,
+    )
+
+
+def index_status(wire: index_service_pb2.GetIndexResponse) -> results.IndexStatus:
+    return results.IndexStatus(tuple(generation(g) for g in wire.generations), wire.log_position)
+
+
+def begun_generation(wire: index_service_pb2.BuildGenerationResponse) -> results.Generation:
+    return generation(wire.generation)
+
+
+def comparison(wire: index_service_pb2.CompareGenerationsResponse) -> results.Comparison:
+    return results.Comparison(wire.serving_recall, wire.other_recall, wire.overlap, wire.samples)
+
+
+def activation(wire: index_service_pb2.ActivateGenerationResponse) -> results.Activation:
+    return results.Activation(generation(wire.generation), wire.previous)
+
+
+def deleted_generation(wire: index_service_pb2.DeleteGenerationResponse) -> None:
+    return None
+
+
+def index_snapshot(wire: index_service_pb2.CreateSnapshotResponse) -> results.IndexSnapshot:
+    return results.IndexSnapshot(wire.path, wire.position, wire.size_bytes)
 
 
 # --- models ------------------------------------------------------------------------------------------------------

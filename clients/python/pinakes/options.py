@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Self, TypedDict
 
 from pinakes.results import SearchMode
 from pinakes.retry import RetryPolicy
+from pinakes.where import Condition
 
 DEFAULT_ADDRESS = "127.0.0.1:7700"
 
@@ -24,11 +25,13 @@ class Deadlines:
     generate_s: float = 120.0
     watch_s: float = 3600.0
     """Watch a job, and wait for its end."""
+    index_s: float = 300.0
+    """Look after the index; comparing and copying read much of it."""
 
     @classmethod
     def all(cls, seconds: float) -> Self:
         """The same for every call."""
-        return cls(seconds, seconds, seconds, seconds, seconds, seconds)
+        return cls(**dict.fromkeys((each.name for each in fields(cls)), seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class SearchFilter:
     """A document must carry every one of them."""
     languages: Sequence[str] = ()
     """A passage must be in one of them (BCP 47: `en`, `ja`)."""
+    condition: Condition | None = None
+    """Anything that the lists cannot say; see `pinakes.where`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,14 @@ class ReciprocalRankFusion:
 
     k: int = 60
     dense_weight: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DistributionFusion:
+    """A weighted sum of scores that are normalized by how a branch's scores are distributed: their mean and three
+    standard deviations to each side become 0 to 1. The lexical branch weighs `1 - dense_weight`."""
+
+    dense_weight: float
 
 
 class UploadOptions(TypedDict, total=False):
@@ -90,9 +103,13 @@ class SearchOptions(TypedDict, total=False):
 
     limit: int
     """At most this many passages, 1 to 100; the server's default is 10."""
-    filter: SearchFilter
+    filter: SearchFilter | Condition
+    """A condition alone stands for a filter that has nothing else."""
     mode: SearchMode
-    fusion: ConvexFusion | ReciprocalRankFusion
+    fusion: ConvexFusion | ReciprocalRankFusion | DistributionFusion
+    diversity: float
+    """Chooses passages that say different things (maximal marginal relevance); the weight of relevance, 0 to 1. The
+    reranker is not asked then."""
     consistency_token: str
     """Waits until the index has come this far."""
     rerank: bool
@@ -104,7 +121,8 @@ class SearchOptions(TypedDict, total=False):
 class AnswerOptions(TypedDict, total=False):
     """Of `answer` and `answer_text`."""
 
-    filter: SearchFilter
+    filter: SearchFilter | Condition
+    """A condition alone stands for a filter that has nothing else."""
     max_passages: int
     """At most this many passages are shown to the generator, 1 to 10."""
     max_tokens: int

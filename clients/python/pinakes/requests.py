@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import cast
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from pinakes import where
 from pinakes.mapping import enum_number
 from pinakes.options import (
     AnswerOptions,
     ConvexFusion,
+    DistributionFusion,
     GenerateOptions,
     ReciprocalRankFusion,
     SearchFilter,
     SearchOptions,
     UploadOptions,
 )
-from pinakes.results import DocumentState, EmbeddingKind, Job, SearchMode
+from pinakes.results import DocumentState, EmbeddingKind, GenerationOptions, Job, SearchMode
 from pinakes.v1 import (
     answer_service_pb2,
     document_service_pb2,
+    index_service_pb2,
     inference_service_pb2,
     passage_pb2,
     search_service_pb2,
@@ -80,6 +86,11 @@ def search(query: str, options: SearchOptions) -> search_service_pb2.SearchReque
             request.convex.CopyFrom(search_service_pb2.ConvexFusion(dense_weight=dense_weight))
         case ReciprocalRankFusion(k, weight):
             request.reciprocal_rank.CopyFrom(search_service_pb2.ReciprocalRankFusion(k=k, dense_weight=weight))
+        case DistributionFusion(dense_weight):
+            request.distribution.CopyFrom(search_service_pb2.DistributionFusion(dense_weight=dense_weight))
+    diversity = options.get("diversity")
+    if diversity is not None:
+        request.diversity.CopyFrom(search_service_pb2.Diversity(relevance_weight=diversity))
     return request
 
 
@@ -120,7 +131,78 @@ def generate(prompt: str, options: GenerateOptions) -> inference_service_pb2.Gen
     )
 
 
-def _filter(given: SearchFilter | None) -> passage_pb2.SearchFilter | None:
+def get_index() -> index_service_pb2.GetIndexRequest:
+    return index_service_pb2.GetIndexRequest()
+
+
+def build_generation(options: GenerationOptions | None) -> index_service_pb2.BuildGenerationRequest:
+    if options is None:
+        return index_service_pb2.BuildGenerationRequest()
+    return index_service_pb2.BuildGenerationRequest(
+        options=index_service_pb2.GenerationOptions(
+            graph_degree=options.graph_degree, build_effort=options.build_effort
+        )
+    )
+
+
+def compare_generations(name: str, samples: int) -> index_service_pb2.CompareGenerationsRequest:
+    return index_service_pb2.CompareGenerationsRequest(name=name, samples=samples)
+
+
+def activate_generation(name: str) -> index_service_pb2.ActivateGenerationRequest:
+    return index_service_pb2.ActivateGenerationRequest(name=name)
+
+
+def delete_generation(name: str) -> index_service_pb2.DeleteGenerationRequest:
+    return index_service_pb2.DeleteGenerationRequest(name=name)
+
+
+def create_snapshot(name: str) -> index_service_pb2.CreateSnapshotRequest:
+    return index_service_pb2.CreateSnapshotRequest(name=name)
+
+
+def _filter(given: SearchFilter | where.Condition | None) -> passage_pb2.SearchFilter | None:
     if given is None:
         return None
-    return passage_pb2.SearchFilter(document_ids=given.document_ids, tags=given.tags, languages=given.languages)
+    if isinstance(given, where.Condition):
+        given = SearchFilter(condition=given)
+    return passage_pb2.SearchFilter(
+        document_ids=given.document_ids,
+        tags=given.tags,
+        languages=given.languages,
+        condition=None if given.condition is None else _condition(given.condition),
+    )
+
+
+def _condition(given: where.Condition) -> passage_pb2.FilterCondition:
+    wire = passage_pb2.FilterCondition()
+    match given:
+        case where.Documents(values):
+            wire.documents.CopyFrom(passage_pb2.FilterValues(values=values))
+        case where.Tags(values):
+            wire.tags.CopyFrom(passage_pb2.FilterValues(values=values))
+        case where.Languages(values):
+            wire.languages.CopyFrom(passage_pb2.FilterValues(values=values))
+        case where.Owners(values):
+            wire.owners.CopyFrom(passage_pb2.FilterValues(values=values))
+        case where.Created(not_before, before):
+            wire.created.CopyFrom(passage_pb2.TimeRange(not_before=_timestamp(not_before), before=_timestamp(before)))
+        case where.Pages(first, last):
+            wire.pages.CopyFrom(passage_pb2.PageRange(first=first or 0, last=last or 0))
+        case where.AllOf(conditions):
+            wire.all_of.CopyFrom(passage_pb2.FilterConditions(conditions=map(_condition, conditions)))
+        case where.AnyOf(conditions):
+            wire.any_of.CopyFrom(passage_pb2.FilterConditions(conditions=map(_condition, conditions)))
+        case where.Not(condition):
+            getattr(wire, "not").CopyFrom(_condition(condition))
+        case _:
+            raise TypeError(f"{given!r} is no condition")
+    return wire
+
+
+def _timestamp(moment: datetime | None) -> Timestamp | None:
+    if moment is None:
+        return None
+    timestamp = Timestamp()
+    timestamp.FromDatetime(moment)
+    return timestamp

@@ -4,6 +4,7 @@ field; only what differs is said here."""
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -84,6 +85,16 @@ class FinishReason(WireEnum):
     UNSPECIFIED = "unspecified"
     STOP = "stop"
     LENGTH = "length"
+
+
+class GenerationState(WireEnum):
+    """What a generation of the index is doing."""
+
+    UNSPECIFIED = "unspecified"
+    BUILDING = "building"
+    READY = "ready"
+    SERVING = "serving"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,14 +229,44 @@ class BranchScore:
 
 
 @dataclass(frozen=True, slots=True)
+class TextSpan:
+    """The code points `[start:end]` of a text."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """The part `range` of a passage's text that fits the query's words best. `highlights`: where they stand in it, in
+    order, without overlaps. All offsets count from the start of the passage's text."""
+
+    range: TextSpan
+    highlights: tuple[TextSpan, ...]
+
+    def pieces(self, text: str) -> Iterator[tuple[str, bool]]:
+        """The snippet, cut out of the passage's `text`, in pieces: each with whether it is a word of the query."""
+        at = self.range.start
+        for mark in self.highlights:
+            yield from (
+                piece for piece in ((text[at : mark.start], False), (text[mark.start : mark.end], True)) if piece[0]
+            )
+            at = mark.end
+        if at < self.range.end:
+            yield text[at : self.range.end], False
+
+
+@dataclass(frozen=True, slots=True)
 class RankedPassage:
-    """A passage with the reasons for its place. A branch is None when it did not return the passage."""
+    """A passage with the reasons for its place. A branch is None when it did not return the passage; the snippet when no
+    word of the query occurs, or words were not asked for."""
 
     passage: Passage
     score: float
     dense: BranchScore | None
     lexical: BranchScore | None
     rerank_score: float | None
+    snippet: Snippet | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +277,7 @@ class SegmentPlan:
     plan: str
     allowed: int
     distances: int
+    visited: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +286,7 @@ class SearchDebug:
 
     segments: tuple[SegmentPlan, ...]
     lexical_candidates: int
+    generation: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,14 +338,6 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
-class TextSpan:
-    """The code points `[start:end]` of the answer's text."""
-
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens read and written."""
 
@@ -347,6 +382,78 @@ class Answer:
     def timings(self) -> tuple[StageTiming, ...]:
         """How long each stage took."""
         return self.completion.timings
+
+
+# --- index -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationOptions:
+    """How a generation is kept: neighbours per node of the graph, and candidates looked at when a node is linked. None
+    takes the server's setting."""
+
+    graph_degree: int | None = None
+    build_effort: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSegment:
+    """A part of a generation; `removed` of its `rows` are still there. A small one has no graph."""
+
+    name: str
+    rows: int
+    removed: int
+    graph: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """An index of its own, made from the change log. `failure` says why building it failed."""
+
+    name: str
+    state: GenerationState
+    position: str
+    fingerprint: str
+    create_time: datetime
+    segments: tuple[IndexSegment, ...]
+    options: GenerationOptions
+    failure: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStatus:
+    """All generations, the oldest first, and the end of the change log."""
+
+    generations: tuple[Generation, ...]
+    log_position: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How two generations differ: the recall of the 10 nearest passages of each, and the share of the serving one's 10
+    best hits that the other one has, too."""
+
+    serving_recall: float
+    other_recall: float
+    overlap: float
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """A swap: what serves now, and the name of what served before."""
+
+    generation: Generation
+    previous: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSnapshot:
+    """A copy of the index, on the server, as it was at `position` of the change log."""
+
+    path: str
+    position: str
+    size_bytes: int
 
 
 # --- models ------------------------------------------------------------------------------------------------------
