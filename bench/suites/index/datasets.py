@@ -1,4 +1,4 @@
-"""The retrieval sets that `--data` names: documents, questions, and which documents answer them."""
+"""The retrieval sets that `--sets` names: documents, questions, and which documents answer them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-CORPUS, QUERIES, JUDGEMENTS, IGNORED = "corpus.jsonl", "dev/queries.jsonl", "dev/qrels.tsv", "ignore.tsv"
+CORPUS, QUERIES, JUDGEMENTS, IGNORED = "corpus.jsonl", "dev/queries.jsonl", "dev/qrels.tsv", "dev/ignore.tsv"
 
 
 class NoDataSets(Exception):
     """The folder holds no retrieval set."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(f"{folder} holds no */{CORPUS} with {QUERIES}: name the folder of retrieval sets with --data")
+        super().__init__(f"{folder} holds no */{CORPUS} with {QUERIES}: name the folder of retrieval sets with --sets")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,15 @@ class Article:
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """judgements: query id to article id to gain (above 0). ignored: articles that are dropped from every ranking."""
+    """judgements: query id to article id to gain (above 0). ignored: query id to the articles that are dropped from its
+    ranking before it is judged."""
 
     name: str
     language: str
     articles: tuple[Article, ...]
     queries: Mapping[str, str]
     judgements: Mapping[str, Mapping[str, float]]
-    ignored: frozenset[str] = frozenset()
+    ignored: Mapping[str, frozenset[str]]
 
 
 def read_data_sets(folder: Path) -> tuple[DataSet, ...]:
@@ -51,19 +52,26 @@ def read_data_sets(folder: Path) -> tuple[DataSet, ...]:
 def _read(folder: Path) -> DataSet:
     rows = list(_lines(folder / CORPUS))
     gains: dict[str, dict[str, float]] = {}
-    with (folder / JUDGEMENTS).open(encoding="utf-8", newline="") as file:
-        for query_id, article_id, gain in list(csv.reader(file, delimiter="\t"))[1:]:
-            if float(gain) > 0:
-                gains.setdefault(query_id, {})[article_id] = float(gain)
-    ignored = (folder / IGNORED).read_text(encoding="utf-8").split() if (folder / IGNORED).exists() else []
+    for query_id, article_id, gain in _cells(folder / JUDGEMENTS):
+        if float(gain) > 0:
+            gains.setdefault(query_id, {})[article_id] = float(gain)
+    ignored: dict[str, set[str]] = {}
+    for query_id, article_id in _cells(folder / IGNORED) if (folder / IGNORED).exists() else ():
+        ignored.setdefault(query_id, set()).add(article_id)
     return DataSet(
         name=folder.name,
         language=folder.name.partition("_")[0],
         articles=tuple(Article(i, row["_id"], row.get("title", ""), row["text"]) for i, row in enumerate(rows)),
         queries={row["_id"]: row["text"] for row in _lines(folder / QUERIES) if row["_id"] in gains},
         judgements=gains,
-        ignored=frozenset(ignored),
+        ignored={query_id: frozenset(article_ids) for query_id, article_ids in ignored.items()},
     )
+
+
+def _cells(path: Path) -> list[list[str]]:
+    """Of a table with a header, tab-separated."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file, delimiter="\t"))[1:]
 
 
 def _lines(path: Path) -> Iterator[dict[str, str]]:
