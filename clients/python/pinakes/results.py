@@ -248,9 +248,9 @@ class Snippet:
         """The snippet, cut out of the passage's `text`, in pieces: each with whether it is a word of the query."""
         at = self.range.start
         for mark in self.highlights:
-            yield from (
-                piece for piece in ((text[at : mark.start], False), (text[mark.start : mark.end], True)) if piece[0]
-            )
+            if at < mark.start:
+                yield text[at : mark.start], False
+            yield text[mark.start : mark.end], True
             at = mark.end
         if at < self.range.end:
             yield text[at : self.range.end], False
@@ -258,8 +258,8 @@ class Snippet:
 
 @dataclass(frozen=True, slots=True)
 class RankedPassage:
-    """A passage with the reasons for its place. A branch is None when it did not return the passage; the snippet when no
-    word of the query occurs, or words were not asked for."""
+    """A passage with the reasons for its place. A branch is None when it did not return the passage; the snippet when
+    no word of the query occurs, or words were not asked for."""
 
     passage: Passage
     score: float
