@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -156,6 +156,33 @@ def test_every_field_of_every_request_can_be_set(descriptor: Descriptor) -> None
     set_paths = {path for request in REQUESTS[descriptor.name] for path, _ in without_each(request)}
     all_paths = {path for message in variants(descriptor) for path, _ in without_each(message)}
     assert all_paths - set_paths == set()
+
+
+def test_conditions_are_joined_as_they_read() -> None:
+    a, b, c = where.tags("a"), where.documents("b"), where.pages(first=3)
+    assert a & b & ~c == where.all_of(a, b, where.not_(c))
+    assert a | b | c == where.any_of(a, b, c)
+    assert a & (b | c) == where.all_of(a, where.any_of(b, c))
+    request = requests.search("q", options.SearchOptions(filter=a & (b | c)))
+    either = request.filter.condition.all_of.conditions[1].any_of.conditions
+    assert [each.WhichOneof("condition") for each in either] == ["documents", "pages"]
+    assert (either[1].pages.first, either[1].pages.last) == (3, 0)
+
+
+def test_a_time_needs_a_zone() -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        where.created(before=datetime(2026, 1, 2))  # noqa: DTZ001 - that is the point
+    tokyo = datetime(2026, 1, 2, 9, tzinfo=timezone(timedelta(hours=9)))
+    request = requests.search("q", options.SearchOptions(filter=where.created(before=tokyo)))
+    created = request.filter.condition.created
+    assert created.before.ToDatetime(tzinfo=UTC) == datetime(2026, 1, 2, tzinfo=UTC)
+    assert not created.HasField("not_before")
+
+
+def test_a_snippet_comes_in_pieces() -> None:
+    text = "The ferry leaves, the Ferry stays."
+    snippet = results.Snippet(results.TextSpan(4, 33), (results.TextSpan(4, 9), results.TextSpan(22, 27)))
+    assert list(snippet.pieces(text)) == [("ferry", True), (" leaves, the ", False), ("Ferry", True), (" stays", False)]
 
 
 def test_what_is_not_asked_for_is_left_to_the_server() -> None:
