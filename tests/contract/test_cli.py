@@ -22,11 +22,13 @@ from pinakes.cli.answer_view import marked_text, show_answer
 from pinakes.cli.connection import default_address
 from pinakes.cli.ingest import find_files
 from pinakes.cli.main import app
+from pinakes.cli.search import shown_text
 from pinakes.options import DEFAULT_ADDRESS
 from pinakes.results import TextSpan
 from pinakes.v1 import answer_service_pb2 as answers
 from pinakes.v1 import document_service_pb2 as documents
 from pinakes.v1 import error_reason_pb2, passage_pb2, search_service_pb2, stage_timing_pb2
+from pinakes.v1 import index_service_pb2 as indexes
 from tests.contract import scripted_server as server
 from tests.contract.scripted_server import Script
 
@@ -290,6 +292,143 @@ async def test_search_shows_a_table_or_json(pinakes: Pinakes, script: Script) ->
     assert (request.limit, request.mode, request.rerank) == (3, search_service_pb2.SEARCH_MODE_LEXICAL, False)
     shown = json.loads((await pinakes("search", "river", "--json")).stdout)
     assert shown["passages"][0]["passage"]["regions"][0]["page"] == 3
+
+
+@pytest.mark.parametrize(("command", "method"), [("search", "Search"), ("ask", "Answer")])
+async def test_options_narrow_what_is_looked_at(pinakes: Pinakes, script: Script, command: str, method: str) -> None:
+    script.on("Search", server.returns(search_service_pb2.SearchResponse()))
+    script.on("Answer", server.streams(*answer()))
+    narrowed = ("--tag", "t", "--any-tag", "a", "--any-tag", "b", "--not-tag", "c", "--pages", "3-7")
+    times = ("--created-after", "2026-01-31T09:00+09:00", "--created-before", "2026-02-01T00:00Z")
+    result = await pinakes(command, "q", *narrowed, *times)
+    assert result.exit_code == 0, result.output
+    wanted = script.seen(method)[0].request.filter
+    either, neither, created, pages = wanted.condition.all_of.conditions
+    assert (wanted.tags, either.tags.values, getattr(neither, "not").tags.values) == (["t"], ["a", "b"], ["c"])
+    assert created.created.not_before.ToDatetime(tzinfo=UTC) == datetime(2026, 1, 31, tzinfo=UTC)
+    assert created.created.before.ToDatetime(tzinfo=UTC) == datetime(2026, 2, 1, tzinfo=UTC)
+    assert (pages.pages.first, pages.pages.last) == (3, 7)
+
+
+@pytest.mark.parametrize(("given", "first", "last"), [("3", 3, 3), ("3-", 3, 0), ("-7", 0, 7)])
+async def test_ranges_of_pages(pinakes: Pinakes, script: Script, given: str, first: int, last: int) -> None:
+    script.on("Search", server.returns(search_service_pb2.SearchResponse()))
+    await pinakes("search", "q", f"--pages={given}")
+    [condition] = script.seen("Search")[0].request.filter.condition.all_of.conditions
+    assert (condition.pages.first, condition.pages.last) == (first, last)
+
+
+@pytest.mark.parametrize("option", ["--pages=x", "--pages=-", "--created-after=yesterday"])
+async def test_what_cannot_be_read_is_not_asked(pinakes: Pinakes, script: Script, option: str) -> None:
+    result = await pinakes("search", "q", option)
+    assert result.exit_code == 2
+    assert option.split("=")[0] in result.stderr
+    assert script.calls == []
+
+
+async def test_search_marks_the_querys_words(script: Script, pinakes: Pinakes) -> None:
+    text = "Before.\nThe ferry\nleaves [at] noon. After."
+    snippet = passage_pb2.Snippet(
+        range=passage_pb2.TextRange(start=8, end=34), highlights=[passage_pb2.TextRange(start=12, end=17)]
+    )
+    ranked = passage_pb2.RankedPassage(
+        passage=passage_pb2.Passage(document_name="a.pdf", text=text), score=0.5, snippet=snippet
+    )
+    marked = shown_text(mapping.ranked_passage(ranked))
+    assert marked.plain == "…The ferry leaves [at] noon.…"
+    assert [marked.plain[span.start : span.end] for span in marked.spans] == ["ferry"]
+    script.on("Search", server.returns(search_service_pb2.SearchResponse(passages=[ranked])))
+    assert "…The ferry leaves [at] noon.…" in (await pinakes("search", "ferry")).output
+
+
+async def test_search_explains_itself(pinakes: Pinakes, script: Script) -> None:
+    debug = search_service_pb2.SearchDebug(
+        segments=[
+            search_service_pb2.SegmentPlan(
+                segment="segment-00000003", plan="filtered_walk", allowed=12_000, distances=1_500, visited=300
+            )
+        ],
+        lexical_candidates=41,
+        generation="generation-2",
+    )
+    ranked = passage_pb2.RankedPassage(score=0.5, dense=passage_pb2.BranchScore(rank=3, score=0.875))
+    script.on("Search", server.returns(search_service_pb2.SearchResponse(passages=[ranked], debug=debug)))
+    result = await pinakes("search", "q", "--explain", "--fusion", "distribution", "--diversity", "0.5")
+    assert "3 (0.875)" in result.output
+    assert "segment-00000003  filtered_walk  12,000   1,500      300" in result.output
+    assert "generation generation-2, 41 found by words" in result.output
+    request = script.seen("Search")[0].request
+    assert request.debug
+    assert (request.distribution.dense_weight, request.diversity.relevance_weight) == (0.5, 0.5)
+    await pinakes("search", "q", "--fusion", "rrf", "--dense-weight", "0.25")
+    assert script.seen("Search")[1].request.reciprocal_rank.dense_weight == 0.25
+
+
+class TestIndex:
+    @pytest.fixture
+    def serving(self) -> indexes.Generation:
+        return indexes.Generation(
+            name="generation-1",
+            state=indexes.GENERATION_STATE_SERVING,
+            position="log-9",
+            fingerprint="model@1",
+            segments=[indexes.IndexSegment(name="segment-1", rows=12_000, removed=7, graph=True)],
+        )
+
+    def other(self, state: indexes.GenerationState.ValueType, **more: Any) -> indexes.Generation:
+        return indexes.Generation(name="generation-2", state=state, position="log-4", **more)
+
+    async def test_status(self, pinakes: Pinakes, script: Script, serving: indexes.Generation) -> None:
+        failed = self.other(indexes.GENERATION_STATE_FAILED, failure="the disk is full")
+        response = indexes.GetIndexResponse(generations=[serving, failed], log_position="log-9")
+        script.on("GetIndex", server.returns(response))
+        output = (await pinakes("index", "status")).output
+        assert "generation-1  serving  at log-9 of log-9, model@1" in output
+        assert "segment-1  12,000    7        yes" in output
+        assert "the disk is full" in output
+        told = json.loads((await pinakes("index", "status", "--json")).stdout)
+        assert told["generations"][0]["segments"][0]["removed"] == 7
+
+    async def test_build_and_wait(self, pinakes: Pinakes, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("pinakes.cli.index._LOOK_EVERY_S", 0.001)
+        building = self.other(indexes.GENERATION_STATE_BUILDING)
+        ready = self.other(indexes.GENERATION_STATE_READY)
+        script.on("BuildGeneration", server.returns(indexes.BuildGenerationResponse(generation=building)))
+        script.on(
+            "GetIndex",
+            server.returns(indexes.GetIndexResponse(generations=[building])),
+            server.returns(indexes.GetIndexResponse(generations=[ready])),
+        )
+        result = await pinakes("index", "build", "--graph-degree", "16", "--wait")
+        assert "generation-2  ready" in result.output
+        options = script.seen("BuildGeneration")[0].request.options
+        assert (options.graph_degree, options.HasField("build_effort")) == (16, False)
+        failed = self.other(indexes.GENERATION_STATE_FAILED, failure="no")
+        script.on("GetIndex", server.returns(indexes.GetIndexResponse(generations=[failed])))
+        assert (await pinakes("index", "build", "--wait")).exit_code == 1
+
+    async def test_compare_activate_delete_and_snapshot(
+        self, pinakes: Pinakes, script: Script, serving: indexes.Generation
+    ) -> None:
+        compared = indexes.CompareGenerationsResponse(serving_recall=0.99, other_recall=0.985, overlap=0.98, samples=50)
+        script.on("CompareGenerations", server.returns(compared))
+        output = (await pinakes("index", "compare", "generation-2", "--samples", "50")).output
+        assert "recall@10 of generation-2     0.9850" in output
+        assert script.seen("CompareGenerations")[0].request.samples == 50
+        done = indexes.ActivateGenerationResponse(generation=serving, previous="generation-2")
+        script.on("ActivateGeneration", server.returns(done))
+        output = (await pinakes("index", "activate", "generation-1")).output
+        assert output == "generation-1 serves; before: generation-2\n"
+        script.on("DeleteGeneration", server.returns(indexes.DeleteGenerationResponse()))
+        assert (await pinakes("index", "delete", "generation-2")).output == "deleted generation-2\n"
+        copy = indexes.CreateSnapshotResponse(path="/data/snapshots/monday", position="log-9", size_bytes=1_234)
+        script.on("CreateSnapshot", server.returns(copy))
+        output = (await pinakes("index", "snapshot", "monday")).output
+        assert output == "/data/snapshots/monday: 1,234 bytes, at log-9\n"
+        exists = server.reason("SNAPSHOT_EXISTS", snapshot="monday")
+        script.on("CreateSnapshot", server.fails(grpc.StatusCode.ALREADY_EXISTS, "a copy named monday exists", exists))
+        result = await pinakes("index", "snapshot", "monday")
+        assert (result.exit_code, result.stderr) == (1, "pinakes: a copy named monday exists (SNAPSHOT_EXISTS)\n")
 
 
 class TestDocuments:

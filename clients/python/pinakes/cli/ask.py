@@ -11,17 +11,31 @@ from rich.console import Console
 from pinakes.cli import json_lines
 from pinakes.cli.answer_view import show_answer
 from pinakes.cli.connection import Connection
-from pinakes.options import AnswerOptions, SearchFilter
+from pinakes.cli.filter_options import (
+    AnyTagOption,
+    CreatedAfterOption,
+    CreatedBeforeOption,
+    DocumentOption,
+    LanguageOption,
+    NotTagOption,
+    PagesOption,
+    TagOption,
+    search_filter,
+)
+from pinakes.options import AnswerOptions
 
 
 def ask(
     context: typer.Context,
     question: Annotated[str, typer.Argument(help="The question, in any language of the documents.")],
-    tag: Annotated[list[str] | None, typer.Option(help="Only documents that carry this tag; repeatable.")] = None,
-    document: Annotated[list[str] | None, typer.Option(help="Only this document, by its id; repeatable.")] = None,
-    language: Annotated[
-        list[str] | None, typer.Option(help="Only passages in this language (en, ja); repeatable.")
-    ] = None,
+    tag: TagOption = None,
+    any_tag: AnyTagOption = None,
+    not_tag: NotTagOption = None,
+    document: DocumentOption = None,
+    language: LanguageOption = None,
+    created_after: CreatedAfterOption = None,
+    created_before: CreatedBeforeOption = None,
+    pages: PagesOption = None,
     max_passages: Annotated[int, typer.Option(min=0, help="Passages shown to the model; 0: the server's choice.")] = 0,
     max_tokens: Annotated[int, typer.Option(min=0, help="Longest answer, in tokens; 0: the server's choice.")] = 0,
     consistency_token: Annotated[str, typer.Option(help="Waits until the index has come this far.")] = "",
@@ -31,7 +45,16 @@ def ask(
     """Answers a question from the documents, with its sources."""
     connection: Connection = context.obj
     options = AnswerOptions(
-        filter=SearchFilter(document or (), tag or (), language or ()),
+        filter=search_filter(
+            documents=document,
+            tags=tag,
+            any_tags=any_tag,
+            not_tags=not_tag,
+            languages=language,
+            created_after=created_after,
+            created_before=created_before,
+            pages=pages,
+        ),
         max_passages=max_passages,
         max_tokens=max_tokens,
         consistency_token=consistency_token,

@@ -7,10 +7,24 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TextIO
 
-from pinakes.results import AnswerEvent, Document, Job, SearchResults
+from pinakes.results import (
+    Activation,
+    AnswerEvent,
+    Comparison,
+    Document,
+    Generation,
+    IndexSnapshot,
+    IndexStatus,
+    Job,
+    SearchResults,
+)
+
+Result = (
+    AnswerEvent | SearchResults | Document | Job | IndexStatus | Generation | Comparison | Activation | IndexSnapshot
+)
 
 
-def write(result: AnswerEvent | SearchResults | Document | Job, out: TextIO, **more: str) -> None:
+def write(result: Result, out: TextIO, **more: str) -> None:
     """`more` comes first in the object."""
     # A dataclass's own field names are the keys: they are those of the protobuf messages.
     out.write(json.dumps({**more, **asdict(result)}, ensure_ascii=False, default=_text) + "\n")

@@ -10,6 +10,7 @@ from pinakes.cli.ask import ask
 from pinakes.cli.command_group import CommandGroup
 from pinakes.cli.connection import Connection, default_address
 from pinakes.cli.documents import documents
+from pinakes.cli.index import index
 from pinakes.cli.ingest import ingest
 from pinakes.cli.search import search
 
@@ -20,6 +21,7 @@ app.command()(ingest)
 app.command()(ask)
 app.command()(search)
 app.add_typer(documents, name="documents")
+app.add_typer(index, name="index")
 
 
 def _print_version(wanted: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import sys
 from typing import Annotated
 
@@ -13,10 +14,30 @@ from rich.text import Text
 from pinakes.cli import json_lines
 from pinakes.cli.answer_view import timing_line
 from pinakes.cli.connection import Connection
-from pinakes.options import SearchFilter, SearchOptions
-from pinakes.results import RankedPassage, SearchMode, SearchResults
+from pinakes.cli.filter_options import (
+    AnyTagOption,
+    CreatedAfterOption,
+    CreatedBeforeOption,
+    DocumentOption,
+    LanguageOption,
+    NotTagOption,
+    PagesOption,
+    TagOption,
+    search_filter,
+)
+from pinakes.options import ConvexFusion, DistributionFusion, ReciprocalRankFusion, SearchOptions
+from pinakes.results import RankedPassage, SearchDebug, SearchMode, SearchResults
 
-SNIPPET_CHARACTERS = 160
+BEGINNING_CHARACTERS = 160
+"""So much is shown of a passage that has no snippet."""
+
+
+class FusionName(enum.StrEnum):
+    """How the branches are put together."""
+
+    CONVEX = "convex"
+    RECIPROCAL_RANK = "rrf"
+    DISTRIBUTION = "distribution"
 
 
 def search(
@@ -24,43 +45,98 @@ def search(
     query: Annotated[str, typer.Argument(help="What to look for.")],
     limit: Annotated[int, typer.Option(min=1, max=100, help="At most this many passages.")] = 10,
     mode: Annotated[SearchMode, typer.Option(help="Which branches of the index are asked.")] = SearchMode.HYBRID,
-    tag: Annotated[list[str] | None, typer.Option(help="Only documents that carry this tag; repeatable.")] = None,
-    document: Annotated[list[str] | None, typer.Option(help="Only this document, by its id; repeatable.")] = None,
-    language: Annotated[
-        list[str] | None, typer.Option(help="Only passages in this language (en, ja); repeatable.")
+    tag: TagOption = None,
+    any_tag: AnyTagOption = None,
+    not_tag: NotTagOption = None,
+    document: DocumentOption = None,
+    language: LanguageOption = None,
+    created_after: CreatedAfterOption = None,
+    created_before: CreatedBeforeOption = None,
+    pages: PagesOption = None,
+    fusion: Annotated[
+        FusionName | None, typer.Option(help="How the branches are put together; the server's choice is convex.")
+    ] = None,
+    dense_weight: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="With --fusion: the dense branch's weight; the lexical one has the rest."),
+    ] = 0.5,
+    diversity: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Prefers passages that say different things; 1 is relevance alone."),
     ] = None,
     rerank: Annotated[bool, typer.Option(help="Reorders with the reranker if there is one.")] = True,
     consistency_token: Annotated[str, typer.Option(help="Waits until the index has come this far.")] = "",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Shows each branch's rank, and how the index searched.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Prints the whole result as one line of JSON.")] = False,
 ) -> None:
     """Finds the passages that fit a query best."""
     connection: Connection = context.obj
     options = SearchOptions(
         limit=limit,
-        filter=SearchFilter(document or (), tag or (), language or ()),
+        filter=search_filter(
+            documents=document,
+            tags=tag,
+            any_tags=any_tag,
+            not_tags=not_tag,
+            languages=language,
+            created_after=created_after,
+            created_before=created_before,
+            pages=pages,
+        ),
         mode=mode,
         rerank=rerank,
         consistency_token=consistency_token,
-        debug=json,
+        debug=json or explain,
     )
+    if fusion is not None:
+        options["fusion"] = _fusion(fusion, dense_weight)
+    if diversity is not None:
+        options["diversity"] = diversity
     with connection.open() as client:
         results = client.search(query, **options)
     if json:
         json_lines.write(results, sys.stdout)
     else:
-        show_results(results, Console(highlight=False))
+        show_results(results, Console(highlight=False), explain=explain)
 
 
-def show_results(results: SearchResults, console: Console) -> None:
-    """The passages as a table, and the timings."""
+def show_results(results: SearchResults, console: Console, *, explain: bool = False) -> None:
+    """The passages as a table, and the timings. `explain` adds each branch's rank and score, and the index's plans."""
     if not results.passages:
         console.print("No passage fits.")
     else:
-        table = Table("#", "score", "document", "page", "passage", box=None, pad_edge=False)
+        branches = ("dense", "lexical") if explain else ()
+        table = Table("#", "score", *branches, "document", "page", "passage", box=None, pad_edge=False)
         for number, ranked in enumerate(results.passages, 1):
-            table.add_row(str(number), f"{ranked.score:.3f}", *_where(ranked), _snippet(ranked))
+            places = _places(ranked) if explain else ()
+            table.add_row(str(number), f"{ranked.score:.3f}", *places, *_where(ranked), shown_text(ranked))
         console.print(table)
+    if explain and results.debug:
+        _show_plans(results.debug, console)
     console.print(Text(timing_line(results.timings), style="dim"), soft_wrap=True)
+
+
+def shown_text(ranked: RankedPassage) -> Text:
+    """The snippet with the query's words marked, on one line; without one, the passage's beginning."""
+    text = ranked.passage.text
+    if ranked.snippet is None:
+        beginning = _one_line(text).strip()
+        return Text(
+            beginning if len(beginning) <= BEGINNING_CHARACTERS else beginning[: BEGINNING_CHARACTERS - 1] + "…"
+        )
+    cut = ranked.snippet.range
+    shown = Text("…" if text[: cut.start].strip() else "")
+    for piece, marked in ranked.snippet.pieces(text):
+        shown.append(_one_line(piece), "bold yellow" if marked else "")
+    shown.append("…" if text[cut.end :].strip() else "")
+    return shown
+
+
+def _one_line(text: str) -> str:
+    words = " ".join(text.split())
+    return (" " if text[:1].isspace() else "") + words + (" " if words and text[-1:].isspace() else "")
 
 
 def _where(ranked: RankedPassage) -> tuple[Text, Text]:
@@ -68,6 +144,25 @@ def _where(ranked: RankedPassage) -> tuple[Text, Text]:
     return Text(ranked.passage.document_name, style="bold"), Text(", ".join(map(str, pages)))
 
 
-def _snippet(ranked: RankedPassage) -> Text:
-    text = " ".join(ranked.passage.text.split())
-    return Text(text if len(text) <= SNIPPET_CHARACTERS else text[: SNIPPET_CHARACTERS - 1] + "…")
+def _places(ranked: RankedPassage) -> tuple[str, str]:
+    dense, lexical = (f"{place.rank} ({place.score:.3f})" if place else "" for place in (ranked.dense, ranked.lexical))
+    return dense, lexical
+
+
+def _show_plans(debug: SearchDebug, console: Console) -> None:
+    table = Table("part", "plan", "allowed", "distances", "visited", box=None, pad_edge=False)
+    for part in debug.segments:
+        counts = (f"{count:,}" for count in (part.allowed, part.distances, part.visited))
+        table.add_row(Text(part.segment), Text(part.plan), *counts)
+    console.print(table)
+    console.print(Text(f"generation {debug.generation}, {debug.lexical_candidates:,} found by words"), soft_wrap=True)
+
+
+def _fusion(name: FusionName, dense_weight: float) -> ConvexFusion | ReciprocalRankFusion | DistributionFusion:
+    match name:
+        case FusionName.CONVEX:
+            return ConvexFusion(dense_weight)
+        case FusionName.RECIPROCAL_RANK:
+            return ReciprocalRankFusion(dense_weight=dense_weight)
+        case FusionName.DISTRIBUTION:
+            return DistributionFusion(dense_weight)
