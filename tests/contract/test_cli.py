@@ -329,7 +329,7 @@ async def test_what_cannot_be_read_is_not_asked(pinakes: Pinakes, script: Script
 async def test_search_marks_the_querys_words(script: Script, pinakes: Pinakes) -> None:
     text = "Before.\nThe ferry\nleaves [at] noon. After."
     snippet = passage_pb2.Snippet(
-        range=passage_pb2.TextRange(start=8, end=34), highlights=[passage_pb2.TextRange(start=12, end=17)]
+        range=passage_pb2.TextRange(start=8, end=35), highlights=[passage_pb2.TextRange(start=12, end=17)]
     )
     ranked = passage_pb2.RankedPassage(
         passage=passage_pb2.Passage(document_name="a.pdf", text=text), score=0.5, snippet=snippet

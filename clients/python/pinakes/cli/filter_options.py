@@ -65,9 +65,8 @@ def _time(option: str, text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise typer.BadParameter(
-            f"{text!r} is no time such as 2026-01-31 or 2026-01-31T12:00Z", param_hint=option
-        ) from error
+        problem = f"{text!r} is no time such as 2026-01-31 or 2026-01-31T12:00Z"
+        raise typer.BadParameter(problem, param_hint=option) from error
     return moment if moment.tzinfo else moment.astimezone()
 
 

@@ -58,7 +58,7 @@ def search(
     ] = None,
     dense_weight: Annotated[
         float,
-        typer.Option(min=0, max=1, help="With --fusion: the dense branch's weight; the lexical one has the rest."),
+        typer.Option(min=0, max=1, help="With --fusion: weight of the dense branch; the lexical one has the rest."),
     ] = 0.5,
     diversity: Annotated[
         float | None,
@@ -67,7 +67,7 @@ def search(
     rerank: Annotated[bool, typer.Option(help="Reorders with the reranker if there is one.")] = True,
     consistency_token: Annotated[str, typer.Option(help="Waits until the index has come this far.")] = "",
     explain: Annotated[
-        bool, typer.Option("--explain", help="Shows each branch's rank, and how the index searched.")
+        bool, typer.Option("--explain", help="Shows each branch's places and the index's plans.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Prints the whole result as one line of JSON.")] = False,
 ) -> None:
@@ -123,9 +123,8 @@ def shown_text(ranked: RankedPassage) -> Text:
     text = ranked.passage.text
     if ranked.snippet is None:
         beginning = _one_line(text).strip()
-        return Text(
-            beginning if len(beginning) <= BEGINNING_CHARACTERS else beginning[: BEGINNING_CHARACTERS - 1] + "…"
-        )
+        whole = len(beginning) <= BEGINNING_CHARACTERS
+        return Text(beginning if whole else beginning[: BEGINNING_CHARACTERS - 1] + "…")
     cut = ranked.snippet.range
     shown = Text("…" if text[: cut.start].strip() else "")
     for piece, marked in ranked.snippet.pieces(text):
