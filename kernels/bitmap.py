@@ -35,6 +35,17 @@ def subtract(target: Words, other: Words) -> None:
 
 
 @kernel
+def intersection(left: Words, right: Words, target: Words) -> int:
+    """target = left & right; all uint64[words]. Returns how many rows that leaves."""
+    total = np.int64(0)
+    for i in range(target.shape[0]):
+        word = left[i] & right[i]
+        target[i] = word
+        total += population_count(word)
+    return int(total)
+
+
+@kernel
 def count(words: Words) -> int:
     """Rows in the set."""
     total = np.int64(0)
@@ -93,3 +104,53 @@ def mark_set(column: npt.NDArray[np.bool_], target: Words) -> None:
     for row in range(column.shape[0]):
         if column[row]:
             target[row // 64] |= np.uint64(1) << np.uint64(row % 64)
+
+
+@kernel
+def mark_rows(rows: npt.NDArray[np.int32], target: Words) -> None:
+    """Adds rows. rows: int32[m], each below 64 * words; target: uint64[words]. Cost: about 1 ns a row."""
+    for i in range(rows.shape[0]):
+        row = rows[i]
+        target[row // 64] |= np.uint64(1) << np.uint64(row % 64)
+
+
+@kernel
+def clear_rows(rows: npt.NDArray[np.int32], target: Words) -> None:
+    """Takes rows out. rows: int32[m], each below 64 * words; target: uint64[words]. Cost: about 1 ns a row."""
+    for i in range(rows.shape[0]):
+        row = rows[i]
+        target[row // 64] &= ~(np.uint64(1) << np.uint64(row % 64))
+
+
+@kernel
+def mark_postings(
+    offsets: npt.NDArray[np.int64], rows: npt.NDArray[np.int32], codes: npt.NDArray[np.int32], target: Words
+) -> None:
+    """Adds the rows of some codes; code c has rows[offsets[c]:offsets[c + 1]].
+
+    offsets: int64[k + 1]; rows: int32[m]; codes: int32[j], each below k; target: uint64[words].
+    """
+    for i in range(codes.shape[0]):
+        for j in range(offsets[codes[i]], offsets[codes[i] + 1]):
+            row = rows[j]
+            target[row // 64] |= np.uint64(1) << np.uint64(row % 64)
+
+
+@kernel
+def carries_any(
+    offsets: npt.NDArray[np.int64],
+    values: npt.NDArray[np.int32],
+    listed: npt.NDArray[np.bool_],
+    rows: npt.NDArray[np.int32],
+    found: npt.NDArray[np.bool_],
+) -> None:
+    """found[i]: whether rows[i] has at least one listed value. Row r has values[offsets[r]:offsets[r + 1]].
+
+    offsets: int64[n + 1]; values: int32[m]; listed: bool[codes]; rows: int32[j]; found: bool[j], written in place.
+    """
+    for i in range(rows.shape[0]):
+        found[i] = False
+        for j in range(offsets[rows[i]], offsets[rows[i] + 1]):
+            if listed[values[j]]:
+                found[i] = True
+                break

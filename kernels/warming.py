@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernels import bitmap, distance, diversity, fusion, quantization, scan, topk
+from kernels import bitmap, distance, diversity, fusion, quantization, scan, texts, topk
 
 _DIMENSION = 8
 _ROWS = 3
@@ -41,7 +41,7 @@ def _steps() -> dict[str, Callable[[], object]]:
     words, live = np.zeros(1, np.uint64), _read_only(np.zeros(1, np.uint64))
     column = _read_only(np.zeros(_ROWS, np.int32))
     flags, listed = _read_only(np.zeros(_ROWS, np.bool_)), np.zeros(1, np.bool_)
-    offsets = _read_only(np.zeros(_ROWS + 1, np.int64))
+    offsets, content = _read_only(np.zeros(_ROWS + 1, np.int64)), _read_only(np.zeros(0, np.uint8))
     return {
         "sum_codes": lambda: distance.sum_codes(query_codes),
         "dot_codes": lambda: distance.dot_codes(stored_codes[0], query_codes, 0),
@@ -52,14 +52,20 @@ def _steps() -> dict[str, Callable[[], object]]:
         "scan_codes": lambda: scan.scan_codes(stored_codes, stored_scales, query_codes, candidates, scores, rows),
         "rescore": lambda: scan.rescore(vectors, query, candidates, scores, rows),
         "intersect": lambda: (bitmap.intersect(words, live), bitmap.intersect(words, words)),
-        "unite": lambda: bitmap.unite(words, words),
-        "subtract": lambda: bitmap.subtract(words, words),
+        "unite": lambda: (bitmap.unite(words, live), bitmap.unite(words, words)),
+        "subtract": lambda: (bitmap.subtract(words, live), bitmap.subtract(words, words)),
+        "intersection": lambda: bitmap.intersection(live, live, words),
         "count": lambda: (bitmap.count(words), bitmap.count(live)),
         "list_rows": lambda: bitmap.list_rows(words, rows),
         "mark_equal": lambda: bitmap.mark_equal(column, 0, words),
         "mark_listed": lambda: bitmap.mark_listed(column, listed, words),
         "mark_any": lambda: bitmap.mark_any(offsets, column, listed, words),
         "mark_set": lambda: bitmap.mark_set(flags, words),
+        "mark_rows": lambda: (bitmap.mark_rows(column, words), bitmap.mark_rows(rows, words)),
+        "clear_rows": lambda: bitmap.clear_rows(column, words),
+        "mark_postings": lambda: bitmap.mark_postings(offsets, column, rows, words),
+        "carries_any": lambda: bitmap.carries_any(offsets, column, listed, rows, flags.copy()),
+        "find_texts": lambda: texts.find_texts(offsets, content, offsets, content, rows),
         "fuse_convex": lambda: fusion.fuse_convex(scales, scales, 0.5, scores),
         "fuse_reciprocal_rank": lambda: fusion.fuse_reciprocal_rank(scales, scales, 0.5, 60, scores),
         "select_diverse": lambda: diversity.select_diverse(scales, vectors, 0.5, scores, rows),

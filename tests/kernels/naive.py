@@ -39,6 +39,11 @@ def subtract(target: Words, other: Words) -> None:
     target[:] = target & ~other
 
 
+def intersection(left: Words, right: Words, target: Words) -> int:
+    target[:] = left & right
+    return count(target)
+
+
 def list_rows(words: Words, rows: Rows) -> int:
     listed = rows_of(words)
     rows[: len(listed)] = listed
@@ -60,6 +65,42 @@ def mark_any(offsets: npt.NDArray[np.int64], values: Rows, listed: npt.NDArray[n
 
 def mark_set(column: npt.NDArray[np.bool_], target: Words) -> None:
     _add(target, np.flatnonzero(column))
+
+
+def mark_rows(rows: Rows, target: Words) -> None:
+    _add(target, rows.astype(np.intp))
+
+
+def clear_rows(rows: Rows, target: Words) -> None:
+    for row in rows.tolist():
+        target[row // 64] &= ~np.uint64(1 << (row % 64))
+
+
+def mark_postings(offsets: npt.NDArray[np.int64], rows: Rows, codes: Rows, target: Words) -> None:
+    for code in codes.tolist():
+        mark_rows(rows[offsets[code] : offsets[code + 1]], target)
+
+
+def carries_any(
+    offsets: npt.NDArray[np.int64],
+    values: Rows,
+    listed: npt.NDArray[np.bool_],
+    rows: Rows,
+    found: npt.NDArray[np.bool_],
+) -> None:
+    found[:] = [listed[values[offsets[row] : offsets[row + 1]]].any() for row in rows]
+
+
+def find_texts(
+    offsets: npt.NDArray[np.int64],
+    content: npt.NDArray[np.uint8],
+    wanted_offsets: npt.NDArray[np.int64],
+    wanted_content: npt.NDArray[np.uint8],
+    found: Rows,
+) -> None:
+    texts = [content[start:end].tobytes() for start, end in itertools.pairwise(offsets)]
+    wanted = [wanted_content[start:end].tobytes() for start, end in itertools.pairwise(wanted_offsets)]
+    found[:] = [texts.index(text) if text in texts else -1 for text in wanted]
 
 
 def sum_codes(codes: Codes) -> int:

@@ -50,6 +50,9 @@ def test_bitmaps(seed: int, rows: int, share: float) -> None:
         getattr(kernels, name)(mine, right)
         getattr(naive, name)(twins, right)
         np.testing.assert_array_equal(mine, twins)
+    mine, twins = left.copy(), left.copy()
+    assert kernels.intersection(left, right, mine) == naive.intersection(left, right, twins)
+    np.testing.assert_array_equal(mine, twins)
 
 
 @few
@@ -65,13 +68,37 @@ def test_marking_rows_by_their_columns(seed: int, rows: int) -> None:
         "mark_listed": (column, listed),
         "mark_any": (offsets, values, listed),
         "mark_set": (rng.random(rows) < 0.5,),
+        "mark_rows": (rng.permutation(rows)[: rows // 2].astype(np.int32),),
+        "clear_rows": (rng.permutation(rows)[: rows // 2].astype(np.int32),),
     }
+    if rows:
+        some_codes = rng.permutation(rows)[: rng.integers(0, rows)].astype(np.int32)
+        arguments["mark_postings"] = (offsets, rng.integers(0, rows, offsets[-1], dtype=np.int32), some_codes)
     for name, given_arguments in arguments.items():
         before = random_words(rng, rows, 0.1)
         mine, twins = before.copy(), before.copy()
         getattr(kernels, name)(*given_arguments, mine)
         getattr(naive, name)(*given_arguments, twins)
         np.testing.assert_array_equal(mine, twins, err_msg=name)
+    asked = rng.permutation(rows)[: rows // 2].astype(np.int32)
+    found, truth = np.ones(len(asked), np.bool_), np.ones(len(asked), np.bool_)
+    kernels.carries_any(offsets, values, listed, asked, found)
+    naive.carries_any(offsets, values, listed, asked, truth)
+    np.testing.assert_array_equal(found, truth)
+
+
+def packed(texts: list[bytes]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    return np.cumsum([0, *map(len, texts)], dtype=np.int64), np.frombuffer(b"".join(texts), np.uint8)
+
+
+@few
+@given(st.sets(st.text("aあ\x00", max_size=4)), st.lists(st.text("aあ\x00", max_size=4)))
+def test_finding_texts(texts: set[str], wanted: list[str]) -> None:
+    found, truth = np.zeros(len(wanted), np.int32), np.zeros(len(wanted), np.int32)
+    asked = packed([each.encode() for each in wanted])
+    kernels.find_texts(*packed(sorted(each.encode() for each in texts)), *asked, found)
+    naive.find_texts(*packed(sorted(each.encode() for each in texts)), *asked, truth)
+    np.testing.assert_array_equal(found, truth)
 
 
 @pytest.mark.parametrize("width", [64, 128, 384])
