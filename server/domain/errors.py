@@ -15,7 +15,7 @@ PinakesError
 ├── DocumentExists                 a document that the caller sees has these bytes
 ├── DocumentDeleted                deleted while it was being worked on
 ├── GenerationExists               a generation of the index is there beside the serving one
-├── GenerationState                a generation is not in the state that is needed
+├── WrongGenerationState           a generation is not in the state that is needed
 ├── SnapshotExists                 a copy of the index has this name
 ├── Overloaded                     a bounded queue is full; retry later
 ├── StageDeadline                  the deadline passed in a stage
@@ -119,7 +119,7 @@ class GenerationExists(PinakesError):
         self.generation = generation
 
 
-class GenerationState(PinakesError):
+class WrongGenerationState(PinakesError):
     """`generation` cannot be used for what was asked: `problem` says why."""
 
     def __init__(self, generation: str, problem: str) -> None:

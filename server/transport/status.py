@@ -79,7 +79,7 @@ RULES: dict[type[errors.PinakesError], Rule] = {
     errors.GenerationExists: Rule(
         grpc.StatusCode.ALREADY_EXISTS, Reason.ERROR_REASON_GENERATION_EXISTS, metadata=_attribute("generation")
     ),
-    errors.GenerationState: Rule(
+    errors.WrongGenerationState: Rule(
         grpc.StatusCode.FAILED_PRECONDITION, Reason.ERROR_REASON_GENERATION_STATE, metadata=_attribute("generation")
     ),
     errors.SnapshotExists: Rule(

@@ -24,7 +24,7 @@ ERRORS = [
     (errors.JobNotFound("j-1"), client_errors.JobNotFound),
     (errors.GenerationNotFound("g-2"), client_errors.GenerationNotFound),
     (errors.GenerationExists("g-2"), client_errors.GenerationExists),
-    (errors.GenerationState("g-2", "is still being built"), client_errors.GenerationState),
+    (errors.WrongGenerationState("g-2", "is still being built"), client_errors.WrongGenerationState),
     (errors.SnapshotExists("monday"), client_errors.SnapshotExists),
     (errors.DocumentExists("d-1"), client_errors.DocumentExists),
     (errors.DocumentDeleted("d-1"), client_errors.DocumentDeleted),

@@ -164,7 +164,7 @@ class AsyncIndex:
 
     async def compare(self, name: str, *, samples: int = 0, timeout_s: float | None = None) -> Comparison:
         """Asks the serving generation and the named one the same questions, 1 to 1,000 (0: 100). Raises
-        GenerationNotFound, GenerationState."""
+        GenerationNotFound, WrongGenerationState."""
         return await self._calls.unary(
             self._stub.CompareGenerations,
             requests.compare_generations(name, samples),
@@ -174,7 +174,7 @@ class AsyncIndex:
 
     async def activate(self, name: str, *, timeout_s: float | None = None) -> Activation:
         """Lets a complete generation serve; activating the previous one again is the way back. Raises
-        GenerationNotFound, GenerationState."""
+        GenerationNotFound, WrongGenerationState."""
         return await self._calls.unary(
             self._stub.ActivateGeneration,
             requests.activate_generation(name),
@@ -183,7 +183,7 @@ class AsyncIndex:
         )
 
     async def delete(self, name: str, *, timeout_s: float | None = None) -> None:
-        """Deletes a generation that does not serve. Raises GenerationNotFound, GenerationState."""
+        """Deletes a generation that does not serve. Raises GenerationNotFound, WrongGenerationState."""
         await self._calls.unary(
             self._stub.DeleteGeneration,
             requests.delete_generation(name),

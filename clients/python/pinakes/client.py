@@ -161,7 +161,7 @@ class Index:
 
     def compare(self, name: str, *, samples: int = 0, timeout_s: float | None = None) -> Comparison:
         """Asks the serving generation and the named one the same questions, 1 to 1,000 (0: 100). Raises
-        GenerationNotFound, GenerationState."""
+        GenerationNotFound, WrongGenerationState."""
         return self._calls.unary(
             self._stub.CompareGenerations,
             requests.compare_generations(name, samples),
@@ -171,7 +171,7 @@ class Index:
 
     def activate(self, name: str, *, timeout_s: float | None = None) -> Activation:
         """Lets a complete generation serve; activating the previous one again is the way back. Raises
-        GenerationNotFound, GenerationState."""
+        GenerationNotFound, WrongGenerationState."""
         return self._calls.unary(
             self._stub.ActivateGeneration,
             requests.activate_generation(name),
@@ -180,7 +180,7 @@ class Index:
         )
 
     def delete(self, name: str, *, timeout_s: float | None = None) -> None:
-        """Deletes a generation that does not serve. Raises GenerationNotFound, GenerationState."""
+        """Deletes a generation that does not serve. Raises GenerationNotFound, WrongGenerationState."""
         self._calls.unary(
             self._stub.DeleteGeneration,
             requests.delete_generation(name),

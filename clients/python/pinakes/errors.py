@@ -14,7 +14,7 @@ PinakesError
 │   └── GenerationNotFound
 ├── DocumentExists                 `document_id` holds the same bytes already
 ├── GenerationExists               `generation` is there beside the serving one
-├── GenerationState                `generation` is not in the state that the call needs
+├── WrongGenerationState           `generation` is not in the state that the call needs
 ├── SnapshotExists                 a copy of the index has this name
 ├── DocumentDeleted                deleted while it was being ingested
 ├── Overloaded                     retried: too much work is waiting
@@ -160,7 +160,7 @@ class GenerationExists(PinakesError):
         return self._told("generation")
 
 
-class GenerationState(PinakesError):
+class WrongGenerationState(PinakesError):
     """The generation is not in the state that the call needs: it is still being built, failed, or serves."""
 
     @property
@@ -268,7 +268,7 @@ CLASS_OF_REASON: Mapping[str, type[PinakesError]] = {
     "DOCUMENT_DELETED": DocumentDeleted,
     "GENERATION_NOT_FOUND": GenerationNotFound,
     "GENERATION_EXISTS": GenerationExists,
-    "GENERATION_STATE": GenerationState,
+    "GENERATION_STATE": WrongGenerationState,
     "SNAPSHOT_EXISTS": SnapshotExists,
 }
 
