@@ -53,6 +53,7 @@ from index.rebuilding import Rebuild
 from index.search import (
     BranchPlace,
     ConvexFusion,
+    DistributionFusion,
     Fusion,
     Hit,
     PartReport,
@@ -72,6 +73,7 @@ __all__ = [
     "Condition",
     "ConvexFusion",
     "Created",
+    "DistributionFusion",
     "Filter",
     "Fusion",
     "Hit",

@@ -2,52 +2,114 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 import kernels
-from index.search import BranchPlace, ConvexFusion, Fusion, Hit
+from index.search import BranchPlace, ConvexFusion, Fusion, ReciprocalRankFusion
 
-Ranking = Sequence[tuple[str, float]]
-"""Chunk ids with their scores, best first."""
+Items = npt.NDArray[np.int64]
+Scores = npt.NDArray[np.float32]
 
 
-def fuse(dense: Ranking | None, lexical: Ranking | None, fusion: Fusion, limit: int) -> tuple[Hit, ...]:
-    """The best `limit` chunks; equal scores in the order of their ids. A branch that was not asked is None."""
-    by_vector, by_words = _places(dense or ()), _places(lexical or ())
-    chunk_ids = sorted(by_vector.keys() | by_words.keys())
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranking:
+    """One branch's candidates, best first. items: int64[n], distinct; scores: float32[n]."""
+
+    items: Items
+    scores: Scores
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Branch:
+    """Ranks from 1 and scores, float32[m], of all candidates; NaN where the branch did not return one."""
+
+    ranks: Scores
+    scores: Scores
+
+    def place(self, candidate: int) -> BranchPlace | None:
+        rank = float(self.ranks[candidate])
+        return BranchPlace(int(rank), float(self.scores[candidate])) if rank == rank else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """What at least one branch returned, in no order that means something. items: int64[m]; scores: float32[m]."""
+
+    items: Items
+    scores: Scores
+    dense: _Branch
+    lexical: _Branch
+
+
+def fuse(dense: Ranking | None, lexical: Ranking | None, fusion: Fusion) -> Candidates:
+    """All candidates with fused scores; with the branch's own ones if the other was not asked (None)."""
+    asked = [ranking for ranking in (dense, lexical) if ranking is not None]
+    items = np.unique(np.concatenate([np.empty(0, np.int64), *(ranking.items for ranking in asked)]))
+    by_vector, by_words = _spread(dense, items), _spread(lexical, items)
     if dense is None or lexical is None:
-        alone = by_vector or by_words
-        scores = [alone[chunk_id].score for chunk_id in chunk_ids]
-    else:
-        scores = _fused(chunk_ids, by_vector, by_words, fusion).tolist()
-    best = sorted(zip(chunk_ids, scores, strict=True), key=lambda each: -each[1])[:limit]
-    return tuple(Hit(chunk_id, score, by_vector.get(chunk_id), by_words.get(chunk_id)) for chunk_id, score in best)
+        return Candidates(items, by_words.scores if dense is None else by_vector.scores, by_vector, by_words)
+    fused, weight = np.empty(len(items), np.float32), float(fusion.dense_weight)
+    match fusion:
+        case ReciprocalRankFusion():
+            kernels.fuse_reciprocal_rank(by_vector.ranks, by_words.ranks, weight, int(fusion.k), fused)
+        case ConvexFusion():
+            kernels.fuse_convex(by_vector.scores, by_words.scores, weight, fused)
+        case _:
+            kernels.fuse_distribution(by_vector.scores, by_words.scores, weight, fused)
+    return Candidates(items, fused, by_vector, by_words)
 
 
-def _places(ranking: Ranking) -> dict[str, BranchPlace]:
-    return {chunk_id: BranchPlace(rank, score) for rank, (chunk_id, score) in enumerate(ranking, start=1)}
+def best_first(scores: Scores, items: Items, limit: int, chunk_id: Callable[[int], str]) -> npt.NDArray[np.int64]:
+    """Where the `limit` greatest scores are, equal ones in the order of their items' ids. An id is read only where it
+    decides."""
+    places = np.arange(len(scores))
+    if len(scores) > limit:
+        places = np.flatnonzero(scores >= np.partition(scores, len(scores) - limit)[len(scores) - limit])
+    order = places[np.argsort(-scores[places], kind="stable")]
+    ranked = scores[order]
+    if (ranked[1:] == ranked[:-1]).any():
+        order = np.array(
+            [
+                place
+                for _, alike in itertools.groupby(order.tolist(), key=scores.__getitem__)
+                for place in _by_id(list(alike), items, chunk_id)
+            ],
+            np.int64,
+        )
+    return order[:limit]
 
 
-def _fused(
-    chunk_ids: Sequence[str],
-    by_vector: Mapping[str, BranchPlace],
-    by_words: Mapping[str, BranchPlace],
-    fusion: Fusion,
-) -> npt.NDArray[np.float32]:
-    fused = np.empty(len(chunk_ids), np.float32)
-    places = [[branch.get(chunk_id) for chunk_id in chunk_ids] for branch in (by_vector, by_words)]
-    if isinstance(fusion, ConvexFusion):
-        dense, lexical = ([np.nan if place is None else place.score for place in branch] for branch in places)
-        kernels.fuse_convex(_floats(dense), _floats(lexical), float(fusion.dense_weight), fused)
-    else:
-        dense, lexical = ([np.nan if place is None else place.rank for place in branch] for branch in places)
-        weight = float(fusion.dense_weight)
-        kernels.fuse_reciprocal_rank(_floats(dense), _floats(lexical), weight, int(fusion.k), fused)
-    return fused
+def most_diverse(
+    relevance: Scores, vectors: npt.NDArray[np.float32], relevance_weight: float, limit: int
+) -> npt.NDArray[np.int32]:
+    """Where the `limit` candidates are that maximal marginal relevance chooses, in the order in which it does.
+
+    relevance: float32[m], any scale, best first (it decides between equals); vectors: float32[m, d], rows of length 1.
+    """
+    selected = np.empty(min(limit, len(relevance)), np.int32)
+    if not len(relevance):
+        return selected
+    least, spread = relevance.min(), np.ptp(relevance)
+    scaled = (relevance - least) / spread if spread > 0 else np.ones_like(relevance)
+    rows = vectors.view()
+    rows.flags.writeable = False
+    kernels.select_diverse(scaled, rows, float(relevance_weight), np.empty_like(scaled), selected)
+    return selected
 
 
-def _floats(values: Sequence[float]) -> npt.NDArray[np.float32]:
-    return np.array(values, np.float32)
+def _spread(ranking: Ranking | None, items: Items) -> _Branch:
+    ranks, scores = np.full((2, len(items)), np.nan, np.float32)
+    if ranking is not None:
+        places = np.searchsorted(items, ranking.items)
+        ranks[places] = np.arange(1, len(places) + 1)
+        scores[places] = ranking.scores
+    return _Branch(ranks, scores)
+
+
+def _by_id(places: list[int], items: Items, chunk_id: Callable[[int], str]) -> list[int]:
+    return places if len(places) == 1 else sorted(places, key=lambda place: chunk_id(int(items[place])))

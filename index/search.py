@@ -25,7 +25,15 @@ class ReciprocalRankFusion:
     dense_weight: float = 0.5
 
 
-Fusion = ConvexFusion | ReciprocalRankFusion
+@dataclass(frozen=True, slots=True)
+class DistributionFusion:
+    """Weighted sum of scores normalized by each branch's mean and standard deviation; the lexical branch weighs
+    1 - dense_weight."""
+
+    dense_weight: float = 0.5
+
+
+Fusion = ConvexFusion | ReciprocalRankFusion | DistributionFusion
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +41,8 @@ class SearchRequest:
     """Without `vector` only words are searched, without `text` only vectors; with both, the branches are fused.
 
     vector: float32[dimension], of length 1. `candidates` (per branch, before fusion) is the index's to choose if None.
+    `diversity`, from 0 to 1, chooses among the candidates by maximal marginal relevance: 1 is relevance alone, 0
+    difference alone. The hits are then in the order in which they were chosen.
     """
 
     filter: Filter
@@ -41,6 +51,7 @@ class SearchRequest:
     text: str | None = None
     fusion: Fusion = ConvexFusion()
     candidates: int | None = None
+    diversity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +64,7 @@ class BranchPlace:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """`score` orders the hits: the fused one, or the branch's own if only one branch was asked."""
+    """`score` orders the hits (without diversity): the fused one, or the branch's own if only one branch was asked."""
 
     chunk_id: str
     score: float
@@ -63,12 +74,14 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class PartReport:
-    """How a part of the index was searched: its plan, rows that the filter allowed, distances computed."""
+    """How a part of the index was searched: its plan, rows that the filter allowed, distances computed, and nodes of a
+    graph visited."""
 
     name: str
     plan: str
     allowed: int
     distances: int
+    visited: int = 0
 
 
 @dataclass(frozen=True, slots=True)

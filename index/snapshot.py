@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +11,7 @@ import numpy.typing as npt
 from index.dense.flat import DenseQuery, search_flat
 from index.errors import SearchStopped
 from index.filters import Filter, allowed_rows
-from index.fusion import Ranking, fuse
+from index.fusion import Candidates, Ranking, best_first, fuse, most_diverse
 from index.lexical.analyzer import Analyzer
 from index.lexical.query import parse
 from index.lexical.tantivy_segment import global_weights
@@ -21,7 +19,7 @@ from index.options import IndexOptions
 from index.part import Part
 from index.planner import Plan, choose_plan
 from index.row_sets import Words
-from index.search import PartReport, SearchRequest, SearchResult
+from index.search import Hit, PartReport, SearchRequest, SearchResult
 
 Stop = Callable[[], bool]
 """Asked between steps; True ends the search. It must be quick and safe to call from the searching thread."""
@@ -31,19 +29,18 @@ def _never() -> bool:
     return False
 
 
+_ROW_BITS = 32
+_LAST_ROW = (1 << _ROW_BITS) - 1
+
+
 @dataclass(frozen=True, slots=True)
-class _Candidates:
-    """What the filter leaves of one part."""
+class _Filtered:
+    """What the filter leaves of one part. The part's row r is the item `first + r` of a search."""
 
     part: Part
+    first: int
     allowed: Words
     count: int
-
-
-class _Found(NamedTuple):
-    score: float
-    part: Part
-    row: int
 
 
 class Snapshot:
@@ -65,72 +62,100 @@ class Snapshot:
         """The best chunks that the filter allows; it is applied in both branches before anything is ranked.
 
         Computes (and blocks) in the calling thread, mostly without the GIL. Raises SearchStopped, and ValueError for a
-        limit below 1 or a vector of another dimension.
+        limit below 1, a diversity that is not between 0 and 1, or a vector of another dimension.
         """
         if request.limit < 1:
             raise ValueError(f"limit {request.limit}")
+        if request.diversity is not None and not 0 <= request.diversity <= 1:
+            raise ValueError(f"diversity {request.diversity}")
         wanted = request.candidates or max(
             self._options.min_candidates, self._options.candidates_per_hit * request.limit
         )
-        candidates = [_filtered(part, request.filter, stop) for part in self._parts]
-        dense, reports = self._by_vector(candidates, request.vector, wanted, stop)
-        lexical = self._by_words(candidates, request.text, request.filter, wanted, stop)
+        filtered = [self._filtered(number, request.filter, stop) for number in range(len(self._parts))]
+        dense, reports = self._by_vector(filtered, request.vector, wanted, stop)
+        lexical = self._by_words(filtered, request.text, request.filter, wanted, stop)
+        candidates = fuse(dense, lexical, request.fusion)
         return SearchResult(
-            hits=fuse(dense, lexical, request.fusion, request.limit),
+            hits=tuple(self._hit(candidates, place) for place in self._chosen(candidates, request).tolist()),
             position=self.position,
             parts=reports,
-            lexical_candidates=len(lexical or ()),
+            lexical_candidates=0 if lexical is None else len(lexical.items),
         )
 
     def _by_vector(
-        self, candidates: Sequence[_Candidates], vector: npt.NDArray[np.float32] | None, wanted: int, stop: Stop
+        self, filtered: Sequence[_Filtered], vector: npt.NDArray[np.float32] | None, wanted: int, stop: Stop
     ) -> tuple[Ranking | None, tuple[PartReport, ...]]:
         if vector is None:
-            return None, tuple(PartReport(each.part.name, Plan.SKIP.value, each.count, 0) for each in candidates)
+            return None, tuple(PartReport(each.part.name, Plan.SKIP.value, each.count, 0) for each in filtered)
         if vector.shape != (self._dimension,):
             raise ValueError(f"a vector of the shape {vector.shape}")
         query = DenseQuery.of(vector)
-        found: list[_Found] = []
+        found: list[Ranking] = []
         reports = []
-        for each in candidates:
+        for each in filtered:
             _check(stop)
             plan, distances = choose_plan(each.count), 0
             if plan is Plan.FLAT:
                 rescored = wanted * self._options.rescored_per_candidate
                 nearest = search_flat(each.part.vectors, query, each.allowed, wanted, rescored)
                 distances = nearest.distances
-                scored = zip(nearest.rows.tolist(), nearest.scores.tolist(), strict=True)
-                found += [_Found(score, each.part, row) for row, score in scored]
+                found.append(Ranking(each.first + nearest.rows.astype(np.int64), nearest.scores))
             reports.append(PartReport(each.part.name, plan.value, each.count, distances))
-        return _best(found, wanted), tuple(reports)
+        return self._best(found, wanted), tuple(reports)
 
     def _by_words(
-        self, candidates: Sequence[_Candidates], text: str | None, wanted_rows: Filter, wanted: int, stop: Stop
+        self, filtered: Sequence[_Filtered], text: str | None, wanted_rows: Filter, wanted: int, stop: Stop
     ) -> Ranking | None:
         if text is None:
             return None
         query = parse(text, self._analyzer)
-        weights = global_weights([each.part.lexical for each in candidates], query.scoring)
-        found: list[_Found] = []
-        for each, weight_of in zip(candidates, weights, strict=True):
+        weights = global_weights([each.part.lexical for each in filtered], query.scoring)
+        found: list[Ranking] = []
+        for each, weight_of in zip(filtered, weights, strict=True):
             _check(stop)
             if each.count:
                 hits = each.part.lexical.search(query, weight_of, wanted_rows, each.allowed, wanted)
-                found += [_Found(hit.score, each.part, hit.row) for hit in hits]
-        return _best(found, wanted)
+                found.append(Ranking(each.first + hits.rows, hits.scores))
+        return self._best(found, wanted)
 
+    def _filtered(self, number: int, wanted: Filter, stop: Stop) -> _Filtered:
+        _check(stop)
+        part = self._parts[number]
+        allowed, count = allowed_rows(wanted, part.columns, part.live)
+        return _Filtered(part, number << _ROW_BITS, allowed, count)
 
-def _filtered(part: Part, wanted: Filter, stop: Stop) -> _Candidates:
-    _check(stop)
-    allowed, count = allowed_rows(wanted, part.columns, part.live)
-    return _Candidates(part, allowed, count)
+    def _best(self, found: Sequence[Ranking], wanted: int) -> Ranking:
+        items = np.concatenate([np.empty(0, np.int64), *(each.items for each in found)])
+        scores = np.concatenate([np.empty(0, np.float32), *(each.scores for each in found)])
+        order = best_first(scores, items, wanted, self._chunk_id)
+        return Ranking(items[order], scores[order])
 
+    def _chosen(self, candidates: Candidates, request: SearchRequest) -> npt.NDArray[np.int64]:
+        if request.diversity is None:
+            return best_first(candidates.scores, candidates.items, request.limit, self._chunk_id)
+        order = best_first(candidates.scores, candidates.items, len(candidates.items), self._chunk_id)
+        vectors = self._vectors(candidates.items[order])
+        return order[most_diverse(candidates.scores[order], vectors, request.diversity, request.limit)]
 
-def _best(found: Sequence[_Found], wanted: int) -> Ranking:
-    """Equal scores in the order of their ids; ids are read only for those that stay."""
-    best = heapq.nlargest(wanted, found, key=lambda each: each.score)
-    ranking = [(each.part.columns.chunk_id(each.row), each.score) for each in best]
-    return sorted(ranking, key=lambda each: (-each[1], each[0]))
+    def _hit(self, candidates: Candidates, place: int) -> Hit:
+        return Hit(
+            self._chunk_id(int(candidates.items[place])),
+            float(candidates.scores[place]),
+            candidates.dense.place(place),
+            candidates.lexical.place(place),
+        )
+
+    def _chunk_id(self, item: int) -> str:
+        return self._parts[item >> _ROW_BITS].columns.chunk_id(item & _LAST_ROW)
+
+    def _vectors(self, items: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """float32[len(items), dimension]"""
+        vectors = np.empty((len(items), self._dimension), np.float32)
+        numbers, rows = items >> _ROW_BITS, items & _LAST_ROW
+        for number in np.unique(numbers):
+            of_part = numbers == number
+            vectors[of_part] = self._parts[number].vectors.originals[rows[of_part]]
+        return vectors
 
 
 def _check(stop: Stop) -> None:

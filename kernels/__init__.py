@@ -27,7 +27,7 @@ from kernels.distance import (
     sum_codes,
 )
 from kernels.diversity import select_diverse
-from kernels.fusion import fuse_convex, fuse_reciprocal_rank
+from kernels.fusion import fuse_convex, fuse_distribution, fuse_reciprocal_rank
 from kernels.jit import JITTED, compiled_signatures
 from kernels.quantization import quantize
 from kernels.scan import rescore, scan_codes
@@ -45,6 +45,7 @@ KERNELS = (
     "dot_floats",
     "find_texts",
     "fuse_convex",
+    "fuse_distribution",
     "fuse_reciprocal_rank",
     "intersect",
     "intersection",
@@ -83,6 +84,7 @@ __all__ = [
     "dot_floats",
     "find_texts",
     "fuse_convex",
+    "fuse_distribution",
     "fuse_reciprocal_rank",
     "intersect",
     "intersection",

@@ -67,6 +67,7 @@ def _steps() -> dict[str, Callable[[], object]]:
         "carries_any": lambda: bitmap.carries_any(offsets, column, listed, rows, flags.copy()),
         "find_texts": lambda: texts.find_texts(offsets, content, offsets, content, rows),
         "fuse_convex": lambda: fusion.fuse_convex(scales, scales, 0.5, scores),
+        "fuse_distribution": lambda: fusion.fuse_distribution(scales, scales, 0.5, scores),
         "fuse_reciprocal_rank": lambda: fusion.fuse_reciprocal_rank(scales, scales, 0.5, 60, scores),
         "select_diverse": lambda: diversity.select_diverse(scales, vectors, 0.5, scores, rows),
     }

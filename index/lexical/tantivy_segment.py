@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import tantivy
 from tantivy import Occur, Query
 
@@ -39,10 +39,14 @@ _WRITER_HEAP_BYTES = 50_000_000
 _HEAD_HEAP_BYTES = 15_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class LexicalHit:
-    row: int
-    score: float
+class LexicalHits(NamedTuple):
+    """Best first, equal scores by row. rows: int64[n]; scores: float32[n]."""
+
+    rows: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float32]
+
+
+_NO_HITS = LexicalHits(np.empty(0, np.int64), np.empty(0, np.float32))
 
 
 def _schema() -> tantivy.Schema:
@@ -72,24 +76,22 @@ class LexicalSearcher:
 
     def search(
         self, query: LexicalQuery, weights: Mapping[str, float], wanted: Filter, allowed: Words, limit: int
-    ) -> list[LexicalHit]:
+    ) -> LexicalHits:
         """The `limit` allowed rows with the greatest sum of weight * BM25, best first. Tokens without a weight are left
         out; a required one without means no hit."""
         compiled = _compile(query, weights, wanted)
         if compiled is None:
-            return []
+            return _NO_HITS
         asked = limit
         while True:
             found = self._searcher.search(compiled, asked, count=False).hits
-            values = self._searcher.fast_field_values("row", [address for _, address in found])
-            rows = np.array(values, np.int64)
-            hits = [
-                LexicalHit(row, score)
-                for row, (score, _), fits in zip(rows.tolist(), found, contains(allowed, rows).tolist(), strict=True)
-                if fits
-            ]
-            if len(hits) >= limit or len(found) < asked:
-                return sorted(hits, key=lambda hit: (-hit.score, hit.row))[:limit]
+            rows = np.array(self._searcher.fast_field_values("row", [address for _, address in found]), np.int64)
+            scores = np.array([score for score, _ in found], np.float32)
+            fits = contains(allowed, rows)
+            if fits.sum() >= limit or len(found) < asked:
+                rows, scores = rows[fits], scores[fits]
+                order = np.lexsort((rows, -scores))[:limit]
+                return LexicalHits(rows[order], scores[order])
             asked *= 2
 
 

@@ -9,9 +9,9 @@ import kernels
 from index import (
     AllOf,
     AnyOf,
-    BranchPlace,
     ConvexFusion,
     Created,
+    DistributionFusion,
     Filter,
     IndexOptions,
     InLanguages,
@@ -25,7 +25,6 @@ from index import (
 )
 from index.dense.flat import DenseQuery, search_flat
 from index.dense.vectors import quantized
-from index.fusion import fuse
 from index.merging import SegmentFacts, plan_merge
 from index.planner import Plan, choose_plan
 from index.row_sets import all_rows, no_rows, row_numbers
@@ -53,26 +52,6 @@ def test_merging(segments: list[tuple[int, int]], chosen: tuple[str, ...]) -> No
 
 def test_planning() -> None:
     assert [choose_plan(allowed) for allowed in (0, 1, 10**6)] == [Plan.SKIP, Plan.FLAT, Plan.FLAT]
-
-
-def test_fusing_by_weight() -> None:
-    hits = fuse([("a", 0.9), ("b", 0.8), ("c", 0.7)], [("b", 8.0), ("d", 4.0)], ConvexFusion(0.5), 10)
-    assert [hit.chunk_id for hit in hits] == ["b", "a", "d", "c"]
-    assert [hit.score for hit in hits] == pytest.approx([0.75, 0.5, 0.25, 0.0])
-    assert hits[0].dense == BranchPlace(2, 0.8) and hits[0].lexical == BranchPlace(1, 8.0)
-    assert hits[1].lexical is None and hits[2].dense is None
-
-
-def test_fusing_by_rank() -> None:
-    hits = fuse([("a", 0.9), ("b", 0.8)], [("b", 8.0)], ReciprocalRankFusion(k=10, dense_weight=0.25), 1)
-    assert [hit.chunk_id for hit in hits] == ["b"]
-    assert hits[0].score == pytest.approx(0.25 / 12 + 0.75 / 11)
-
-
-def test_one_branch_keeps_its_scores_and_ties_go_by_id() -> None:
-    hits = fuse([("c", 0.5), ("a", 0.5), ("b", 0.9)], None, ConvexFusion(), 10)
-    assert [(hit.chunk_id, hit.score) for hit in hits] == [("b", 0.9), ("a", 0.5), ("c", 0.5)]
-    assert fuse([], [], ConvexFusion(), 3) == fuse(None, None, ConvexFusion(), 3) == ()
 
 
 @pytest.mark.parametrize("rows", [0, 1, 63, 64, 65, 128, 200])
@@ -147,8 +126,8 @@ def test_nothing_is_compiled_after_warm_up(open_index: Open) -> None:
         Reader("t1", "x", frozenset({"g"})),
         AllOf((OfDocuments(("d1",)), Tagged(("red",)), InLanguages(("en",)), Not(Created(5)), AnyOf((OnPages(1),)))),
     )
-    for fusion in (ConvexFusion(1), ReciprocalRankFusion(k=60, dense_weight=0)):
-        request = SearchRequest(wanted, 2, vector=query_vector(0), text="apple", fusion=fusion)
+    for fusion in (ConvexFusion(1), ReciprocalRankFusion(k=60, dense_weight=0), DistributionFusion(1)):
+        request = SearchRequest(wanted, 2, vector=query_vector(0), text="apple", fusion=fusion, diversity=1)
         assert len(index.snapshot().search(request).hits) == 2
     assert kernels.compiled_signatures() == before
 

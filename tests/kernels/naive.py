@@ -167,6 +167,16 @@ def fuse_convex(dense: Floats, lexical: Floats, dense_weight: float, fused: Floa
     fused[:] = dense_weight * np.nan_to_num(scaled) + (1 - dense_weight) * np.nan_to_num(by_words)
 
 
+def fuse_distribution(dense: Floats, lexical: Floats, dense_weight: float, fused: Floats) -> None:
+    fused[:] = 0
+    for scores, weight in ((dense, dense_weight), (lexical, 1 - dense_weight)):
+        present = scores[~np.isnan(scores)].astype(np.float64)
+        if present.size:
+            deviation = present.std() if np.ptp(present) > 0 else 0.0
+            scaled = (scores - present.mean() + 3 * deviation) / (6 * deviation) if deviation else scores * 0 + 0.5
+            fused += weight * np.nan_to_num(np.clip(scaled, 0, 1))
+
+
 def fuse_reciprocal_rank(
     dense_ranks: Floats, lexical_ranks: Floats, dense_weight: float, k: int, fused: Floats
 ) -> None:

@@ -193,6 +193,10 @@ def test_fusing(seed: int, items: int, weight: float, alike: bool) -> None:
     kernels.fuse_convex(dense, lexical, weight, mine)
     naive.fuse_convex(dense, lexical, weight, twins)
     np.testing.assert_allclose(mine, twins, atol=1e-5)
+    lexical[rng.random(items) < 0.1] = 1000  # beyond three standard deviations
+    kernels.fuse_distribution(dense, lexical, weight, mine)
+    naive.fuse_distribution(dense, lexical, weight, twins)
+    np.testing.assert_allclose(mine, twins, atol=1e-5)
     kernels.fuse_reciprocal_rank(np.rint(dense * 9) + 1, np.rint(lexical) + 1, weight, 60, mine)
     naive.fuse_reciprocal_rank(np.rint(dense * 9) + 1, np.rint(lexical) + 1, weight, 60, twins)
     np.testing.assert_allclose(mine, twins, rtol=1e-5, atol=1e-7)
