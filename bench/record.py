@@ -13,7 +13,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 FORMAT: Final = "pinakes-bench/1"
 
-Mode = Literal["open_loop", "single_caller", "alternating"]
+Mode = Literal["open_loop", "single_caller", "alternating", "concurrent_callers"]
 Better = Literal["lower", "higher"]
 
 

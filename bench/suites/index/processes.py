@@ -6,10 +6,13 @@ for them must be there in both environments, so modules of contenders import the
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +24,7 @@ PEERS_PYTHON = PROJECT / ".venv-peers" / "bin" / "python"
 OWN_PYTHON = Path(sys.executable)
 
 _GRACE_S = 10.0
+_LOG_TAIL_BYTES = 4_000
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,7 +32,8 @@ H = TypeVar("H")
 
 
 class WorkerFailed(Exception):
-    """What was asked of the worker raised there, or the worker ended. The message has its traceback."""
+    """What was asked of the worker raised there, or the worker ended. The message has its traceback or
+    the last that it said."""
 
 
 class TooSlow(Exception):
@@ -42,7 +47,16 @@ class Worker(Generic[H]):
         """Raises WorkerFailed if the object cannot be made."""
         self._connection, theirs = Pipe()
         command = [str(python), "-m", "bench.suites.index.worker", str(theirs.fileno())]
-        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], cwd=PROJECT, stdin=subprocess.DEVNULL)
+        self._resources = ExitStack()
+        self._log = self._resources.enter_context(tempfile.TemporaryFile())
+        self._process = subprocess.Popen(
+            command,
+            pass_fds=[theirs.fileno()],
+            cwd=PROJECT,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+        )
         theirs.close()
         try:
             self._ask(make, (), {}, None)
@@ -74,6 +88,7 @@ class Worker(Generic[H]):
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._resources.close()
 
     def __enter__(self) -> Worker[H]:
         return self
@@ -82,6 +97,11 @@ class Worker(Generic[H]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _said(self) -> str:
+        size = self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, size - _LOG_TAIL_BYTES))
+        return self._log.read().decode(errors="replace")
 
     def _ask(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], seconds: float | None
@@ -93,7 +113,7 @@ class Worker(Generic[H]):
                 raise TooSlow(f"no reply within {seconds:g} s")
             problem, reply = self._connection.recv()
         except (EOFError, OSError) as exc:
-            raise WorkerFailed(f"the worker ended with status {self._process.poll()}") from exc
+            raise WorkerFailed(f"the worker ended with status {self._process.wait(_GRACE_S)}\n{self._said()}") from exc
         if problem:
             raise WorkerFailed(problem)
         return reply

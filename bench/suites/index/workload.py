@@ -71,14 +71,16 @@ class OpeningPlan(Strict):
 
 
 class HybridPlan(Strict):
-    """`rows`: the sizes at which stores are measured, greatest first; a store that does not load within
-    `load_budget_s` is measured at the next size, and Pinakes at each size that was needed."""
+    """`rows`: sizes. A store is measured at the greatest that it loads within `load_budget_s`, and Pinakes at each of
+    these. The calls are spread over `rounds`, in which the stores take turns; in all of them together no store begins
+    a call after `search_budget_s`."""
 
     stores: tuple[str, ...]
     rows: tuple[Count, ...]
     load_budget_s: float
     search_budget_s: float
     callers: Count
+    rounds: Count
     calls_per_caller: Count
     warm_up_per_caller: int
     limit: Count
@@ -104,8 +106,10 @@ class DeletionPlan(Strict):
 
 
 class FusionPlan(Strict):
-    """`limit`: passages retrieved per question, from which documents are ranked by their best passage."""
+    """`limit`: passages retrieved per question, from which documents are ranked by their best passage; the first
+    `within` documents count. The first `questions_per_set` of each set are asked."""
 
+    questions_per_set: Count
     limit: Count
     within: Count
     dense_weights: tuple[float, ...]
