@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PROTOC = $(PY) -m grpc_tools.protoc -Iprotos --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) \
 	--mypy_grpc_out=quiet:$(1) protos/pinakes/v1/*.proto
 
-.PHONY: help environment setup check lint types imports contract stubs test bench demo up doctor generate baseline lock clean
+.PHONY: help environment setup check lint types imports contract stubs test bench peers demo up doctor generate golden baseline lock clean
 
 help:  ## Lists the verbs.
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r verb does; do \
@@ -65,6 +65,13 @@ bench: setup  ## Measures; see bench/.
 	$(PY) -m bench run serving --quick --out out/bench/serving.json
 	$(PY) -m bench report out/bench/serving.json --out out/bench/report
 
+peers: environment  ## Makes .venv-peers, with what the bench compares the index with.
+	@if ! cmp -s requirements/peers.txt .venv-peers/installed.txt; then \
+		rm -rf .venv-peers && $(PY) -m venv .venv-peers; \
+		.venv-peers/bin/python -m pip install -q --require-hashes -r requirements/peers.txt; \
+		cp requirements/peers.txt .venv-peers/installed.txt; \
+	fi
+
 demo: setup  ## Answers a question from documents: make demo DOCS="a.pdf b.pdf" ASK="…?"
 	@$(PY) -m demo --docs "$(DOCS)" --ask "$(ASK)"
 
@@ -77,13 +84,17 @@ doctor: environment  ## Looks for what is wrong with the machine and the configu
 generate: environment  ## Regenerates the typed stubs from protos/.
 	$(call PROTOC,$(STUBS))
 
+golden: environment  ## Makes the golden index of the current format anew (before it is released).
+	$(PY) -m tests.index.golden_index
+
 baseline: environment  ## Accepts the contract as it is as the one that must not break (at a release).
 	buf build -o $(BASELINE)
 
 lock: environment  ## Compiles requirements/*.in to the locks.
 	uv pip compile --universal --python-version 3.11 --generate-hashes -q requirements/development.in -o requirements/development.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes -q requirements/runtime.in -c requirements/development.txt -o requirements/runtime.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes -q requirements/peers.in -c requirements/development.txt -o requirements/peers.txt
 
 clean:  ## Removes .venv and what tools cached here; documents (var/) and models stay.
-	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache *.egg-info clients/python/*.egg-info
+	rm -rf .venv .venv-peers build .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks .import_linter_cache *.egg-info clients/python/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,6 +14,8 @@ from bench.record import Record, UnreadableRecord, read, write
 from bench.report import comparison_page, remarks_of, summary_text, write_report
 from bench.running import run_suite
 from bench.stack import StackFailed
+from bench.suites.index.datasets import NoDataSets
+from bench.suites.index.processes import WorkerFailed
 from bench.suites.serving.ingestion import CorpusNotIngested
 from bench.targets import Endpoints, RefusedTarget
 
@@ -39,16 +41,27 @@ def run(
         str | None, typer.Option(help="Measure this server (127.0.0.1:PORT) instead of starting one.")
     ] = None,
     triton: Annotated[str | None, typer.Option(help="With --server: the address of its Triton.")] = None,
+    sets: Annotated[
+        Path | None,
+        typer.Option(help="Folder of retrieval sets, for the suites that search them; synthetic vectors without."),
+    ] = None,
+    only: Annotated[str, typer.Option(help="Parts of the suite to run, by name, with commas between them.")] = "",
 ) -> None:
     """Runs a suite and writes the record with every sample."""
     if suite not in SUITES:
         raise typer.BadParameter(f"there is no suite {suite}; there are {', '.join(SUITES)}")
     if server is None and triton is not None:
         raise typer.BadParameter("--triton goes with --server")
+    chosen = tuple(filter(None, only.split(",")))
+    if unknown := set(chosen) - set(SUITES[suite].parts):
+        parts = ", ".join(SUITES[suite].parts) or "no parts to choose from"
+        raise typer.BadParameter(f"{suite} has no part {', '.join(sorted(unknown))}; there are {parts}")
     try:
         endpoints = None if server is None else Endpoints(server, triton)
-        record = asyncio.run(run_suite(SUITES[suite], quick=quick, data=data, endpoints=endpoints))
-    except (RefusedTarget, StackFailed, CorpusNotIngested) as exc:
+        record = asyncio.run(
+            run_suite(SUITES[suite], quick=quick, data=data, endpoints=endpoints, sets=sets, only=chosen)
+        )
+    except (RefusedTarget, StackFailed, CorpusNotIngested, NoDataSets, WorkerFailed) as exc:
         _fail(str(exc))
     write(record, out)
     print(summary_text(record.summary))

@@ -23,6 +23,9 @@ async def run_suite(
     endpoints: Endpoints | None = None,
     workload: Table | None = None,
     stack: StackOptions | None = None,
+    sets: Path | None = None,
+    only: tuple[str, ...] = (),
+    cache: Path | None = None,
 ) -> Record:
     """`workload`: instead of the suite's file. Raises what the suite raises."""
     table = workload if workload is not None else load_workload(suite.name, quick=quick)
@@ -30,7 +33,7 @@ async def run_suite(
     environment = fingerprint(PROJECT)
     before, started = Load.now(), time.monotonic()
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    findings = await suite.run(RunRequest(table, seed, data, endpoints, stack or StackOptions()))
+    findings = await suite.run(RunRequest(table, seed, data, endpoints, stack or StackOptions(), sets, only, cache))
     duration_s = time.monotonic() - started
     environment |= load_between(before, Load.now())
     return Record(

@@ -45,13 +45,17 @@ class Workload(Strict):
 @dataclass(frozen=True, slots=True)
 class RunRequest:
     """`data`: where the stack keeps its files; None: a temporary folder. `endpoints`: a stack that runs already; None:
-    the suite starts what it needs."""
+    the suite starts what it needs. `sets`: the folder of retrieval sets. `only`: the parts to run; none: all. `cache`:
+    where what is made once is kept; None: the user's."""
 
     workload: Table
     seed: int
     data: Path | None = None
     endpoints: Endpoints | None = None
     stack: StackOptions = field(default_factory=StackOptions)
+    sets: Path | None = None
+    only: tuple[str, ...] = ()
+    cache: Path | None = None
 
 
 class Suite(Protocol):
@@ -60,6 +64,10 @@ class Suite(Protocol):
 
     @property
     def description(self) -> str: ...
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What can be run by itself, by name; none: all or nothing."""
 
     async def run(self, request: RunRequest) -> Findings:
         """Starts what the suite needs, measures, and stops it."""
@@ -86,7 +94,23 @@ def _merged(table: Table, changes: Table) -> Table:
     return merged
 
 
-Unit = Literal["ms", "s", "tokens/s", "documents/min", "pages/min", "share", "calls", "tokens"]
+Unit = Literal[
+    "ms",
+    "s",
+    "tokens/s",
+    "documents/min",
+    "pages/min",
+    "share",
+    "calls",
+    "tokens",
+    "queries/s",
+    "vectors/s",
+    "operations/s",
+    "bytes",
+    "x",
+    "score",
+]
+"""`x`: one figure over another; `score`: of a ranking, from 0 to 1."""
 
 
 def row(

@@ -12,7 +12,6 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
-from contextlib import ExitStack
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from types import TracebackType
@@ -47,8 +46,7 @@ class Worker(Generic[H]):
         """Raises WorkerFailed if the object cannot be made."""
         self._connection, theirs = Pipe()
         command = [str(python), "-m", "bench.suites.index.worker", str(theirs.fileno())]
-        self._resources = ExitStack()
-        self._log = self._resources.enter_context(tempfile.TemporaryFile())
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
         self._process = subprocess.Popen(
             command,
             pass_fds=[theirs.fileno()],
@@ -88,7 +86,7 @@ class Worker(Generic[H]):
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._resources.close()
+        self._log.close()
 
     def __enter__(self) -> Worker[H]:
         return self

@@ -128,5 +128,5 @@ class IndexWorkload(Workload):
     opening: OpeningPlan
     hybrid: HybridPlan
     upserts: UpsertPlan
-    deletes: DeletionPlan
+    deletions: DeletionPlan
     fusion: FusionPlan

@@ -17,7 +17,7 @@ from bench.suites.index.entries import Ask, Entry
 from bench.suites.index.store_pinakes import PinakesStore, upsert
 
 if TYPE_CHECKING:
-    from index import HybridIndex
+    from index import Fusion, HybridIndex, Upsert
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -158,7 +158,7 @@ class _Writer:
         assert vectors is not None
         with self._owning:
             position = self._index.position
-            operations = []
+            operations: list[Upsert] = []
             for number in range(self._changing.written, self._changing.written + count):
                 entry = self._entries[number % len(self._entries)]
                 operations.append(upsert(entry, vectors[entry.number], position + len(operations) + 1))
@@ -220,7 +220,7 @@ def ranked(changing: Changing, asks: Sequence[Ask], ranking: str, weight: float,
     import index as package
     from index import Filter, Reader, SearchRequest
 
-    fusions = {
+    fusions: dict[str, Fusion] = {
         "RRF": package.ReciprocalRankFusion(),
         "convex": package.ConvexFusion(weight),
         "distribution": package.DistributionFusion(),

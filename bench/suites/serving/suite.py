@@ -27,6 +27,7 @@ _ONCE = ClientOptions(retry=RetryPolicy(attempts=1))
 
 class ServingSuite:
     name = "serving"
+    parts: tuple[str, ...] = ()
     description = "ingestion, search and answers over gRPC by stage, with their quality; embedding against bare Triton"
 
     async def run(self, request: RunRequest) -> Findings:
