@@ -49,7 +49,7 @@ Operation = Upsert | Remove
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnalyzedChunk:
-    """A chunk as the index keeps it: tokens, separated by spaces, in the place of the text."""
+    """A chunk as the index keeps it: the analyzer's stream of tokens in the place of the text."""
 
     position: int
     chunk_id: str

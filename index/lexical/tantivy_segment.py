@@ -1,6 +1,6 @@
 """The lexical side of one part of the index: a Tantivy index over rows, in memory or in a directory.
 
-A document has its tokens (separated by spaces, made by the analyzer), its row, and as exact terms everything that a
+A document has its tokens with their positions (the analyzer's stream), its row, and as exact terms everything that a
 filter can ask for, each with a letter that says what it is. Nothing is deleted here: rows that are no longer live, and
 as a second guard all that the dense side's bitmap forbids, are dropped from the results.
 """
@@ -31,7 +31,7 @@ from index.conditions import (
     Tagged,
 )
 from index.filters import Filter
-from index.lexical.query import LexicalQuery
+from index.lexical.query import LexicalQuery, Phrase
 from index.operations import Attributes
 from index.row_sets import Words, contains
 
@@ -51,7 +51,7 @@ _NO_HITS = LexicalHits(np.empty(0, np.int64), np.empty(0, np.float32))
 
 def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
-    builder.add_text_field("tokens", tokenizer_name="whitespace", index_option="freq")
+    builder.add_text_field("tokens", tokenizer_name="whitespace", index_option="position")
     builder.add_text_field("attribute", tokenizer_name="raw", index_option="basic")
     builder.add_unsigned_field("row", fast=True)
     return builder.build()
@@ -78,7 +78,7 @@ class LexicalSearcher:
         self, query: LexicalQuery, weights: Mapping[str, float], wanted: Filter, allowed: Words, limit: int
     ) -> LexicalHits:
         """The `limit` allowed rows with the greatest sum of weight * BM25, best first. Tokens without a weight are left
-        out; a required one without means no hit."""
+        out; a required one without means no hit. What only has to occur (a phrase's order) adds nothing."""
         compiled = _compile(query, weights, wanted)
         if compiled is None:
             return _NO_HITS
@@ -126,7 +126,8 @@ class RowDocuments:
 
     def add(self, row: int, tokens: str, attributes: Attributes) -> None:
         document = tantivy.Document()
-        document.add_text("tokens", tokens)
+        for line in tokens.split("\n"):
+            document.add_text("tokens", line)  # Tantivy leaves a gap in the positions between two values
         for term in _attribute_terms(attributes):
             document.add_text("attribute", term)
         document.add_unsigned("row", row)
@@ -173,20 +174,39 @@ def _term(kind: str, name: str) -> str:
 
 
 def _compile(query: LexicalQuery, weights: Mapping[str, float], wanted: Filter) -> Query | None:
-    if any(token not in weights for token in query.required):
+    if any(token not in weights for phrase in query.required for token in _whole(phrase)):
         return None
-    required = [(Occur.Must, _weighted(token, weights[token])) for token in query.required]
-    optional = [
-        (Occur.Should, _weighted(token, weights[token]))
-        for token in query.optional
-        if token in weights and token not in query.required
-    ]
-    if not required and not optional:
+    scoring = [(Occur.Should, _weighted(token, weights[token])) for token in query.scoring if token in weights]
+    scoring += [(Occur.Should, Query.const_score_query(_beginning(each), 1.0)) for each in query.characters]
+    if query.required:
+        clauses = [(Occur.Must, _unscored(_phrase(phrase))) for phrase in query.required] + scoring
+    elif scoring:
+        clauses = [(Occur.Must, Query.boolean_query(scoring))]
+    else:
         return None
-    clauses = [(Occur.Must, Query.boolean_query(required + optional))]
     clauses += [(Occur.Must, _unscored(condition)) for condition in _conditions(wanted)]
-    clauses += [(Occur.MustNot, _all_of(group)) for group in query.excluded]
+    clauses += [(Occur.MustNot, _phrase(phrase)) for phrase in query.excluded]
     return Query.boolean_query(clauses)
+
+
+def _whole(phrase: Phrase) -> tuple[str, ...]:
+    """The tokens that stand in a chunk as they are."""
+    return phrase.tokens[:-1] if phrase.open else phrase.tokens
+
+
+def _phrase(phrase: Phrase) -> Query:
+    if phrase.open and len(phrase.tokens) == 1:
+        return _beginning(phrase.tokens[0])
+    if phrase.open:
+        return Query.regex_phrase_query(SCHEMA, "tokens", [*_whole(phrase), phrase.tokens[-1] + ".?"])
+    if len(phrase.tokens) == 1:
+        return Query.term_query(SCHEMA, "tokens", phrase.tokens[0], "basic")
+    return Query.phrase_query(SCHEMA, "tokens", list(phrase.tokens))
+
+
+def _beginning(character: str) -> Query:
+    """Chunks with a token of one or two characters that begins with this one: those that have it in a run."""
+    return Query.regex_query(SCHEMA, "tokens", character + ".?")
 
 
 def _conditions(wanted: Filter) -> list[Query]:
@@ -246,10 +266,6 @@ def _any_term(terms: list[str]) -> Query:
     if len(terms) == 1:
         return Query.term_query(SCHEMA, "attribute", terms[0], "basic")
     return Query.term_set_query(SCHEMA, "attribute", terms)
-
-
-def _all_of(tokens: Sequence[str]) -> Query:
-    return Query.boolean_query([(Occur.Must, Query.term_query(SCHEMA, "tokens", token, "freq")) for token in tokens])
 
 
 def _unscored(query: Query) -> Any:

@@ -101,7 +101,7 @@ class Model:
         return {
             chunk_id
             for chunk_id, each in self.allowed(wanted).items()
-            if tokens & set(self.analyzer.tokens(f"{each.heading}\n{each.text}"))
+            if tokens & set(self.analyzer.stream(each.heading, each.text).split())
         }
 
 

@@ -146,7 +146,7 @@ def test_the_lexical_query_alone_filters_too(
     searcher, chunk_ids = lexical_alone
     every_row = all_rows(len(chunk_ids))
     hits = searcher.search(LexicalQuery(optional=("secret",)), {"secret": 1.0}, wanted, every_row, len(chunk_ids))
-    found, readable = {chunk_ids[hit.row] for hit in hits}, set(model.allowed(Filter(wanted.reader)))
+    found, readable = {chunk_ids[row] for row in hits.rows.tolist()}, set(model.allowed(Filter(wanted.reader)))
     assert set(model.allowed(wanted)) <= found <= readable
     if not re.search("Created|OnPages", repr(wanted)):
         assert found == set(model.allowed(wanted))

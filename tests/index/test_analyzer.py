@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from index import Analyzer, Filter, Reader, SearchRequest
-from index.lexical.query import LexicalQuery, parse
+from index.lexical.query import LexicalQuery, Phrase, parse
 from tests.index.conftest import Open
 from tests.index.model import chunk
 
@@ -27,10 +27,40 @@ from tests.index.model import chunk
         ("검색", ["검색"]),
         ("𠮷野家", ["𠮷野", "野家", "野家"]),
         ("①㈱ — !?", ["1", "株"]),
+        ("Café naïve Łódź Ærø", ["cafe", "naiv", "lodz", "aero"]),
+        ("cafe\u0301 CAFÉS cafés", ["cafe", "cafe", "cafe"]),
+        ("か\u3099っこう", ["がっ", "っこ", "こう", "学校"]),
+        ("1,000円 12,345,678kg", ["1000", "円", "12345678kg", "円"]),
+        ("1,0000 12345,678 1,2", ["1", "0000", "12345", "678", "1", "2"]),
+        ("10kg 10 kg", ["10kg", "10", "kg"]),
+        ("サーバー", ["サー", "ーバ", "バー", "サーバー"]),
+        ("サーバ", ["サー", "ーバ", "サーバー"]),
+        ("人々", ["人々", "人々"]),
+        ("生成AI技術", ["生成", "ai", "技術", "生成", "技術"]),
+        ("well-known rock’n’roll", ["well", "known", "rock", "n", "roll"]),
+        ("👍🏽 ok", ["ok"]),
     ],
 )
 def test_tokens(analyzer: Analyzer, text: str, tokens: list[str]) -> None:
     assert analyzer.tokens(text) == tokens
+
+
+@pytest.mark.parametrize(
+    ("text", "sequence"),
+    [
+        ("Users run", ["user", "run"]),
+        ("東京都 大阪", ["東京", "京都", "都", "大阪", "阪"]),
+        ("第3章「AI技術」", ["第", "3", "章", "ai", "技術", "術"]),
+        ("검색기", ["검색", "색기", "기"]),
+    ],
+)
+def test_sequences(analyzer: Analyzer, text: str, sequence: list[str]) -> None:
+    assert analyzer.sequence(text) == sequence
+
+
+def test_streams(analyzer: Analyzer) -> None:
+    assert analyzer.stream("Reports", "東京の 売上", "") == "report\n東京 京の の 売上 上\n東京 売り上げ"
+    assert analyzer.stream("", "。") == ""
 
 
 def test_long_and_hostile_text(analyzer: Analyzer) -> None:
@@ -59,10 +89,19 @@ def test_many_threads(analyzer: Analyzer) -> None:
     ("text", "query"),
     [
         ("", LexicalQuery()),
-        ("apple -pears", LexicalQuery(optional=("appl",), excluded=(("pear",),))),
-        ('"red apples" pie', LexicalQuery(optional=("pie",), required=("red", "appl"))),
-        ("“東京 タワー” -“夜景 写真”", LexicalQuery(required=("東京", "タワ", "ワー"), excluded=(("夜景", "写真"),))),
-        ("売上 -都庁", LexicalQuery(optional=("売上", "売り上げ"), excluded=(("都庁",),))),
+        ("apple -pears", LexicalQuery(optional=("appl",), excluded=(Phrase(("pear",)),))),
+        ('"red apples" pie "red apple"', LexicalQuery(optional=("pie",), required=(Phrase(("red", "appl")),))),
+        (
+            "“東京 タワー” -“夜景 写真”",
+            LexicalQuery(
+                required=(Phrase(("東京", "京", "タワ", "ワー")),), excluded=(Phrase(("夜景", "景", "写真")),)
+            ),
+        ),
+        ("売上 -都庁", LexicalQuery(optional=("売上", "売り上げ"), excluded=(Phrase(("都庁",)),))),
+        ("猫", LexicalQuery(optional=("猫",), characters=("猫",))),
+        ("猫 AI", LexicalQuery(optional=("猫", "ai"))),
+        ('"猫" -犬', LexicalQuery(required=(Phrase(("猫",), open=True),), excluded=(Phrase(("犬",), open=True),))),
+        ('"AI技" "。"', LexicalQuery(required=(Phrase(("ai", "技"), open=True),))),
         ("e-mail well-known -5 - x", LexicalQuery(optional=("e", "mail", "well", "known", "5", "x"))),
         ('an "unbalanced quote', LexicalQuery(optional=("an", "unbalanc", "quot"))),
         ("apple apple", LexicalQuery(optional=("appl",))),
@@ -89,6 +128,23 @@ def test_queries(analyzer: Analyzer, text: str, query: LexicalQuery) -> None:
         ("users", {"english"}),
         ("USER -runs", set()),
         ('"user running"', {"english"}),
+        ('"user runs the test"', {"english"}),
+        ('"running user"', set()),
+        ('"headings user"', set()),
+        ('user -"tests the"', {"english"}),
+        ('user -"the tests"', set()),
+        ("索", {"full-text", "vector"}),
+        ("年", {"year"}),
+        ("度", {"year"}),
+        ('"6年"', set()),
+        ('"2026年"', {"year"}),
+        ('"2026年度の"', {"year"}),
+        ('"の意"', {"vector"}),
+        ('"検索 エンジン"', set()),
+        ('"索エ"', {"full-text"}),
+        ('"組"', {"full-text"}),
+        ('検索 -"文"', set()),
+        ('検索 -"全"', {"vector"}),
         ('"user walking"', set()),
         ("heading", {"english"}),
         ("、。", set()),
