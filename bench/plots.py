@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from bench.record import Record, Series
 _DPI = 110
 _FEW_DECADES = 1e3
 """Up to this range of times the axis has room for 2 and 5 between the powers of ten."""
-_PALETTE = (
+PALETTE = (
     "#2f5d8a",
     "#d98032",
     "#4c9a6a",
@@ -52,14 +52,21 @@ def draw(record: Record, folder: Path, prefix: str = "") -> list[Path]:
     return paths
 
 
+def save(make: Callable[[], Mapping[str, Figure]], folder: Path, prefix: str = "") -> list[Path]:
+    """A suite's own pictures, by name, made in the style of all; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context(_STYLE):
+        return [_saved(figure, folder / f"{prefix}{_file_name(name)}.png") for name, figure in make().items()]
+
+
 def _latency_figure(series: Series) -> Figure:
     """The share of calls that took at most so long (failed calls never do), and a histogram."""
     latencies_ms = np.sort(np.asarray(series.latencies_s()) * 1e3)
     finite = latencies_ms[np.isfinite(latencies_ms)]
     figure = Figure(figsize=(8, 3), layout="constrained")
     spread, histogram = figure.subplots(1, 2)
-    spread.step(finite, np.arange(1, len(finite) + 1) / len(latencies_ms), where="post", color=_PALETTE[0])
-    for stage, color in zip(_wide_stages(series), _PALETTE[1:], strict=False):
+    spread.step(finite, np.arange(1, len(finite) + 1) / len(latencies_ms), where="post", color=PALETTE[0])
+    for stage, color in zip(_wide_stages(series), PALETTE[1:], strict=False):
         times_ms = np.sort(np.asarray(series.stages_s(stage)) * 1e3)
         spread.step(
             times_ms, np.arange(1, len(times_ms) + 1) / len(times_ms), where="post", color=color, label=stage, lw=0.9
@@ -78,7 +85,7 @@ def _latency_figure(series: Series) -> Figure:
     spread.xaxis.set_minor_formatter(NullFormatter())
     if len(spread.lines) > 1:
         spread.legend(fontsize=7, frameon=False)
-    histogram.hist(finite, bins="auto" if len(finite) > 1 else 1, color=_PALETTE[0])
+    histogram.hist(finite, bins="auto" if len(finite) > 1 else 1, color=PALETTE[0])
     histogram.set(xlabel="ms", ylabel="calls", title=f"{len(latencies_ms)} calls, {series.failures()} failed")
     return figure
 
@@ -93,7 +100,7 @@ def _stage_figure(series: Series) -> Figure:
     axes = figure.subplots()
     positions = np.arange(len(stages))
     axes.barh(positions, high, color="#cfd9e4", label="p95")
-    axes.barh(positions, medians, height=0.5, color=_PALETTE[0], label="p50")
+    axes.barh(positions, medians, height=0.5, color=PALETTE[0], label="p50")
     axes.set_yticks(positions, stages)
     axes.invert_yaxis()
     axes.set(xlabel="ms", title=f"{series.name}: stages")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -11,7 +12,7 @@ from bench.catalogue import SUITES
 from bench.compare import Comparison
 from bench.environment import remarks
 from bench.metrics import Estimate
-from bench.plots import draw
+from bench.plots import draw, save
 from bench.record import Record, SummaryRow
 
 _SHOWN = (
@@ -50,7 +51,10 @@ def write_report(records: Sequence[tuple[str, Record]], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     sections = ["# Benchmark report\n"]
     for name, record in records:
-        pictures = draw(record, folder, prefix=f"{name}-" if len(records) > 1 else "")
+        prefix = f"{name}-" if len(records) > 1 else ""
+        suite = SUITES.get(record.suite)
+        pictures = save(partial(suite.figures, record.findings), folder, prefix) if suite else []
+        pictures += draw(record, folder, prefix)
         sections.append(_section(name, record, pictures))
     page = folder / "report.md"
     page.write_text("\n".join(sections))

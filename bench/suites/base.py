@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
+from matplotlib.figure import Figure
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from bench.metrics import Estimate
@@ -74,6 +76,9 @@ class Suite(Protocol):
 
     def remarks(self, findings: Findings) -> list[str]:
         """What a reader should look at, one line each."""
+
+    def figures(self, findings: Findings) -> Mapping[str, Figure]:
+        """Pictures besides those of latencies, by name."""
 
     def summarize(self, findings: Findings, workload: Table, seed: int) -> tuple[SummaryRow, ...]:
         """Figures from findings alone, so that they can be made anew from a record."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from pydantic import JsonValue
 
 from bench.record import Findings, Series, SummaryRow
@@ -15,6 +16,7 @@ from bench.suites.index.changing import measure_deletions, measure_upserts
 from bench.suites.index.collection import Collection, real_collection, synthetic_collection
 from bench.suites.index.contenders import CONTENDERS, Contender
 from bench.suites.index.crew import chosen
+from bench.suites.index.figures import figures
 from bench.suites.index.filtering import measure_filters
 from bench.suites.index.fusing import measure_fusion
 from bench.suites.index.hybrid import measure_hybrid
@@ -69,6 +71,9 @@ class IndexSuite:
             for each in points
             if each.hits < ENOUGH_RECALL * each.wanted
         ]
+
+    def figures(self, findings: Findings) -> Mapping[str, Figure]:
+        return figures(findings)
 
     def summarize(self, findings: Findings, workload: Table, seed: int) -> tuple[SummaryRow, ...]:
         """Targets of parts that were not run, or have no peer to be compared with, are left out."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from bench.record import Findings, Series, SummaryRow
 from bench.stack import running_stack
@@ -38,6 +39,10 @@ class ServingSuite:
 
     def remarks(self, findings: Findings) -> list[str]:
         return remarks(findings)
+
+    def figures(self, findings: Findings) -> Mapping[str, Figure]:
+        """Latencies say it all."""
+        return {}
 
     def summarize(self, findings: Findings, workload: Table, seed: int) -> tuple[SummaryRow, ...]:
         targets = ServingWorkload.model_validate(workload).targets
