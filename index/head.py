@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ import numpy.typing as npt
 from index.columns import MULTIPLE, NUMBERS, SINGLE, TEXTS, Columns, NameColumn, NameListColumn
 from index.dense.vectors import Vectors, code_width, quantized
 from index.lexical.tantivy_segment import LexicalSearcher, RowDocuments
-from index.operations import AnalyzedChunk
+from index.operations import AnalyzedChunk, Attributes
 from index.part import LiveRows, Part
-from index.row_sets import no_rows
+from index.row_sets import Words, no_rows
 from index.strings import GrowingNames
 
 HEAD = "head"
@@ -25,13 +26,19 @@ class GrowingArray:
         self._array = np.zeros((64,) if width is None else (64, width), dtype)
         self._size = 0
 
-    def append(self, value: Any) -> None:
-        if self._size == len(self._array):
-            grown = np.zeros((2 * self._size, *self._array.shape[1:]), self._array.dtype)
-            grown[: self._size] = self._array
+    def __len__(self) -> int:
+        return self._size
+
+    def extend(self, values: npt.ArrayLike) -> None:
+        """values: n more, or n more rows."""
+        added = np.asarray(values, self._array.dtype)
+        size = self._size + len(added)
+        if size > len(self._array):
+            grown = np.zeros((max(size, 2 * len(self._array)), *self._array.shape[1:]), self._array.dtype)
+            grown[: self._size] = self._array[: self._size]
             self._array = grown
-        self._array[self._size] = value
-        self._size += 1
+        self._array[self._size : size] = added
+        self._size = size
 
     def view(self) -> npt.NDArray[Any]:
         """What was appended so far, read-only."""
@@ -40,17 +47,29 @@ class GrowingArray:
         return view
 
 
+class _GrowingNames:
+    def __init__(self) -> None:
+        self.names = GrowingNames()
+        self._codes = GrowingArray(np.int32)
+
+    def extend(self, names: Iterable[str]) -> None:
+        self._codes.extend([self.names.add(name) for name in names])
+
+    def column(self) -> NameColumn:
+        return NameColumn(self._codes.view(), self.names)
+
+
 class _GrowingLists:
     def __init__(self) -> None:
         self.names = GrowingNames()
         self._offsets = GrowingArray(np.int64)
         self._codes = GrowingArray(np.int32)
-        self._offsets.append(0)
+        self._offsets.extend([0])
 
-    def append(self, names: tuple[str, ...]) -> None:
-        for name in names:
-            self._codes.append(self.names.add(name))
-        self._offsets.append(len(self._codes.view()))
+    def extend(self, lists: Sequence[tuple[str, ...]]) -> None:
+        first = len(self._codes)
+        self._codes.extend([self.names.add(name) for names in lists for name in names])
+        self._offsets.extend(first + np.cumsum([len(names) for names in lists]))
 
     def column(self) -> NameListColumn:
         return NameListColumn(self._offsets.view(), self._codes.view(), self.names)
@@ -59,11 +78,12 @@ class _GrowingLists:
 class Head:
     """Chunks that no segment holds yet. One writer; `part` gives what searches may use from any thread."""
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: int, name: str = HEAD) -> None:
+        self.name = name
         self._codes = GrowingArray(np.int8, code_width(dimension))
         self._scales = GrowingArray(np.float32)
         self._originals = GrowingArray(np.float32, dimension)
-        self._single = {key: (GrowingArray(np.int32), GrowingNames()) for key in SINGLE}
+        self._single = {key: _GrowingNames() for key in SINGLE}
         self._multiple = {key: _GrowingLists() for key in MULTIPLE}
         self._numbers = {key: GrowingArray(dtype) for key, dtype in NUMBERS.items()}
         self._texts: dict[str, list[str]] = {key: [] for key in TEXTS}
@@ -78,32 +98,43 @@ class Head:
         return self._live.rows
 
     @property
-    def dead(self) -> int:
-        """Rows removed."""
-        return self._live.rows - self._live.live
+    def live(self) -> Words:
+        """The rows that are not removed."""
+        return self._live.words
 
-    def append(self, chunk: AnalyzedChunk) -> None:
-        """The caller has removed the chunk's older version."""
-        vectors = quantized(chunk.vector[None, :])
-        self._codes.append(vectors.codes[0])
-        self._scales.append(vectors.scales[0])
-        self._originals.append(vectors.originals[0])
-        attributes = chunk.attributes
-        for key, name in zip(SINGLE, _names(chunk), strict=True):
-            codes, names = self._single[key]
-            codes.append(names.add(name))
-        self._multiple["groups"].append(attributes.groups)
-        self._multiple["tags"].append(attributes.tags)
-        for key, column in self._numbers.items():
-            column.append(chunk.position if key == "position" else getattr(attributes, key))
-        self._texts["chunk_id"].append(chunk.chunk_id)
-        self._texts["tokens"].append(chunk.tokens)
+    def append(self, chunks: Sequence[AnalyzedChunk]) -> bool:
+        """Adds chunks, each in the place of an older version here; whether there was one."""
+        first, dead = self.rows, self._live.rows - self._live.live
+        self._append_vectors(np.stack([chunk.vector for chunk in chunks]))
+        self._append_attributes(chunks)
         if self._documents is None:
             self._documents = RowDocuments()
-        self._documents.add(self.rows, chunk.tokens, attributes)
         self._lexical = None
-        self._row_of[chunk.chunk_id] = self.rows
-        self._live.append()
+        self._live.append(len(chunks))
+        for row, chunk in enumerate(chunks, start=first):
+            self._documents.add(row, chunk.tokens, chunk.attributes)
+            self.remove(chunk.chunk_id)
+            self._row_of[chunk.chunk_id] = row
+        return self._live.rows - self._live.live > dead
+
+    def _append_vectors(self, originals: npt.NDArray[np.float32]) -> None:
+        vectors = quantized(originals)
+        self._codes.extend(vectors.codes)
+        self._scales.extend(vectors.scales)
+        self._originals.extend(vectors.originals)
+
+    def _append_attributes(self, chunks: Sequence[AnalyzedChunk]) -> None:
+        attributes = [chunk.attributes for chunk in chunks]
+        self._single["tenant"].extend(each.tenant for each in attributes)
+        self._single["owner"].extend(each.owner for each in attributes)
+        self._single["document"].extend(each.document_id for each in attributes)
+        self._single["language"].extend(each.language for each in attributes)
+        self._multiple["groups"].extend([each.groups for each in attributes])
+        self._multiple["tags"].extend([each.tags for each in attributes])
+        for key, column in self._numbers.items():
+            column.extend([each.position for each in chunks] if key == "position" else _all(attributes, key))
+        self._texts["chunk_id"].extend(chunk.chunk_id for chunk in chunks)
+        self._texts["tokens"].extend(chunk.tokens for chunk in chunks)
 
     def remove(self, chunk_id: str) -> bool:
         """Whether the chunk was here."""
@@ -120,13 +151,13 @@ class Head:
             self._lexical = self._documents.searcher()
         columns = Columns(
             rows=self.rows,
-            single={key: NameColumn(codes.view(), names) for key, (codes, names) in self._single.items()},
+            single={key: names.column() for key, names in self._single.items()},
             multiple={key: lists.column() for key, lists in self._multiple.items()},
             numbers={key: array.view() for key, array in self._numbers.items()},
             texts=dict(self._texts),
         )
         vectors = Vectors(self._codes.view(), self._scales.view(), self._originals.view())
-        return Part(HEAD, columns, vectors, self._lexical, self._live.words)
+        return Part(self.name, columns, vectors, self._lexical, self._live.words)
 
     def close(self) -> None:
         """Parts stay usable."""
@@ -134,6 +165,5 @@ class Head:
             self._documents.close()
 
 
-def _names(chunk: AnalyzedChunk) -> tuple[str, ...]:
-    attributes = chunk.attributes
-    return attributes.tenant, attributes.owner, attributes.document_id, attributes.language
+def _all(attributes: Sequence[Attributes], key: str) -> list[Any]:
+    return [getattr(each, key) for each in attributes]

@@ -14,7 +14,9 @@ from index.lexical.analyzer import Analyzer
 from index.operations import Operation
 from index.options import IndexOptions
 from index.rebuilding import Rebuild
+from index.saving import save_index
 from index.snapshot import Snapshot
+from index.verifying import verify_segments
 from index.writer import IndexWriter
 
 LOCK_FILE = "lock"
@@ -23,11 +25,12 @@ LOCK_FILE = "lock"
 class HybridIndex:
     """A searchable view of a log of operations, in one directory. See the package's docstring.
 
-    `snapshot` and `position` are for any thread, everything else for one at a time.
+    `snapshot`, `position` and `verify` are for any thread, everything else for one at a time.
     """
 
-    def __init__(self, writer: IndexWriter, lock: contextlib.ExitStack) -> None:
+    def __init__(self, directory: Path, writer: IndexWriter, lock: contextlib.ExitStack) -> None:
         """Use `open`."""
+        self._directory = directory
         self._writer = writer
         self._lock = lock
 
@@ -45,14 +48,14 @@ class HybridIndex:
 
         `fingerprint` names the model that made the vectors. Raises IndexMismatch if the directory holds an index of
         other vectors, another analyzer or another format; IndexCorrupt if a file is damaged; IndexLocked if it is open
-        elsewhere. Cost: reading every file once to verify it (see IndexOptions), plus about 0.1 ms per chunk in the
-        head.
+        elsewhere. Large files are mapped and not read (see IndexOptions.verify_checksums, and `verify`). Cost: some
+        milliseconds per segment, plus about 0.05 ms per chunk in the heads.
         """
         path.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             _lock(path, stack)
             writer = IndexWriter.open(path, dimension, fingerprint, options or IndexOptions(), analyzer or Analyzer())
-            return cls(writer, stack.pop_all())
+            return cls(path, writer, stack.pop_all())
 
     @property
     def position(self) -> int:
@@ -62,7 +65,7 @@ class HybridIndex:
     @property
     def committed_position(self) -> int:
         """The position that opening the index again would give."""
-        return self._writer.committed_position
+        return self._writer.manifest.position
 
     @property
     def holds_removed(self) -> bool:
@@ -83,7 +86,13 @@ class HybridIndex:
         self._writer.apply(operations)
 
     def commit(self) -> None:
-        """Makes what was applied durable. Cost: some fsyncs; when the head is full, writing it as a segment."""
+        """Makes what was applied durable, and freezes the head when it is full: searched on, but waiting for a rebuild
+        to write it as a segment.
+
+        Cost: some fsyncs. If more heads wait than IndexOptions.max_frozen_heads, because rebuilds are not run or are
+        too slow for the changes, they are written at once: 0.1 ms per row, during which the caller waits and searches
+        go on.
+        """
         self._writer.commit()
 
     def maintain(self) -> bool:
@@ -92,7 +101,9 @@ class HybridIndex:
         For owners without a thread to spare: `plan_rebuild`, `Rebuild.run` and `install` in one.
         """
         self.commit()
-        rebuild = self.plan_rebuild()
+        return self._do(self.plan_rebuild())
+
+    def _do(self, rebuild: Rebuild | None) -> bool:
         if rebuild is None:
             return False
         try:
@@ -102,32 +113,56 @@ class HybridIndex:
         return True
 
     def plan_rebuild(self) -> Rebuild | None:
-        """A rebuild that is due: of the smallest segments when there are too many, or of one with many removed rows.
+        """A rebuild that is due: first of all of the frozen heads, then of segments, when there are too many of a size
+        or one has many removed rows.
 
-        Its `run` may take its time in any thread while changes and searches go on; give it to `install` then. None if
-        nothing is due, or another rebuild is not installed yet.
+        Its `run` may take its time in any thread while changes and searches go on; give it to `install` then, whether
+        it succeeded or not. There may be two at a time, one of heads and one of segments, so that a long merge holds no
+        head up. None if nothing else is due.
         """
         return self._writer.plan_rebuild()
 
     def install(self, rebuild: Rebuild) -> None:
-        """Commits, with the new segment in the place of those it was made of. If its `run` failed, or they are gone by
+        """Commits, with the new segment in the place of what it was made of. If its `run` failed, or that is gone by
         now, the new segment is deleted instead."""
         self._writer.install(rebuild)
 
-    def plan_compaction(self) -> Rebuild | None:
-        """`compact` in two halves, as `plan_rebuild` is the first half of `maintain`.
+    def plan_compaction(self, up_to: int) -> Rebuild | None:
+        """The next step of a compaction in the background: commits, and returns a rebuild of some of what holds chunks
+        that were removed at or before the position `up_to`. Ask again once it is installed.
 
-        Commits, and writes the head as a segment if it holds a removed chunk (0.1 ms per row). Returns a rebuild of all
-        segments that hold one; None if there are none, or another rebuild is not installed yet.
+        None if nothing of them is on disk any more; or if another rebuild is not installed yet.
         """
-        return self._writer.plan_compaction()
+        return self._writer.plan_compaction(up_to)
 
     def compact(self) -> None:
-        """Commits, and rebuilds everything that holds a removed or replaced chunk: nothing of it remains on disk.
+        """Commits, writes the heads as a segment, and rebuilds every segment that holds a removed or replaced chunk:
+        nothing of it remains on disk.
 
         (What the file system or a still open snapshot keeps is beyond this.)
         """
         self._writer.compact()
+
+    def merge_all(self) -> None:
+        """Commits, and joins everything into one segment: the fastest to search, for an index that rarely changes."""
+        self._writer.merge_all()
+
+    def verify(self) -> None:
+        """Reads every file of every segment (1 to 4 GB/s, without the GIL) and compares checksums, for any thread.
+
+        Raises IndexCorrupt, which names the first file that is damaged: rebuild the index from the log then. Journals
+        and the manifest need none of it: opening has read them.
+        """
+        verify_segments(lambda: self._writer.segments)
+
+    def save_snapshot(self, directory: Path) -> None:
+        """Commits, and makes a copy of the index in a new directory, to be opened like any other.
+
+        On the same file system segments are hard links and cost nothing, else they are copied while the caller waits.
+        `directory` appears whole or not at all. Raises FileExistsError.
+        """
+        self.commit()
+        save_index(self._directory, self._writer.manifest, directory)
 
     def close(self) -> None:
         """Gives up what was not committed, and the lock. Snapshots stay usable. Once more does nothing."""

@@ -12,7 +12,7 @@ from typing import Any
 from index.errors import IndexCorrupt, IndexMismatch
 from index.storage import replace_file
 
-FORMAT = 1
+FORMAT = 2
 """Version of everything in the directory; FORMAT.md describes it."""
 
 MANIFEST_FILE = "manifest"
@@ -36,14 +36,22 @@ class SegmentEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """What counts of a journal; a crash may have left more."""
+
+    name: str
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
-    """`position` is the last applied position of the log; `serial` numbers the files that commits make."""
+    """`position` is the last applied position of the log; `serial` numbers the files that commits make. `journals`: one
+    per head, oldest first; all but the last are of frozen heads."""
 
     dimension: int
     fingerprint: str
     analyzer: str
-    journal: str
-    journal_bytes: int = 0
+    journals: tuple[JournalEntry, ...]
     position: int = 0
     serial: int = 0
     segments: tuple[SegmentEntry, ...] = ()
@@ -72,4 +80,5 @@ def read_manifest(directory: Path) -> Manifest | None:
         SegmentEntry(**{**entry, "files": {name: FileEntry(**each) for name, each in entry["files"].items()}})
         for entry in fields.pop("segments")
     )
-    return Manifest(**fields, segments=segments)
+    journals = tuple(JournalEntry(**entry) for entry in fields.pop("journals"))
+    return Manifest(**fields, journals=journals, segments=segments)

@@ -7,19 +7,23 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class IndexOptions:
-    """`verify_checksums`: reads every file once when opening (about 1 GB/s), else only sizes are compared."""
+    """None of it is stored: an index may be opened with other options than it was made with."""
 
     seal_rows: int = 8_192
-    """A commit turns the head into a segment when it has this many rows."""
-    max_segments: int = 8
-    """More segments than this are merged."""
+    """A commit freezes the head when it has this many rows, so that it is written as a segment."""
+    max_frozen_heads: int = 4
+    """With more heads than this waiting to be written, a commit writes them itself, however long that takes."""
     merge_width: int = 4
-    """So many of the smallest segments are merged at once."""
+    """So many segments of about one size are merged into one; each size is this many times the one below."""
     max_dead_share: float = 1 / 3
     """A segment with a greater share of removed rows is rebuilt."""
+    build_threads: int = 1
+    """Threads that may work on one rebuild."""
     min_candidates: int = 50
     """Each branch retrieves max(min_candidates, candidates_per_hit * limit) before fusion."""
     candidates_per_hit: int = 4
     rescored_per_candidate: int = 2
     """Rows that are rescored with floats, per candidate of the dense branch."""
-    verify_checksums: bool = True
+    verify_checksums: bool = False
+    """Reads every file once when opening (1 to 4 GB/s). Else `HybridIndex.verify` is for that, at any time; sizes,
+    headers and small files are always checked."""

@@ -9,7 +9,7 @@ import numpy as np
 from index.columns import Columns
 from index.dense.vectors import Vectors
 from index.lexical.tantivy_segment import LexicalSearcher
-from index.row_sets import Words, row_numbers, without
+from index.row_sets import Words, all_rows, row_numbers, without
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,14 @@ class LiveRows:
         view.flags.writeable = False
         return view
 
-    def append(self) -> None:
-        """One more row, live."""
-        self._own(self.rows // 64 + 1)
-        self._words[self.rows // 64] |= np.uint64(1) << np.uint64(self.rows % 64)
-        self.rows += 1
-        self.live += 1
+    def append(self, rows: int) -> None:
+        """So many more rows, live."""
+        first, self.rows = self.rows, self.rows + rows
+        self._own(-(-self.rows // 64))
+        added = all_rows(self.rows)[first // 64 :]
+        added[:1] &= ~np.uint64((1 << first % 64) - 1)
+        self._words[first // 64 : first // 64 + len(added)] |= added
+        self.live += rows
 
     def remove(self, row: int) -> None:
         """No effect on a row that is removed already."""

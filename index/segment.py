@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,23 +17,28 @@ from index.dense.vectors import Vectors
 from index.errors import IndexCorrupt
 from index.lexical.tantivy_segment import LexicalSearcher, RowDocuments, open_segment
 from index.manifest import FileEntry, SegmentEntry
+from index.options import IndexOptions
 from index.part import LiveRows, Part
-from index.row_sets import all_rows
+from index.row_sets import Words, all_rows
 from index.storage import file_checksum, read_arrays, sync_directory, sync_file, write_arrays
-from index.strings import PackedTexts, RowOfId
+from index.strings import PackedTexts, RowOfId, hash_ids
 
 ROWS_FILE = "rows"
 LEXICAL_DIRECTORY = "lexical"
+SMALL_FILE_BYTES = 1 << 20
+"""Files up to this size are verified whenever a segment is opened."""
 _TANTIVY_LOCKS = ".tantivy-"
 
 
-def write_segment(directory: Path, sources: Sequence[tuple[Part, npt.NDArray[np.int64]]]) -> SegmentEntry:
+def write_segment(
+    directory: Path, sources: Sequence[tuple[Part, npt.NDArray[np.int64]]], options: IndexOptions
+) -> SegmentEntry:
     """Writes some rows of other parts as a new segment, durably; at least one row. Creates `directory`."""
     directory.mkdir()
     columns = column_store.join([(part.columns, rows) for part, rows in sources])
     vectors = vector_store.join([(part.vectors, rows) for part, rows in sources])
-    ids = [columns.chunk_id(row) for row in range(columns.rows)]
-    write_arrays(directory / ROWS_FILE, {**vectors.arrays(), **columns.arrays(), "rows_by_id": RowOfId.order_of(ids)})
+    rows_of_ids = RowOfId.of(columns.texts["chunk_id"])
+    write_arrays(directory / ROWS_FILE, {**vectors.arrays(), **columns.arrays(), **rows_of_ids.arrays()})
     _write_lexical(directory / LEXICAL_DIRECTORY, columns)
     files = {str(path.relative_to(directory)): path for path in sorted(directory.rglob("*")) if path.is_file()}
     sync_directory(directory)
@@ -60,24 +66,33 @@ def describe(path: Path) -> FileEntry:
 
 
 class Segment:
-    """An open segment. Its rows never change, but can be removed (by the one writer)."""
+    """An open segment. Its rows never change, but can be removed (by the one writer). `first_removal`: position of the
+    oldest removal of a row whose bytes are still here, if any; 0 for one of before it was opened."""
 
     def __init__(self, directory: Path, entry: SegmentEntry, verify: bool) -> None:
-        """Raises IndexCorrupt. Without `verify` only the files' sizes are compared."""
+        """Raises IndexCorrupt. Without `verify` sizes, headers and small files are checked."""
         self.directory = directory
         self.entry = entry
-        check_files(directory, entry.files, verify)
+        check_files(directory, entry.files, math.inf if verify else SMALL_FILE_BYTES)
         arrays = read_arrays(directory / ROWS_FILE)
         try:
             self._columns = Columns.from_arrays(arrays)
             self._vectors = Vectors.from_arrays(arrays)
             ids = PackedTexts(arrays["chunk_id.offsets"], arrays["chunk_id.content"])
-            self._row_of_id = RowOfId(ids, arrays["rows_by_id"])
+            self._rows_of_ids = RowOfId(ids, arrays["id_hashes"], arrays["rows_by_hash"])
         except KeyError as error:
             raise IndexCorrupt(directory / ROWS_FILE, f"no array {error}") from error
-        self._lexical = _open_lexical(directory / LEXICAL_DIRECTORY)
+        self._lexical = self._open_lexical()
         self._live = LiveRows(self._stored_live_rows(), entry.rows)
         self._stored_dead = self.dead
+        self.first_removal = 0 if self.dead else None
+
+    def _open_lexical(self) -> LexicalSearcher:
+        try:
+            return open_segment(self.directory / LEXICAL_DIRECTORY)
+        except (ValueError, OSError) as error:
+            self.verify()  # names the file
+            raise IndexCorrupt(self.directory / LEXICAL_DIRECTORY, str(error)) from error
 
     def _stored_live_rows(self) -> npt.NDArray[np.uint64]:
         if self.entry.tombstones is None:
@@ -93,13 +108,29 @@ class Segment:
         """Rows removed."""
         return self._live.rows - self._live.live
 
-    def remove(self, chunk_id: str) -> bool:
-        """Whether the chunk was here."""
-        row = self._row_of_id.find(chunk_id)
-        if row < 0 or row not in self._live:
-            return False
-        self._live.remove(row)
-        return True
+    @property
+    def live(self) -> Words:
+        """The rows that are not removed."""
+        return self._live.words
+
+    def remove(
+        self, chunk_ids: Sequence[str], position: int, hashes: npt.NDArray[np.uint64] | None = None
+    ) -> npt.NDArray[np.bool_]:
+        """bool[n]: which of the chunks were here until now. position: of their removal, the first one's if of many.
+        hashes: of `chunk_ids`, if the caller has them."""
+        rows = self._rows_of_ids.find(chunk_ids, hash_ids(chunk_ids) if hashes is None else hashes)
+        removed = np.zeros(len(rows), np.bool_)
+        for number in np.flatnonzero(rows >= 0).tolist():
+            row = int(rows[number])
+            removed[number] = row in self._live
+            self._live.remove(row)
+        if self.first_removal is None and removed.any():
+            self.first_removal = position
+        return removed
+
+    def verify(self) -> None:
+        """Reads every file. Raises IndexCorrupt, which names the first that is damaged."""
+        check_files(self.directory, self.entry.files, math.inf)
 
     def part(self) -> Part:
         return Part(self.entry.name, self._columns, self._vectors, self._lexical, self._live.words)
@@ -122,19 +153,20 @@ class Segment:
         self.entry = entry
 
 
-def check_files(directory: Path, files: Mapping[str, FileEntry], verify: bool) -> None:
-    """Raises IndexCorrupt, naming the first file that is missing or differs."""
+def check_files(directory: Path, files: Mapping[str, FileEntry], largest_verified: float) -> None:
+    """Raises IndexCorrupt, naming the first file that is missing, has another size or, unless it is larger than
+    `largest_verified` bytes, another checksum."""
     for name, entry in files.items():
         path = directory / name
         if not path.is_file():
             raise IndexCorrupt(path, "missing")
         if path.stat().st_size != entry.size_bytes:
             raise IndexCorrupt(path, f"{path.stat().st_size} bytes instead of {entry.size_bytes}")
-        if verify and file_checksum(path) != entry.crc32:
+        if entry.size_bytes <= largest_verified and file_checksum(path) != entry.crc32:
             raise IndexCorrupt(path, "checksum differs")
 
 
-def remove_strays(directory: Path, entry: SegmentEntry) -> None:
+def remove_unnamed(directory: Path, entry: SegmentEntry) -> None:
     """Deletes what a crash left in a segment's directory."""
     for path in directory.rglob("*"):
         if path.is_file() and str(path.relative_to(directory)) not in entry.files:
@@ -144,10 +176,3 @@ def remove_strays(directory: Path, entry: SegmentEntry) -> None:
 def remove_segment(directory: Path) -> None:
     """Snapshots that still use it keep its files mapped."""
     shutil.rmtree(directory)
-
-
-def _open_lexical(directory: Path) -> LexicalSearcher:
-    try:
-        return open_segment(directory)
-    except (ValueError, OSError) as error:
-        raise IndexCorrupt(directory, str(error)) from error

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from itertools import accumulate
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+import kernels
+
+_TAKEN_AT_ONCE = 1 << 16
+"""Rows whose texts are gathered in one go: bounds the memory that takes."""
+
+
+Number = TypeVar("Number", bound=np.generic)
 
 
 class Texts(Protocol):
@@ -24,6 +34,9 @@ class Names(Texts, Protocol):
 
     def find(self, name: str) -> int:
         """The code of `name`; -1 if there is none."""
+
+    def find_all(self, names: Iterable[str]) -> npt.NDArray[np.int32]:
+        """The codes of those that there are: ascending, without duplicates, a fresh array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +62,35 @@ class PackedTexts:
         np.cumsum([len(each) for each in encoded], out=offsets[1:])
         return cls(offsets, np.frombuffer(b"".join(encoded), np.uint8))
 
+    def take(self, rows: npt.NDArray[np.int64]) -> PackedTexts:
+        """The texts of `rows`, in their order. Cost: 0.3 us per row, and no text is decoded."""
+        starts, ends = self.offsets[rows], self.offsets[rows + 1]
+        offsets = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum(ends - starts, out=offsets[1:])
+        content = np.empty(offsets[-1], np.uint8)
+        source = np.ascontiguousarray(self.content).data
+        for first in range(0, len(rows), _TAKEN_AT_ONCE):
+            some = slice(first, first + _TAKEN_AT_ONCE)
+            joined = b"".join(map(source.__getitem__, map(slice, starts[some].tolist(), ends[some].tolist())))
+            content[offsets[first] : offsets[first] + len(joined)] = np.frombuffer(joined, np.uint8)
+        return PackedTexts(offsets, content)
+
     def arrays(self, name: str) -> dict[str, npt.NDArray[Any]]:
         """As named arrays, for an array file."""
         return {f"{name}.offsets": self.offsets, f"{name}.content": self.content}
+
+
+def join_texts(sources: Iterable[tuple[Texts, npt.NDArray[np.int64]]]) -> PackedTexts:
+    """Some texts of each source, one source after another."""
+    packed = [
+        texts.take(rows) if isinstance(texts, PackedTexts) else PackedTexts.pack(texts[row] for row in rows.tolist())
+        for texts, rows in sources
+    ]
+    lengths = [np.diff(each.offsets) for each in packed]
+    return PackedTexts(
+        np.concatenate([np.zeros(1, np.int64), np.cumsum(np.concatenate([np.zeros(0, np.int64), *lengths]))]),
+        np.concatenate([np.zeros(0, np.uint8), *(each.content for each in packed)]),
+    )
 
 
 class SortedNames:
@@ -59,6 +98,7 @@ class SortedNames:
 
     def __init__(self, texts: PackedTexts) -> None:
         self._texts = texts
+        self._arrays = _read_only(texts.offsets), _read_only(texts.content)
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -70,6 +110,21 @@ class SortedNames:
         wanted = name.encode()
         code = bisect_left(range(len(self)), wanted, key=self._texts.encoded)
         return code if code < len(self) and self._texts.encoded(code) == wanted else -1
+
+    def find_all(self, names: Iterable[str]) -> npt.NDArray[np.int32]:
+        """Cost: about 1 us per name, whatever the size of the dictionary."""
+        wanted = [name.encode() for name in names]
+        offsets = np.array([0, *accumulate(map(len, wanted))], np.int64)
+        codes = np.empty(len(wanted), np.int32)
+        kernels.find_texts(*self._arrays, offsets, np.frombuffer(b"".join(wanted), np.uint8), codes)
+        return np.unique(codes[codes >= 0]) if len(codes) != 1 or codes[0] < 0 else codes
+
+
+def _read_only(array: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """The kernels' type of what they only read."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 class GrowingNames:
@@ -88,6 +143,9 @@ class GrowingNames:
     def find(self, name: str) -> int:
         return self._codes.get(name, -1)
 
+    def find_all(self, names: Iterable[str]) -> npt.NDArray[np.int32]:
+        return np.array(sorted({self._codes[name] for name in names if name in self._codes}), np.int32)
+
     def add(self, name: str) -> int:
         """The code of `name`, new if need be."""
         code = self._codes.get(name)
@@ -98,22 +156,40 @@ class GrowingNames:
         return code
 
 
+def hash_ids(ids: Iterable[str]) -> npt.NDArray[np.uint64]:
+    """The first eight bytes, little-endian, of each id's BLAKE2b. Equal in every process and version: it is stored."""
+    digests = b"".join(hashlib.blake2b(each.encode(), digest_size=8).digest() for each in ids)
+    return np.frombuffer(digests, "<u8").astype(np.uint64, copy=False)
+
+
 class RowOfId:
-    """Finds a row by its chunk id. order: int32[n], the rows in the byte order of their ids."""
+    """Finds rows by their ids. hashes: uint64[n], the ids' hashes in ascending order; rows: int32[n], of each."""
 
-    def __init__(self, ids: PackedTexts, order: npt.NDArray[np.int32]) -> None:
+    def __init__(self, ids: PackedTexts, hashes: npt.NDArray[np.uint64], rows: npt.NDArray[np.int32]) -> None:
         self._ids = ids
-        self._order = order
+        self._hashes = hashes
+        self._rows = rows
 
-    def find(self, chunk_id: str) -> int:
-        """The row, or -1."""
-        wanted = chunk_id.encode()
-        at = bisect_left(range(len(self._order)), wanted, key=lambda i: self._ids.encoded(int(self._order[i])))
-        if at < len(self._order) and self._ids.encoded(self._order[at]) == wanted:
-            return int(self._order[at])
-        return -1
+    @classmethod
+    def of(cls, texts: Texts) -> RowOfId:
+        """Cost: 1 us per id."""
+        ids = texts if isinstance(texts, PackedTexts) else PackedTexts.pack(texts[row] for row in range(len(texts)))
+        hashes = hash_ids(ids[row] for row in range(len(ids)))
+        order = np.argsort(hashes, kind="stable")
+        return cls(ids, hashes[order], order.astype(np.int32))
 
-    @staticmethod
-    def order_of(ids: Sequence[str]) -> npt.NDArray[np.int32]:
-        encoded = [each.encode() for each in ids]
-        return np.array(sorted(range(len(ids)), key=encoded.__getitem__), np.int32)
+    def find(self, ids: Sequence[str], hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+        """The row of each id, or -1. hashes: of `ids`. Cost: some tenths of a microsecond per id that is not there."""
+        found = np.full(len(ids), -1, np.int64)
+        first = np.searchsorted(self._hashes, hashes)
+        last = np.searchsorted(self._hashes, hashes, side="right")
+        for number in np.flatnonzero(first < last).tolist():
+            wanted = ids[number].encode()
+            for row in self._rows[first[number] : last[number]].tolist():
+                if self._ids.encoded(row) == wanted:
+                    found[number] = row
+        return found
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """As named arrays, for an array file."""
+        return {"id_hashes": self._hashes, "rows_by_hash": self._rows}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,21 +11,26 @@ import numpy as np
 
 from index import journal
 from index.errors import IndexMismatch, InvalidOperation
-from index.head import Head
+from index.heads import JournaledHead
+from index.layout import SEGMENTS_DIRECTORY, journal_name, remove_strays, segment_directory
 from index.lexical.analyzer import ANALYZER, Analyzer
-from index.manifest import MANIFEST_FILE, Manifest, read_manifest, write_manifest
+from index.manifest import JournalEntry, Manifest, read_manifest, write_manifest
 from index.merging import SegmentFacts, plan_merge
 from index.operations import AnalyzedChunk, Operation, Remove, Upsert
 from index.options import IndexOptions
 from index.rebuilding import Rebuild
-from index.segment import Segment, remove_segment, remove_strays
+from index.segment import Segment, remove_unnamed
 from index.snapshot import Snapshot
-
-SEGMENTS_DIRECTORY = "segments"
+from index.strings import hash_ids
 
 
 class IndexWriter:
-    """Used by one thread at a time; `snapshot` and `position` may be read from any."""
+    """Used by one thread at a time; `snapshot`, `position` and `segments` may be read from any.
+
+    The state: segments, and heads over them, oldest first. Changes go to the last head; the ones before it are frozen,
+    which a commit does to a full head. Each head has a journal, and is replaced, together with all that are older, by
+    a segment; only then are the journals deleted.
+    """
 
     def __init__(
         self, directory: Path, manifest: Manifest, segments: list[Segment], options: IndexOptions, analyzer: Analyzer
@@ -32,16 +38,16 @@ class IndexWriter:
         """Use `open`."""
         self._directory = directory
         self._manifest = manifest
-        self._segments = segments
         self._options = options
         self._analyzer = analyzer
-        self._head = Head(manifest.dimension)
-        self._records: list[bytes] = []
+        self._heads: list[JournaledHead] = []
         self._serial = manifest.serial
-        self._planned: Rebuild | None = None
+        self._planned: list[Rebuild] = []
+        self.segments = tuple(segments)
         self.position = manifest.position
-        for record in journal.replay(directory / manifest.journal, manifest.journal_bytes):
-            self._change(record)
+        for entry in manifest.journals:
+            self._begin_head(entry)
+            self._change(self._heads[-1].records())
         self.snapshot = self._snapshot()
 
     @classmethod
@@ -49,13 +55,14 @@ class IndexWriter:
         cls, directory: Path, dimension: int, fingerprint: str, options: IndexOptions, analyzer: Analyzer
     ) -> IndexWriter:
         """See HybridIndex.open; the caller holds the lock."""
-        wanted = Manifest(dimension=dimension, fingerprint=fingerprint, analyzer=ANALYZER, journal=_journal_name(0))
+        first = JournalEntry(journal_name(0))
+        wanted = Manifest(dimension=dimension, fingerprint=fingerprint, analyzer=ANALYZER, journals=(first,))
         manifest = read_manifest(directory)
         if manifest is None:
             manifest = wanted
-            _remove_strays(directory, kept=set())
-            (directory / SEGMENTS_DIRECTORY).mkdir()
-            journal.create(directory / manifest.journal)
+            remove_strays(directory, None, set())
+            (directory / SEGMENTS_DIRECTORY).mkdir(exist_ok=True)
+            journal.create(directory / first.name)
             write_manifest(directory, manifest)
         for what in ("dimension", "fingerprint", "analyzer"):
             if getattr(manifest, what) != getattr(wanted, what):
@@ -69,115 +76,155 @@ class IndexWriter:
         return writer
 
     @property
-    def committed_position(self) -> int:
-        return self._manifest.position
+    def manifest(self) -> Manifest:
+        """As committed."""
+        return self._manifest
 
     @property
     def holds_removed(self) -> bool:
-        return self._head.dead > 0 or any(each.dead for each in self._segments)
+        return any(each.first_removal is not None for each in self._sources)
 
     def apply(self, operations: Sequence[Operation]) -> None:
         """See HybridIndex.apply."""
         new = self._new(operations)
         for operation in new:
             self._check(operation)
-        records = [self._analyzed(operation) for operation in new]
-        for record in records:
-            if self._change(record):
-                self._records.append(journal.encode(record))
-            self.position = record.position
-        if records:
+        if new:
+            for record in self._change([self._analyzed(operation) for operation in new]):
+                self._heads[-1].note(record)
+            self.position = new[-1].position
             self.snapshot = self._snapshot()
 
     def commit(self) -> None:
         """See HybridIndex.commit."""
-        if self._head.rows >= self._options.seal_rows:
-            self._seal([])
-        elif self.position != self._manifest.position:
-            path = self._directory / self._manifest.journal
-            size = self._manifest.journal_bytes
-            if self._records:
-                size = journal.append(path, size, self._records)
-            self._publish(replace(self._manifest, journal_bytes=size, position=self.position))
-            self._records = []
+        self._commit(freeze=self._heads[-1].rows >= self._options.seal_rows)
+        if len(self._frozen) > self._options.max_frozen_heads:
+            self._run(self._rebuild(self._frozen, ()))
 
     def plan_rebuild(self) -> Rebuild | None:
         """See HybridIndex.plan_rebuild."""
-        if self._planned is None:
-            facts = [SegmentFacts(each.entry.name, each.entry.rows, each.dead) for each in self._segments]
-            chosen = plan_merge(facts, self._options)
-            return self._plan([each for each in self._segments if each.entry.name in chosen])
-        return None
+        if self._frozen and not any(each.heads for each in self._planned):
+            return self._plan(self._frozen, ())
+        if any(each.segments for each in self._planned):
+            return None
+        chosen = plan_merge(
+            [SegmentFacts(each.entry.name, each.entry.rows, each.dead) for each in self.segments], self._options
+        )
+        return self._plan((), [each for each in self.segments if each.entry.name in chosen]) if chosen else None
 
-    def plan_compaction(self) -> Rebuild | None:
+    def plan_compaction(self, up_to: int) -> Rebuild | None:
         """See HybridIndex.plan_compaction."""
-        self.commit()
-        if self._head.dead:
-            self._seal([])
-        return None if self._planned else self._plan([each for each in self._segments if each.dead])
+        if self._planned:
+            return None
+        heads, segments = self._holding_removed(up_to)
+        return self._plan(heads, segments) if heads or segments else None
 
-    def _plan(self, segments: Sequence[Segment]) -> Rebuild | None:
-        if segments:
-            self._planned = Rebuild(self._next_segment(), [each.part() for each in segments], segments)
-        return self._planned
+    def _holding_removed(self, up_to: int) -> tuple[Sequence[JournaledHead], Sequence[Segment]]:
+        """Commits. All heads, if one holds anything removed at or before `up_to`; else one segment, if one does."""
+
+        def holds(source: JournaledHead | Segment) -> bool:
+            return source.first_removal is not None and source.first_removal <= up_to
+
+        self._commit(freeze=holds(self._heads[-1]))
+        if any(map(holds, self._frozen)):
+            return self._frozen, ()
+        return (), [each for each in self.segments if holds(each)][:1]
+
+    def _plan(self, heads: Sequence[JournaledHead], segments: Sequence[Segment]) -> Rebuild:
+        planned = self._rebuild(heads, segments)
+        self._planned.append(planned)
+        return planned
+
+    def _rebuild(self, heads: Sequence[JournaledHead], segments: Sequence[Segment]) -> Rebuild:
+        """Into a directory that was never used, not even by a commit that failed."""
+        directory = segment_directory(self._directory, self._next_serial())
+        return Rebuild(directory, heads, segments, self.position, self._options)
 
     def install(self, rebuild: Rebuild) -> None:
         """See HybridIndex.install."""
-        self.commit()
-        self._serial += 1
-        self._planned = None
-        if rebuild.done and all(segment in self._segments for segment in rebuild.segments):
-            self._replace(rebuild.segments, rebuild.open(), self._manifest)
+        try:
+            self.commit()
+        finally:
+            self._planned.remove(rebuild)
+        if rebuild.done and set(rebuild.heads) <= set(self._heads) and set(rebuild.segments) <= set(self.segments):
+            self._replace(rebuild)
         else:
             self._sweep()
 
     def compact(self) -> None:
         """See HybridIndex.compact."""
-        self.commit()
-        self._seal([each for each in self._segments if each.dead])
+        position = self.position
+        self._commit(freeze=self._heads[-1].rows > 0)
+        if self._frozen:
+            self._run(self._rebuild(self._frozen, ()))
+        while any(found := self._holding_removed(position)):
+            self._run(self._rebuild(*found))
 
-    def _seal(self, chosen: Sequence[Segment]) -> None:
-        """Commits with the head, and `chosen` segments, as one new segment.
+    def merge_all(self) -> None:
+        """See HybridIndex.merge_all."""
+        self._commit(freeze=self._heads[-1].rows > 0)
+        if self._frozen or self.holds_removed or len(self.segments) > 1:
+            self._run(self._rebuild(self._frozen, self.segments))
 
-        The other segments' removed rows, which the old journal held, are stored beside them.
-        """
-        head = self._head.part()
-        parts = [*([head] if head else []), *(segment.part() for segment in chosen)]
-        rebuild = Rebuild(self._next_segment(), parts, chosen)
+    def close(self) -> None:
+        for head in self._heads:
+            head.close()
+
+    @property
+    def _sources(self) -> Sequence[JournaledHead | Segment]:
+        return *reversed(self._heads), *self.segments
+
+    @property
+    def _frozen(self) -> Sequence[JournaledHead]:
+        return self._heads[:-1]
+
+    def _commit(self, *, freeze: bool) -> None:
+        if not freeze and self.position == self._manifest.position:
+            return
+        written = self._heads[-1].write()
+        journals = (*self._manifest.journals[:-1], written)
+        if freeze:
+            journals = (*journals, JournalEntry(journal_name(self._next_serial())))
+            journal.create(self._directory / journals[-1].name)
+        self._publish(replace(self._manifest, journals=journals, position=self.position, serial=self._serial))
+        self._heads[-1].written(written)
+        if freeze:
+            self._begin_head(journals[-1])
+
+    def _begin_head(self, entry: JournalEntry) -> None:
+        for head in self._heads:
+            head.freeze()
+        self._heads = [*self._heads, JournaledHead(self._directory, self._manifest.dimension, entry)]
+
+    def _run(self, rebuild: Rebuild) -> None:
         rebuild.run()
-        name = _journal_name(self._serial)
-        journal.create(self._directory / name)
-        old, new_head = self._head, Head(self._manifest.dimension)
-        manifest = replace(self._manifest, position=self.position, journal=name, journal_bytes=0)
-        self._replace(chosen, rebuild.open(), manifest, new_head)
-        old.close()
-        self._records = []
+        self._replace(rebuild)
 
-    def _replace(
-        self, old: Sequence[Segment], new: list[Segment], manifest: Manifest, head: Head | None = None
-    ) -> None:
-        """Commits `new` in the place of `old`, with all removed rows up to now stored; deletes what is left over."""
-        segments = [*(segment for segment in self._segments if segment not in old), *new]
-        entries = tuple(segment.store_tombstones(self._serial) for segment in segments)
-        self._publish(replace(manifest, serial=self._serial, segments=entries))
+    def _replace(self, rebuild: Rebuild) -> None:
+        """Commits the new segment in the place of what it was made of, with all removed rows up to now stored (so far,
+        those of other segments may be known from the journals alone); deletes what is left over."""
+        serial = self._next_serial()
+        segments = (*(each for each in self.segments if each not in rebuild.segments), *rebuild.open())
+        heads = [each for each in self._heads if each not in rebuild.heads]
+        entries = tuple(segment.store_tombstones(serial) for segment in segments)
+        journals = tuple(head.entry for head in heads)
+        self._publish(replace(self._manifest, serial=serial, segments=entries, journals=journals))
         for segment, entry in zip(segments, entries, strict=True):
             segment.stored(entry)
-        self._segments = segments
-        self._head = head or self._head
+        self.segments = segments
+        self._heads = heads
         self.snapshot = self._snapshot()
+        for head in rebuild.heads:
+            head.close()
         self._sweep()
 
     def _publish(self, manifest: Manifest) -> None:
         write_manifest(self._directory, manifest)
         self._manifest = manifest
 
-    def _next_segment(self) -> Path:
-        """A directory that was never used, not even by a commit that failed."""
+    def _next_serial(self) -> int:
         self._serial += 1
-        return self._directory / SEGMENTS_DIRECTORY / f"segment-{self._serial:08d}"
-
-    def close(self) -> None:
-        self._head.close()
+        return self._serial
 
     def _new(self, operations: Sequence[Operation]) -> list[Operation]:
         position = self.position
@@ -202,47 +249,43 @@ class IndexWriter:
             position=operation.position,
             chunk_id=operation.chunk_id,
             vector=np.ascontiguousarray(operation.vector, np.float32),
-            tokens=" ".join(self._analyzer.tokens(f"{operation.heading}\n{operation.text}")),
+            tokens=self._analyzer.stream(operation.heading, operation.text),
             attributes=operation.attributes,
         )
 
-    def _change(self, record: journal.Record) -> bool:
-        """Whether the record changed anything."""
-        removed = self._head.remove(record.chunk_id) or any(each.remove(record.chunk_id) for each in self._segments)
-        if isinstance(record, Remove):
-            return removed
-        self._head.append(record)
-        return True
+    def _change(self, records: Sequence[journal.Record]) -> list[journal.Record]:
+        """Those of the records that changed anything."""
+        changed: list[journal.Record] = []
+        was_in_segment = iter(self._remove_from_segments(records))
+        for kind, run in itertools.groupby(records, type):
+            some = list(run)
+            removed = list(itertools.islice(was_in_segment, len(some)))
+            for number, record in enumerate(some):
+                for head in self._heads if kind is Remove else self._frozen:
+                    removed[number] |= head.remove(record.chunk_id, record.position)
+            if kind is Remove:
+                changed += [record for record, found in zip(some, removed, strict=True) if found]
+            else:
+                self._heads[-1].append([record for record in some if isinstance(record, AnalyzedChunk)])
+                changed += some
+        return changed
+
+    def _remove_from_segments(self, records: Sequence[journal.Record]) -> list[bool]:
+        """Whether each record's chunk was in a segment until now."""
+        removed = np.zeros(len(records), np.bool_)
+        if self.segments and records:
+            ids = [record.chunk_id for record in records]
+            hashes = hash_ids(ids)
+            for segment in self.segments:
+                removed |= segment.remove(ids, records[0].position, hashes)
+        return [bool(each) for each in removed]
 
     def _snapshot(self) -> Snapshot:
-        head = self._head.part()
-        parts = [*([head] if head else []), *(segment.part() for segment in self._segments)]
+        parts = [part for each in self._sources if (part := each.part()) is not None]
         return Snapshot(parts, self.position, self._manifest.dimension, self._analyzer, self._options)
 
     def _sweep(self) -> None:
         """Deletes files that the manifest does not name: replaced ones, and those of a commit that failed."""
-        for segment in self._segments:
-            remove_strays(segment.directory, segment.entry)
-        _remove_strays(self._directory, _kept(self._manifest, self._planned))
-
-
-def _journal_name(serial: int) -> str:
-    return f"journal-{serial:08d}"
-
-
-def _kept(manifest: Manifest, planned: Rebuild | None) -> set[str]:
-    names = [entry.name for entry in manifest.segments] + ([planned.directory.name] if planned else [])
-    return {manifest.journal, *(f"{SEGMENTS_DIRECTORY}/{name}" for name in names)}
-
-
-def _remove_strays(directory: Path, kept: set[str]) -> None:
-    """Deletes what a crash, or the commit before, left: journals, segments and unfinished manifests."""
-    for pattern in ("journal-*", f"{MANIFEST_FILE}.new"):
-        for path in directory.glob(pattern):
-            if path.name not in kept:
-                path.unlink()
-    for path in directory.glob(f"{SEGMENTS_DIRECTORY}/*"):
-        if f"{SEGMENTS_DIRECTORY}/{path.name}" not in kept:
-            remove_segment(path)
-    if not kept and (directory / SEGMENTS_DIRECTORY).exists():
-        (directory / SEGMENTS_DIRECTORY).rmdir()
+        for segment in self.segments:
+            remove_unnamed(segment.directory, segment.entry)
+        remove_strays(self._directory, self._manifest, {each.directory.name for each in self._planned})

@@ -16,7 +16,7 @@ def operation_at(position: int) -> Operation:
 
 
 def write(directory: Path) -> None:
-    options = IndexOptions(seal_rows=8, max_segments=2, merge_width=2)
+    options = IndexOptions(seal_rows=8, merge_width=2)
     with HybridIndex.open(directory, dimension=DIMENSION, fingerprint=FINGERPRINT, options=options) as index:
         while True:
             index.apply([operation_at(index.position + 1)])

@@ -1,14 +1,15 @@
-"""Makes the golden index of the current format: `python -m tests.index.golden_index DIRECTORY`.
+"""Makes the golden index of the current format in tests/index/golden/: `make golden`.
 
-A format that was released keeps its golden index in tests/index/golden/ for ever; a new format adds one.
+A format that was released keeps its golden index for ever; a new format adds one.
 """
 
 from __future__ import annotations
 
-import sys
+import shutil
 from pathlib import Path
 
 from index import HybridIndex, IndexOptions, Operation, Remove
+from index.manifest import FORMAT
 from tests.index.model import DIMENSION, FINGERPRINT, chunk
 
 HISTORY: tuple[tuple[Operation, ...], ...] = (
@@ -25,18 +26,30 @@ HISTORY: tuple[tuple[Operation, ...], ...] = (
         chunk(8, "chunk-7", text="pear", tenant_wide=False, owner="carol"),
         chunk(9, "chunk-8", text="pear", tenant_wide=False, owner="carol", groups=("g2",)),
     ),
-    (Remove(10, "chunk-1"), chunk(11, "chunk-6", text="running apples"), chunk(12, "chunk-5", text="検索")),
+    (
+        Remove(10, "chunk-1"),
+        chunk(11, "chunk-6", text="running apples"),
+        chunk(12, "chunk-5", text="検索"),
+        chunk(13, "chunk-9", text="fig"),
+        chunk(14, "chunk-10", text="fig tree", tags=("red",)),
+    ),
+    (Remove(15, "chunk-9"), Remove(16, "chunk-8"), chunk(17, "chunk-11", text="apple 検索")),
 )
-"""Committed one after another: two segments, the first with stored tombstones, and a journal with three records."""
+"""Committed one after another: two segments with stored tombstones, a frozen head, and a journal with three records."""
+
+GOLDEN = Path(__file__).parent / "golden"
 
 
 def make(directory: Path) -> None:
     options = IndexOptions(seal_rows=4, max_dead_share=1.0)
     with HybridIndex.open(directory, dimension=DIMENSION, fingerprint=FINGERPRINT, options=options) as index:
-        for operations in HISTORY:
+        for number, operations in enumerate(HISTORY):
             index.apply(operations)
             index.commit()
+            if number < 2:
+                index.maintain()
 
 
 if __name__ == "__main__":
-    make(Path(sys.argv[1]))
+    shutil.rmtree(GOLDEN / f"format-{FORMAT}", ignore_errors=True)
+    make(GOLDEN / f"format-{FORMAT}")

@@ -1,4 +1,4 @@
-"""The pure parts: merging, planning, fusing; and the one that is nearly pure, exhaustive search."""
+"""The pure parts: planning, fusing; and the one that is nearly pure, exhaustive search."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from index import (
     Created,
     DistributionFusion,
     Filter,
-    IndexOptions,
     InLanguages,
     Not,
     OfDocuments,
@@ -25,29 +24,10 @@ from index import (
 )
 from index.dense.flat import DenseQuery, search_flat
 from index.dense.vectors import quantized
-from index.merging import SegmentFacts, plan_merge
 from index.planner import Plan, choose_plan
 from index.row_sets import all_rows, no_rows, row_numbers
 from tests.index.conftest import Open
 from tests.index.model import chunk, query_vector
-
-OPTIONS = IndexOptions(max_segments=3, merge_width=2)
-
-
-@pytest.mark.parametrize(
-    ("segments", "chosen"),
-    [
-        ([], ()),
-        ([(100, 33), (1, 0), (1, 0)], ()),
-        ([(100, 0), (100, 34)], ("s1",)),
-        ([(1, 1)], ("s0",)),
-        ([(100, 0), (50, 0), (10, 0), (60, 0)], ("s2", "s1")),
-        ([(100, 0), (50, 0), (70, 15), (60, 0)], ("s1", "s2")),
-    ],
-)
-def test_merging(segments: list[tuple[int, int]], chosen: tuple[str, ...]) -> None:
-    facts = [SegmentFacts(f"s{number}", rows, dead) for number, (rows, dead) in enumerate(segments)]
-    assert plan_merge(facts, OPTIONS) == chosen
 
 
 def test_planning() -> None:
@@ -103,7 +83,7 @@ def test_results_say_how_they_came_about(open_index: Open) -> None:
     wanted = Filter(Reader("t1", "x"))
     result = index.snapshot().search(SearchRequest(wanted, 3, vector=query_vector(0), text="apple"))
     reports = {part.name: (part.plan, part.allowed, part.distances) for part in result.parts}
-    assert reports == {"head": ("flat", 1, 2), "segment-00000001": ("flat", 6, 12)}
+    assert reports == {"head": ("flat", 1, 2), "segment-00000002": ("flat", 6, 12)}
     assert (result.position, result.lexical_candidates, len(result.hits)) == (9, 6, 3)
     nobody = index.snapshot().search(SearchRequest(Filter(Reader("t3", "x")), 3, vector=query_vector(0), text="apple"))
     assert {part.plan for part in nobody.parts} == {"skip"} and nobody.hits == ()

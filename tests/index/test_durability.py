@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from index import (
     SearchStopped,
 )
 from index import journal as journal_module
+from index import segment as segment_module
 from index.segment import ROWS_FILE
 from tests.index.conftest import Open
 from tests.index.endless_writer import operation_at
@@ -35,7 +37,7 @@ from tests.index.model import DIMENSION, FINGERPRINT, Model, check_search, chunk
 
 ROOT = Path(__file__).parents[2]
 EVERYONE = Filter(Reader("t1", "alice"))
-SMALL = IndexOptions(seal_rows=3, max_segments=1, merge_width=2)
+SMALL = IndexOptions(seal_rows=3, merge_width=2)
 
 
 class Crash(BaseException):
@@ -61,11 +63,20 @@ def crash_at(monkeypatch: pytest.MonkeyPatch, step: int) -> Callable[[], int]:
     return lambda: tried
 
 
+def drain(index: HybridIndex) -> None:
+    while index.maintain():
+        pass
+
+
 ACTIONS: dict[str, tuple[IndexOptions, Callable[[HybridIndex], object]]] = {
     "journal": (IndexOptions(), HybridIndex.commit),
-    "seal": (SMALL, HybridIndex.commit),
-    "merge": (SMALL, HybridIndex.maintain),
+    "freeze": (SMALL, HybridIndex.commit),
+    "seal": (SMALL, HybridIndex.maintain),
+    "seal at once": (replace(SMALL, max_frozen_heads=0), HybridIndex.commit),
+    "seal and merge": (SMALL, drain),
     "compact": (IndexOptions(), HybridIndex.compact),
+    "compact in steps": (SMALL, lambda index: (index.commit(), compact_in_steps(index))),
+    "merge all": (SMALL, HybridIndex.merge_all),
 }
 
 
@@ -141,13 +152,15 @@ def test_a_killed_writer_loses_nothing_that_it_committed(tmp_path: Path, analyze
 
 
 def filled(open_index: Open) -> HybridIndex:
-    """Ten chunks in a segment with tombstones, three in the journal."""
+    """Ten chunks in a segment with tombstones, eleven in another, ten in a frozen head, three in the head."""
     index = open_index(options=IndexOptions(seal_rows=10, max_dead_share=1.0))
     index.apply([chunk(position, f"chunk-{position}") for position in range(1, 11)])
-    index.commit()
+    assert index.maintain()
     index.apply([Remove(11, "chunk-3"), *(chunk(position, f"chunk-{position}") for position in range(12, 23))])
+    assert index.maintain()
+    index.apply([chunk(position, f"chunk-{position}") for position in range(23, 33)])
     index.commit()
-    index.apply([chunk(position, f"chunk-{position}") for position in range(23, 26)])
+    index.apply([chunk(position, f"chunk-{position}") for position in range(33, 36)])
     index.commit()
     index.close()
     return index
@@ -157,8 +170,14 @@ def index_files(root: Path) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and path.name != "lock")
 
 
-def test_every_damaged_file_is_named(open_index: Open, tmp_path: Path) -> None:
+@pytest.mark.parametrize("when", ["opening", "opening if small", "afterwards"])
+def test_every_damaged_file_is_named(
+    when: str, open_index: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     filled(open_index)
+    if when == "afterwards":
+        monkeypatch.setattr(segment_module, "SMALL_FILE_BYTES", 0)
+    options = IndexOptions(verify_checksums=when == "opening")
     names = [name for name in index_files(tmp_path / "index") if (tmp_path / "index" / name).stat().st_size]
     kinds = {"manifest", "journal", ROWS_FILE, "tombstones", "idx", "meta.json"}
     assert all(any(kind in name for name in names) for kind in kinds)
@@ -178,7 +197,12 @@ def test_every_damaged_file_is_named(open_index: Open, tmp_path: Path) -> None:
                 content[len(content) // 2] ^= 0x10
                 path.write_bytes(content)
             with pytest.raises(IndexCorrupt) as caught:
-                open_index("damaged")
+                damaged = open_index("damaged", options)
+                assert when == "afterwards", "found at once"
+                try:
+                    damaged.verify()
+                finally:
+                    damaged.close()
             assert caught.value.path == path
 
 
@@ -228,15 +252,34 @@ def test_what_was_not_committed_is_gone_and_comes_again(open_index: Open) -> Non
     assert (result.position, {hit.chunk_id for hit in result.hits}) == (2, {"a", "b"})
 
 
-def test_erasure_takes_every_byte(open_index: Open, tmp_path: Path) -> None:
+ERASING: dict[str, Callable[[HybridIndex], object]] = {
+    "compact": HybridIndex.compact,
+    "merge_all": HybridIndex.merge_all,
+    "in the background": lambda index: compact_in_steps(index),
+}
+
+
+def compact_in_steps(index: HybridIndex) -> None:
+    up_to = index.position
+    while rebuild := index.plan_compaction(up_to):
+        rebuild.run()
+        index.install(rebuild)
+
+
+@pytest.mark.parametrize("erase", ERASING)
+def test_erasure_takes_every_byte(erase: str, open_index: Open, tmp_path: Path) -> None:
+    """From segments, journals of frozen heads and of the head; `old` has a version in each."""
     index = open_index(options=IndexOptions(seal_rows=5, max_dead_share=1.0))
     secret = chunk(3, "chunk-secret", text="zzmarkerword", heading="zzmarkerheading", owner="zzmarkerowner", seed=101)
-    old = chunk(7, "chunk-old", text="zzmarkerversion", seed=102)
-    index.apply([chunk(1, "a"), chunk(2, "b"), secret, chunk(4, "c"), chunk(5, "d")])
+    old = [chunk(position, "chunk-old", text=f"zzmarkerversion{position}", seed=position) for position in (7, 13, 14)]
+    index.apply([chunk(1, "a"), chunk(2, "b"), secret, chunk(4, "c"), chunk(5, "d"), chunk(6, "e"), old[0]])
+    index.maintain()
+    index.apply([*(chunk(position, f"frozen-{position}") for position in range(8, 13)), old[1]])
     index.commit()
-    index.apply([old])
+    index.apply([old[2], Remove(15, "frozen-9"), Remove(16, "d")])
     index.commit()
-    markers = [b"zzmarker", b"chunk-secret", secret.vector.tobytes(), old.vector.tobytes()]
+    assert len(list((tmp_path / "index").glob("journal-*"))) == 2
+    markers = [b"zzmarker", b"chunk-secret", b"frozen-9", *(each.vector.tobytes() for each in (secret, *old))]
 
     def remaining() -> list[tuple[str, int]]:
         contents = {name: (tmp_path / "index" / name).read_bytes() for name in index_files(tmp_path / "index")}
@@ -244,20 +287,36 @@ def test_erasure_takes_every_byte(open_index: Open, tmp_path: Path) -> None:
             (name, which) for name, content in contents.items() for which, each in enumerate(markers) if each in content
         ]
 
-    assert {which for _, which in remaining()} == {0, 1, 2, 3}
-    index.apply([Remove(8, "chunk-secret"), chunk(9, "chunk-old", text="new", seed=103)])
+    assert {which for _, which in remaining()} == set(range(len(markers)))
+    index.apply([Remove(17, "chunk-secret"), chunk(18, "chunk-old", text="new", seed=103)])
     index.commit()
-    assert remaining() != []
-    index.compact()
-    assert remaining() == []
-    result = index.snapshot().search(SearchRequest(EVERYONE, 10, text="zzmarkerword zzmarkerversion new"))
+    assert index.holds_removed and remaining() != []
+    ERASING[erase](index)
+    assert not index.holds_removed and remaining() == []
+    result = index.snapshot().search(SearchRequest(EVERYONE, 10, text="zzmarkerword zzmarkerversion14 new"))
     assert [hit.chunk_id for hit in result.hits] == ["chunk-old"]
+
+
+def test_a_compaction_in_steps_ends_while_removals_go_on(open_index: Open) -> None:
+    index = open_index(options=IndexOptions(seal_rows=2, merge_width=100, max_dead_share=1.0))
+    for start in range(1, 20, 2):
+        index.apply([chunk(start, f"chunk-{start}"), chunk(start + 1, f"chunk-{start + 1}")])
+        index.maintain()
+    index.apply([Remove(30 + number, f"chunk-{number}") for number in range(1, 6)])
+    up_to, steps = index.position, 0
+    while rebuild := index.plan_compaction(up_to):
+        rebuild.run()
+        index.install(rebuild)
+        steps += 1
+        index.apply([Remove(index.position + 1, f"chunk-{20 - steps}")])
+    assert steps == 4, "the head, whose journal names the removed, and three segments"
+    assert index.holds_removed
 
 
 def test_too_many_removed_rows_are_rebuilt_without_being_asked(open_index: Open, tmp_path: Path) -> None:
     index = open_index(options=IndexOptions(seal_rows=6))
     index.apply([chunk(position, f"chunk-{position}") for position in range(1, 7)])
-    assert not index.maintain()
+    assert index.maintain() and not index.maintain()
     before = list((tmp_path / "index" / "segments").iterdir())
     index.apply([Remove(7, "chunk-1"), Remove(8, "chunk-2")])
     assert not index.maintain()
@@ -271,7 +330,7 @@ def test_too_many_removed_rows_are_rebuilt_without_being_asked(open_index: Open,
 
 
 def test_changes_during_a_rebuild_are_kept(open_index: Open, analyzer: Analyzer, tmp_path: Path) -> None:
-    index, model = open_index(options=IndexOptions(seal_rows=3, max_segments=1, merge_width=2)), Model(analyzer)
+    index, model = open_index(options=IndexOptions(seal_rows=3, merge_width=2)), Model(analyzer)
 
     def change(*operations: Operation) -> None:
         index.apply(operations)

@@ -118,7 +118,7 @@ async def test_it_comes_back_as_committed(tmp_path: Path) -> None:
 
 
 async def test_segments_are_rebuilt_in_the_background(tmp_path: Path) -> None:
-    options = PassageIndexOptions(index=index.IndexOptions(seal_rows=1, max_segments=2, merge_width=2))
+    options = PassageIndexOptions(index=index.IndexOptions(seal_rows=1, merge_width=2))
     passages = await HybridPassageIndex.open(tmp_path / "index", DIMENSION, "model@1", options)
     for position in range(1, 8):
         await passages.apply([entry(position, f"chunk-{position}")])

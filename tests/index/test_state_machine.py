@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from index import Analyzer, Filter, HybridIndex, IndexOptions, Operation, Reader, Rebuild, Remove
+from index import Analyzer, Filter, HybridIndex, IndexOptions, Operation, Reader, Rebuild, Remove, SearchRequest
 from tests.index.model import DIMENSION, FINGERPRINT, Model, check_search, chunk
 from tests.index.strategies import conditions
 
 ANALYZER = Analyzer()
-OPTIONS = IndexOptions(seal_rows=5, max_segments=2, merge_width=2)
+OPTIONS = IndexOptions(seal_rows=5, max_frozen_heads=2, merge_width=2)
 
 names = st.integers(0, 9).map("chunk-{}".format)
 groups = st.sampled_from(["g1", "g2", "g3"])
@@ -43,6 +43,8 @@ filters = st.builds(
     ),
 )
 
+EVERYONE = Filter(Reader("t1", "alice", frozenset({"g1", "g2", "g3"})))
+
 
 class IndexMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
@@ -52,16 +54,16 @@ class IndexMachine(RuleBasedStateMachine):
         self.committed = Model(ANALYZER)
         self.opened = 0
         self.pending: list[Operation] = []
-        self.rebuild: Rebuild | None = None
+        self.rebuilds: list[Rebuild] = []
 
     @initialize()
     def start(self) -> None:
         self.path = self.root / "0"
         self.index = self.open()
 
-    def open(self) -> HybridIndex:
+    def open(self, path: Path | None = None) -> HybridIndex:
         return HybridIndex.open(
-            self.path, dimension=DIMENSION, fingerprint=FINGERPRINT, options=OPTIONS, analyzer=ANALYZER
+            path or self.path, dimension=DIMENSION, fingerprint=FINGERPRINT, options=OPTIONS, analyzer=ANALYZER
         )
 
     @rule(
@@ -126,34 +128,55 @@ class IndexMachine(RuleBasedStateMachine):
 
     @rule()
     def maintain(self) -> None:
-        self.finish_rebuild()
+        while self.rebuilds:
+            self.finish_rebuild(ran=True, which=0)
         while self.index.maintain():
             pass
         self.committed = self.model.copy()
-        names = [path.name for path in (self.path / "segments").iterdir()]
-        assert len(names) <= OPTIONS.max_segments
+        assert len(list(self.path.glob("journal-*"))) == 1
 
     @rule()
     def begin_rebuild(self) -> None:
         rebuild = self.index.plan_rebuild()
         if rebuild is not None:
-            rebuild.run()
-            self.rebuild = rebuild
+            self.rebuilds.append(rebuild)
+        assert len(self.rebuilds) <= 2
 
     @rule()
     def begin_compaction(self) -> None:
-        rebuild = self.index.plan_compaction()
-        self.committed = self.model.copy()
+        rebuild = self.index.plan_compaction(self.index.position)
         if rebuild is not None:
+            self.rebuilds.append(rebuild)
+            self.committed = self.model.copy()
+
+    @precondition(lambda self: self.rebuilds)
+    @rule(ran=st.integers(0, 4).map(bool), which=st.integers(0, 1))
+    def finish_rebuild(self, ran: bool, which: int) -> None:
+        rebuild = self.rebuilds.pop(which % len(self.rebuilds))
+        if ran:
             rebuild.run()
-            self.rebuild = rebuild
+        self.index.install(rebuild)
+        self.committed = self.model.copy()
 
     @rule()
-    def finish_rebuild(self) -> None:
-        if self.rebuild is not None:
-            self.index.install(self.rebuild)
-            self.rebuild = None
-            self.committed = self.model.copy()
+    def merge_all(self) -> None:
+        self.index.merge_all()
+        self.committed = self.model.copy()
+        assert len(self.index.snapshot().search(SearchRequest(EVERYONE, 1, text="x")).parts) <= 1
+
+    @rule()
+    def save(self) -> None:
+        self.opened += 1
+        copied = self.root / str(self.opened)
+        self.index.save_snapshot(copied)
+        self.committed = self.model.copy()
+        with self.open(copied) as saved:
+            assert saved.position == self.index.position
+            check_search(saved.snapshot(), self.model, EVERYONE, "apple 東京", self.opened, 5)
+
+    @rule()
+    def verify(self) -> None:
+        self.index.verify()
 
     @rule()
     def compact(self) -> None:
@@ -166,7 +189,7 @@ class IndexMachine(RuleBasedStateMachine):
         self.index = self.open()
         self.model = self.committed.copy()
         self.pending = []
-        self.rebuild = None
+        self.rebuilds = []
 
     @rule()
     def crash(self) -> None:
@@ -179,7 +202,7 @@ class IndexMachine(RuleBasedStateMachine):
         self.index = self.open()
         self.model = self.committed.copy()
         self.pending = []
-        self.rebuild = None
+        self.rebuilds = []
 
     @rule(wanted=filters, text=words.map(" ".join), seed=seeds, limit=st.integers(1, 12))
     def search(self, wanted: Filter, text: str, seed: int, limit: int) -> None:
@@ -190,9 +213,8 @@ class IndexMachine(RuleBasedStateMachine):
         snapshot, model = self.index.snapshot(), self.model.copy()
         self.apply()
         self.compact()
-        everyone = Filter(Reader("t1", "alice", frozenset({"g1", "g2", "g3"})))
-        check_search(snapshot, model, everyone, "apple 東京", seed, 5)
-        check_search(self.index.snapshot(), self.model, everyone, "apple 東京", seed, 5)
+        check_search(snapshot, model, EVERYONE, "apple 東京", seed, 5)
+        check_search(self.index.snapshot(), self.model, EVERYONE, "apple 東京", seed, 5)
 
     def teardown(self) -> None:
         self.index.close()
@@ -208,7 +230,7 @@ TestIndex = IndexMachine.TestCase
 def test_a_longer_history_through_many_segments(tmp_path: Path) -> None:
     rng = np.random.default_rng(7)
     model = Model(ANALYZER)
-    options = IndexOptions(seal_rows=40, max_segments=3, merge_width=2)
+    options = IndexOptions(seal_rows=40, merge_width=2)
     with HybridIndex.open(
         tmp_path, dimension=DIMENSION, fingerprint=FINGERPRINT, options=options, analyzer=ANALYZER
     ) as index:
