@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from index.lookup import RowLookup
 from index.operations import Attributes
 from index.strings import Names, PackedTexts, SortedNames, Texts
 
@@ -48,13 +49,17 @@ class NameListColumn:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """All attributes of `rows` chunks. Immutable: a snapshot holds it. Keys are those of the lists above."""
+    """All attributes of `rows` chunks. Immutable: a snapshot holds it. Keys are those of the lists above.
+
+    lookup: None while rows are still added.
+    """
 
     rows: int
     single: dict[str, NameColumn]
     multiple: dict[str, NameListColumn]
     numbers: dict[str, npt.NDArray[Any]]
     texts: dict[str, Texts]
+    lookup: RowLookup | None = None
 
     def chunk_id(self, row: int) -> str:
         return self.texts["chunk_id"][row]
@@ -88,6 +93,8 @@ class Columns:
             arrays |= PackedTexts.pack(lists.names[code] for code in range(len(lists.names))).arrays(f"{key}.names")
         for key, texts in self.texts.items():
             arrays |= PackedTexts.pack(texts[row] for row in range(len(texts))).arrays(key)
+        if self.lookup is not None:
+            arrays |= self.lookup.arrays()
         return arrays
 
     @classmethod
@@ -108,24 +115,28 @@ class Columns:
             },
             numbers={key: arrays[key] for key in NUMBERS},
             texts={key: packed(key) for key in TEXTS},
+            lookup=RowLookup.from_arrays((*SINGLE, *MULTIPLE), len(arrays["position"]), arrays),
         )
 
 
 def join(sources: Sequence[tuple[Columns, npt.NDArray[np.int64]]]) -> Columns:
     """Some rows of each source, one source after another, with dictionaries of their own that hold no other name."""
-    return Columns(
-        rows=sum(len(rows) for _, rows in sources),
-        single={key: _join_names([(columns.single[key], rows) for columns, rows in sources]) for key in SINGLE},
-        multiple={key: _join_lists([(columns.multiple[key], rows) for columns, rows in sources]) for key in MULTIPLE},
-        numbers={
-            key: np.concatenate([np.zeros(0, dtype), *(columns.numbers[key][rows] for columns, rows in sources)])
-            for key, dtype in NUMBERS.items()
-        },
-        texts={
-            key: PackedTexts.pack(columns.texts[key][row] for columns, rows in sources for row in rows.tolist())
-            for key in TEXTS
-        },
-    )
+    rows = sum(len(rows) for _, rows in sources)
+    single = {key: _join_names([(columns.single[key], rows) for columns, rows in sources]) for key in SINGLE}
+    multiple = {key: _join_lists([(columns.multiple[key], rows) for columns, rows in sources]) for key in MULTIPLE}
+    numbers = {
+        key: np.concatenate([np.zeros(0, dtype), *(columns.numbers[key][rows] for columns, rows in sources)])
+        for key, dtype in NUMBERS.items()
+    }
+    texts: dict[str, Texts] = {
+        key: PackedTexts.pack(columns.texts[key][row] for columns, rows in sources for row in rows.tolist())
+        for key in TEXTS
+    }
+    every_row = np.arange(rows, dtype=np.int32)
+    names = {key: (column.codes, every_row, len(column.names)) for key, column in single.items()}
+    for key, lists in multiple.items():
+        names[key] = (lists.codes, np.repeat(every_row, np.diff(lists.offsets)), len(lists.names))
+    return Columns(rows, single, multiple, numbers, texts, RowLookup.of(names, numbers))
 
 
 def _join_names(sources: list[tuple[NameColumn, npt.NDArray[np.int64]]]) -> NameColumn:

@@ -82,3 +82,40 @@ class Not:
 
 
 Condition = OfDocuments | Tagged | InLanguages | OwnedBy | SharedWith | Created | OnPages | AllOf | AnyOf | Not
+
+MAX_DEPTH = 32
+MAX_CONDITIONS = 4_096
+
+
+def size(condition: Condition) -> int:
+    """How many conditions and names there are. Raises ValueError for a tree deeper than MAX_DEPTH or of more than
+    MAX_CONDITIONS: within these, a tree may be walked recursively."""
+    conditions, names = 0, 0
+    level: list[Condition] = [condition]
+    for _ in range(MAX_DEPTH):
+        conditions += len(level)
+        if conditions > MAX_CONDITIONS:
+            raise ValueError(f"more than {MAX_CONDITIONS} conditions")
+        names += sum(map(_names, level))
+        level = [inner for each in level for inner in _parts(each)]
+        if not level:
+            return conditions + names
+    raise ValueError(f"conditions within one another more than {MAX_DEPTH} deep")
+
+
+def _parts(condition: Condition) -> tuple[Condition, ...]:
+    match condition:
+        case AllOf(conditions) | AnyOf(conditions):
+            return conditions
+        case Not(inner):
+            return (inner,)
+        case _:
+            return ()
+
+
+def _names(condition: Condition) -> int:
+    match condition:
+        case OfDocuments(names) | Tagged(names) | InLanguages(names) | OwnedBy(names) | SharedWith(names):
+            return len(names)
+        case _:
+            return 0

@@ -29,8 +29,8 @@ def row_numbers(words: Words) -> npt.NDArray[np.int64]:
     return np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))
 
 
-def contains(words: Words, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """bool[n]: which of `rows`, int64[n], are in the set."""
+def contains(words: Words, rows: npt.NDArray[np.int64] | npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    """bool[n]: which of `rows`, [n], are in the set."""
     bits = words[rows // kernels.WORD_BITS] >> (rows % kernels.WORD_BITS).astype(np.uint64)
     return (bits & np.uint64(1)).astype(np.bool_)
 

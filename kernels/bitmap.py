@@ -115,6 +115,19 @@ def mark_rows(rows: npt.NDArray[np.int32], target: Words) -> None:
 
 
 @kernel
+def mark_common(rows: npt.NDArray[np.int32], words: Words, target: Words) -> int:
+    """Adds those of the distinct `rows`, int32[m], that are in `words`; returns how many. words, target: uint64[w]."""
+    total = 0
+    for i in range(rows.shape[0]):
+        row = rows[i]
+        bit = words[row // 64] & (np.uint64(1) << np.uint64(row % 64))
+        if bit != np.uint64(0):
+            target[row // 64] |= bit
+            total += 1
+    return total
+
+
+@kernel
 def clear_rows(rows: npt.NDArray[np.int32], target: Words) -> None:
     """Takes rows out. rows: int32[m], each below 64 * words; target: uint64[words]. Cost: about 1 ns a row."""
     for i in range(rows.shape[0]):

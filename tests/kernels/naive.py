@@ -71,6 +71,12 @@ def mark_rows(rows: Rows, target: Words) -> None:
     _add(target, rows.astype(np.intp))
 
 
+def mark_common(rows: Rows, words: Words, target: Words) -> int:
+    common = [row for row in rows.tolist() if row in rows_of(words)]
+    mark_rows(np.array(common, np.int32), target)
+    return len(common)
+
+
 def clear_rows(rows: Rows, target: Words) -> None:
     for row in rows.tolist():
         target[row // 64] &= ~np.uint64(1 << (row % 64))

@@ -69,6 +69,7 @@ def test_marking_rows_by_their_columns(seed: int, rows: int) -> None:
         "mark_any": (offsets, values, listed),
         "mark_set": (rng.random(rows) < 0.5,),
         "mark_rows": (rng.permutation(rows)[: rows // 2].astype(np.int32),),
+        "mark_common": (rng.permutation(rows)[: rows // 2].astype(np.int32), random_words(rng, rows, 0.5)),
         "clear_rows": (rng.permutation(rows)[: rows // 2].astype(np.int32),),
     }
     if rows:
@@ -77,8 +78,8 @@ def test_marking_rows_by_their_columns(seed: int, rows: int) -> None:
     for name, given_arguments in arguments.items():
         before = random_words(rng, rows, 0.1)
         mine, twins = before.copy(), before.copy()
-        getattr(kernels, name)(*given_arguments, mine)
-        getattr(naive, name)(*given_arguments, twins)
+        returned = getattr(kernels, name)(*given_arguments, mine)
+        assert returned == getattr(naive, name)(*given_arguments, twins)
         np.testing.assert_array_equal(mine, twins, err_msg=name)
     asked = rng.permutation(rows)[: rows // 2].astype(np.int32)
     found, truth = np.ones(len(asked), np.bool_), np.ones(len(asked), np.bool_)
