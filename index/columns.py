@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from index.lookup import RowLookup
 from index.operations import Attributes
-from index.strings import Names, PackedTexts, SortedNames, Texts
+from index.strings import Names, PackedTexts, SortedNames, Texts, join_texts
 
 SINGLE = ("tenant", "owner", "document", "language")
 """Columns with one name per row."""
@@ -92,7 +92,8 @@ class Columns:
             arrays |= {f"{key}.offsets": lists.offsets, f"{key}.codes": lists.codes}
             arrays |= PackedTexts.pack(lists.names[code] for code in range(len(lists.names))).arrays(f"{key}.names")
         for key, texts in self.texts.items():
-            arrays |= PackedTexts.pack(texts[row] for row in range(len(texts))).arrays(key)
+            packed = texts if isinstance(texts, PackedTexts) else join_texts([(texts, np.arange(self.rows))])
+            arrays |= packed.arrays(key)
         if self.lookup is not None:
             arrays |= self.lookup.arrays()
         return arrays
@@ -129,8 +130,7 @@ def join(sources: Sequence[tuple[Columns, npt.NDArray[np.int64]]]) -> Columns:
         for key, dtype in NUMBERS.items()
     }
     texts: dict[str, Texts] = {
-        key: PackedTexts.pack(columns.texts[key][row] for columns, rows in sources for row in rows.tolist())
-        for key in TEXTS
+        key: join_texts((columns.texts[key], rows) for columns, rows in sources) for key in TEXTS
     }
     every_row = np.arange(rows, dtype=np.int32)
     names = {key: (column.codes, every_row, len(column.names)) for key, column in single.items()}
@@ -147,10 +147,10 @@ def _join_names(sources: list[tuple[NameColumn, npt.NDArray[np.int64]]]) -> Name
 def _join_lists(sources: list[tuple[NameListColumn, npt.NDArray[np.int64]]]) -> NameListColumn:
     lengths, chosen = [np.zeros(1, np.int64)], []
     for column, rows in sources:
-        starts, ends = column.offsets[rows], column.offsets[rows + 1]
-        lengths.append(ends - starts)
-        spans = [np.arange(start, end) for start, end in zip(starts, ends, strict=True)]
-        chosen.append((column.codes[np.concatenate([np.zeros(0, np.int64), *spans])], column.names))
+        starts, counts = column.offsets[rows], column.offsets[rows + 1] - column.offsets[rows]
+        lengths.append(counts)
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        chosen.append((column.codes[np.repeat(starts, counts) + within], column.names))
     codes, names = _recode(chosen)
     return NameListColumn(np.cumsum(np.concatenate(lengths)), codes, names)
 

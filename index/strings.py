@@ -7,21 +7,15 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from itertools import accumulate
-from typing import Any, Protocol, TypeVar, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 import kernels
 
-import kernels
-
 _TAKEN_AT_ONCE = 1 << 16
 """Rows whose texts are gathered in one go: bounds the memory that takes."""
-
-
-Number = TypeVar("Number", bound=np.generic)
 
 
 Number = TypeVar("Number", bound=np.generic)
@@ -40,9 +34,6 @@ class Names(Texts, Protocol):
 
     def find(self, name: str) -> int:
         """The code of `name`; -1 if there is none."""
-
-    def find_all(self, names: Iterable[str]) -> npt.NDArray[np.int32]:
-        """The codes of those that there are: ascending, without duplicates, a fresh array."""
 
     def find_all(self, names: Iterable[str]) -> npt.NDArray[np.int32]:
         """The codes of those that there are: ascending, without duplicates, a fresh array."""
@@ -151,9 +142,6 @@ class GrowingNames:
 
     def find(self, name: str) -> int:
         return self._codes.get(name, -1)
-
-    def find_all(self, names: Iterable[str]) -> npt.NDArray[np.int32]:
-        return np.array(sorted({self._codes[name] for name in names if name in self._codes}), np.int32)
 
     def find_all(self, names: Iterable[str]) -> npt.NDArray[np.int32]:
         return np.array(sorted({self._codes[name] for name in names if name in self._codes}), np.int32)
