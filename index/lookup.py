@@ -63,7 +63,7 @@ class RowLookup:
         for key, postings in self.postings.items():
             arrays |= postings.arrays(f"{key}.postings")
         for key, order in self.orders.items():
-            arrays |= order.arrays(f"{key}.order")
+            arrays |= order.arrays(key)
         return arrays
 
     @classmethod
@@ -71,7 +71,7 @@ class RowLookup:
         """The reverse of `arrays`; keys: of the columns with names. Raises KeyError if an array is missing."""
         return cls._with_cache(
             {key: Postings.from_arrays(f"{key}.postings", arrays) for key in keys},
-            {key: SortedRows.from_arrays(f"{key}.order", arrays) for key in _ORDERS},
+            {key: SortedRows.from_arrays(key, arrays) for key in _ORDERS},
             arrays[_TENANT_WIDE],
             rows,
         )
