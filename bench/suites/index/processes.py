@@ -6,6 +6,7 @@ for them must be there in both environments, so modules of contenders import the
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 PROJECT = Path(__file__).resolve().parents[3]
 PEERS_PYTHON = PROJECT / ".venv-peers" / "bin" / "python"
 """Made by `make peers`."""
+PEERS = PROJECT / "requirements" / "peers.in"
 OWN_PYTHON = Path(sys.executable)
 
 _GRACE_S = 10.0
@@ -28,6 +30,14 @@ _LOG_TAIL_BYTES = 4_000
 P = ParamSpec("P")
 R = TypeVar("R")
 H = TypeVar("H")
+
+
+def peer_versions() -> dict[str, str]:
+    """Of the packages that `requirements/peers.in` asks for, as they are installed."""
+    wanted = {line for line in PEERS.read_text().splitlines() if line and not line.startswith("#")}
+    folders = [str(path) for path in PEERS_PYTHON.parents[1].glob("lib/python*/site-packages")]
+    found = importlib.metadata.distributions(path=folders)
+    return {each.name: each.version for each in found if each.name.replace("_", "-") in wanted}
 
 
 class WorkerFailed(Exception):

@@ -34,6 +34,7 @@ from bench.suites.index.observations import (
     as_facts,
     from_facts,
 )
+from bench.suites.index.processes import peer_versions
 from bench.suites.index.resources import measure_memory, measure_opening
 from bench.suites.index.sealing import measure_sealing
 from bench.suites.index.summary import ENOUGH_RECALL, summary_rows
@@ -113,6 +114,7 @@ def _measure(request: RunRequest) -> Findings:
             "questions": len(run.collection.questions),
         },
         "configurations": {each.name: dict(each.configuration) for each in CONTENDERS},
+        "peer_versions": dict(peer_versions()),
         "skipped": _skipped(run, request),
     }
     for name, part in _PARTS.items():
