@@ -47,6 +47,7 @@ from index.errors import (
 from index.filters import Filter, Reader
 from index.hybrid import HybridIndex
 from index.lexical.analyzer import ANALYZER, Analyzer
+from index.lexical.snippets import Highlighter, Snippet, TextRange
 from index.operations import Attributes, Operation, Remove, Upsert
 from index.options import IndexOptions
 from index.rebuilding import Rebuild
@@ -76,6 +77,7 @@ __all__ = [
     "DistributionFusion",
     "Filter",
     "Fusion",
+    "Highlighter",
     "Hit",
     "HybridIndex",
     "HybridIndexError",
@@ -100,7 +102,9 @@ __all__ = [
     "SearchStopped",
     "SharedWith",
     "Snapshot",
+    "Snippet",
     "Stop",
     "Tagged",
+    "TextRange",
     "Upsert",
 ]

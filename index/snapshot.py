@@ -14,18 +14,19 @@ from index.filters import Filter, allowed_rows
 from index.fusion import Candidates, Ranking, best_first, fuse, most_diverse
 from index.lexical.analyzer import Analyzer
 from index.lexical.query import parse
-from index.lexical.tantivy_segment import global_weights
+from index.lexical.tantivy_segment import global_weights, rarities
 from index.options import IndexOptions
 from index.part import Part
 from index.planner import Plan, choose_plan
-from index.row_sets import Words
+from index.row_sets import Words, row_numbers
 from index.search import Hit, PartReport, SearchRequest, SearchResult
 
 Stop = Callable[[], bool]
 """Asked between steps; True ends the search. It must be quick and safe to call from the searching thread."""
 
 
-def _never() -> bool:
+def never() -> bool:
+    """The signal that never comes."""
     return False
 
 
@@ -53,12 +54,12 @@ class Snapshot:
         self, parts: Sequence[Part], position: int, dimension: int, analyzer: Analyzer, options: IndexOptions
     ) -> None:
         self.position = position
-        self._dimension = dimension
+        self.dimension = dimension
         self._parts = tuple(parts)
         self._analyzer = analyzer
         self._options = options
 
-    def search(self, request: SearchRequest, stop: Stop = _never) -> SearchResult:
+    def search(self, request: SearchRequest, stop: Stop = never) -> SearchResult:
         """The best chunks that the filter allows; it is applied in both branches before anything is ranked.
 
         Computes (and blocks) in the calling thread, mostly without the GIL. Raises SearchStopped, and ValueError for a
@@ -82,12 +83,30 @@ class Snapshot:
             lexical_candidates=0 if lexical is None else len(lexical.items),
         )
 
+    def rarities(self, text: str) -> dict[str, float]:
+        """How much each token of a query's text weighs: its inverse document frequency here (for `Highlighter`)."""
+        return rarities([part.lexical for part in self._parts], parse(text, self._analyzer).scoring)
+
+    def nearest(self, vector: npt.NDArray[np.float32], k: int, stop: Stop = never) -> tuple[str, ...]:
+        """What a search by vector finds first among all chunks, whoever may see them: for measuring, not for answers."""
+        wanted = max(self._options.min_candidates, self._options.candidates_per_hit * k)
+        everything = [
+            _Filtered(part, number << _ROW_BITS, part.live, len(row_numbers(part.live)))
+            for number, part in enumerate(self._parts)
+        ]
+        found, _ = self._by_vector(everything, vector, wanted, stop)
+        return () if found is None else tuple(self._chunk_id(item) for item in found.items[:k].tolist())
+
+    def live_rows(self) -> list[tuple[Part, npt.NDArray[np.int64]]]:
+        """Each part and those of its rows that are not removed."""
+        return [(part, row_numbers(part.live)) for part in self._parts]
+
     def _by_vector(
         self, filtered: Sequence[_Filtered], vector: npt.NDArray[np.float32] | None, wanted: int, stop: Stop
     ) -> tuple[Ranking | None, tuple[PartReport, ...]]:
         if vector is None:
             return None, tuple(PartReport(each.part.name, Plan.SKIP.value, each.count, 0) for each in filtered)
-        if vector.shape != (self._dimension,):
+        if vector.shape != (self.dimension,):
             raise ValueError(f"a vector of the shape {vector.shape}")
         query = DenseQuery.of(vector)
         found: list[Ranking] = []
@@ -150,7 +169,7 @@ class Snapshot:
 
     def _vectors(self, items: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """float32[len(items), dimension]"""
-        vectors = np.empty((len(items), self._dimension), np.float32)
+        vectors = np.empty((len(items), self.dimension), np.float32)
         numbers, rows = items >> _ROW_BITS, items & _LAST_ROW
         for number in np.unique(numbers):
             of_part = numbers == number

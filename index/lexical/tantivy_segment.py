@@ -53,7 +53,7 @@ def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     builder.add_text_field("tokens", tokenizer_name="whitespace", index_option="position")
     builder.add_text_field("attribute", tokenizer_name="raw", index_option="basic")
-    builder.add_unsigned_field("row", fast=True)
+    builder.add_unsigned_field("row", indexed=True, fast=True)
     return builder.build()
 
 
@@ -107,6 +107,15 @@ def global_weights(searchers: Sequence[LexicalSearcher], tokens: Iterable[str]) 
             if frequency:
                 of_searcher[token] = rarity / _inverse_frequency(frequency, searcher.rows)
     return weights
+
+
+def rarities(searchers: Sequence[LexicalSearcher], tokens: Iterable[str]) -> dict[str, float]:
+    """Each token's inverse document frequency in all searchers together."""
+    total = sum(searcher.rows for searcher in searchers)
+    return {
+        token: _inverse_frequency(sum(searcher.document_frequency(token) for searcher in searchers), total)
+        for token in tokens
+    }
 
 
 def _inverse_frequency(containing: int, total: int) -> float:
