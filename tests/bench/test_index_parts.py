@@ -14,6 +14,7 @@ from bench.suites.index.entries import EVERYONE
 from bench.suites.index.masks import filter_sets
 from bench.suites.index.passages import cut
 from bench.suites.index.processes import OWN_PYTHON, TooSlow, Worker, WorkerFailed
+from bench.suites.index.truth import Truth
 from bench.suites.index.workload import CollectionPlan, FilterPart, FiltersPlan, HybridPlan
 
 ROWS = 400
@@ -45,6 +46,20 @@ def test_exact_neighbours_are_those_of_a_full_sort(collection: Collection) -> No
     assert (again == collection.neighbours(ROWS, np.arange(8), 10)).all()
 
 
+def test_any_of_equal_vectors_is_right_once() -> None:
+    vectors = np.eye(4, 3, dtype=np.float32)[[0, 0, 1, 2]]
+    truth = Truth(vectors, vectors[:1], np.array([[0]]))
+    assert truth.hits(np.array([[1]])) == 1
+    assert truth.hits(np.array([[2]])) == 0
+    assert truth.hits(np.array([[-1]])) == 0
+    assert truth.hits(np.array([[1]]), np.array([[0b0001]], np.uint64)) == 0
+    two = Truth(vectors, vectors[:1], np.array([[0, 1]]))
+    assert two.hits(np.array([[1, 1]])) == 1
+    assert two.hits(np.array([[1, 0]])) == two.wanted == 2
+    few = Truth(vectors, vectors[:1], np.array([[3, -1]]))
+    assert few.hits(np.array([[3, -1]])) == few.wanted == 1
+
+
 def test_filters_go_with_and_against_the_query(collection: Collection) -> None:
     both = (FilterPart(kind="random", share=0.5), FilterPart(kind="near", share=0.5))
     plan = FiltersPlan(
@@ -68,7 +83,10 @@ def test_filters_go_with_and_against_the_query(collection: Collection) -> None:
         allowed = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")[:, :ROWS].astype(np.bool_)
         assert filters.allowed == np.median(allowed.sum(axis=1))
         scores = np.where(allowed, collection.queries[asked] @ collection.vectors.T, -np.inf)
-        assert (filters.true == np.argsort(-scores, axis=1)[:, :10]).all()
+        assert (filters.truth.rows == np.argsort(-scores, axis=1)[:, :10]).all()
+        assert filters.hits(filters.truth.rows) == filters.truth.wanted == 80
+        nearest = np.argsort(-(collection.queries[asked] @ collection.vectors.T), axis=1)[:, :10]
+        assert filters.hits(nearest) == np.take_along_axis(allowed, nearest, axis=1).sum()
         mean[name] = float(np.mean(scores[allowed]))
     assert sets["random 10 %"].allowed == ROWS // 10
     assert mean["far 10 %"] < mean["random 10 %"] < mean["near 10 %"]

@@ -18,11 +18,11 @@ from bench.record import Sample, Series
 from bench.suites.index import write_work
 from bench.suites.index.access import asks, entries
 from bench.suites.index.collection import Collection, exact_neighbours
-from bench.suites.index.crew import hits
 from bench.suites.index.entries import EVERYONE, Entry
 from bench.suites.index.loaded import loaded, pinakes
 from bench.suites.index.observations import DeletionPoint, UpsertRun
 from bench.suites.index.processes import OWN_PYTHON, Worker
+from bench.suites.index.truth import Truth
 from bench.suites.index.workload import DeletionPlan, HybridPlan, UpsertPlan
 from bench.suites.index.write_work import Changing
 
@@ -99,9 +99,13 @@ def measure_deletions(
     with _copied(collection, everything[:rows], ONE_TENANT) as worker:
 
         def point(when: str, live: npt.NDArray[np.int64]) -> None:
-            true = live[exact_neighbours(collection.vectors[live], collection.queries[asked], k)]
+            queries = collection.queries[asked]
+            truth = Truth(collection.vectors, queries, live[exact_neighbours(collection.vectors[live], queries, k)])
+            allowed = np.broadcast_to(
+                _bits(live, len(collection.vectors)), (len(asked), -(-len(collection.vectors) // 64))
+            )
             found = worker.call(write_work.nearest, ONE_TENANT, asked, k)
-            points.append(DeletionPoint(when, len(live), len(asked), hits(found, true), true.size))
+            points.append(DeletionPoint(when, len(live), len(asked), truth.hits(found, allowed), truth.wanted))
 
         point(BEFORE, before)
         worker.call(write_work.replace_entries, removed.tolist(), everything[rows:])
@@ -109,6 +113,13 @@ def measure_deletions(
         worker.call(write_work.compact)
         point(COMPACTED, after)
     return points
+
+
+def _bits(rows: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.uint64]:
+    """A bitmap of rows below `count`: uint64[ceil(count/64)]."""
+    bits = np.zeros(-(-count // 64) * 64, np.bool_)
+    bits[rows] = True
+    return np.packbits(bits, bitorder="little").view(np.uint64)
 
 
 @contextmanager

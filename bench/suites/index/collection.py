@@ -17,6 +17,7 @@ from rich.progress import track
 from bench.suites.index.datasets import DataSet, read_data_sets
 from bench.suites.index.embeddings import embeddings
 from bench.suites.index.passages import PassageText, cut
+from bench.suites.index.truth import Truth
 from bench.suites.index.workload import CollectionPlan
 
 Floats = npt.NDArray[np.float32]
@@ -68,6 +69,10 @@ class Collection:
     def queries(self) -> Floats:
         return _mapped(self.queries_path)
 
+    def truth(self, rows: int, queries: Integers, k: int) -> Truth:
+        """The exact nearest of the first `rows` vectors to these queries."""
+        return Truth(self.vectors[:rows], self.queries[queries], self.neighbours(rows, queries, k))
+
     def neighbours(self, rows: int, queries: Integers, k: int) -> Integers:
         """int64[len(queries), k]: the exact nearest of the first `rows` vectors, by float32 inner product; cached."""
         key = hashlib.sha256(queries.tobytes()).hexdigest()[:16]
@@ -82,6 +87,8 @@ def real_collection(sets: Path, plan: CollectionPlan, cache: Path) -> Collection
     data_sets = read_data_sets(sets)
     passages = cut(data_sets, plan.passages)
     texts = [passage.text for passage in passages]
+    # In a small collection not every set has passages; questions of the others would have no sensible neighbours.
+    data_sets = tuple(each for each in data_sets if any(passage.data_set == each.name for passage in passages))
     questions = [question for data_set in data_sets for question in _questions(data_set, plan.questions_per_set)]
     folder = cache / "collections" / _digest(texts + [question.text for question in questions])
     if not (folder / "queries.npy").exists():

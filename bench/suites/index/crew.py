@@ -11,9 +11,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
 from bench.suites.index import dense_work
 from bench.suites.index.collection import Collection
 from bench.suites.index.contenders import CONTENDERS, Contender
@@ -69,11 +66,6 @@ def in_turns(items: Sequence[T], rounds: int, do: Callable[[int, T], None]) -> N
     for number in range(rounds):
         for item in items if number % 2 == 0 else reversed(items):
             do(number, item)
-
-
-def hits(found: npt.NDArray[np.int64], true: npt.NDArray[np.int64]) -> int:
-    """How many of the true neighbours were found; both are int64[q, k], -1 where there are fewer."""
-    return sum(len(set(mine.tolist()) & set(theirs.tolist()) - {-1}) for mine, theirs in zip(found, true, strict=True))
 
 
 def source_digest(names: Sequence[str]) -> str:

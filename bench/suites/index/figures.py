@@ -49,7 +49,9 @@ def _curves(points: Sequence[CurvePoint]) -> Figure:
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     figure.axes[0].set_ylabel("queries/s")
-    figure.axes[0].legend(fontsize=7, frameon=False)
+    figure.legend(
+        *figure.axes[0].get_legend_handles_labels(), fontsize=7, frameon=False, loc="outside lower center", ncols=7
+    )
     return figure
 
 
@@ -76,9 +78,12 @@ def _filters(points: Sequence[FilterPoint]) -> Figure:
             above.axhline(own.queries / float(np.median(own.seconds)), color=_COLORS[PINAKES], ls=":", lw=1)
         above.set(xscale="log", yscale="log", title=kind)
         below.set(xlabel="share of rows allowed", ylim=(-0.02, 1.02))
-    grid[0][0].set_ylabel("queries/s (dotted: Pinakes without a filter)")
+    grid[0][0].set_ylabel("queries/s")
     grid[1][0].set_ylabel("recall@10")
-    grid[0][0].legend(fontsize=7, frameon=False)
+    figure.suptitle("one thread; dotted: Pinakes without a filter", fontsize=9)
+    figure.legend(
+        *grid[0][0].get_legend_handles_labels(), fontsize=7, frameon=False, loc="outside lower center", ncols=7
+    )
     return figure
 
 

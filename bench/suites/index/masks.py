@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rich.progress import track
 
 from bench.suites.index.collection import Collection
+from bench.suites.index.truth import Truth
 from bench.suites.index.workload import FilterKind, FilterPart, FiltersPlan
 
 Words = npt.NDArray[np.uint64]
@@ -23,13 +24,17 @@ _ANCHORS = 50
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FilterSet:
-    """masks: a file with uint64[m, ceil(n/64)]; true: int64[m, k], the nearest allowed rows of query i under mask i,
-    -1 where there are fewer. `allowed`: rows that a mask leaves, in the median."""
+    """masks: a file with uint64[m, ceil(n/64)]; truth: the nearest allowed rows of query i under mask i. `allowed`:
+    rows that a mask leaves, in the median."""
 
     name: str
     masks: Path
-    true: npt.NDArray[np.int64]
+    truth: Truth
     allowed: int
+
+    def hits(self, found: npt.NDArray[np.int64]) -> int:
+        """How many of int64[q, k], answers to the first q queries, are right."""
+        return self.truth.first(len(found)).hits(found, np.load(self.masks, mmap_mode="r")[: len(found)])
 
 
 def filter_sets(
@@ -46,7 +51,7 @@ def filter_sets(
     folder = collection.folder / f"filters-{key}"
     if not (folder / "done").exists():
         _make(folder, filters, collection, asked, k, seed)
-    return [_read(folder, name) for name in filters]
+    return [_read(folder, name, collection, asked) for name in filters]
 
 
 def filter_name(parts: Sequence[FilterPart]) -> str:
@@ -84,10 +89,11 @@ def _make(
     (folder / "done").touch()
 
 
-def _read(folder: Path, name: str) -> FilterSet:
+def _read(folder: Path, name: str, collection: Collection, asked: npt.NDArray[np.int64]) -> FilterSet:
     path = folder / f"{name}.masks.npy"
     counts = np.bitwise_count(np.load(path, mmap_mode="r")).sum(axis=1)
-    return FilterSet(name, path, np.load(folder / f"{name}.true.npy"), int(np.median(counts)))
+    truth = Truth(collection.vectors, collection.queries[asked], np.load(folder / f"{name}.true.npy"))
+    return FilterSet(name, path, truth, int(np.median(counts)))
 
 
 def _best(scores: npt.NDArray[np.float32], allowed: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int64]:
