@@ -15,7 +15,6 @@ from bench.report import comparison_page, remarks_of, summary_text, write_report
 from bench.running import run_suite
 from bench.stack import StackFailed
 from bench.suites.index.datasets import NoDataSets
-from bench.suites.index.processes import WorkerFailed
 from bench.suites.serving.ingestion import CorpusNotIngested
 from bench.targets import Endpoints, RefusedTarget
 
@@ -61,7 +60,7 @@ def run(
         record = asyncio.run(
             run_suite(SUITES[suite], quick=quick, data=data, endpoints=endpoints, sets=sets, only=chosen)
         )
-    except (RefusedTarget, StackFailed, CorpusNotIngested, NoDataSets, WorkerFailed) as exc:
+    except (RefusedTarget, StackFailed, CorpusNotIngested, NoDataSets) as exc:
         _fail(str(exc))
     write(record, out)
     print(summary_text(record.summary))

@@ -34,7 +34,7 @@ from bench.suites.index.observations import (
     as_facts,
     from_facts,
 )
-from bench.suites.index.processes import peer_versions
+from bench.suites.index.processes import WorkerFailed, peer_versions
 from bench.suites.index.resources import measure_memory, measure_opening
 from bench.suites.index.sealing import measure_sealing
 from bench.suites.index.summary import ENOUGH_RECALL, summary_rows
@@ -57,7 +57,8 @@ class IndexSuite:
         return tuple(_PARTS)
 
     async def run(self, request: RunRequest) -> Findings:
-        """Raises NoDataSets, WorkerFailed; ValueError or OSError for a workload that cannot be."""
+        """A part whose contender fails is left out, and the remarks say so. Raises NoDataSets; ValueError or OSError
+        for a workload that cannot be."""
         return await asyncio.to_thread(_measure, request)
 
     def remarks(self, findings: Findings) -> list[str]:
@@ -115,13 +116,18 @@ def _measure(request: RunRequest) -> Findings:
         },
         "configurations": {each.name: dict(each.configuration) for each in CONTENDERS},
         "peer_versions": dict(peer_versions()),
-        "skipped": _skipped(run, request),
     }
+    skipped = _skipped(run, request)
     for name, part in _PARTS.items():
-        if not request.only or name in request.only:
-            print(f"-- {name}", flush=True)
+        if request.only and name not in request.only:
+            continue
+        print(f"-- {name}", flush=True)
+        try:
             facts |= part(run)
-    return Findings(tuple(run.series), facts)
+        except WorkerFailed as failed:  # what the other parts measured is not to be lost
+            print(failed, flush=True)
+            skipped.append(f"{name} failed: {str(failed).strip().splitlines()[-1]}")
+    return Findings(tuple(run.series), facts | {"skipped": skipped})
 
 
 def _skipped(run: _Run, request: RunRequest) -> list[JsonValue]:
