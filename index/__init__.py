@@ -19,10 +19,12 @@ Where is what?
 - `columns`, `strings`: attributes of chunks as flat arrays. `row_sets`: rows as bitmaps.
   `storage`: how arrays lie in files (FORMAT.md).
 - `dense`: search by vector. `lexical`: search by words (Tantivy, with an analyzer of our own). `fusion`: both together.
-- `planner`, `merging`: pure decisions. `rebuilding`: what a merge does.
+- `planner`, `merging`: pure decisions. `rebuilding`: what a merge does. `verifying`, `saving`: care while it serves.
+- `generations`: several indexes of one log, one of which serves. `comparison`: how well each finds what is nearest.
 - Deleting marks a row; rebuilding a segment (`maintain`, `compact`) takes the row's bytes off the disk.
 """
 
+from index.comparison import Comparison, compare, compare_on
 from index.conditions import (
     AllOf,
     AnyOf,
@@ -37,6 +39,7 @@ from index.conditions import (
     Tagged,
 )
 from index.errors import (
+    GenerationRefused,
     HybridIndexError,
     IndexCorrupt,
     IndexLocked,
@@ -45,6 +48,7 @@ from index.errors import (
     SearchStopped,
 )
 from index.filters import Filter, Reader
+from index.generations import Generation, Generations, GenerationState
 from index.hybrid import HybridIndex
 from index.lexical.analyzer import ANALYZER, Analyzer
 from index.lexical.snippets import Highlighter, Snippet, TextRange
@@ -71,12 +75,17 @@ __all__ = [
     "AnyOf",
     "Attributes",
     "BranchPlace",
+    "Comparison",
     "Condition",
     "ConvexFusion",
     "Created",
     "DistributionFusion",
     "Filter",
     "Fusion",
+    "Generation",
+    "GenerationRefused",
+    "GenerationState",
+    "Generations",
     "Highlighter",
     "Hit",
     "HybridIndex",
@@ -107,4 +116,6 @@ __all__ = [
     "Tagged",
     "TextRange",
     "Upsert",
+    "compare",
+    "compare_on",
 ]

@@ -4,6 +4,7 @@ HybridIndexError
 ├── IndexCorrupt        a file is damaged or missing; rebuild the index from the log
 ├── IndexMismatch       the directory was made for other vectors, another analyzer or a newer format
 ├── IndexLocked         another process (or object) has the directory open
+├── GenerationRefused   a generation is not in the state that the call needs
 ├── InvalidOperation    an operation does not fit the index; nothing of its batch was applied
 └── SearchStopped       the caller's stop signal came during a search
 """
@@ -40,6 +41,13 @@ class IndexLocked(HybridIndexError):
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path} is open elsewhere")
         self.path = path
+
+
+class GenerationRefused(HybridIndexError):
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"the generation {name}: {problem}")
+        self.name = name
+        self.problem = problem
 
 
 class InvalidOperation(HybridIndexError):

@@ -53,7 +53,7 @@ class HybridIndex:
         """
         path.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
-            _lock(path, stack)
+            lock_directory(path, stack)
             writer = IndexWriter.open(path, dimension, fingerprint, options or IndexOptions(), analyzer or Analyzer())
             return cls(path, writer, stack.pop_all())
 
@@ -178,7 +178,8 @@ class HybridIndex:
         self.close()
 
 
-def _lock(path: Path, stack: contextlib.ExitStack) -> None:
+def lock_directory(path: Path, stack: contextlib.ExitStack) -> None:
+    """Until the stack is closed. Raises IndexLocked."""
     descriptor = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     stack.callback(os.close, descriptor)
     try:

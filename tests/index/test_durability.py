@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import shutil
 import subprocess
@@ -75,7 +77,7 @@ ACTIONS: dict[str, tuple[IndexOptions, Callable[[HybridIndex], object]]] = {
     "seal at once": (replace(SMALL, max_frozen_heads=0), HybridIndex.commit),
     "seal and merge": (SMALL, drain),
     "compact": (IndexOptions(), HybridIndex.compact),
-    "compact in steps": (SMALL, lambda index: (index.commit(), compact_in_steps(index))),
+    "compact in steps": (SMALL, lambda index: compact_in_steps(index)),
     "merge all": (SMALL, HybridIndex.merge_all),
 }
 
@@ -261,6 +263,7 @@ ERASING: dict[str, Callable[[HybridIndex], object]] = {
 
 def compact_in_steps(index: HybridIndex) -> None:
     up_to = index.position
+    index.commit()
     while rebuild := index.plan_compaction(up_to):
         rebuild.run()
         index.install(rebuild)
@@ -290,9 +293,11 @@ def test_erasure_takes_every_byte(erase: str, open_index: Open, tmp_path: Path) 
     assert {which for _, which in remaining()} == set(range(len(markers)))
     index.apply([Remove(17, "chunk-secret"), chunk(18, "chunk-old", text="new", seed=103)])
     index.commit()
-    assert index.holds_removed and remaining() != []
+    assert remaining() != []
+    held = [index.holds_removed]
     ERASING[erase](index)
-    assert not index.holds_removed and remaining() == []
+    assert remaining() == []
+    assert [*held, index.holds_removed] == [True, False]
     result = index.snapshot().search(SearchRequest(EVERYONE, 10, text="zzmarkerword zzmarkerversion14 new"))
     assert [hit.chunk_id for hit in result.hits] == ["chunk-old"]
 
@@ -311,6 +316,69 @@ def test_a_compaction_in_steps_ends_while_removals_go_on(open_index: Open) -> No
         index.apply([Remove(index.position + 1, f"chunk-{20 - steps}")])
     assert steps == 4, "the head, whose journal names the removed, and three segments"
     assert index.holds_removed
+
+
+def test_a_saved_copy_is_an_index_of_its_own(open_index: Open, tmp_path: Path, analyzer: Analyzer) -> None:
+    index, model = open_index(options=SMALL), Model(analyzer)
+
+    def change(*operations: Operation) -> None:
+        index.apply(operations)
+        model.apply(list(operations))
+
+    change(*(chunk(position, f"chunk-{position}", text="apple") for position in range(1, 5)))
+    index.maintain()
+    change(*(chunk(position, f"chunk-{position}", text="pear") for position in range(5, 9)), Remove(9, "chunk-2"))
+    index.commit()  # a frozen head
+    change(chunk(10, "chunk-10"))
+    rebuild = index.plan_rebuild()
+    assert rebuild is not None
+    rebuild.run()
+    index.save_snapshot(tmp_path / "copies" / "saved")
+    saved_model = model.copy()
+    change(chunk(11, "chunk-1", text="new"), Remove(12, "chunk-5"))
+    index.install(rebuild)
+    index.compact()
+    with pytest.raises(FileExistsError):
+        index.save_snapshot(tmp_path / "copies" / "saved")
+    assert [path.name for path in (tmp_path / "copies").iterdir()] == ["saved"]
+    saved = open_index("copies/saved")
+    saved.verify()
+    check_search(saved.snapshot(), saved_model, EVERYONE, "apple pear new", 1, 9)
+    saved.apply([chunk(11, "chunk-3", text="other")])
+    saved.compact()
+    check_search(index.snapshot(), model, EVERYONE, "apple pear new", 1, 9)
+    index.verify()
+
+
+@pytest.mark.parametrize("across", [False, True], ids=["links", "copies"])
+def test_a_crash_while_saving_leaves_no_copy_or_a_whole_one(
+    across: bool, open_index: Open, tmp_path: Path, analyzer: Analyzer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(open_index)
+    index = open_index()
+    target = tmp_path / "saved"
+
+    def refused(source: Path, link: Path) -> None:
+        raise OSError(errno.EXDEV, "another file system")
+
+    if across:
+        monkeypatch.setattr(os, "link", refused)
+    for step in range(1, 200):
+        with pytest.MonkeyPatch.context() as patch:
+            tried = crash_at(patch, step)
+            with contextlib.suppress(Crash):
+                index.save_snapshot(target)
+        crashed = tried() >= step
+        if target.exists():
+            saved = open_index("saved", IndexOptions(verify_checksums=True))
+            assert saved.position == index.position
+            saved.close()
+            shutil.rmtree(target)
+        if not crashed:
+            break
+    assert not crashed and step > (30 if across else 10)
+    links = {path.stat().st_nlink for path in (tmp_path / "index").rglob(ROWS_FILE)}
+    assert links == {1}
 
 
 def test_too_many_removed_rows_are_rebuilt_without_being_asked(open_index: Open, tmp_path: Path) -> None:
