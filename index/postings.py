@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 import kernels
-from index.row_sets import Words, no_rows
+from index.row_sets import Words, no_rows, row_numbers
 
 Rows = npt.NDArray[np.int32]
 
@@ -63,7 +63,10 @@ class Postings:
         return int(self.counts[codes].sum())
 
     def list_of(self, code: int) -> Rows:
-        """The rows of a code that is not a common one, in order."""
+        """The rows of a code, in order."""
+        bitmap = self.bitmap_of(code)
+        if bitmap is not None:
+            return row_numbers(bitmap).astype(np.int32)
         return self.rows[self.offsets[code] : self.offsets[code + 1]]
 
     def bitmap_of(self, code: int) -> Words | None:

@@ -114,11 +114,12 @@ def _fits(attributes: Attributes, wanted: Filter) -> bool:
             or attributes.owner == reader.user
             or any(group in reader.groups for group in attributes.groups)
         )
-        and (wanted.condition is None or _holds(attributes, wanted.condition))
+        and (wanted.condition is None or holds(attributes, wanted.condition))
     )
 
 
-def _holds(attributes: Attributes, condition: Condition) -> bool:
+def holds(attributes: Attributes, condition: Condition) -> bool:
+    """Whether a chunk with these attributes fits the condition."""
     match condition:
         case OfDocuments(names):
             return attributes.document_id in names
@@ -138,11 +139,11 @@ def _holds(attributes: Attributes, condition: Condition) -> bool:
             pages = range(attributes.first_page, attributes.last_page + 1) if attributes.first_page else ()
             return any((first is None or first <= page) and (last is None or page <= last) for page in pages)
         case AllOf(conditions):
-            return all(_holds(attributes, each) for each in conditions)
+            return all(holds(attributes, each) for each in conditions)
         case AnyOf(conditions):
-            return any(_holds(attributes, each) for each in conditions)
+            return any(holds(attributes, each) for each in conditions)
         case Not(inner):
-            return not _holds(attributes, inner)
+            return not holds(attributes, inner)
 
 
 def check_search(snapshot: Snapshot, model: Model, wanted: Filter, text: str, seed: int, limit: int) -> None:

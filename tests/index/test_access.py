@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from index import Analyzer, Filter, HybridIndex, IndexOptions, Reader, Remove, SearchRequest
 from index.lexical.query import LexicalQuery
-from index.lexical.tantivy_segment import LexicalSearcher, RowDocuments
+from index.lexical.tantivy_segment import LexicalSearcher, RowDocuments, global_weights
 from index.row_sets import all_rows
 from tests.index.conftest import Open
 from tests.index.model import Model, check_search, chunk, query_vector
@@ -47,7 +47,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory, analyzer: Analyzer) -> tupl
         index.apply([operation])
         model.apply([operation])
         if position == 220:
-            index.commit()
+            index.maintain()
     for position, removed in enumerate(range(60, 90), start=401):
         index.apply([Remove(position, f"chunk-{removed}")])
         model.apply([Remove(position, f"chunk-{removed}")])
@@ -145,7 +145,9 @@ def test_the_lexical_query_alone_filters_too(
     _, model = filled
     searcher, chunk_ids = lexical_alone
     every_row = all_rows(len(chunk_ids))
-    hits = searcher.search(LexicalQuery(optional=("secret",)), {"secret": 1.0}, wanted, every_row, len(chunk_ids))
+    weights = global_weights([searcher], ["secret"])[0]
+    rows = len(chunk_ids)
+    hits = searcher.search(LexicalQuery(optional=("secret",)), weights, wanted, every_row, rows, rows)
     found, readable = {chunk_ids[row] for row in hits.rows.tolist()}, set(model.allowed(Filter(wanted.reader)))
     assert set(model.allowed(wanted)) <= found <= readable
     if not re.search("Created|OnPages", repr(wanted)):
