@@ -6,6 +6,7 @@ An empty list of names fits no chunk; `AllOf()` fits every one, `AnyOf()` none.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain, islice
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def size(condition: Condition) -> int:
         if conditions > MAX_CONDITIONS:
             raise ValueError(f"more than {MAX_CONDITIONS} conditions")
         names += sum(map(_names, level))
-        level = [inner for each in level for inner in _parts(each)]
+        level = list(islice(chain.from_iterable(map(_parts, level)), MAX_CONDITIONS + 1))
         if not level:
             return conditions + names
     raise ValueError(f"conditions within one another more than {MAX_DEPTH} deep")

@@ -94,7 +94,7 @@ class Model:
         return Model(self.analyzer, dict(self.chunks), self.position)
 
     def allowed(self, wanted: Filter) -> dict[str, Upsert]:
-        return {chunk_id: each for chunk_id, each in self.chunks.items() if _fits(each.attributes, wanted)}
+        return {chunk_id: each for chunk_id, each in self.chunks.items() if fits(each.attributes, wanted)}
 
     def containing(self, wanted: Filter, text: str) -> set[str]:
         tokens = set(self.analyzer.tokens(text))
@@ -105,7 +105,8 @@ class Model:
         }
 
 
-def _fits(attributes: Attributes, wanted: Filter) -> bool:
+def fits(attributes: Attributes, wanted: Filter) -> bool:
+    """Whether the reader may see a chunk with these attributes, and it is asked for."""
     reader = wanted.reader
     return (
         attributes.tenant == reader.tenant
