@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -71,7 +71,7 @@ def growing(chunks: list[Attributes]) -> Columns:
         codes = np.array([names.add(name) for each in chunks for name in getattr(each, key)], np.int32)
         offsets = np.cumsum([0, *(len(getattr(each, key)) for each in chunks)])
         multiple[key] = NameListColumn(read_only(offsets), read_only(codes), names)
-    numbers = {
+    numbers: dict[str, npt.NDArray[Any]] = {
         key: read_only(np.array([getattr(each, key, 0) for each in chunks], dtype)) for key, dtype in NUMBERS.items()
     }
     texts = {"chunk_id": [str(row) for row in range(len(chunks))], "tokens": [""] * len(chunks)}
