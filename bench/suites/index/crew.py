@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -51,6 +52,7 @@ def built(contender: Contender, collection: Collection, rows: int) -> Path:
     """The folder of an index of the first `rows` vectors; built by all cores if there is none."""
     folder = collection.folder / "indexes" / f"{_slug(contender.name)}-{rows}-{_version(contender)}"
     if not folder.exists():
+        remove_stale(folder)
         print(f"building {contender.name} over {rows:,} vectors", flush=True)
         began = time.monotonic()
         with Worker(contender.python, dense_work.maker(contender.name)) as worker:
@@ -66,6 +68,12 @@ def in_turns(items: Sequence[T], rounds: int, do: Callable[[int, T], None]) -> N
     for number in range(rounds):
         for item in items if number % 2 == 0 else reversed(items):
             do(number, item)
+
+
+def remove_stale(folder: Path) -> None:
+    """Deletes what was made of the same thing by another version, whose digest ends the name."""
+    for stale in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*"):
+        shutil.rmtree(stale)
 
 
 def source_digest(names: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.suites.index import store_work
 from bench.suites.index.collection import Collection
-from bench.suites.index.crew import INDEX_SOURCES, source_digest
+from bench.suites.index.crew import INDEX_SOURCES, remove_stale, source_digest
 from bench.suites.index.entries import Entry
 from bench.suites.index.processes import PROJECT, Worker
 from bench.suites.index.stores import PINAKES, STORES, StoreKind
@@ -39,6 +39,7 @@ def loaded(
     name = "".join(character if character.isalnum() else "-" for character in kind.name.lower())
     folder = collection.folder / "stores" / f"{name}-{what}-{len(entries)}-{digest.hexdigest()[:12]}"
     if not folder.exists():
+        remove_stale(folder)
         print(f"loading {len(entries):,} passages into {kind.name}", flush=True)
         partial = folder.with_name(f"{folder.name}.{os.getpid()}")
         try:
