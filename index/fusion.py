@@ -15,6 +15,9 @@ from index.search import BranchPlace, ConvexFusion, Fusion, ReciprocalRankFusion
 Items = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float32]
 
+_ROUNDING = 1e-5
+"""Relevances whose relative difference is less are equal: it would be blown up to the whole range."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
@@ -95,7 +98,8 @@ def most_diverse(
     if not len(relevance):
         return selected
     least, spread = relevance.min(), np.ptp(relevance)
-    scaled = (relevance - least) / spread if spread > 0 else np.ones_like(relevance)
+    alike = spread <= _ROUNDING * np.abs(relevance).max()
+    scaled = np.ones_like(relevance) if alike else (relevance - least) / spread
     rows = vectors.view()
     rows.flags.writeable = False
     kernels.select_diverse(scaled, rows, float(relevance_weight), np.empty_like(scaled), selected)

@@ -133,7 +133,7 @@ class Snapshot:
         for each, weight_of in zip(filtered, weights, strict=True):
             _check(stop)
             if each.count:
-                hits = each.part.lexical.search(query, weight_of, wanted_rows, each.allowed, wanted)
+                hits = each.part.lexical.search(query, weight_of, wanted_rows, each.allowed, each.count, wanted)
                 found.append(Ranking(each.first + hits.rows, hits.scores))
         return self._best(found, wanted)
 

@@ -12,6 +12,9 @@ from kernels.jit import kernel
 
 Scores = npt.NDArray[np.float32]
 
+_ROUNDING = 1e-5
+"""Scores whose relative difference is less are equal: it would be blown up to the whole range."""
+
 
 @kernel
 def fuse_convex(dense: Scores, lexical: Scores, dense_weight: float, fused: Scores) -> None:
@@ -58,7 +61,7 @@ def fuse_distribution(dense: Scores, lexical: Scores, dense_weight: float, fused
     Mazzeschi 2023, as in Qdrant), into `fused`.
 
     What lies three (population) standard deviations below a branch's mean becomes 0 and three above it 1, what lies
-    beyond is clipped; equal scores become 0.5. What a branch did not return counts 0 there.
+    beyond is clipped; scores that are equal but for rounding become 0.5. What a branch did not return counts 0 there.
     """
     fused[:] = 0.0
     _add_distributed(dense, dense_weight, fused)
@@ -79,7 +82,8 @@ def _add_distributed(scores: Scores, weight: float, fused: Scores) -> None:
     for score in scores:
         if not np.isnan(score):
             squares += (score - mean) ** 2
-    deviation = np.sqrt(squares / present) if greatest > least else 0.0
+    alike = greatest - least <= _ROUNDING * max(abs(least), abs(greatest))
+    deviation = 0.0 if alike else np.sqrt(squares / present)
     for i in range(scores.shape[0]):
         if not np.isnan(scores[i]):
             scaled = (scores[i] - mean) / (6.0 * deviation) + 0.5 if deviation > 0 else 0.5

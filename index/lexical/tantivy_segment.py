@@ -1,8 +1,9 @@
 """The lexical side of one part of the index: a Tantivy index over rows, in memory or in a directory.
 
-A document has its tokens with their positions (the analyzer's stream), its row, and as exact terms everything that a
-filter can ask for, each with a letter that says what it is. Nothing is deleted here: rows that are no longer live, and
-as a second guard all that the dense side's bitmap forbids, are dropped from the results.
+A document has its tokens with their positions (the analyzer's stream), its row, as exact terms everything that a filter
+can ask for by name, each with a letter that says what it is, and its times and pages as numbers. Nothing is deleted
+here: rows that are no longer live, and as a second guard all that the dense side's bitmap forbids, are dropped from the
+results.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import tantivy
-from tantivy import Occur, Query
+from tantivy import FieldType, Occur, Query
 
 from index.conditions import (
     AllOf,
@@ -35,6 +36,17 @@ from index.lexical.query import LexicalQuery, Phrase
 from index.operations import Attributes
 from index.row_sets import Words, contains
 
+_CREATED, _FIRST_PAGE, _LAST_PAGE = "created_unix_s", "first_page", "last_page"
+_LEAST_INTEGER, _GREATEST_INTEGER = -(1 << 63), (1 << 63) - 1
+_SATURATED = 2.2
+"""BM25 of a token is less than this times its inverse document frequency: Tantivy's k1 + 1."""
+_COMMON_SHARE = 0.25
+"""Tokens are common that together weigh at most this share of what the rarest does."""
+_LEAST_COMMON_ROWS = 1_000
+_NARROW = 10
+"""One in so many rows are few: times and pages are then asked of Tantivy, too, which is slow for wide ranges."""
+_FEW_TERMS = 16
+"""So many terms are cheaper one by one than as a set, whose rows are all collected beforehand."""
 _WRITER_HEAP_BYTES = 50_000_000
 _HEAD_HEAP_BYTES = 15_000_000
 
@@ -46,6 +58,8 @@ class LexicalHits(NamedTuple):
     scores: npt.NDArray[np.float32]
 
 
+_Clause = tuple[Occur, Query]
+
 _NO_HITS = LexicalHits(np.empty(0, np.int64), np.empty(0, np.float32))
 
 
@@ -53,7 +67,9 @@ def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     builder.add_text_field("tokens", tokenizer_name="whitespace", index_option="position")
     builder.add_text_field("attribute", tokenizer_name="raw", index_option="basic")
-    builder.add_unsigned_field("row", indexed=True, fast=True)
+    builder.add_unsigned_field("row", fast=True)
+    for name in (_CREATED, _FIRST_PAGE, _LAST_PAGE):
+        builder.add_integer_field(name, fast=True)
     return builder.build()
 
 
@@ -75,37 +91,90 @@ class LexicalSearcher:
         return self._searcher.doc_freq("tokens", token)
 
     def search(
-        self, query: LexicalQuery, weights: Mapping[str, float], wanted: Filter, allowed: Words, limit: int
+        self,
+        query: LexicalQuery,
+        weights: Mapping[str, TokenWeight],
+        wanted: Filter,
+        allowed: Words,
+        count: int,
+        limit: int,
     ) -> LexicalHits:
-        """The `limit` allowed rows with the greatest sum of weight * BM25, best first. Tokens without a weight are left
-        out; a required one without means no hit. What only has to occur (a phrase's order) adds nothing."""
-        compiled = _compile(query, weights, wanted)
-        if compiled is None:
+        """The `limit` allowed rows with the greatest sum of factor * BM25, best first. Tokens without a weight are left
+        out; a required one without means no hit. What only has to occur (a phrase's order) adds nothing.
+
+        allowed: uint64[ceil(rows/64)], with `count` rows in it, all of which fit `wanted`. Cost: reads the postings of
+        the query's tokens; but where the rarer ones alone give `limit` rows that no row with only common ones can beat,
+        those of the common ones only at these rows (as in Turtle, Flood, "Query Evaluation", 1995, max_score).
+        """
+        limit = min(limit, count)
+        if not limit or any(token not in weights for phrase in query.required for token in _whole(phrase)):
             return _NO_HITS
+        conditions = [(Occur.Must, _unscored(each)) for each in _conditions(wanted, count * _NARROW <= self.rows)]
+        conditions += [(Occur.MustNot, _phrase(phrase)) for phrase in query.excluded]
+        if query.required:
+            phrases = [(Occur.Must, _unscored(_phrase(phrase))) for phrase in query.required]
+            return self._best(phrases + _scoring(query.scoring, weights) + conditions, allowed, limit)
+        scored = [token for token in query.optional if token in weights]
+        common = set() if query.characters else self._common(scored, weights, count, limit)
+        if common:
+            rare = _any_of(_scoring([token for token in scored if token not in common], weights))
+            hits = self._best([rare, *_scoring(common, weights), *conditions], allowed, limit)
+            greatest = _SATURATED * sum(weights[token].rarity for token in common)
+            if len(hits.rows) == limit and hits.scores[-1] >= greatest:
+                return hits
+        anywhere = [(Occur.Should, Query.const_score_query(_beginning(each), 1.0)) for each in query.characters]
+        scoring = _scoring(scored, weights) + anywhere
+        return self._best([_any_of(scoring), *conditions], allowed, limit) if scoring else _NO_HITS
+
+    def _common(self, tokens: Sequence[str], weights: Mapping[str, TokenWeight], count: int, limit: int) -> set[str]:
+        """Tokens that are not worth a row on their own, if the others can be expected to give enough rows."""
+        by_rarity = sorted(tokens, key=lambda token: weights[token].rarity)
+        common: set[str] = set()
+        room = _COMMON_SHARE * weights[by_rarity[-1]].rarity if by_rarity else 0.0
+        for token in by_rarity[:-1]:
+            room -= weights[token].rarity
+            if room < 0 or weights[token].rows < _LEAST_COMMON_ROWS:
+                break
+            common.add(token)
+        expected = sum(weights[token].rows for token in tokens if token not in common) * count
+        return common if expected >= 2 * limit * self.rows else set()
+
+    def _best(self, clauses: list[_Clause], allowed: Words, limit: int) -> LexicalHits:
+        compiled = Query.boolean_query(clauses)
         asked = limit
         while True:
             found = self._searcher.search(compiled, asked, count=False).hits
             rows = np.array(self._searcher.fast_field_values("row", [address for _, address in found]), np.int64)
             scores = np.array([score for score, _ in found], np.float32)
             fits = contains(allowed, rows)
-            if fits.sum() >= limit or len(found) < asked:
+            fitting = int(fits.sum())
+            if fitting >= limit or len(found) < asked:
                 rows, scores = rows[fits], scores[fits]
                 order = np.lexsort((rows, -scores))[:limit]
                 return LexicalHits(rows[order], scores[order])
-            asked *= 2
+            asked = min(max(2 * asked, 3 * asked * limit // (2 * max(fitting, 1))), 16 * asked, self.rows + 1)
 
 
-def global_weights(searchers: Sequence[LexicalSearcher], tokens: Iterable[str]) -> list[dict[str, float]]:
-    """For each searcher and token, the factor that turns BM25 with that searcher's document frequencies into BM25 with
-    those of all together; tokens that a searcher lacks are left out. (The average length stays the searcher's own.)"""
+class TokenWeight(NamedTuple):
+    """factor: turns BM25 with the searcher's document frequencies into BM25 with those of all together. rarity: the
+    inverse document frequency in all together. rows: how many of the searcher's contain the token."""
+
+    factor: float
+    rarity: float
+    rows: int
+
+
+def global_weights(searchers: Sequence[LexicalSearcher], tokens: Iterable[str]) -> list[dict[str, TokenWeight]]:
+    """Each searcher's weights of the tokens that it has. (The average length of a chunk stays the searcher's own.)"""
     total = sum(searcher.rows for searcher in searchers)
-    weights: list[dict[str, float]] = [{} for _ in searchers]
+    weights: list[dict[str, TokenWeight]] = [{} for _ in searchers]
     for token in tokens:
         frequencies = [searcher.document_frequency(token) for searcher in searchers]
         rarity = _inverse_frequency(sum(frequencies), total)
         for of_searcher, searcher, frequency in zip(weights, searchers, frequencies, strict=True):
             if frequency:
-                of_searcher[token] = rarity / _inverse_frequency(frequency, searcher.rows)
+                factor = rarity / _inverse_frequency(frequency, searcher.rows)
+                of_searcher[token] = TokenWeight(factor, rarity, frequency)
     return weights
 
 
@@ -140,6 +209,10 @@ class RowDocuments:
         for term in _attribute_terms(attributes):
             document.add_text("attribute", term)
         document.add_unsigned("row", row)
+        document.add_integer(_CREATED, attributes.created_unix_s)
+        if 1 <= attributes.first_page <= attributes.last_page:
+            document.add_integer(_FIRST_PAGE, attributes.first_page)
+            document.add_integer(_LAST_PAGE, attributes.last_page)
         self._writer.add_document(document)
 
     def searcher(self) -> LexicalSearcher:
@@ -182,20 +255,12 @@ def _term(kind: str, name: str) -> str:
     return f"{_PREFIXES[kind]}:{name}"
 
 
-def _compile(query: LexicalQuery, weights: Mapping[str, float], wanted: Filter) -> Query | None:
-    if any(token not in weights for phrase in query.required for token in _whole(phrase)):
-        return None
-    scoring = [(Occur.Should, _weighted(token, weights[token])) for token in query.scoring if token in weights]
-    scoring += [(Occur.Should, Query.const_score_query(_beginning(each), 1.0)) for each in query.characters]
-    if query.required:
-        clauses = [(Occur.Must, _unscored(_phrase(phrase))) for phrase in query.required] + scoring
-    elif scoring:
-        clauses = [(Occur.Must, Query.boolean_query(scoring))]
-    else:
-        return None
-    clauses += [(Occur.Must, _unscored(condition)) for condition in _conditions(wanted)]
-    clauses += [(Occur.MustNot, _phrase(phrase)) for phrase in query.excluded]
-    return Query.boolean_query(clauses)
+def _scoring(tokens: Iterable[str], weights: Mapping[str, TokenWeight]) -> list[_Clause]:
+    return [(Occur.Should, _weighted(token, weights[token].factor)) for token in tokens if token in weights]
+
+
+def _any_of(clauses: list[_Clause]) -> _Clause:
+    return Occur.Must, Query.boolean_query(clauses)
 
 
 def _whole(phrase: Phrase) -> tuple[str, ...]:
@@ -218,18 +283,19 @@ def _beginning(character: str) -> Query:
     return Query.regex_query(SCHEMA, "tokens", character + ".?")
 
 
-def _conditions(wanted: Filter) -> list[Query]:
-    """Every row of `index.filters.allowed_rows` fits these; rows that do not belong there may fit them too."""
+def _conditions(wanted: Filter, exactly: bool) -> list[Query]:
+    """Every row of `index.filters.allowed_rows` fits these; rows that do not belong there may fit them too, but none
+    that the reader may not see."""
     reader = wanted.reader
     readable = [_TENANT_WIDE, _term("owner", reader.user), *(_term("group", group) for group in reader.groups)]
     conditions = [_any_term([_term("tenant", reader.tenant)]), _any_term(readable)]
     if wanted.condition is not None:
-        conditions.append(_superset(wanted.condition))
+        conditions.append(_superset(wanted.condition, exactly))
     return conditions
 
 
-def _superset(condition: Condition) -> Query:
-    """All rows that fit the condition, and more if it asks for what has no terms."""
+def _superset(condition: Condition, exactly: bool) -> Query:
+    """All rows that fit the condition, and no other if that is asked for; else times and pages may be left out."""
     match condition:
         case OfDocuments(names):
             return _any_name("document", names)
@@ -241,17 +307,22 @@ def _superset(condition: Condition) -> Query:
             return _any_name("tag", names)
         case SharedWith(names):
             return _any_name("group", names)
-        case Created() | OnPages():
+        case Created() | OnPages() if not exactly:
             return Query.all_query()
+        case Created(not_before, before):
+            return _between(_CREATED, not_before, None if before is None else before - 1)
+        case OnPages(first, last):
+            if first is not None and last is not None and first > last:
+                return Query.empty_query()
+            return _all_of([_between(_LAST_PAGE, first, None), _between(_FIRST_PAGE, 1, last)])
         case AllOf(conditions):
-            every = [Query.all_query(), *map(_superset, conditions)]
-            return Query.boolean_query([(Occur.Must, each) for each in every])
+            return _all_of([_superset(each, exactly) for each in conditions])
         case AnyOf(conditions):
-            return Query.boolean_query([(Occur.Should, _superset(each)) for each in conditions])
+            return Query.boolean_query([(Occur.Should, _superset(each, exactly)) for each in conditions])
         case Not(inner):
-            if not _has_terms(inner):
+            if not exactly and not _has_terms(inner):
                 return Query.all_query()
-            return Query.boolean_query([(Occur.Must, Query.all_query()), (Occur.MustNot, _superset(inner))])
+            return Query.boolean_query([(Occur.Must, Query.all_query()), (Occur.MustNot, _superset(inner, exactly))])
 
 
 def _has_terms(condition: Condition) -> bool:
@@ -265,6 +336,19 @@ def _has_terms(condition: Condition) -> bool:
             return not isinstance(condition, Created | OnPages)
 
 
+def _all_of(queries: list[Query]) -> Query:
+    return Query.boolean_query([(Occur.Must, each) for each in (Query.all_query(), *queries)])
+
+
+def _between(field: str, least: int | None, greatest: int | None) -> Query:
+    """Rows whose value is one of least..greatest; None is no bound. Rows without a value do not fit."""
+    lower = max(_LEAST_INTEGER if least is None else least, _LEAST_INTEGER)
+    upper = min(_GREATEST_INTEGER if greatest is None else greatest, _GREATEST_INTEGER)
+    if lower > upper:
+        return Query.empty_query()
+    return Query.range_query(SCHEMA, field, FieldType.Integer, lower, upper)
+
+
 def _any_name(kind: str, names: Sequence[str]) -> Query:
     return _any_term([_term(kind, name) for name in names])
 
@@ -272,9 +356,10 @@ def _any_name(kind: str, names: Sequence[str]) -> Query:
 def _any_term(terms: list[str]) -> Query:
     if not terms:
         return Query.empty_query()
-    if len(terms) == 1:
-        return Query.term_query(SCHEMA, "attribute", terms[0], "basic")
-    return Query.term_set_query(SCHEMA, "attribute", terms)
+    if len(terms) > _FEW_TERMS:
+        return Query.term_set_query(SCHEMA, "attribute", terms)
+    each = [Query.term_query(SCHEMA, "attribute", term, "basic") for term in terms]
+    return each[0] if len(each) == 1 else Query.boolean_query([(Occur.Should, query) for query in each])
 
 
 def _unscored(query: Query) -> Any:

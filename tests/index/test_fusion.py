@@ -62,6 +62,12 @@ def test_fusing_by_distribution() -> None:
     assert 0.3 < fused["d"] < 0.375
 
 
+def test_rounding_makes_no_difference() -> None:
+    lexical = ranking(("a", 1.0000001), ("b", 1.0), ("c", 0.9999999))
+    fused = fuse(ranking(("c", 0.5), ("a", 0.25)), lexical, DistributionFusion(0.5))
+    assert [name for name, _ in ranked(fused)] == ["c", "a", "b"]
+
+
 def test_one_branch_keeps_its_scores_and_ties_go_by_id() -> None:
     alone = ranking(("b", 0.875), ("c", 0.5), ("a", 0.5))
     for fused in (fuse(alone, None, ConvexFusion()), fuse(None, alone, ConvexFusion())):
@@ -99,6 +105,8 @@ def test_choosing_what_differs() -> None:
     assert most_diverse(relevance, vectors, 0.7, 3).tolist() == [0, 2, 1]
     assert most_diverse(relevance, vectors, 0.0, 2).tolist() == [0, 3]
     assert most_diverse(np.ones(3, np.float32), vectors[:3], 0.5, 5).tolist() == [0, 2, 1]
+    rounded = np.array([1.0000001, 1, 1], np.float32)
+    assert most_diverse(rounded, vectors[:3], 0.9, 3).tolist() == [0, 2, 1]
     assert most_diverse(relevance[:0], vectors[:0], 0.5, 3).tolist() == []
 
 
@@ -111,12 +119,12 @@ def test_diverse_hits_come_from_every_part_and_branch(open_index: Open, fusion: 
             index.compact()
     snapshot, vector = index.snapshot(), query_vector(1)
     relevant = snapshot.search(SearchRequest(WANTED, 3, vector=vector, text="apple", fusion=fusion))
-    assert [hit.chunk_id for hit in relevant.hits] == ["chunk-1", "chunk-2", "chunk-4"]
+    assert {hit.chunk_id for hit in relevant.hits} == {"chunk-1", "chunk-2", "chunk-4"}
     diverse = snapshot.search(SearchRequest(WANTED, 3, vector=vector, text="apple", fusion=fusion, diversity=0.3))
     assert diverse.hits[0] == relevant.hits[0]
-    assert {hit.chunk_id for hit in diverse.hits} == {"chunk-1", "chunk-3", "chunk-5"}
+    assert {hit.chunk_id for hit in diverse.hits[1:]} == {"chunk-3", "chunk-5"}
     assert all(hit.dense for hit in diverse.hits)
     by_words = snapshot.search(SearchRequest(WANTED, 2, text="apple", diversity=0.3))
-    assert [hit.chunk_id for hit in by_words.hits] == ["chunk-1", "chunk-5"]
+    assert len(by_words.hits) == 2 and by_words.hits[1].chunk_id == "chunk-5"
     with pytest.raises(ValueError, match="diversity"):
         snapshot.search(SearchRequest(WANTED, 2, text="apple", diversity=1.5))

@@ -29,7 +29,7 @@ def found(analyzer: Analyzer, stored: Sequence[tuple[str, str]], query_text: str
     searcher = documents.searcher()
     query = parse(query_text, analyzer)
     weights = global_weights([searcher], query.scoring)[0]
-    hits = searcher.search(query, weights, WANTED, all_rows(len(stored)), len(stored))
+    hits = searcher.search(query, weights, WANTED, all_rows(len(stored)), len(stored), len(stored))
     documents.close()
     return set(hits.rows.tolist())
 

@@ -82,9 +82,13 @@ def clear_rows(rows: Rows, target: Words) -> None:
         target[row // 64] &= ~np.uint64(1 << (row % 64))
 
 
-def mark_postings(offsets: npt.NDArray[np.int64], rows: Rows, codes: Rows, target: Words) -> None:
+def mark_postings(
+    offsets: npt.NDArray[np.int64], rows: Rows, common: Rows, bitmaps: Words, codes: Rows, target: Words
+) -> None:
     for code in codes.tolist():
         mark_rows(rows[offsets[code] : offsets[code + 1]], target)
+    for bitmap in bitmaps[np.isin(common, codes)]:
+        unite(target, bitmap)
 
 
 def carries_any(
@@ -178,7 +182,7 @@ def fuse_distribution(dense: Floats, lexical: Floats, dense_weight: float, fused
     for scores, weight in ((dense, dense_weight), (lexical, 1 - dense_weight)):
         present = scores[~np.isnan(scores)].astype(np.float64)
         if present.size:
-            deviation = present.std() if np.ptp(present) > 0 else 0.0
+            deviation = 0.0 if np.ptp(present) <= 1e-5 * abs(present).max() else present.std()
             scaled = (scores - present.mean() + 3 * deviation) / (6 * deviation) if deviation else scores * 0 + 0.5
             fused += weight * np.nan_to_num(np.clip(scaled, 0, 1))
 
