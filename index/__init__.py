@@ -21,6 +21,7 @@ Where is what?
 - `dense`: search by vector. `lexical`: search by words (Tantivy, with an analyzer of our own). `fusion`: both together.
 - `planner`, `merging`: pure decisions. `rebuilding`: what a merge does. `verifying`, `saving`: care while it serves.
 - `generations`: several indexes of one log, one of which serves. `comparison`: how well each finds what is nearest.
+  `contents`: what an index consists of.
 - Deleting marks a row; rebuilding a segment (`maintain`, `compact`) takes the row's bytes off the disk.
 """
 
@@ -38,6 +39,7 @@ from index.conditions import (
     SharedWith,
     Tagged,
 )
+from index.contents import PartFacts, describe
 from index.errors import (
     GenerationRefused,
     HybridIndexError,
@@ -101,6 +103,7 @@ __all__ = [
     "OnPages",
     "Operation",
     "OwnedBy",
+    "PartFacts",
     "PartReport",
     "Reader",
     "Rebuild",
@@ -118,4 +121,5 @@ __all__ = [
     "Upsert",
     "compare",
     "compare_on",
+    "describe",
 ]

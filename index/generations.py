@@ -20,11 +20,13 @@ import enum
 import json
 import shutil
 import threading
+import time
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,11 +57,13 @@ class GenerationState(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """parameters: index options of its own, in the place of the directory's."""
+    """parameters: index options of its own, in the place of the directory's. A dot leads into an option that has fields
+    itself."""
 
     name: str
     dimension: int
     fingerprint: str
+    created_unix_s: float
     parameters: Mapping[str, int | float] = field(default_factory=dict)
     failure: str = ""
 
@@ -75,11 +79,14 @@ class _Register:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One index. `index` is used as HybridIndex says; each generation's may be used by another thread."""
+    """One index, and the options that it is kept with. `index` is used as HybridIndex says; each generation's may be
+    used by another thread."""
 
     name: str
     fingerprint: str
     dimension: int
+    created_unix_s: float
+    options: IndexOptions
     index: HybridIndex
 
 
@@ -123,7 +130,7 @@ class Generations:
             lock_directory(directory, lock)
             register = _read(directory)
             if register is None:
-                first = _Entry(_NAME.format(1), dimension, fingerprint)
+                first = _Entry(_NAME.format(1), dimension, fingerprint, time.time())
                 register = _Register(first.name, 1, (first,))
                 _remove_strays(directory, register)
                 _write(directory, register)
@@ -163,10 +170,11 @@ class Generations:
         return self._entry(name).failure
 
     def begin(self, *, dimension: int, fingerprint: str, **parameters: int | float) -> Generation:
-        """A new, empty generation. parameters: IndexOptions in which it differs from the others; they are stored."""
+        """A new, empty generation. parameters: IndexOptions in which it differs from the others; they are stored. Those
+        of an option that has fields itself are named with a dot: `**{"graph.degree": 16}`."""
         with self._changing:
             serial = self._register.serial + 1
-            entry = _Entry(_NAME.format(serial), dimension, fingerprint, parameters)
+            entry = _Entry(_NAME.format(serial), dimension, fingerprint, time.time(), parameters)
             generation = self._open(entry)
             try:
                 self._publish(replace(self._register, serial=serial, entries=(*self._register.entries, entry)))
@@ -246,7 +254,7 @@ class Generations:
         return next(each for each in self._register.entries if each.name == self._generation(name).name)
 
     def _open(self, entry: _Entry) -> Generation:
-        options = replace(self._options, **entry.parameters)  # type: ignore[arg-type]  # checked by name when it is made
+        options = _having(self._options, entry.parameters)
         opened = HybridIndex.open(
             self._directory / entry.name,
             dimension=entry.dimension,
@@ -254,11 +262,27 @@ class Generations:
             options=options,
             analyzer=self._analyzer,
         )
-        return Generation(entry.name, entry.fingerprint, entry.dimension, opened)
+        return Generation(
+            name=entry.name,
+            fingerprint=entry.fingerprint,
+            dimension=entry.dimension,
+            created_unix_s=entry.created_unix_s,
+            options=options,
+            index=opened,
+        )
 
     def _publish(self, register: _Register) -> None:
         _write(self._directory, register)
         self._register = register
+
+
+def _having(options: Any, parameters: Mapping[str, int | float]) -> Any:
+    """A copy of the dataclass with other values. Raises TypeError or AttributeError for a name that it has not."""
+    for path, value in parameters.items():
+        name, _, within = path.partition(".")
+        changed = _having(getattr(options, name), {within: value}) if within else value
+        options = replace(options, **{name: changed})
+    return options
 
 
 def _write(directory: Path, register: _Register) -> None:

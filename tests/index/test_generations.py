@@ -89,6 +89,7 @@ def test_a_new_model_is_built_compared_swapped_and_rolled_back(tmp_path: Path, a
     with open_generations(tmp_path, analyzer) as generations:
         assert (generations.serving.name, generations.serving.fingerprint) == (new.name, "new-model@1")
         assert generations.serving.index.position == 40
+        assert [each.options.seal_rows for each in generations.all()] == [15, 11]
         (old_again,) = (each for each in generations.all() if each.name == old.name)
         old_again.index.apply(log(1, 40))  # it was never committed
         generations.activate(old.name)
