@@ -18,7 +18,8 @@ from server.adapters import triton_embedder, triton_generator, triton_recognizer
 from server.adapters.database_binding import bind
 from server.adapters.document_reader import FileDocumentReader
 from server.adapters.file_blobs import FileBlobStore
-from server.adapters.hybrid_passage_index import FollowedLog, HybridPassageIndex
+from server.adapters.index_generations import FollowedLog, HybridIndexGenerations
+from server.adapters.index_highlighter import IndexHighlighter
 from server.adapters.jetstream import JetStreamWorkQueue
 from server.adapters.local_bell import LocalBell
 from server.adapters.nats_bell import NatsBell
@@ -42,18 +43,21 @@ from server.adapters.triton_reranker import TritonReranker
 from server.application.answer_question import AnswerQuestion
 from server.application.delete_document import DeleteDocument
 from server.application.direct_inference import DirectInference
-from server.application.follow_log import FollowLog
+from server.application.follow_generations import FollowGenerations
 from server.application.ingest_document import IngestDocument
 from server.application.ingestion_stages import IngestionStages
 from server.application.list_documents import ListDocuments
+from server.application.look_after_index import LookAfterIndex
 from server.application.ports import Embedder, Generator, Reranker, TextRecognizer
 from server.application.relay_outbox import RelayOutbox
 from server.application.search_passages import SearchPassages
 from server.application.sweep_blobs import SweepBlobs
 from server.application.upload_document import UploadDocument
+from server.application.verify_index import VerifyIndex
 from server.application.watch_job import WatchJob
 from server.application.work_off_queue import WorkOffQueue
 from server.domain.deadline import Deadline
+from server.domain.generations import GenerationOptions
 from server.domain.principals import Principal
 from server.settings import Settings
 from server.transport.answer_servicer import AnswerServicer
@@ -61,6 +65,7 @@ from server.transport.document_servicer import DocumentServicer
 from server.transport.grpc_server import SERVICES, Servicers, grpc_server
 from server.transport.health import HealthReport, HealthWatch, Probe
 from server.transport.identity import LoopbackIdentity
+from server.transport.index_servicer import IndexServicer
 from server.transport.inference_servicer import InferenceServicer
 from server.transport.search_servicer import SearchServicer
 
@@ -90,6 +95,13 @@ class _Models:
     generator: Generator
 
 
+@dataclass(frozen=True, slots=True)
+class _Searching:
+    index: HybridIndexGenerations
+    highlighter: IndexHighlighter
+    care: LookAfterIndex
+
+
 async def serve(settings: Settings) -> None:
     """Answers calls until cancelled.
 
@@ -106,14 +118,20 @@ async def serve(settings: Settings) -> None:
         log = PostgresChangeLog(stores.pool)
         index = await _index(settings, models.embedder, FollowedLog(stores.database_id, await log.head()))
         opened.push_async_callback(index.close)
+        highlighter = await asyncio.to_thread(IndexHighlighter, settings.highlighter)
+        opened.push_async_callback(highlighter.close)
         outbox_bell = LocalBell()
         report = HealthReport()
-        servicers = _servicers(settings, stores, models, index, outbox_bell)
+        following = FollowGenerations(log, index, stores.log_bell, models.embedder.fingerprint, settings.follow)
+        kept = GenerationOptions(settings.index.index.graph.degree, settings.index.index.graph.effort)
+        care = LookAfterIndex(index, index, following, log, kept)
+        servicers = _servicers(settings, stores, models, _Searching(index, highlighter, care), outbox_bell)
         background = (
-            FollowLog(log, index, stores.log_bell, models.embedder.fingerprint, settings.follow),
+            following,
+            VerifyIndex(care, index, settings.verify),
             RelayOutbox(PostgresOutbox(stores.pool), stores.queue, outbox_bell, settings.relay),
             SweepBlobs(stores.blobs, PostgresBlobReferences(stores.pool, stores.database_id), settings.sweep),
-            _health_watch(report, stores, models),
+            _health_watch(report, stores, models, index),
         )
         await opened.enter_async_context(grpc_server(servicers, report, settings.server))
         # Whatever ends this, calls get their time to end before the index and the stores are closed.
@@ -177,9 +195,14 @@ async def _models(settings: Settings) -> AsyncIterator[_Models]:
         )
 
 
-async def _index(settings: Settings, embedder: Embedder, log: FollowedLog) -> HybridPassageIndex:
-    return await HybridPassageIndex.open(
-        settings.data_dir / "index", embedder.dimension, embedder.fingerprint, settings.index, log
+async def _index(settings: Settings, embedder: Embedder, log: FollowedLog) -> HybridIndexGenerations:
+    return await HybridIndexGenerations.open(
+        settings.data_dir / "index",
+        settings.data_dir / "snapshots",
+        embedder.dimension,
+        embedder.fingerprint,
+        settings.index,
+        log,
     )
 
 
@@ -193,12 +216,19 @@ async def _own_database(settings: Settings, pool: PostgresPool) -> str:
 
 
 def _servicers(
-    settings: Settings, stores: _Stores, models: _Models, index: HybridPassageIndex, outbox_bell: LocalBell
+    settings: Settings, stores: _Stores, models: _Models, searching: _Searching, outbox_bell: LocalBell
 ) -> Servicers:
     local = settings.principal
     identity = LoopbackIdentity(Principal(local.tenant, local.user, frozenset(local.groups)))
     catalog = PostgresDocumentCatalog(stores.pool)
-    search = SearchPassages(models.embedder, models.reranker, index, PostgresPassageStore(stores.pool), settings.search)
+    search = SearchPassages(
+        models.embedder,
+        models.reranker,
+        searching.index,
+        PostgresPassageStore(stores.pool),
+        searching.highlighter,
+        settings.search,
+    )
     return Servicers(
         documents=DocumentServicer(
             identity,
@@ -209,25 +239,31 @@ def _servicers(
         ),
         search=SearchServicer(identity, search),
         answers=AnswerServicer(identity, AnswerQuestion(search, models.generator, settings.answers)),
+        index=IndexServicer(searching.care),
         inference=InferenceServicer(
             DirectInference(models.embedder, models.reranker, models.recognizer, models.generator)
         ),
     )
 
 
-def _health_watch(report: HealthReport, stores: _Stores, models: _Models) -> HealthWatch:
+def _health_watch(report: HealthReport, stores: _Stores, models: _Models, index: HybridIndexGenerations) -> HealthWatch:
+    async def index_is_sound(deadline: Deadline) -> bool:
+        return index.sound
+
     probes: dict[str, Probe] = {
         "database": stores.pool.answers,
         "queue": stores.nats.answers,
+        "index": index_is_sound,
         "embed": lambda deadline: models.triton.ready(triton_embedder.MODEL, deadline),
         "ocr": lambda deadline: models.triton.ready(triton_recognizer.MODEL, deadline),
         "generate": lambda deadline: models.triton.ready(triton_generator.MODEL, deadline),
     }
-    documents, search, answers, inference = SERVICES
+    documents, search, answers, index_care, inference = SERVICES
     needs = {
         documents: ("database", "queue"),
-        search: ("database", "embed"),
-        answers: ("database", "embed", "generate"),
+        search: ("database", "index", "embed"),
+        answers: ("database", "index", "embed", "generate"),
+        index_care: ("database",),
         inference: ("embed", "ocr", "generate"),
     }
-    return HealthWatch(report, probes, needs)
+    return HealthWatch(report, probes, needs, mending=("index",))

@@ -27,6 +27,7 @@ from pydantic_settings import (
 
 from server.adapters.document_reader import DocumentReaderOptions
 from server.adapters.hybrid_passage_index import PassageIndexOptions
+from server.adapters.index_highlighter import HighlighterOptions
 from server.adapters.jetstream import JetStreamOptions
 from server.adapters.nats_connection import NatsConnectionOptions
 from server.adapters.postgres.pool import PostgresOptions
@@ -39,6 +40,7 @@ from server.application.relay_outbox import RelayOptions
 from server.application.search_passages import SearchOptions
 from server.application.sweep_blobs import SweepOptions
 from server.application.upload_document import UploadOptions
+from server.application.verify_index import VerifyOptions
 from server.application.watch_job import WatchOptions
 from server.application.work_off_queue import WorkerOptions
 from server.embedded import nats as embedded_nats
@@ -122,8 +124,10 @@ class Settings(BaseSettings):
     worker: WorkerOptions = WorkerOptions()
     relay: RelayOptions = RelayOptions()
     follow: FollowOptions = FollowOptions()
+    verify: VerifyOptions = VerifyOptions()
     sweep: SweepOptions = SweepOptions()
     search: SearchOptions = SearchOptions()
+    highlighter: HighlighterOptions = HighlighterOptions()
     answers: AnswerOptions = AnswerOptions()
 
     @field_validator("server")

@@ -25,12 +25,11 @@ from server.domain.answers import (
     Degradation,
     Delta,
     Sources,
-    TextSpan,
     Usage,
 )
 from server.domain.deadline import Deadline
 from server.domain.errors import InvalidField
-from server.domain.passages import RankedPassage, SearchFilter
+from server.domain.passages import RankedPassage, SearchFilter, TextSpan
 from server.domain.principals import Principal
 
 _BRACKETS = (("「", "」"), ("『", "』"), ("（", "）"), ("(", ")"), ("“", "”"))
@@ -85,10 +84,11 @@ class AnswerQuestion:
             self._options.candidates,
             command.filter,
             consistency_token=command.consistency_token,
+            snippets=False,
         )
         found = await self._search.run(principal, search, deadline, clock)
         chosen = chosen_passages(found.passages, max_passages, self._options.context)
-        yield Sources(chosen)
+        yield Sources(await self._search.highlighted(question, chosen, deadline, clock))
         draft = _Draft(found, clock)
         judged = await asyncio.to_thread(answerability, question, chosen, found.passages, self._options.answerability)
         if judged.probability < self._options.answerability.threshold:

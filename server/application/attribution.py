@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from server.application.sentences import split_sentences
 from server.application.terms import Terms, rarity, terms_of
-from server.domain.answers import TextSpan
-from server.domain.passages import Passage
+from server.domain.passages import Passage, TextSpan
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from server.application.language import UNDETERMINED, detect_language
 from server.application.line_joining import JoinedLine, join_lines, starts_item
 from server.application.page_flow import PlacedLine, Run, flow
 from server.application.sentences import split_sentences
-from server.domain.answers import TextSpan
 from server.domain.documents import BlockKind, Box, Chunk, LineSpan, Page
+from server.domain.passages import TextSpan
 
 _WIDE = re.compile("[\u1100-\u11ff\u2e80-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef]")
 _TOKENS_PER_WIDE = 1 / 1.4

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from server.application.background import repeat
-from server.application.ports import Bell, ChangeLog, PassageIndex
+from server.application.ports import Bell, ChangeLog, LogView
 from server.domain.errors import IndexAhead
 
 
@@ -17,22 +18,32 @@ class FollowOptions:
     What was removed leaves the disk soon after, at most every `compact_every_s`, since parts are rewritten for it."""
 
     batch: int = 512
+    background_batch: int = 64
+    """The batch of a generation that does not serve."""
     poll_s: float = 0.5
     commit_every_s: float = 10.0
     compact_every_s: float = 300.0
 
 
 class FollowLog:
-    """The only task that changes the index. `fingerprint` is that of the embedding model of this index."""
+    """The only task that changes this index. `fingerprint` is that of the embedding model of this index."""
 
     def __init__(
-        self, log: ChangeLog, index: PassageIndex, bell: Bell, fingerprint: str, options: FollowOptions
+        self,
+        log: ChangeLog,
+        index: LogView,
+        bell: Bell,
+        fingerprint: str,
+        options: FollowOptions,
+        caught_up: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """`caught_up` is called each time when the index has come to what was the end of the log."""
         self._log = log
         self._index = index
         self._bell = bell
         self._fingerprint = fingerprint
         self._options = options
+        self._caught_up = caught_up
         self._durable = index.position
         self._commit_at = 0.0
         # True also at first: the process before this one may have ended between a commit and its compaction.
@@ -61,6 +72,8 @@ class FollowLog:
                 await self._commit()
         if self._durable < self._index.position:
             await self._commit()
+        if self._caught_up is not None and self._index.position >= head:
+            await self._caught_up()
         if self._changed:
             self._changed = False
             self._settled.set()

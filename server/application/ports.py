@@ -7,7 +7,7 @@ Every method that waits takes a `Deadline` or has a bound of its own that its do
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from server.domain.deadline import Deadline
 from server.domain.documents import Box, Chunk, Document, DocumentState, Failure, Job, Lease, Page, PageSize, Stage
-from server.domain.passages import IndexQuery, IndexResult, LogEntry, Passage
+from server.domain.generations import Generation, GenerationComparison, GenerationOptions, IndexCopy
+from server.domain.passages import IndexQuery, IndexResult, LogEntry, Passage, Snippet
 from server.domain.principals import AccessList, Principal
 
 # --- models ------------------------------------------------------------------------------------------------------
@@ -267,7 +268,7 @@ class ChangeLog(Protocol):
 
 
 class PassageIndex(Protocol):
-    """The searchable view of the change log. One task only calls `apply` and `commit`; `compact` may run beside it."""
+    """The searchable view of the change log."""
 
     @property
     def position(self) -> int:
@@ -277,6 +278,17 @@ class PassageIndex(Protocol):
         self, query: IndexQuery, vector: npt.NDArray[np.float32] | None, deadline: Deadline
     ) -> IndexResult:
         """vector: float32[dim] of length 1; None for LEXICAL. Raises StageDeadline, Overloaded."""
+
+    async def wait_for(self, position: int, deadline: Deadline) -> None:
+        """Returns when `position` is applied. Raises IndexBehind."""
+
+
+class LogView(Protocol):
+    """What follows the change log. One task only calls `apply` and `commit`; `compact` may run beside it."""
+
+    @property
+    def position(self) -> int:
+        """The last applied position."""
 
     async def apply(self, entries: Sequence[LogEntry]) -> None:
         """In order; entries at or before `position` are ignored."""
@@ -288,8 +300,61 @@ class PassageIndex(Protocol):
         """Takes the bytes of what had been removed or replaced before the call off the disk. Returns whether there were
         any. Raises DependencyUnavailable; another call then does what is left."""
 
-    async def wait_for(self, position: int, deadline: Deadline) -> None:
-        """Returns when `position` is applied. Raises IndexBehind."""
+
+class FollowedGenerations(Protocol):
+    """The generations of the index, as who keeps them up to date sees them."""
+
+    @property
+    def serving(self) -> str:
+        """The name of the one that is searched."""
+
+    def views(self) -> Mapping[str, LogView]:
+        """All of them, by name."""
+
+    async def caught_up(self, name: str) -> None:
+        """Says that this generation has come to the end of the log. Once more, or when it is gone, does nothing."""
+
+
+class IndexGenerations(Protocol):
+    """The generations of the index. What was begun here is built elsewhere, by who follows the change log."""
+
+    async def all(self) -> tuple[Generation, ...]:
+        """The oldest first."""
+
+    async def begin(self, options: GenerationOptions) -> Generation:
+        """An empty generation beside the serving one. Raises GenerationExists, DependencyUnavailable."""
+
+    async def activate(self, name: str) -> tuple[Generation, str]:
+        """Lets `name` serve; durable when it returns, with the name of the one before. Raises GenerationNotFound,
+        WrongGenerationState unless `name` is complete."""
+
+    async def retire(self, name: str) -> None:
+        """Takes it off the list, for good. Raises GenerationNotFound, WrongGenerationState for the one that serves."""
+
+    async def erase(self, name: str) -> None:
+        """Deletes the files of a generation that was retired and that nobody follows any more."""
+
+
+class IndexCare(Protocol):
+    """Looks into what the index holds."""
+
+    async def compare(self, name: str, samples: int, deadline: Deadline) -> GenerationComparison:
+        """The serving generation and `name`, asked with `samples` of the stored passages. Raises GenerationNotFound,
+        WrongGenerationState unless `name` is complete, StageDeadline, Overloaded."""
+
+    async def copy(self, name: str, deadline: Deadline) -> IndexCopy:
+        """The serving generation, written to a folder of its own. Raises SnapshotExists, StageDeadline, Overloaded,
+        DependencyUnavailable."""
+
+    async def verify(self, name: str) -> str:
+        """Compares the generation's files with their checksums; what is wrong with it, or nothing. Cost: reading all of
+        them once."""
+
+
+class Highlighter(Protocol):
+    async def snippets(self, query: str, texts: Sequence[str], deadline: Deadline) -> list[Snippet | None]:
+        """For each text the part of it that fits the query's words best, found as the index finds words; None where
+        none of them occurs. Raises StageDeadline, Overloaded."""
 
 
 # --- queue -------------------------------------------------------------------------------------------------------

@@ -10,8 +10,15 @@ import numpy.typing as npt
 import structlog
 
 from server.application.consistency import position_of
-from server.application.ports import Embedder, EmbeddingKind, PassageIndex, PassageStore, Reranker
-from server.application.query import MAX_LIMIT, bounded, checked_filter, checked_fusion, normalized_query
+from server.application.ports import Embedder, EmbeddingKind, Highlighter, PassageIndex, PassageStore, Reranker
+from server.application.query import (
+    MAX_LIMIT,
+    bounded,
+    checked_diversity,
+    checked_filter,
+    checked_fusion,
+    normalized_query,
+)
 from server.application.timing import StageClock
 from server.domain.answers import Degradation
 from server.domain.deadline import Deadline
@@ -43,13 +50,16 @@ class SearchOptions:
     """Candidates fetched beyond the limit, since some may have been deleted a moment ago."""
     rerank_reserve_s: float = 0.5
     """The reranker is skipped when less than this is left of the deadline, and gets all but half of it."""
+    highlight_reserve_s: float = 0.05
+    """What highlighting leaves of the deadline; with less there are no snippets."""
     reply_reserve_s: float = 0.2
     """What waiting for the index leaves of the deadline, so that the caller hears why it waited in vain."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchCommand:
-    """A search as the caller asked for it, not yet checked. `fusion` None takes the default."""
+    """A search as the caller asked for it, not yet checked. `fusion` None takes the default. With `diversity`, which
+    the reranker would undo, it is not asked."""
 
     query: str
     limit: int = 0
@@ -58,6 +68,8 @@ class SearchCommand:
     fusion: Fusion | None = None
     consistency_token: str = ""
     rerank: bool = True
+    diversity: float | None = None
+    snippets: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +86,20 @@ class SearchPassages:
         reranker: Reranker,
         index: PassageIndex,
         store: PassageStore,
+        highlighter: Highlighter,
         options: SearchOptions,
     ) -> None:
         self._embedder = embedder
         self._reranker = reranker
         self._index = index
         self._store = store
+        self._highlighter = highlighter
         self._options = options
 
     async def run(
         self, principal: Principal, command: SearchCommand, deadline: Deadline, clock: StageClock
     ) -> SearchOutcome:
-        """Checks, embeds, searches, fetches and reranks; each stage is timed on `clock`.
+        """Checks, embeds, searches, fetches, reranks and highlights; each stage is timed on `clock`.
 
         Raises InvalidField, IndexBehind, StageDeadline, DependencyUnavailable, Overloaded.
         """
@@ -93,20 +107,42 @@ class SearchPassages:
         limit = bounded("limit", command.limit, 1, MAX_LIMIT, self._options.default_limit)
         conditions = checked_filter("filter", command.filter)
         fusion = checked_fusion(command.fusion or ConvexFusion(self._options.dense_weight))
+        diversity = checked_diversity(command.diversity)
         await self._catch_up(command.consistency_token, deadline, clock)
         vector = await self._vector(query, command.mode, deadline, clock)
-        reranks = command.rerank and self._reranker.fingerprint is not None
+        wants_reranking = command.rerank and diversity is None
+        reranks = wants_reranking and self._reranker.fingerprint is not None
         depth = max(limit, self._options.rerank_depth) if reranks else limit + self._options.fetch_surplus
         with clock.stage("search"):
             found = await self._index.search(
-                IndexQuery(principal, query, command.mode, fusion, conditions, depth), vector, deadline
+                IndexQuery(principal, query, command.mode, fusion, conditions, depth, diversity), vector, deadline
             )
         with clock.stage("fetch"):
             candidates = await self._fetch(principal, found.hits)
-        if not command.rerank:
-            return SearchOutcome(candidates[:limit], found, ())
-        ranked, degradations = await self._reranked(query, candidates, deadline, clock)
-        return SearchOutcome(ranked[:limit], found, degradations)
+        degradations: tuple[Degradation, ...] = ()
+        if wants_reranking:
+            candidates, degradations = await self._reranked(query, candidates, deadline, clock)
+        passages = candidates[:limit]
+        if command.snippets and command.mode is not SearchMode.DENSE:
+            passages = await self.highlighted(query, passages, deadline, clock)
+        return SearchOutcome(passages, found, degradations)
+
+    async def highlighted(
+        self, query: str, passages: tuple[RankedPassage, ...], deadline: Deadline, clock: StageClock
+    ) -> tuple[RankedPassage, ...]:
+        """The passages with their snippets; without, if there is no time or no room for it. query: normalized."""
+        if not passages:
+            return passages
+        try:
+            with clock.stage("highlight"):
+                texts = [ranked.passage.text for ranked in passages]
+                snippets = await self._highlighter.snippets(
+                    query, texts, deadline.less(self._options.highlight_reserve_s)
+                )
+        except (Overloaded, StageDeadline) as error:
+            _log.warning("highlight_skipped", error=type(error).__name__)
+            return passages
+        return tuple(replace(ranked, snippet=snippet) for ranked, snippet in zip(passages, snippets, strict=True))
 
     async def _catch_up(self, token: str, deadline: Deadline, clock: StageClock) -> None:
         position = position_of(token)

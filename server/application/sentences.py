@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from server.domain.answers import TextSpan
+from server.domain.passages import TextSpan
 
 
 def _words(text: str) -> frozenset[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from server.domain.passages import Passage, RankedPassage
+from server.domain.passages import Passage, RankedPassage, TextSpan
 
 
 class AnswerStatus(enum.Enum):
@@ -30,14 +30,6 @@ class StageTiming:
 class Usage:
     prompt_tokens: int
     completion_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class TextSpan:
-    """Code points `start` to `end` (exclusive) of a text."""
-
-    start: int
-    end: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,17 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from server.domain.conditions import Condition
 from server.domain.documents import LineSpan, PageSize
 from server.domain.principals import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class TextSpan:
+    """Code points `start` to `end` (exclusive) of a text."""
+
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +42,24 @@ class BranchScore:
 
 
 @dataclass(frozen=True, slots=True)
+class Snippet:
+    """The part `span` of a passage's text that fits the query's words best. `highlights`: where they stand in it, in
+    order, without overlaps. Offsets count from the start of the passage's text."""
+
+    span: TextSpan
+    highlights: tuple[TextSpan, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RankedPassage:
+    """`snippet` is None when the passage holds no word of the query, or words were not asked for."""
+
     passage: Passage
     score: float
     dense: BranchScore | None
     lexical: BranchScore | None
     rerank_score: float | None = None
+    snippet: Snippet | None = None
 
 
 class SearchMode(enum.Enum):
@@ -62,7 +83,15 @@ class ReciprocalRankFusion:
     dense_weight: float = 0.5
 
 
-Fusion = ConvexFusion | ReciprocalRankFusion
+@dataclass(frozen=True, slots=True)
+class DistributionFusion:
+    """Weighted sum of scores, normalized by the mean and the standard deviation of their branch; the lexical branch
+    weighs `1 - dense_weight`."""
+
+    dense_weight: float
+
+
+Fusion = ConvexFusion | ReciprocalRankFusion | DistributionFusion
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +101,15 @@ class SearchFilter:
     document_ids: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
+    condition: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class IndexQuery:
     """What the index is asked. `principal` restricts both branches before anything is ranked.
 
-    `text` is needed for HYBRID and LEXICAL, `vector` travels beside (see PassageIndex.search).
+    `text` is needed for HYBRID and LEXICAL, `vector` travels beside (see PassageIndex.search). `diversity` is the
+    weight of relevance against difference, 0 to 1; None asks for relevance alone.
     """
 
     principal: Principal
@@ -87,6 +118,7 @@ class IndexQuery:
     fusion: Fusion
     filter: SearchFilter
     limit: int
+    diversity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +131,25 @@ class IndexHit:
 
 @dataclass(frozen=True, slots=True)
 class SegmentPlan:
+    """How a part of the index was searched: its plan, rows that the filter allowed, distances computed, nodes of the
+    graph visited."""
+
     segment: str
     plan: str
     allowed: int
     distances: int
+    visited: int
 
 
 @dataclass(frozen=True, slots=True)
 class IndexResult:
-    """Hits, best first, from one snapshot of the index at `position` of the change log."""
+    """Hits, best first, from one snapshot of the index's `generation` at `position` of the change log."""
 
     hits: tuple[IndexHit, ...]
     position: int
     plans: tuple[SegmentPlan, ...]
     lexical_candidates: int
+    generation: str
 
 
 @dataclass(frozen=True, slots=True)

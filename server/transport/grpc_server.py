@@ -17,6 +17,8 @@ from pinakes.v1 import (
     answer_service_pb2_grpc,
     document_service_pb2,
     document_service_pb2_grpc,
+    index_service_pb2,
+    index_service_pb2_grpc,
     inference_service_pb2,
     inference_service_pb2_grpc,
     search_service_pb2,
@@ -25,6 +27,7 @@ from pinakes.v1 import (
 from server.transport.answer_servicer import AnswerServicer
 from server.transport.document_servicer import DocumentServicer
 from server.transport.health import HealthReport
+from server.transport.index_servicer import IndexServicer
 from server.transport.inference_servicer import InferenceServicer
 from server.transport.interceptors import CallInterceptor
 from server.transport.search_servicer import SearchServicer
@@ -33,7 +36,13 @@ _log = structlog.get_logger()
 
 SERVICES = tuple(
     service.full_name
-    for module in (document_service_pb2, search_service_pb2, answer_service_pb2, inference_service_pb2)
+    for module in (
+        document_service_pb2,
+        search_service_pb2,
+        answer_service_pb2,
+        index_service_pb2,
+        inference_service_pb2,
+    )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
 
@@ -59,6 +68,7 @@ class Servicers:
     documents: DocumentServicer
     search: SearchServicer
     answers: AnswerServicer
+    index: IndexServicer
     inference: InferenceServicer
 
 
@@ -82,6 +92,7 @@ async def grpc_server(servicers: Servicers, report: HealthReport, options: Serve
     document_service_pb2_grpc.add_DocumentServiceServicer_to_server(servicers.documents, server)
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(servicers.search, server)
     answer_service_pb2_grpc.add_AnswerServiceServicer_to_server(servicers.answers, server)
+    index_service_pb2_grpc.add_IndexServiceServicer_to_server(servicers.index, server)
     inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(servicers.inference, server)
     health_pb2_grpc.add_HealthServicer_to_server(report.servicer, server)
     reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)

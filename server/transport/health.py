@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import structlog
 from grpc_health.v1 import health, health_pb2
@@ -33,13 +33,21 @@ class HealthReport:
 
 class HealthWatch:
     """Keeps the report true. A service serves while every part that it needs answers its probe; the server as a whole
-    (the empty name) while all services do."""
+    (the empty name) while all services do, or would but for parts that mend themselves."""
 
-    def __init__(self, report: HealthReport, probes: Mapping[str, Probe], needs: Mapping[str, Sequence[str]]) -> None:
-        """`needs` maps a service's full name to the names of the probes that must succeed."""
+    def __init__(
+        self,
+        report: HealthReport,
+        probes: Mapping[str, Probe],
+        needs: Mapping[str, Sequence[str]],
+        mending: Collection[str] = (),
+    ) -> None:
+        """`needs` maps a service's full name to the names of the probes that must succeed. `mending`: those of parts
+        that mend themselves, for which nobody should take this process for one that did not start."""
         self._report = report
         self._probes = probes
         self._needs = needs
+        self._mending = mending
         self._serving: dict[str, bool] = {}
 
     async def run(self) -> None:
@@ -53,7 +61,8 @@ class HealthWatch:
         results = await asyncio.gather(*(self._answers(probe) for probe in self._probes.values()))
         healthy = dict(zip(self._probes, results, strict=True))
         states = {service: all(healthy[part] for part in parts) for service, parts in self._needs.items()}
-        states[""] = all(states.values())
+        needed = {part for parts in self._needs.values() for part in parts}
+        states[""] = all(healthy[part] for part in needed if part not in self._mending)
         for service, serving in states.items():
             if self._serving.get(service) != serving:
                 await self._report.set((service,), serving=serving)

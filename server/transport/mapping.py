@@ -15,6 +15,7 @@ from pinakes.v1 import (
     answer_service_pb2,
     document_service_pb2,
     error_reason_pb2,
+    index_service_pb2,
     inference_service_pb2,
     passage_pb2,
     search_service_pb2,
@@ -22,6 +23,7 @@ from pinakes.v1 import (
 )
 from server.application.answer_question import AnswerCommand
 from server.application.consistency import token_of
+from server.application.look_after_index import BuildCommand, IndexStatus
 from server.application.ports import (
     EmbeddingKind,
     Embeddings,
@@ -29,6 +31,7 @@ from server.application.ports import (
     GenerationRequest,
     RecognizedImage,
 )
+from server.application.query import ConditionBudget
 from server.application.search_passages import SearchCommand, SearchOutcome
 from server.application.upload_document import UploadHeader
 from server.domain import errors
@@ -41,7 +44,18 @@ from server.domain.answers import (
     Delta,
     Sources,
     StageTiming,
-    TextSpan,
+)
+from server.domain.conditions import (
+    AllOf,
+    AnyOf,
+    Condition,
+    Created,
+    InLanguages,
+    Not,
+    OfDocuments,
+    OnPages,
+    OwnedBy,
+    Tagged,
 )
 from server.domain.documents import (
     Box,
@@ -53,9 +67,17 @@ from server.domain.documents import (
     LineSpan,
     Stage,
 )
+from server.domain.generations import (
+    Generation,
+    GenerationComparison,
+    GenerationState,
+    IndexCopy,
+    IndexSegment,
+)
 from server.domain.passages import (
     BranchScore,
     ConvexFusion,
+    DistributionFusion,
     Fusion,
     Passage,
     RankedPassage,
@@ -63,6 +85,8 @@ from server.domain.passages import (
     SearchFilter,
     SearchMode,
     SegmentPlan,
+    Snippet,
+    TextSpan,
 )
 from server.transport.status import reason_of
 
@@ -91,6 +115,12 @@ _SEARCH_MODES = {
     search_service_pb2.SEARCH_MODE_HYBRID: SearchMode.HYBRID,
     search_service_pb2.SEARCH_MODE_DENSE: SearchMode.DENSE,
     search_service_pb2.SEARCH_MODE_LEXICAL: SearchMode.LEXICAL,
+}
+_GENERATION_STATES = {
+    GenerationState.BUILDING: index_service_pb2.GENERATION_STATE_BUILDING,
+    GenerationState.READY: index_service_pb2.GENERATION_STATE_READY,
+    GenerationState.SERVING: index_service_pb2.GENERATION_STATE_SERVING,
+    GenerationState.FAILED: index_service_pb2.GENERATION_STATE_FAILED,
 }
 _ANSWER_STATUSES = {
     AnswerStatus.ANSWERED: answer_service_pb2.ANSWER_STATUS_ANSWERED,
@@ -164,15 +194,77 @@ def ranked_to_wire(ranked: RankedPassage) -> passage_pb2.RankedPassage:
         dense=_branch(ranked.dense),
         lexical=_branch(ranked.lexical),
         rerank_score=ranked.rerank_score,
+        snippet=None if ranked.snippet is None else snippet_to_wire(ranked.snippet),
     )
 
 
-def filter_from_wire(conditions: passage_pb2.SearchFilter) -> SearchFilter:
+def snippet_to_wire(snippet: Snippet) -> passage_pb2.Snippet:
+    return passage_pb2.Snippet(
+        range=_text_range(snippet.span), highlights=[_text_range(span) for span in snippet.highlights]
+    )
+
+
+def filter_from_wire(wanted: passage_pb2.SearchFilter) -> SearchFilter:
+    """Raises InvalidField for a condition that says nothing, and for too many of them."""
+    condition = None
+    if wanted.HasField("condition"):
+        condition = _condition(wanted.condition, "filter.condition", ConditionBudget(), 1)
     return SearchFilter(
-        document_ids=tuple(conditions.document_ids),
-        tags=tuple(conditions.tags),
-        languages=tuple(conditions.languages),
+        document_ids=tuple(wanted.document_ids),
+        tags=tuple(wanted.tags),
+        languages=tuple(wanted.languages),
+        condition=condition,
     )
+
+
+def _condition(wire: passage_pb2.FilterCondition, field: str, budget: ConditionBudget, depth: int) -> Condition:
+    budget.take(field, depth)
+    match wire.WhichOneof("condition"):
+        case "documents":
+            return OfDocuments(tuple(wire.documents.values))
+        case "tags":
+            return Tagged(tuple(wire.tags.values))
+        case "languages":
+            return InLanguages(tuple(wire.languages.values))
+        case "owners":
+            return OwnedBy(tuple(wire.owners.values))
+        case "created":
+            return _created(wire.created)
+        case "pages":
+            return OnPages(wire.pages.first, wire.pages.last)
+        case "all_of":
+            return AllOf(_conditions(wire.all_of, f"{field}.all_of", budget, depth))
+        case "any_of":
+            return AnyOf(_conditions(wire.any_of, f"{field}.any_of", budget, depth))
+        case "not":
+            return Not(_condition(getattr(wire, "not"), f"{field}.not", budget, depth + 1))
+        case _:
+            raise errors.InvalidField(field, "must hold one kind of condition that this server knows")
+
+
+def _conditions(
+    wire: passage_pb2.FilterConditions, field: str, budget: ConditionBudget, depth: int
+) -> tuple[Condition, ...]:
+    return tuple(
+        _condition(each, f"{field}.conditions[{number}]", budget, depth + 1)
+        for number, each in enumerate(wire.conditions)
+    )
+
+
+def _created(wire: passage_pb2.TimeRange) -> Created:
+    return Created(
+        not_before_unix_s=_next_whole_second(wire.not_before) if wire.HasField("not_before") else None,
+        before_unix_s=_next_whole_second(wire.before) if wire.HasField("before") else None,
+    )
+
+
+def _next_whole_second(moment: Timestamp) -> int:
+    """The first whole second at or after it: whole seconds lie on the same side of both."""
+    return moment.seconds + (1 if moment.nanos > 0 else 0)
+
+
+def _text_range(span: TextSpan) -> passage_pb2.TextRange:
+    return passage_pb2.TextRange(start=span.start, end=span.end)
 
 
 def _branch(score: BranchScore | None) -> passage_pb2.BranchScore | None:
@@ -263,7 +355,7 @@ def failure_to_wire(failure: Failure) -> document_service_pb2.Failure:
 
 
 def search_command(request: search_service_pb2.SearchRequest) -> SearchCommand:
-    """Raises InvalidField for a mode that this server does not know."""
+    """Raises InvalidField for a mode or a kind of condition that this server does not know."""
     if request.mode not in _SEARCH_MODES:
         raise errors.InvalidField("mode", "must be a known SearchMode")
     return SearchCommand(
@@ -274,6 +366,7 @@ def search_command(request: search_service_pb2.SearchRequest) -> SearchCommand:
         fusion=_fusion(request),
         consistency_token=request.consistency_token,
         rerank=request.rerank if request.HasField("rerank") else True,
+        diversity=request.diversity.relevance_weight if request.HasField("diversity") else None,
     )
 
 
@@ -288,6 +381,7 @@ def search_response(
     if debug:
         response.debug.segments.extend(_plan(plan) for plan in outcome.index.plans)
         response.debug.lexical_candidates = outcome.index.lexical_candidates
+        response.debug.generation = outcome.index.generation
     return response
 
 
@@ -299,13 +393,19 @@ def _fusion(request: search_service_pb2.SearchRequest) -> Fusion | None:
             ranks = request.reciprocal_rank
             weight = ranks.dense_weight if ranks.HasField("dense_weight") else 0.5
             return ReciprocalRankFusion(ranks.k or 60, weight)
+        case "distribution":
+            return DistributionFusion(request.distribution.dense_weight)
         case _:
             return None
 
 
 def _plan(plan: SegmentPlan) -> search_service_pb2.SegmentPlan:
     return search_service_pb2.SegmentPlan(
-        segment=plan.segment, plan=plan.plan, allowed=plan.allowed, distances=plan.distances
+        segment=plan.segment,
+        plan=plan.plan,
+        allowed=plan.allowed,
+        distances=plan.distances,
+        visited=plan.visited,
     )
 
 
@@ -372,6 +472,65 @@ def completion_to_wire(completion: Completion) -> answer_service_pb2.Completion:
 
 def _unsupported(span: TextSpan) -> answer_service_pb2.UnsupportedSentence:
     return answer_service_pb2.UnsupportedSentence(start=span.start, end=span.end)
+
+
+# --- index ---------------------------------------------------------------------------------------------------------
+
+
+def build_command(request: index_service_pb2.BuildGenerationRequest) -> BuildCommand:
+    options = request.options
+    return BuildCommand(
+        graph_degree=options.graph_degree if options.HasField("graph_degree") else None,
+        build_effort=options.build_effort if options.HasField("build_effort") else None,
+    )
+
+
+def index_response(status: IndexStatus) -> index_service_pb2.GetIndexResponse:
+    return index_service_pb2.GetIndexResponse(
+        generations=[generation_to_wire(generation) for generation in status.generations],
+        log_position=token_of(status.log_position),
+    )
+
+
+def generation_to_wire(generation: Generation) -> index_service_pb2.Generation:
+    options = generation.options
+    return index_service_pb2.Generation(
+        name=generation.name,
+        state=_GENERATION_STATES[generation.state],
+        position=token_of(generation.position),
+        fingerprint=generation.fingerprint,
+        create_time=_timestamp(generation.create_time),
+        segments=[_segment(segment) for segment in generation.segments],
+        options=index_service_pb2.GenerationOptions(
+            graph_degree=options.graph_degree, build_effort=options.build_effort
+        ),
+        failure=generation.failure,
+    )
+
+
+def _segment(segment: IndexSegment) -> index_service_pb2.IndexSegment:
+    return index_service_pb2.IndexSegment(
+        name=segment.name, rows=segment.rows, removed=segment.removed, graph=segment.graph
+    )
+
+
+def comparison_response(comparison: GenerationComparison) -> index_service_pb2.CompareGenerationsResponse:
+    return index_service_pb2.CompareGenerationsResponse(
+        serving_recall=comparison.serving_recall,
+        other_recall=comparison.other_recall,
+        overlap=comparison.overlap,
+        samples=comparison.samples,
+    )
+
+
+def activation_response(generation: Generation, previous: str) -> index_service_pb2.ActivateGenerationResponse:
+    return index_service_pb2.ActivateGenerationResponse(generation=generation_to_wire(generation), previous=previous)
+
+
+def copy_response(copy: IndexCopy) -> index_service_pb2.CreateSnapshotResponse:
+    return index_service_pb2.CreateSnapshotResponse(
+        path=copy.path, position=token_of(copy.position), size_bytes=copy.size_bytes
+    )
 
 
 # --- inference -----------------------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import index
-from server.adapters.hybrid_passage_index import FollowedLog, HybridPassageIndex, PassageIndexOptions
-from server.application.ports import PassageIndex
+from server.adapters.hybrid_passage_index import HybridPassageIndex, PassageIndexOptions
+from server.adapters.index_generations import FollowedLog, HybridIndexGenerations
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, IndexBehind, Overloaded, StageDeadline
 from server.domain.passages import (
@@ -66,19 +66,25 @@ def words_on_disk(directory: Path) -> set[str]:
     return {word.decode() for word in re.findall(rb"zzq(?:old|mid|new)", contents)}
 
 
-async def open_index(path: Path) -> HybridPassageIndex:
-    return await HybridPassageIndex.open(path / "index", DIMENSION, "model@1", OPTIONS)
+async def open_index(
+    path: Path, options: PassageIndexOptions = OPTIONS, log: FollowedLog | None = None, model: str = "model@1"
+) -> HybridIndexGenerations:
+    return await HybridIndexGenerations.open(path / "index", path / "copies", DIMENSION, model, options, log)
+
+
+def serving(generations: HybridIndexGenerations) -> HybridPassageIndex:
+    return generations.views()[generations.serving]
 
 
 @pytest.fixture
 async def passages(tmp_path: Path) -> AsyncIterator[HybridPassageIndex]:
     opened = await open_index(tmp_path)
-    yield opened
+    yield serving(opened)
     await opened.close()
 
 
 async def test_it_finds_what_was_applied(passages: HybridPassageIndex) -> None:
-    port: PassageIndex = passages
+    port = passages
     await port.apply([entry(1, "a"), entry(2, "b", "pear", language="ja"), entry(3, "hidden", owner="bob")])
     assert port.position == 3
     vector = query_vector(2)
@@ -105,13 +111,13 @@ async def test_it_finds_what_was_applied(passages: HybridPassageIndex) -> None:
 
 async def test_it_comes_back_as_committed(tmp_path: Path) -> None:
     first = await open_index(tmp_path)
-    await first.apply([entry(1, "a")])
-    await first.commit()
-    await first.apply([entry(2, "b")])
+    await serving(first).apply([entry(1, "a")])
+    await serving(first).commit()
+    await serving(first).apply([entry(2, "b")])
     await first.close()
     second = await open_index(tmp_path)
     assert second.position == 1
-    await second.compact()
+    await serving(second).compact()
     found = await second.search(query(mode=SearchMode.LEXICAL), None, Deadline.after(5))
     assert [hit.chunk_id for hit in found.hits] == ["a"]
     await second.close()
@@ -119,14 +125,15 @@ async def test_it_comes_back_as_committed(tmp_path: Path) -> None:
 
 async def test_segments_are_rebuilt_in_the_background(tmp_path: Path) -> None:
     options = PassageIndexOptions(index=index.IndexOptions(seal_rows=1, merge_width=2))
-    passages = await HybridPassageIndex.open(tmp_path / "index", DIMENSION, "model@1", options)
+    opened = await open_index(tmp_path, options)
+    passages = serving(opened)
     for position in range(1, 8):
         await passages.apply([entry(position, f"chunk-{position}")])
         await passages.commit()
         assert passages.position == position
-    await passages.close()
-    assert len(list((tmp_path / "index" / "segments").iterdir())) <= 2
-    again = await HybridPassageIndex.open(tmp_path / "index", DIMENSION, "model@1", options)
+    await opened.close()
+    assert len(list((tmp_path / "index" / passages.generation / "segments").iterdir())) <= 2
+    again = await open_index(tmp_path, options)
     found = await again.search(query(limit=10), query_vector(1), Deadline.after(5))
     assert len(found.hits) == 7
     await again.close()
@@ -137,7 +144,8 @@ async def test_changes_go_on_while_removed_chunks_leave_the_disk(
 ) -> None:
     directory = tmp_path / "index"
     options = PassageIndexOptions(index=index.IndexOptions(seal_rows=3, max_dead_share=1.0))
-    passages = await HybridPassageIndex.open(directory, DIMENSION, "model@1", options)
+    opened = await open_index(tmp_path, options)
+    passages = serving(opened)
     started, go_on = asyncio.Event(), threading.Event()
     loop, run = asyncio.get_running_loop(), index.Rebuild.run
 
@@ -167,7 +175,7 @@ async def test_changes_go_on_while_removed_chunks_leave_the_disk(
     assert not await passages.compact(), "there is nothing left to do"
     found = await passages.search(query(limit=10), query_vector(1), Deadline.after(5))
     assert {hit.chunk_id for hit in found.hits} == {"b", "e", "f"}
-    await passages.close()
+    await opened.close()
 
 
 async def test_a_compaction_that_failed_says_so_and_can_be_repeated(
@@ -231,13 +239,14 @@ async def test_overload_deadline_and_abandoned_searches(
 
 async def test_a_damaged_index_starts_again_from_the_log(tmp_path: Path) -> None:
     first = await open_index(tmp_path)
-    await first.apply([entry(1, "a")])
-    await first.commit()
+    await serving(first).apply([entry(1, "a")])
+    await serving(first).commit()
     await first.close()
-    (tmp_path / "index" / "manifest").write_bytes(b"nonsense")
-    second = await open_index(tmp_path)
-    assert second.position == 0
-    await second.apply([entry(1, "a")])
+    (tmp_path / "index" / first.serving / "manifest").write_bytes(b"nonsense")
+    second = await open_index(tmp_path, log=FollowedLog("database-a", 1))
+    assert (second.position, second.sound) == (0, False)
+    await serving(second).apply([entry(1, "a")])
+    assert second.sound
     assert (await second.search(query(), query_vector(1), Deadline.after(5))).hits
     await second.close()
 
@@ -253,15 +262,12 @@ async def test_a_damaged_index_starts_again_from_the_log(tmp_path: Path) -> None
     ids=["same", "longer", "restored", "another"],
 )
 async def test_an_index_is_kept_only_for_its_own_log(tmp_path: Path, log: FollowedLog, kept: bool) -> None:
-    async def opened(followed: FollowedLog) -> HybridPassageIndex:
-        return await HybridPassageIndex.open(tmp_path / "index", DIMENSION, "model@1", OPTIONS, followed)
-
-    first = await opened(FollowedLog("database-a", 0))
-    await first.apply([entry(1, "a"), entry(2, "b")])
-    await first.commit()
+    first = await open_index(tmp_path, log=FollowedLog("database-a", 0))
+    await serving(first).apply([entry(1, "a"), entry(2, "b")])
+    await serving(first).commit()
     await first.close()
     for _ in range(2):
-        again = await opened(log)
+        again = await open_index(tmp_path, log=log)
         assert again.position == (2 if kept else 0)
         found = await again.search(query(), query_vector(1), Deadline.after(5))
         assert len(found.hits) == again.position
@@ -271,7 +277,7 @@ async def test_an_index_is_kept_only_for_its_own_log(tmp_path: Path, log: Follow
 async def test_another_model_is_refused(tmp_path: Path) -> None:
     await (await open_index(tmp_path)).close()
     with pytest.raises(DependencyUnavailable, match="fingerprint"):
-        await HybridPassageIndex.open(tmp_path / "index", DIMENSION, "model@2", OPTIONS)
+        await open_index(tmp_path, model="model@2")
 
 
 async def test_a_bad_entry_is_refused_whole(passages: HybridPassageIndex) -> None:

@@ -11,7 +11,16 @@ import numpy.typing as npt
 from server.application.ports import EmbeddingKind, Embeddings, GeneratedText, GenerationRequest
 from server.domain.deadline import Deadline
 from server.domain.errors import IndexBehind, ModelNotInstalled, PinakesError
-from server.domain.passages import BranchScore, IndexHit, IndexQuery, IndexResult, LogEntry, Passage
+from server.domain.passages import (
+    BranchScore,
+    IndexHit,
+    IndexQuery,
+    IndexResult,
+    LogEntry,
+    Passage,
+    Snippet,
+    TextSpan,
+)
 from server.domain.principals import Principal
 
 PRINCIPAL = Principal("tenant", "user", frozenset({"everyone"}))
@@ -63,7 +72,7 @@ class ScriptedIndex:
         self, query: IndexQuery, vector: npt.NDArray[np.float32] | None, deadline: Deadline
     ) -> IndexResult:
         self.asked.append(query)
-        return IndexResult(self.hits[: query.limit], self.position, (), len(self.hits))
+        return IndexResult(self.hits[: query.limit], self.position, (), len(self.hits), "generation-1")
 
     async def apply(self, entries: Sequence[LogEntry]) -> None:
         self.position = max([self.position, *(entry.position for entry in entries)])
@@ -76,6 +85,21 @@ class ScriptedIndex:
     async def wait_for(self, position: int, deadline: Deadline) -> None:
         if self.position < position:
             raise IndexBehind(position, self.position)
+
+
+@dataclass
+class ScriptedHighlighter:
+    """Marks the query where a text holds it."""
+
+    failure: PinakesError | None = None
+    asked: list[tuple[str, list[str]]] = field(default_factory=list)
+
+    async def snippets(self, query: str, texts: Sequence[str], deadline: Deadline) -> list[Snippet | None]:
+        self.asked.append((query, list(texts)))
+        if self.failure is not None:
+            raise self.failure
+        found = [TextSpan(text.find(query), text.find(query) + len(query)) for text in texts]
+        return [None if span.start < 0 else Snippet(span, (span,)) for span in found]
 
 
 @dataclass

@@ -19,6 +19,7 @@ from tests.server.application.doubles import (
     PRINCIPAL,
     ScriptedEmbedder,
     ScriptedGenerator,
+    ScriptedHighlighter,
     ScriptedIndex,
     ScriptedReranker,
     ScriptedStore,
@@ -37,7 +38,14 @@ def answering(
     generator: ScriptedGenerator, hits: Sequence[IndexHit] = (hit("ferry", 1), hit("ticket", 2, 0.8))
 ) -> AnswerQuestion:
     store = ScriptedStore({name: passage(name, text) for name, text in TEXTS.items()})
-    search = SearchPassages(ScriptedEmbedder(), ScriptedReranker(), ScriptedIndex(tuple(hits)), store, SearchOptions())
+    search = SearchPassages(
+        ScriptedEmbedder(),
+        ScriptedReranker(),
+        ScriptedIndex(tuple(hits)),
+        store,
+        ScriptedHighlighter(),
+        SearchOptions(),
+    )
     return AnswerQuestion(search, generator, AnswerOptions())
 
 

@@ -5,7 +5,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.application.consistency import position_of, token_of
-from server.application.query import MAX_QUERY_CHARACTERS, bounded, checked_filter, checked_fusion, normalized_query
+from server.application.query import (
+    MAX_CONDITION_DEPTH,
+    MAX_CONDITIONS,
+    MAX_QUERY_CHARACTERS,
+    bounded,
+    checked_filter,
+    checked_fusion,
+    normalized_query,
+)
+from server.domain.conditions import (
+    AllOf,
+    AnyOf,
+    Condition,
+    Created,
+    InLanguages,
+    Not,
+    OfDocuments,
+    OnPages,
+    OwnedBy,
+    Tagged,
+)
 from server.domain.errors import InvalidField
 from server.domain.passages import ConvexFusion, ReciprocalRankFusion, SearchFilter
 
@@ -53,6 +73,54 @@ def test_filters_are_bounded() -> None:
     for conditions in (SearchFilter(tags=("",)), SearchFilter(document_ids=tuple(map(str, range(1_001))))):
         with pytest.raises(InvalidField, match=r"filter\."):
             checked_filter("filter", conditions)
+
+
+def nested(levels: int) -> Condition:
+    condition: Condition = Tagged(("a",))
+    for _ in range(levels - 1):
+        condition = Not(condition)
+    return condition
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        AllOf(()),
+        AnyOf((OfDocuments(()), Created(), OnPages(), OnPages(3), OnPages(0, 3), OnPages(3, 3), Created(7, 7))),
+        OfDocuments(tuple(map(str, range(1_000)))),
+        OwnedBy(tuple(map(str, range(32)))),
+        AllOf((InLanguages(("ja",)),) * (MAX_CONDITIONS - 1)),
+        nested(MAX_CONDITION_DEPTH),
+    ],
+)
+def test_conditions_within_the_limits(condition: Condition) -> None:
+    wanted = SearchFilter(condition=condition)
+    assert checked_filter("filter", wanted) is wanted
+
+
+@pytest.mark.parametrize(
+    ("condition", "field"),
+    [
+        (OfDocuments(tuple(map(str, range(1_001)))), ".documents.values"),
+        (Tagged(tuple(map(str, range(33)))), ".tags.values"),
+        (InLanguages(("",)), ".languages.values"),
+        (OwnedBy(("a", "")), ".owners.values"),
+        (Created(8, 7), ".created.before"),
+        (Created(not_before_unix_s=2**62), ".created.not_before"),
+        (Created(before_unix_s=-(2**62)), ".created.before"),
+        (OnPages(-1), ".pages.first"),
+        (OnPages(0, -1), ".pages.last"),
+        (OnPages(4, 3), ".pages.last"),
+        (AllOf((AllOf(()), AnyOf((OnPages(2, 1),)))), ".all_of.conditions[1].any_of.conditions[0].pages.last"),
+        (Not(Tagged(("",))), ".not.tags.values"),
+        (nested(MAX_CONDITION_DEPTH + 1), ".not" * MAX_CONDITION_DEPTH),
+        (AnyOf((AllOf(()),) * MAX_CONDITIONS), f".any_of.conditions[{MAX_CONDITIONS - 1}]"),
+    ],
+)
+def test_a_condition_that_is_refused_is_named(condition: Condition, field: str) -> None:
+    with pytest.raises(InvalidField) as refusal:
+        checked_filter("filter", SearchFilter(condition=condition))
+    assert refusal.value.field == "filter.condition" + field
 
 
 def test_weights_are_shares() -> None:

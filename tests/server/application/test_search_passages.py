@@ -6,12 +6,14 @@ from server.application.ports import EmbeddingKind
 from server.application.search_passages import SearchCommand, SearchOptions, SearchOutcome, SearchPassages
 from server.application.timing import StageClock
 from server.domain.answers import Degradation
+from server.domain.conditions import Not, OnPages
 from server.domain.deadline import Deadline
-from server.domain.errors import DependencyUnavailable, IndexBehind, InvalidField
-from server.domain.passages import ConvexFusion, SearchFilter, SearchMode
+from server.domain.errors import DependencyUnavailable, IndexBehind, InvalidField, Overloaded
+from server.domain.passages import ConvexFusion, DistributionFusion, SearchFilter, SearchMode, TextSpan
 from tests.server.application.doubles import (
     PRINCIPAL,
     ScriptedEmbedder,
+    ScriptedHighlighter,
     ScriptedIndex,
     ScriptedReranker,
     ScriptedStore,
@@ -27,8 +29,9 @@ class Searching:
     def __init__(self, reranker: ScriptedReranker | None = None) -> None:
         self.embedder = ScriptedEmbedder()
         self.index = ScriptedIndex(HITS, position=5)
+        self.highlighter = ScriptedHighlighter()
         self.use_case = SearchPassages(
-            self.embedder, reranker or ScriptedReranker(), self.index, STORE, SearchOptions()
+            self.embedder, reranker or ScriptedReranker(), self.index, STORE, self.highlighter, SearchOptions()
         )
         self.clock = StageClock()
 
@@ -47,7 +50,7 @@ async def test_the_query_is_normalized_and_embedded_as_a_query() -> None:
     assert searching.embedder.asked == [(["ABC"], EmbeddingKind.QUERY)]
     [asked] = searching.index.asked
     assert (asked.principal, asked.text, asked.fusion) == (PRINCIPAL, "ABC", ConvexFusion(0.5))
-    assert [timing.stage for timing in searching.clock.timings()] == ["embed", "search", "fetch", "total"]
+    assert [timing.stage for timing in searching.clock.timings()] == ["embed", "search", "fetch", "highlight", "total"]
 
 
 async def test_a_lexical_search_embeds_nothing() -> None:
@@ -88,6 +91,38 @@ async def test_a_reranker_that_cannot_run_is_skipped(reranker: ScriptedReranker,
     assert outcome.degradations == (Degradation.RERANK_SKIPPED,)
 
 
+async def test_only_what_is_returned_is_highlighted() -> None:
+    searching = Searching(ScriptedReranker("of j"))
+    outcome = await searching.run(SearchCommand("of j", limit=2))
+    assert searching.highlighter.asked == [("of j", ["text of j", "text of a"])]
+    first, second = (ranked.snippet for ranked in outcome.passages)
+    assert first is not None and first.highlights == (TextSpan(5, 9),)
+    assert second is None
+
+
+async def test_a_search_without_words_highlights_nothing() -> None:
+    searching = Searching()
+    await searching.run(SearchCommand("abc", mode=SearchMode.DENSE))
+    await searching.run(SearchCommand("abc", snippets=False))
+    assert searching.highlighter.asked == []
+
+
+async def test_without_room_for_highlighting_the_passages_come_all_the_same() -> None:
+    searching = Searching()
+    searching.highlighter.failure = Overloaded("highlighting", 0.5)
+    outcome = await searching.run(SearchCommand("text", limit=2))
+    assert ids(outcome) == "ab"
+    assert [ranked.snippet for ranked in outcome.passages] == [None, None]
+
+
+async def test_diversity_reaches_the_index_and_is_not_undone_by_the_reranker() -> None:
+    searching = Searching(ScriptedReranker("of j"))
+    outcome = await searching.run(SearchCommand("abc", limit=2, diversity=0.25))
+    assert ids(outcome) == "ab"
+    assert (outcome.degradations, outcome.passages[0].rerank_score) == ((), None)
+    assert searching.index.asked[0].diversity == 0.25
+
+
 async def test_a_consistency_token_waits_for_the_index() -> None:
     await Searching().run(SearchCommand("abc", consistency_token="log-5"))
     with pytest.raises(IndexBehind):
@@ -102,7 +137,10 @@ async def test_a_consistency_token_waits_for_the_index() -> None:
         (SearchCommand("x", limit=101), "limit"),
         (SearchCommand("x", limit=-1), "limit"),
         (SearchCommand("x", filter=SearchFilter(tags=("",))), "filter.tags"),
+        (SearchCommand("x", filter=SearchFilter(condition=Not(OnPages(-1)))), "filter.condition.not.pages.first"),
         (SearchCommand("x", fusion=ConvexFusion(2.0)), "convex.dense_weight"),
+        (SearchCommand("x", fusion=DistributionFusion(-0.1)), "distribution.dense_weight"),
+        (SearchCommand("x", diversity=float("nan")), "diversity.relevance_weight"),
         (SearchCommand("x", consistency_token="nonsense"), "consistency_token"),
     ],
 )

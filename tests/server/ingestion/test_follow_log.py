@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pytest
 
 from index import IndexOptions
-from server.adapters.hybrid_passage_index import HybridPassageIndex, PassageIndexOptions
+from server.adapters.hybrid_passage_index import PassageIndexOptions
+from server.adapters.index_generations import HybridIndexGenerations
 from server.adapters.local_bell import LocalBell
 from server.adapters.postgres.change_log import PostgresChangeLog
 from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
@@ -133,7 +134,8 @@ async def test_a_deleted_text_leaves_the_index_directory(
     await archive.ready(ANA, chunks=5)
     secret, _ = await archive.ready(ANA, chunks=1, name="zzqold")
     options = PassageIndexOptions(index=IndexOptions(seal_rows=seal_rows))
-    index = await HybridPassageIndex.open(directory, DIMENSION, MODEL, options)
+    opened = await HybridIndexGenerations.open(directory, tmp_path / "copies", DIMENSION, MODEL, options)
+    index = opened.views()[opened.serving]
     compact, compacted = index.compact, asyncio.Event()
 
     async def watched_compact() -> bool:
@@ -154,7 +156,7 @@ async def test_a_deleted_text_leaves_the_index_directory(
     assert files_with(b"zzqold", directory) == []
     assert index.position == 7
     assert len(index_files(directory)) > 1, "the other document is still there"
-    await index.close()
+    await opened.close()
 
 
 async def test_compactions_follow_removals_seldom_and_are_repeated_when_they_fail(

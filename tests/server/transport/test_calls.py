@@ -32,6 +32,7 @@ from tests.server.application.doubles import (
     PRINCIPAL,
     ScriptedEmbedder,
     ScriptedGenerator,
+    ScriptedHighlighter,
     ScriptedIndex,
     ScriptedReranker,
     ScriptedStore,
@@ -79,7 +80,12 @@ async def wire() -> AsyncIterator[Wire]:
     generator = ScriptedGenerator("The ferry carries 610 passengers. " * 200)
     store = ScriptedStore({"a": passage("a", "The ferry carries 610 passengers.")})
     search = SearchPassages(
-        embedder, ScriptedReranker(), ScriptedIndex((hit("a", 1),), position=3), store, SearchOptions()
+        embedder,
+        ScriptedReranker(),
+        ScriptedIndex((hit("a", 1),), position=3),
+        store,
+        ScriptedHighlighter(),
+        SearchOptions(),
     )
     identity = LoopbackIdentity(PRINCIPAL)
     server = grpc.aio.server(interceptors=[CallInterceptor(concurrent_calls=2)])
@@ -121,7 +127,7 @@ async def refused(call: Any) -> grpc.aio.AioRpcError:
 async def test_a_search_returns_passages_and_timings(wire: Wire) -> None:
     response = await wire.search.Search(query("ferry", debug=True), timeout=10)
     assert [ranked.passage.chunk_id for ranked in response.passages] == ["a"]
-    assert [timing.stage for timing in response.timings] == ["embed", "search", "fetch", "total"]
+    assert [timing.stage for timing in response.timings] == ["embed", "search", "fetch", "highlight", "total"]
     assert response.index_position == "log-3"
     assert response.HasField("debug")
 
@@ -188,7 +194,7 @@ async def test_cancelling_an_answer_closes_the_generator(wire: Wire) -> None:
 
 
 async def test_health_follows_the_probes() -> None:
-    up = {"model": True, "database": True}
+    up = {"model": True, "database": True, "index": True}
 
     def probe(part: str) -> Any:
         async def answers(deadline: Deadline) -> bool:
@@ -197,8 +203,8 @@ async def test_health_follows_the_probes() -> None:
         return answers
 
     report = HealthReport()
-    needs = {"search": ["model", "database"], "documents": ["database"]}
-    watch = HealthWatch(report, {part: probe(part) for part in up}, needs)
+    needs = {"search": ["model", "database", "index"], "documents": ["database"]}
+    watch = HealthWatch(report, {part: probe(part) for part in up}, needs, mending=("index",))
     server = grpc.aio.server()
     health_pb2_grpc.add_HealthServicer_to_server(report.servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -220,5 +226,7 @@ async def test_health_follows_the_probes() -> None:
             assert await serving() == [False, True, False]
             up["model"] = True
             assert await serving() == [True, True, True]
+            up["index"] = False
+            assert await serving() == [False, True, True]
     finally:
         await server.stop(None)

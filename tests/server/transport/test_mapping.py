@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -9,14 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from pinakes.v1 import (
     answer_service_pb2,
     document_service_pb2,
+    index_service_pb2,
     inference_service_pb2,
     passage_pb2,
     search_service_pb2,
 )
+from server.application.look_after_index import IndexStatus
 from server.application.ports import Embeddings, GeneratedText, RecognizedImage, RecognizedLine
 from server.application.search_passages import SearchOutcome
 from server.domain.answers import (
@@ -27,9 +31,9 @@ from server.domain.answers import (
     Delta,
     Sources,
     StageTiming,
-    TextSpan,
     Usage,
 )
+from server.domain.conditions import AnyOf, Condition, Created, InLanguages, Not, Tagged
 from server.domain.documents import (
     Box,
     Document,
@@ -42,15 +46,26 @@ from server.domain.documents import (
     Stage,
 )
 from server.domain.errors import InvalidField
+from server.domain.generations import (
+    Generation,
+    GenerationComparison,
+    GenerationOptions,
+    GenerationState,
+    IndexCopy,
+    IndexSegment,
+)
 from server.domain.passages import (
     BranchScore,
     ConvexFusion,
+    DistributionFusion,
     IndexResult,
     Passage,
     RankedPassage,
     ReciprocalRankFusion,
     SearchMode,
     SegmentPlan,
+    Snippet,
+    TextSpan,
 )
 from server.domain.principals import AccessList
 from server.transport import mapping
@@ -71,7 +86,26 @@ PASSAGE = Passage(
     ),
     pages=(PageSize(3, 595, 842), PageSize(4, 595, 842)),
 )
-RANKED = RankedPassage(PASSAGE, 0.5, BranchScore(1, 0.9), BranchScore(2, 7.0), 0.4)
+RANKED = RankedPassage(
+    PASSAGE,
+    0.5,
+    BranchScore(1, 0.9),
+    BranchScore(2, 7.0),
+    0.4,
+    Snippet(TextSpan(6, 17), (TextSpan(6, 10), TextSpan(12, 17))),
+)
+
+
+GENERATION = Generation(
+    name="generation-2",
+    state=GenerationState.FAILED,
+    position=9,
+    fingerprint="model@1",
+    create_time=MOMENT,
+    segments=(IndexSegment("segment-1", 10, 3, graph=True),),
+    options=GenerationOptions(32, 200),
+    failure="the disk is full",
+)
 
 
 def document(**changes: Any) -> Document:
@@ -117,8 +151,8 @@ def job(**changes: Any) -> Job:
 
 
 def outcome() -> SearchOutcome:
-    plans = (SegmentPlan("head", "flat", 5, 6),)
-    return SearchOutcome((RANKED,), IndexResult((), 9, plans, 3), (Degradation.NO_RERANKER,))
+    plans = (SegmentPlan("head", "flat", 5, 6, 7),)
+    return SearchOutcome((RANKED,), IndexResult((), 9, plans, 3, "generation-1"), (Degradation.NO_RERANKER,))
 
 
 def completion() -> Completion:
@@ -142,6 +176,10 @@ RESPONSES: list[Message] = [
     mapping.answer_response("a1", 2, Delta("text")),
     mapping.answer_response("a1", 3, Citation(TextSpan(2, 5), PASSAGE, TextSpan(12, 24), 0.75)),
     mapping.answer_response("a1", 4, completion()),
+    mapping.index_response(IndexStatus((GENERATION,), 9)),
+    mapping.activation_response(GENERATION, "generation-1"),
+    mapping.comparison_response(GenerationComparison(0.5, 0.75, 0.25, 7)),
+    mapping.copy_response(IndexCopy("/data/snapshots/monday", 9, 100)),
     mapping.embed_response(
         Embeddings(np.ones((1, 2), np.float32), np.array([3], np.int32), np.array([True])), "e5@1", TIMINGS
     ),
@@ -188,6 +226,8 @@ def _types(descriptor: Any, visited: set[str]) -> Iterator[Any]:
             yield from _types(field.message_type, visited)
 
 
+NAMES = passage_pb2.FilterValues(values=["a"])
+TAGGED = passage_pb2.FilterCondition(tags=NAMES)
 REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
     (
         search_service_pb2.SearchRequest(
@@ -198,9 +238,30 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
             convex=search_service_pb2.ConvexFusion(dense_weight=0.25),
             consistency_token="log-3",
             rerank=False,
+            diversity=search_service_pb2.Diversity(relevance_weight=0.25),
         ),
         mapping.search_command,
     ),
+    (
+        search_service_pb2.SearchRequest(distribution=search_service_pb2.DistributionFusion(dense_weight=0.25)),
+        mapping.search_command,
+    ),
+    *[
+        (search_service_pb2.SearchRequest(filter=passage_pb2.SearchFilter(condition=condition)), mapping.search_command)
+        for condition in (
+            passage_pb2.FilterCondition(documents=NAMES),
+            passage_pb2.FilterCondition(tags=NAMES),
+            passage_pb2.FilterCondition(languages=NAMES),
+            passage_pb2.FilterCondition(owners=NAMES),
+            passage_pb2.FilterCondition(
+                created=passage_pb2.TimeRange(not_before=Timestamp(seconds=5, nanos=1), before=Timestamp(seconds=9))
+            ),
+            passage_pb2.FilterCondition(pages=passage_pb2.PageRange(first=3, last=7)),
+            passage_pb2.FilterCondition(all_of=passage_pb2.FilterConditions(conditions=[TAGGED])),
+            passage_pb2.FilterCondition(any_of=passage_pb2.FilterConditions(conditions=[TAGGED])),
+            passage_pb2.FilterCondition(**{"not": TAGGED}),  # type: ignore[arg-type]
+        )
+    ],
     (
         search_service_pb2.SearchRequest(
             reciprocal_rank=search_service_pb2.ReciprocalRankFusion(k=5, dense_weight=0.25)
@@ -225,6 +286,12 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
         mapping.generation_request,
     ),
     (
+        index_service_pb2.BuildGenerationRequest(
+            options=index_service_pb2.GenerationOptions(graph_degree=16, build_effort=100)
+        ),
+        mapping.build_command,
+    ),
+    (
         document_service_pb2.UploadHeader(name="n", request_id="r", tags=["t"], allowed_groups=["g"]),
         mapping.upload_header,
     ),
@@ -235,7 +302,15 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
 def test_every_field_of_a_request_matters(request_: Message, translate: Callable[[Any], Any]) -> None:
     whole = translate(request_)
     for path in _paths(request_):
-        assert translate(_without(request_, path)) != whole, f"{'.'.join(path)} is not read"
+        assert _translated(translate, _without(request_, path)) != whole, f"{'.'.join(path)} is not read"
+
+
+def _translated(translate: Callable[[Any], Any], request: Message) -> Any:
+    """A refusal is a meaning, too."""
+    try:
+        return translate(request)
+    except InvalidField as refusal:
+        return refusal
 
 
 def _paths(message: Message, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -255,6 +330,55 @@ def _without(message: Message, path: tuple[str, ...]) -> Message:
     return copy
 
 
+def condition_of(wire: passage_pb2.FilterCondition) -> Condition | None:
+    return mapping.filter_from_wire(passage_pb2.SearchFilter(condition=wire)).condition
+
+
+def test_every_kind_of_condition_is_read() -> None:
+    kinds = passage_pb2.FilterCondition.DESCRIPTOR.oneofs_by_name["condition"].fields
+    asked = [request for request, _ in REQUESTS if isinstance(request, search_service_pb2.SearchRequest)]
+    assert {field.name for field in kinds} <= {each.filter.condition.WhichOneof("condition") for each in asked}
+    both = passage_pb2.FilterConditions(conditions=[TAGGED, passage_pb2.FilterCondition(languages=NAMES)])
+    assert condition_of(passage_pb2.FilterCondition(any_of=both)) == AnyOf((Tagged(("a",)), InLanguages(("a",))))
+    assert condition_of(passage_pb2.FilterCondition(**{"not": TAGGED})) == Not(Tagged(("a",)))  # type: ignore[arg-type]
+
+
+def test_times_are_compared_with_whole_seconds() -> None:
+    def created(**bounds: Timestamp) -> Condition | None:
+        return condition_of(passage_pb2.FilterCondition(created=passage_pb2.TimeRange(**bounds)))
+
+    assert created(not_before=Timestamp(seconds=5, nanos=1), before=Timestamp(seconds=9)) == Created(6, 9)
+    assert created(before=Timestamp()) == Created(None, 0)
+    assert created() == Created()
+
+
+@pytest.mark.parametrize(
+    ("condition", "field"),
+    [
+        (passage_pb2.FilterCondition(), "filter.condition"),
+        (
+            passage_pb2.FilterCondition(
+                all_of=passage_pb2.FilterConditions(conditions=[TAGGED, passage_pb2.FilterCondition()])
+            ),
+            "filter.condition.all_of.conditions[1]",
+        ),
+        (
+            passage_pb2.FilterCondition(any_of=passage_pb2.FilterConditions(conditions=[TAGGED] * 100)),
+            "filter.condition.any_of.conditions[63]",
+        ),
+    ],
+)
+def test_a_condition_that_is_none_is_named(condition: passage_pb2.FilterCondition, field: str) -> None:
+    wanted = passage_pb2.SearchFilter(condition=condition)
+    for translate in (
+        lambda: mapping.search_command(search_service_pb2.SearchRequest(filter=wanted)),
+        lambda: mapping.answer_command(answer_service_pb2.AnswerRequest(filter=wanted)),
+    ):
+        with pytest.raises(InvalidField) as refusal:
+            translate()
+        assert refusal.value.field == field
+
+
 def test_enums_are_total() -> None:
     for state in DocumentState:
         assert mapping.document_to_wire(document(state=state, failure=None)).state
@@ -262,6 +386,8 @@ def test_enums_are_total() -> None:
         assert mapping.job_to_wire(job(state=job_state)).state
     for stage in Stage:
         assert mapping.job_to_wire(job(stage=stage)).stage
+    for generation_state in GenerationState:
+        assert mapping.generation_to_wire(dataclasses.replace(GENERATION, state=generation_state)).state
     for mode in search_service_pb2.SearchMode.values():
         assert isinstance(mapping.search_command(search_service_pb2.SearchRequest(mode=mode)).mode, SearchMode)
 
@@ -287,6 +413,11 @@ def test_absent_fields_take_the_documented_defaults() -> None:
     assert command.rerank
     weighted = search_service_pb2.SearchRequest(reciprocal_rank=search_service_pb2.ReciprocalRankFusion())
     assert mapping.search_command(weighted).fusion == ReciprocalRankFusion(60, 0.5)
+    weighted = search_service_pb2.SearchRequest(distribution=search_service_pb2.DistributionFusion())
+    assert mapping.search_command(weighted).fusion == DistributionFusion(0.0)
+    assert command.diversity is None
+    alone = search_service_pb2.SearchRequest(diversity=search_service_pb2.Diversity())
+    assert mapping.search_command(alone).diversity == 0.0
     zero = search_service_pb2.SearchRequest(convex=search_service_pb2.ConvexFusion())
     assert mapping.search_command(zero).fusion == ConvexFusion(0.0)
 

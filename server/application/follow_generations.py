@@ -1,0 +1,84 @@
+"""Keeps every generation of the index up to date with the change log."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+
+from server.application.follow_log import FollowLog, FollowOptions
+from server.application.ports import Bell, ChangeLog, FollowedGenerations
+
+
+class FollowGenerations:
+    """One FollowLog for each generation, from where it is: one that was begun reads the log from its start. The
+    generation that serves comes first: the others take small batches, between which they give way to searches."""
+
+    def __init__(
+        self, log: ChangeLog, generations: FollowedGenerations, bell: Bell, fingerprint: str, options: FollowOptions
+    ) -> None:
+        self._log = log
+        self._generations = generations
+        self._bell = bell
+        self._fingerprint = fingerprint
+        self._options = options
+        self._group: asyncio.TaskGroup | None = None
+        self._followers: dict[str, tuple[asyncio.Task[None], _Echo]] = {}
+
+    async def run(self) -> None:
+        """Until cancelled; ends as FollowLog.run does, in a group."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            try:
+                for name in self._generations.views():
+                    self.follow(name)
+                await self._echo()
+            finally:
+                self._group = None
+
+    def follow(self, name: str) -> None:
+        """Also follows this generation, which was just begun. (What was begun before `run` is followed by then.)"""
+        if self._group is None or name in self._followers:
+            return
+        echo = _Echo()
+        options = self._options
+        if name != self._generations.serving:
+            options = replace(options, batch=options.background_batch)
+
+        async def caught_up() -> None:
+            await self._generations.caught_up(name)
+
+        view = self._generations.views()[name]
+        follower = FollowLog(self._log, view, echo, self._fingerprint, options, caught_up)
+        self._followers[name] = self._group.create_task(follower.run(), name=f"follow-{name}"), echo
+
+    async def let_go(self, name: str) -> None:
+        """Returns when nothing follows this generation any more."""
+        task, _ = self._followers.pop(name, (None, None))
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait((task,))
+
+    async def _echo(self) -> None:
+        """A bell has one waiter at a time: it is this, and passes each ring on."""
+        while True:
+            await self._bell.wait(self._options.poll_s)
+            for _, echo in self._followers.values():
+                await echo.ring()
+
+
+class _Echo:
+    """The bell of one follower."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    async def ring(self) -> None:
+        self._rung.set()
+
+    async def wait(self, timeout_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._rung.wait()
+        self._rung.clear()
