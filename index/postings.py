@@ -60,7 +60,7 @@ class Postings:
 
     def count(self, codes: Rows) -> int:
         """How many rows the codes have; a row with several of them counts several times."""
-        return int(self.counts[codes].sum())
+        return sum(map(self.counts.item, codes.tolist()))
 
     def list_of(self, code: int) -> Rows:
         """The rows of a code, in order."""
@@ -78,10 +78,7 @@ class Postings:
 
     def mark(self, codes: npt.NDArray[np.int32], target: Words) -> None:
         """Adds the rows of `codes`, int32[j], ascending. Cost: 1 ns a row, a pass over the words for a common code."""
-        kernels.mark_postings(self.offsets, self.rows, codes, target)
-        common = codes[self.counts[codes] > _COMMON * self.bitmaps.shape[1]]
-        for place in np.searchsorted(self.common, common).tolist():
-            kernels.unite(target, self.bitmaps[place])
+        kernels.mark_postings(self.offsets, self.rows, self.common, self.bitmaps, codes, target)
 
     def arrays(self, name: str) -> dict[str, npt.NDArray[Any]]:
         """As named arrays, for an array file."""

@@ -137,16 +137,28 @@ def clear_rows(rows: npt.NDArray[np.int32], target: Words) -> None:
 
 @kernel
 def mark_postings(
-    offsets: npt.NDArray[np.int64], rows: npt.NDArray[np.int32], codes: npt.NDArray[np.int32], target: Words
+    offsets: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.int32],
+    common: npt.NDArray[np.int32],
+    bitmaps: npt.NDArray[np.uint64],
+    codes: npt.NDArray[np.int32],
+    target: Words,
 ) -> None:
-    """Adds the rows of some codes; code c has rows[offsets[c]:offsets[c + 1]].
+    """Adds the rows of some codes; code c has rows[offsets[c]:offsets[c + 1]], or if it is common[b], bitmaps[b].
 
-    offsets: int64[k + 1]; rows: int32[m]; codes: int32[j], each below k; target: uint64[words].
+    offsets: int64[k + 1]; rows: int32[m]; common: int32[l]; bitmaps: uint64[l, words]; codes: int32[j], each below k.
+    common and codes ascend; target: uint64[words].
     """
+    place = 0
     for i in range(codes.shape[0]):
         for j in range(offsets[codes[i]], offsets[codes[i] + 1]):
             row = rows[j]
             target[row // 64] |= np.uint64(1) << np.uint64(row % 64)
+        while place < common.shape[0] and common[place] < codes[i]:
+            place += 1
+        if place < common.shape[0] and common[place] == codes[i]:
+            for j in range(target.shape[0]):
+                target[j] |= bitmaps[place, j]
 
 
 @kernel

@@ -39,7 +39,7 @@ def _steps() -> dict[str, Callable[[], object]]:
     scores, rows = np.zeros(_ROWS, np.float32), np.zeros(_ROWS, np.int32)
     candidates = np.arange(_ROWS, dtype=np.int32)
     words, live = np.zeros(1, np.uint64), _read_only(np.zeros(1, np.uint64))
-    column = _read_only(np.zeros(_ROWS, np.int32))
+    column, tables = _read_only(np.zeros(_ROWS, np.int32)), _read_only(np.zeros((_ROWS, 1), np.uint64))
     flags, listed = _read_only(np.zeros(_ROWS, np.bool_)), np.zeros(1, np.bool_)
     offsets, content = _read_only(np.zeros(_ROWS + 1, np.int64)), _read_only(np.zeros(0, np.uint8))
     return {
@@ -64,7 +64,7 @@ def _steps() -> dict[str, Callable[[], object]]:
         "mark_rows": lambda: (bitmap.mark_rows(column, words), bitmap.mark_rows(rows, words)),
         "mark_common": lambda: bitmap.mark_common(rows, live, words),
         "clear_rows": lambda: bitmap.clear_rows(column, words),
-        "mark_postings": lambda: bitmap.mark_postings(offsets, column, rows, words),
+        "mark_postings": lambda: bitmap.mark_postings(offsets, column, column, tables, rows, words),
         "carries_any": lambda: bitmap.carries_any(offsets, column, listed, rows, flags.copy()),
         "find_texts": lambda: texts.find_texts(offsets, content, offsets.copy(), content, rows),
         "fuse_convex": lambda: fusion.fuse_convex(scales, scales, 0.5, scores),

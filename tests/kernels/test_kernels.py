@@ -63,6 +63,7 @@ def test_marking_rows_by_their_columns(seed: int, rows: int) -> None:
     offsets = np.concatenate(([0], np.cumsum(rng.integers(0, 4, rows)))).astype(np.int64)
     values = rng.integers(0, 5, offsets[-1], dtype=np.int32)
     listed = rng.random(5) < 0.4
+    words = -(-rows // 64)
     arguments: dict[str, tuple[Any, ...]] = {
         "mark_equal": (column, 3),
         "mark_listed": (column, listed),
@@ -73,8 +74,10 @@ def test_marking_rows_by_their_columns(seed: int, rows: int) -> None:
         "clear_rows": (rng.permutation(rows)[: rows // 2].astype(np.int32),),
     }
     if rows:
-        some_codes = rng.permutation(rows)[: rng.integers(0, rows)].astype(np.int32)
-        arguments["mark_postings"] = (offsets, rng.integers(0, rows, offsets[-1], dtype=np.int32), some_codes)
+        some_codes, common = (np.flatnonzero(rng.random(rows) < share).astype(np.int32) for share in (0.5, 0.05))
+        bitmaps = np.array([random_words(rng, rows, 0.1) for _ in common], np.uint64).reshape(len(common), words)
+        postings = rng.integers(0, rows, offsets[-1], dtype=np.int32)
+        arguments["mark_postings"] = (offsets, postings, common, bitmaps, some_codes)
     for name, given_arguments in arguments.items():
         before = random_words(rng, rows, 0.1)
         mine, twins = before.copy(), before.copy()
