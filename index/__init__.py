@@ -13,7 +13,8 @@ Where is what?
 
 - `hybrid`: the owner's interface. `writer`: the state behind it, and what a commit is.
 - `snapshot`: one search, from filter to hits. `search`: its request and result.
-- `filters`: who may see what. `conditions`: what else a filter can ask for.
+- `filters`: who may see what. `conditions`: what else a filter can ask for. `expressions`: both as sets of rows of a
+  segment, taken from its `lookup` (`postings` by name, orders of times and pages, and a `cache` of what was asked).
 - `head`: the newest chunks, in memory, made durable by `journal`. `segment`: all others, immutable, memory-mapped.
   `part`: what a search sees of either. `manifest`: which of them exist; replacing it is a commit.
 - `columns`, `strings`: attributes of chunks as flat arrays. `row_sets`: rows as bitmaps.
