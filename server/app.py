@@ -118,7 +118,7 @@ async def serve(settings: Settings) -> None:
         log = PostgresChangeLog(stores.pool)
         index = await _index(settings, models.embedder, FollowedLog(stores.database_id, await log.head()))
         opened.push_async_callback(index.close)
-        highlighter = await asyncio.to_thread(IndexHighlighter, settings.highlighter)
+        highlighter = await asyncio.to_thread(IndexHighlighter, index.rarities, settings.highlighter)
         opened.push_async_callback(highlighter.close)
         outbox_bell = LocalBell()
         report = HealthReport()

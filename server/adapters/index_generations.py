@@ -131,6 +131,10 @@ class HybridIndexGenerations:
     async def wait_for(self, position: int, deadline: Deadline) -> None:
         await self._serving.wait_for(position, deadline)
 
+    def rarities(self, query: str) -> Mapping[str, float]:
+        """How much each token of a query weighs in the serving generation; for any thread."""
+        return self._generations.snapshot().rarities(query)
+
     # --- the port IndexGenerations -----------------------------------------------------------------------------------
 
     @property
