@@ -57,13 +57,13 @@ def compare_on(
 
 def _stored_vectors(snapshot: Snapshot, samples: int) -> npt.NDArray[np.float32]:
     """Evenly spread over the live rows."""
-    parts = [(part.vectors.originals, rows) for part, rows in snapshot.live_rows()]
+    parts = [(part.dense.vectors, rows) for part, rows in snapshot.live_rows()]
     total = sum(len(rows) for _, rows in parts)
     chosen = np.unique(np.linspace(0, total - 1, min(samples, total)).astype(np.int64))
     vectors, first = [np.empty((0, snapshot.dimension), np.float32)], 0
-    for originals, rows in parts:
+    for stored, rows in parts:
         here = chosen[(chosen >= first) & (chosen < first + len(rows))] - first
-        vectors.append(originals[rows[here]])
+        vectors.append(stored.decoded(rows[here]))
         first += len(rows)
     return np.concatenate(vectors)
 
@@ -76,7 +76,7 @@ def _exact(snapshot: Snapshot, questions: npt.NDArray[np.float32], k: int, stop:
             if stop():
                 raise SearchStopped
             some = rows[start : start + _ROWS_AT_ONCE]
-            scores = part.vectors.originals[some] @ questions.T
+            scores = part.dense.vectors.decoded(some) @ questions.T
             leading = np.argsort(-scores, axis=0, kind="stable")[:k]
             for number, places in enumerate(leading.T):
                 found = [(-float(scores[place, number]), part.columns.chunk_id(int(some[place]))) for place in places]

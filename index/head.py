@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from index.columns import MULTIPLE, NUMBERS, SINGLE, TEXTS, Columns, NameColumn, NameListColumn
-from index.dense.vectors import Vectors, code_width, quantized
+from index.dense.side import DenseSide
+from index.dense.vectors import Vectors, center_of, encoded, padded
 from index.lexical.tantivy_segment import LexicalSearcher, RowDocuments
 from index.operations import AnalyzedChunk, Attributes
 from index.part import LiveRows, Part
@@ -80,9 +81,10 @@ class Head:
 
     def __init__(self, dimension: int, name: str = HEAD) -> None:
         self.name = name
-        self._codes = GrowingArray(np.int8, code_width(dimension))
+        self._digits = GrowingArray(np.uint8, padded(dimension) // 2)
+        self._fine = GrowingArray(np.int8, padded(dimension))
         self._scales = GrowingArray(np.float32)
-        self._originals = GrowingArray(np.float32, dimension)
+        self._center: npt.NDArray[np.float32] | None = None
         self._single = {key: _GrowingNames() for key in SINGLE}
         self._multiple = {key: _GrowingLists() for key in MULTIPLE}
         self._numbers = {key: GrowingArray(dtype) for key, dtype in NUMBERS.items()}
@@ -118,10 +120,12 @@ class Head:
         return self._live.rows - self._live.live > dead
 
     def _append_vectors(self, originals: npt.NDArray[np.float32]) -> None:
-        vectors = quantized(originals)
-        self._codes.extend(vectors.codes)
+        if self._center is None:
+            self._center = center_of(originals)
+        vectors = encoded(originals, self._center)
+        self._digits.extend(vectors.digits)
+        self._fine.extend(vectors.fine)
         self._scales.extend(vectors.scales)
-        self._originals.extend(vectors.originals)
 
     def _append_attributes(self, chunks: Sequence[AnalyzedChunk]) -> None:
         attributes = [chunk.attributes for chunk in chunks]
@@ -145,7 +149,7 @@ class Head:
 
     def part(self) -> Part | None:
         """All that was appended; None if that is nothing. Costs a Tantivy commit (2 ms) if there is something new."""
-        if self._documents is None:
+        if self._documents is None or self._center is None:
             return None
         if self._lexical is None:
             self._lexical = self._documents.searcher()
@@ -156,8 +160,8 @@ class Head:
             numbers={key: array.view() for key, array in self._numbers.items()},
             texts=dict(self._texts),
         )
-        vectors = Vectors(self._codes.view(), self._scales.view(), self._originals.view())
-        return Part(self.name, columns, vectors, self._lexical, self._live.words)
+        vectors = Vectors(self._digits.view(), self._fine.view(), self._scales.view(), self._center)
+        return Part(self.name, columns, DenseSide(vectors), self._lexical, self._live.words)
 
     def close(self) -> None:
         """Parts stay usable."""

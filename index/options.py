@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from index.dense.graph import GraphOptions
+from index.planner import PlannerThresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +25,15 @@ class IndexOptions:
     min_candidates: int = 50
     """Each branch retrieves max(min_candidates, candidates_per_hit * limit) before fusion."""
     candidates_per_hit: int = 4
-    rescored_per_candidate: int = 2
-    """Rows that are rescored with floats, per candidate of the dense branch."""
+    refined_per_candidate: int = 4
+    """Rows that are ranked again by all that is stored of them, per candidate of the dense branch."""
+    search_effort: int = 100
+    """Rows that a walk through a graph keeps in view, at least as many as are refined: more finds more, and takes
+    longer."""
+    planner_thresholds: PlannerThresholds = field(default_factory=PlannerThresholds)
+    graph_rows: int = 16_384
+    """Segments of fewer rows have no graph: comparing all of them is as fast."""
+    graph: GraphOptions = field(default_factory=GraphOptions)
     verify_checksums: bool = False
     """Reads every file once when opening (1 to 4 GB/s). Else `HybridIndex.verify` is for that, at any time; sizes,
     headers and small files are always checked."""

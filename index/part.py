@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from index.columns import Columns
-from index.dense.vectors import Vectors
+from index.dense.side import DenseSide
 from index.lexical.tantivy_segment import LexicalSearcher
 from index.row_sets import Words, all_rows, row_numbers, without
 
@@ -18,7 +18,7 @@ class Part:
 
     name: str
     columns: Columns
-    vectors: Vectors
+    dense: DenseSide
     lexical: LexicalSearcher
     live: Words
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from index import columns as column_store
 from index.columns import Columns
-from index.dense import vectors as vector_store
-from index.dense.vectors import Vectors
+from index.dense import side as dense_store
+from index.dense.side import DenseSide
 from index.errors import IndexCorrupt
 from index.lexical.tantivy_segment import LexicalSearcher, RowDocuments, open_segment
 from index.manifest import FileEntry, SegmentEntry
@@ -36,9 +36,11 @@ def write_segment(
     """Writes some rows of other parts as a new segment, durably; at least one row. Creates `directory`."""
     directory.mkdir()
     columns = column_store.join([(part.columns, rows) for part, rows in sources])
-    vectors = vector_store.join([(part.vectors, rows) for part, rows in sources])
+    dense = dense_store.join(
+        [(part.dense, rows) for part, rows in sources], options.graph_rows, options.graph, options.build_threads
+    )
     rows_of_ids = RowOfId.of(columns.texts["chunk_id"])
-    write_arrays(directory / ROWS_FILE, {**vectors.arrays(), **columns.arrays(), **rows_of_ids.arrays()})
+    write_arrays(directory / ROWS_FILE, {**dense.arrays(), **columns.arrays(), **rows_of_ids.arrays()})
     _write_lexical(directory / LEXICAL_DIRECTORY, columns)
     files = {str(path.relative_to(directory)): path for path in sorted(directory.rglob("*")) if path.is_file()}
     sync_directory(directory)
@@ -49,8 +51,8 @@ def write_segment(
 def _write_lexical(directory: Path, columns: Columns) -> None:
     directory.mkdir()
     documents = RowDocuments(directory)
-    for row in range(columns.rows):
-        documents.add(row, columns.tokens(row), columns.attributes(row))
+    for row, attributes in enumerate(columns.attributes()):
+        documents.add(row, columns.tokens(row), attributes)
     documents.searcher()
     documents.close()
     for path in directory.iterdir():
@@ -77,7 +79,7 @@ class Segment:
         arrays = read_arrays(directory / ROWS_FILE)
         try:
             self._columns = Columns.from_arrays(arrays)
-            self._vectors = Vectors.from_arrays(arrays)
+            self._dense = DenseSide.from_arrays(arrays)
             ids = PackedTexts(arrays["chunk_id.offsets"], arrays["chunk_id.content"])
             self._rows_of_ids = RowOfId(ids, arrays["id_hashes"], arrays["rows_by_hash"])
         except KeyError as error:
@@ -133,7 +135,7 @@ class Segment:
         check_files(self.directory, self.entry.files, math.inf)
 
     def part(self) -> Part:
-        return Part(self.entry.name, self._columns, self._vectors, self._lexical, self._live.words)
+        return Part(self.entry.name, self._columns, self._dense, self._lexical, self._live.words)
 
     def store_tombstones(self, serial: int) -> SegmentEntry:
         """Writes, durably, which rows are removed; returns the entry that says so. The old file stays."""

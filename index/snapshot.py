@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from index.dense.flat import DenseQuery, search_flat
+from index.dense.side import DenseQuery, Effort
 from index.errors import SearchStopped
 from index.filters import Filter, allowed_rows
 from index.fusion import Candidates, Ranking, best_first, fuse, most_diverse
@@ -88,7 +88,7 @@ class Snapshot:
         return rarities([part.lexical for part in self._parts], parse(text, self._analyzer).scoring)
 
     def nearest(self, vector: npt.NDArray[np.float32], k: int, stop: Stop = never) -> tuple[str, ...]:
-        """What a search by vector finds first among all chunks, whoever may see them: for measuring, not for answers."""
+        """What a search by vector finds first in all chunks, whoever may see them: for measuring, not for answers."""
         wanted = max(self._options.min_candidates, self._options.candidates_per_hit * k)
         everything = [
             _Filtered(part, number << _ROW_BITS, part.live, len(row_numbers(part.live)))
@@ -109,17 +109,20 @@ class Snapshot:
         if vector.shape != (self.dimension,):
             raise ValueError(f"a vector of the shape {vector.shape}")
         query = DenseQuery.of(vector)
+        effort = Effort(self._options.search_effort, self._options.refined_per_candidate * wanted)
         found: list[Ranking] = []
         reports = []
         for each in filtered:
             _check(stop)
-            plan, distances = choose_plan(each.count), 0
-            if plan is Plan.FLAT:
-                rescored = wanted * self._options.rescored_per_candidate
-                nearest = search_flat(each.part.vectors, query, each.allowed, wanted, rescored)
-                distances = nearest.distances
+            part, distances, visited = each.part, 0, 0
+            plan = choose_plan(
+                part.columns.rows, each.count, part.dense.graph is not None, self._options.planner_thresholds
+            )
+            if plan is not Plan.SKIP:
+                nearest = part.dense.search(query, each.allowed, plan, wanted, effort)
+                distances, visited = nearest.distances, nearest.visited
                 found.append(Ranking(each.first + nearest.rows.astype(np.int64), nearest.scores))
-            reports.append(PartReport(each.part.name, plan.value, each.count, distances))
+            reports.append(PartReport(part.name, plan.value, each.count, distances, visited))
         return self._best(found, wanted), tuple(reports)
 
     def _by_words(
@@ -173,7 +176,7 @@ class Snapshot:
         numbers, rows = items >> _ROW_BITS, items & _LAST_ROW
         for number in np.unique(numbers):
             of_part = numbers == number
-            vectors[of_part] = self._parts[number].vectors.originals[rows[of_part]]
+            vectors[of_part] = self._parts[number].dense.vectors.decoded(rows[of_part])
         return vectors
 
 

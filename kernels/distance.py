@@ -21,7 +21,11 @@ CODE_WIDTH = 64
 
 cgutils: Any = numba.core.cgutils
 
+ROW_WIDTH = 2 * CODE_WIDTH
+"""Rows of digits are padded to a multiple of this: their two halves are registers of codes."""
+
 _LANES = 16
+_LARGEST_DIGIT = 15
 _UNSIGNED_OFFSET = 128
 
 
@@ -85,7 +89,73 @@ def dot_codes_vnni(row: npt.NDArray[np.int8], query: npt.NDArray[np.int8], query
     return int(_dot_offset_codes(row, query) - _UNSIGNED_OFFSET * query_sum)
 
 
+@intrinsic
+def _dot_half_bytes(typing_context: Any, row: Any, query: Any) -> Any:
+    """Sum of digit[i] * query[i] through VPDPBUSD, which takes unsigned digits as they are: the low halves of 64 bytes
+    are 64 neighbouring digits, and so are the high halves."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        rows, queries = (
+            context.make_array(t)(context, builder, v) for t, v in zip(signature.args, arguments, strict=True)
+        )
+        i32, i64 = ir.IntType(32), ir.IntType(64)
+        bytes_type, lanes_type = ir.VectorType(ir.IntType(8), CODE_WIDTH), ir.VectorType(i32, _LANES)
+        words_type = ir.VectorType(ir.IntType(16), CODE_WIDTH // 2)
+        multiply_add = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(lanes_type, [lanes_type, bytes_type, bytes_type]),
+            "llvm.x86.avx512.vpdpbusd.512",
+        )
+        add_up = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(i32, [lanes_type]), f"llvm.vector.reduce.add.v{_LANES}i32"
+        )
+        low_bits = ir.Constant(bytes_type, [_LARGEST_DIGIT] * CODE_WIDTH)
+        four = ir.Constant(words_type, [4] * (CODE_WIDTH // 2))
+        total = cgutils.alloca_once_value(builder, ir.Constant(lanes_type, [0] * _LANES))
+        half = builder.extract_value(rows.shape, 0)
+        steps = builder.udiv(half, ir.Constant(i64, CODE_WIDTH))
+
+        def load(array: Any, offset: Any) -> Any:
+            pointer = builder.bitcast(builder.gep(array.data, [offset]), bytes_type.as_pointer())
+            return builder.load(pointer, align=1)
+
+        with cgutils.for_range(builder, steps) as loop:
+            offset = builder.mul(loop.index, ir.Constant(i64, CODE_WIDTH))
+            packed = load(rows, offset)
+            low = builder.and_(packed, low_bits)
+            shifted = builder.bitcast(builder.lshr(builder.bitcast(packed, words_type), four), bytes_type)
+            high = builder.and_(shifted, low_bits)
+            sums = builder.call(multiply_add, [builder.load(total), low, load(queries, offset)])
+            sums = builder.call(multiply_add, [sums, high, load(queries, builder.add(offset, half))])
+            builder.store(sums, total)
+        return builder.call(add_up, [builder.load(total)])
+
+    return types.int32(row, query), generate
+
+
+@kernel
+def dot_digits_portable(row: npt.NDArray[np.uint8], query: npt.NDArray[np.int8]) -> int:
+    """Sum of digit[i] * query[i], exact. row: uint8[w / 2], whose byte j holds digit j in its low half and digit j + w
+    / 2 in its high half; query: int8[w], within -127..127."""
+    half = row.shape[0]
+    total = np.int32(0)
+    for j in range(half):
+        packed = np.int16(row[j])
+        low, high = np.int16(packed & np.int16(15)), np.int16(packed >> np.int16(4))
+        total = np.int32(total + np.int32(low * np.int16(query[j])) + np.int32(high * np.int16(query[half + j])))
+    return int(total)
+
+
+@kernel
+def dot_digits_vnni(row: npt.NDArray[np.uint8], query: npt.NDArray[np.int8]) -> int:
+    """The same as `dot_digits_portable`; w is a multiple of 128. An illegal instruction without AVX512-VNNI."""
+    return int(_dot_half_bytes(row, query))
+
+
 HAS_VNNI = JITTED and cpu_has("avx512vnni")
+
+dot_digits = dot_digits_vnni if HAS_VNNI else dot_digits_portable
+"""The version for this CPU."""
 
 dot_codes = dot_codes_vnni if HAS_VNNI else dot_codes_portable
 """The version for this CPU."""

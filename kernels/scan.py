@@ -1,59 +1,70 @@
-"""Exhaustive search among given rows: int8 codes first, float32 for the best of them."""
+"""Comparing given rows with a query: by digits, then the best of them by everything that is stored."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from kernels.distance import dot_codes, dot_floats, sum_codes
+from kernels.distance import dot_digits, sum_codes
 from kernels.jit import kernel
-from kernels.topk import keep_best, sort_best_first
+from kernels.memory import prefetch_row
+from kernels.pool import Entries, entry_of, offer, row_of
+from kernels.quantization import DIGIT_CENTER, FINE_STEPS, LARGEST_DIGIT
+
+Digits = npt.NDArray[np.uint8]
+Codes = npt.NDArray[np.int8]
+Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int32]
+
+_ROWS_AHEAD = 8
 
 
 @kernel
-def scan_codes(
-    codes: npt.NDArray[np.int8],
-    scales: npt.NDArray[np.float32],
-    query: npt.NDArray[np.int8],
-    candidates: npt.NDArray[np.int32],
-    scores: npt.NDArray[np.float32],
-    rows: npt.NDArray[np.int32],
-) -> int:
-    """Finds the candidates with the greatest scales[row] * (codes[row] . query), best first.
+def scan_digits(digits: Digits, scales: Floats, query: Codes, candidates: Rows, pool: Entries) -> int:
+    """Fills the pool with the candidates of the greatest scales[row] * ((digits[row] - 7.5) . query), best first;
+    returns how many are filled, min(len(pool), m).
 
-    codes: int8[n, w], C-contiguous, w a multiple of 64; scales: float32[n]; query: int8[w]; candidates: int32[m],
-    distinct rows. scores: float32[k] and rows: int32[k] are written in place; returns how many are filled, min(k, m).
-    Scores lack the query's scale, which does not change their order. Cost with VNNI and 384 codes: 10 ns a row, 30 ns
-    where rows lie scattered over more memory than the caches hold (bench/kernels).
+    digits: uint8[n, w / 2], C-contiguous, w a multiple of 128; scales: float32[n]; query: int8[w]; candidates:
+    int32[m], distinct rows. Scores lack the query's scale and its product with the rows' center, which does not change
+    their order.
     """
-    query_sum = sum_codes(query)
-    kept = rows.shape[0]
+    offset = DIGIT_CENTER * np.float32(sum_codes(query))
+    capacity = pool.shape[0]
     size = 0
+    last = candidates.shape[0] - 1
     for i in range(candidates.shape[0]):
+        prefetch_row(digits, candidates[min(i + _ROWS_AHEAD, last)])
         row = candidates[i]
-        score = np.float32(dot_codes(codes[row], query, query_sum)) * scales[row]
-        if size < kept or score >= scores[0]:  # not left to keep_best: the call would cost as much as the product
-            size = keep_best(scores, rows, size, score, row)
-    sort_best_first(scores, rows, size)
+        score = (np.float32(dot_digits(digits[row], query)) - offset) * scales[row]
+        entry = entry_of(score, row)
+        if size < capacity or entry > pool[capacity - 1]:  # not left to offer: the call costs as much as the product
+            offer(pool, size, entry)
+            size = min(size + 1, capacity)
     return size
 
 
 @kernel
-def rescore(
-    vectors: npt.NDArray[np.float32],
-    query: npt.NDArray[np.float32],
-    candidates: npt.NDArray[np.int32],
-    scores: npt.NDArray[np.float32],
-    rows: npt.NDArray[np.int32],
+def refine(
+    digits: Digits, fine: Codes, scales: Floats, bias: float, query: Floats, pool: Entries, size: int, best: Entries
 ) -> int:
-    """Finds the candidates with the greatest inner product with `query`, best first.
+    """Ranks the rows of `size` entries of the pool by bias + scales[row] * (digits[row] - 7.5 + fine[row] / 254) .
+    query; the first go into `best`, best first. Returns how many, min(len(best), size).
 
-    vectors: float32[n, d], C-contiguous; query: float32[d]; candidates: int32[m], distinct rows. scores: float32[k] and
-    rows: int32[k] are written in place; returns how many are filled, min(k, m).
+    fine: int8[n, w]; query: float32[w], zeros where vectors have no component; bias: its product with the rows' center.
     """
-    size = 0
-    for i in range(candidates.shape[0]):
-        row = candidates[i]
-        size = keep_best(scores, rows, size, dot_floats(vectors[row], query), row)
-    sort_best_first(scores, rows, size)
-    return size
+    half = digits.shape[1]
+    for i in range(size):
+        prefetch_row(fine, row_of(pool[i]))
+    kept = 0
+    for i in range(size):
+        row = row_of(pool[i])
+        low, high = np.float32(0.0), np.float32(0.0)
+        for j in range(half):
+            packed = digits[row, j]
+            low_digit = np.float32(packed & np.uint8(LARGEST_DIGIT)) - DIGIT_CENTER
+            high_digit = np.float32(packed >> np.uint8(4)) - DIGIT_CENTER
+            low += (low_digit + np.float32(fine[row, j]) / FINE_STEPS) * query[j]
+            high += (high_digit + np.float32(fine[row, half + j]) / FINE_STEPS) * query[half + j]
+        offer(best, kept, entry_of(np.float32(bias) + scales[row] * (low + high), row))
+        kept = min(kept + 1, best.shape[0])
+    return kept

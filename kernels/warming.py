@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernels import bitmap, distance, diversity, fusion, quantization, scan, texts, topk
+from kernels import bitmap, building, distance, diversity, fusion, graph, pool, quantization, scan, texts
 
 _DIMENSION = 8
 _ROWS = 3
@@ -32,25 +32,58 @@ def warm_up(on_progress: Callable[[str, int, int], None] | None = None) -> None:
 
 def _steps() -> dict[str, Callable[[], object]]:
     vectors = _read_only(np.eye(_ROWS, _DIMENSION, dtype=np.float32))
-    codes = np.zeros((_ROWS, distance.CODE_WIDTH), np.int8)
+    codes = np.zeros((_ROWS, distance.ROW_WIDTH), np.int8)
     scales = np.zeros(_ROWS, np.float32)
-    stored_codes, stored_scales = _read_only(codes), _read_only(scales)
-    query, query_codes = np.zeros(_DIMENSION, np.float32), np.zeros(distance.CODE_WIDTH, np.int8)
+    query, query_codes = np.zeros(distance.ROW_WIDTH, np.float32), np.zeros(distance.ROW_WIDTH, np.int8)
     scores, rows = np.zeros(_ROWS, np.float32), np.zeros(_ROWS, np.int32)
-    candidates = np.arange(_ROWS, dtype=np.int32)
+    digits, center = np.zeros((_ROWS, distance.CODE_WIDTH), np.uint8), _read_only(np.zeros(_DIMENSION, np.float32))
+    stored = _read_only(digits), _read_only(scales)
+    fine = _read_only(codes)
+    links = np.full((_ROWS, 1), graph.NO_ROW, np.int32)
+    starts = np.zeros(1, np.int32)
+    entries, counts = np.full(_ROWS, pool.entry_of(0.0, 0)), np.zeros(2, np.int64)
+    visited, trail = np.zeros(1, np.uint64), np.zeros(_ROWS + 1, np.int32)
+    linking = building.Linking(codes, scales, scales.copy(), np.zeros(_ROWS, np.int32), 1.0, 1.0)
     words, live = np.zeros(1, np.uint64), _read_only(np.zeros(1, np.uint64))
     column, tables = _read_only(np.zeros(_ROWS, np.int32)), _read_only(np.zeros((_ROWS, 1), np.uint64))
     flags, listed = _read_only(np.zeros(_ROWS, np.bool_)), np.zeros(1, np.bool_)
     offsets, content = _read_only(np.zeros(_ROWS + 1, np.int64)), _read_only(np.zeros(0, np.uint8))
     return {
         "sum_codes": lambda: distance.sum_codes(query_codes),
-        "dot_codes": lambda: distance.dot_codes(stored_codes[0], query_codes, 0),
+        "dot_codes": lambda: distance.dot_codes(fine[0], query_codes, 0),
+        "dot_digits": lambda: distance.dot_digits(stored[0][0], query_codes),
         "dot_floats": lambda: distance.dot_floats(vectors[0], query),
         "quantize": lambda: quantization.quantize(vectors, codes, scales),
-        "keep_best": lambda: topk.keep_best(scores, rows, 0, 0.0, 0),
-        "sort_best_first": lambda: topk.sort_best_first(scores, rows, 0),
-        "scan_codes": lambda: scan.scan_codes(stored_codes, stored_scales, query_codes, candidates, scores, rows),
-        "rescore": lambda: scan.rescore(vectors, query, candidates, scores, rows),
+        "encode": lambda: quantization.encode(vectors, center, digits, codes, scales),
+        "decode": lambda: quantization.decode(
+            stored[0], fine, stored[1], center, np.zeros(1, np.int64), np.zeros((1, _DIMENSION), np.float32)
+        ),
+        "entry_of": lambda: pool.entry_of(0.0, 0),
+        "row_of": lambda: pool.row_of(0),
+        "score_of": lambda: pool.score_of(0),
+        "offer": lambda: pool.offer(entries.copy(), 0, 0),
+        "unpack": lambda: pool.unpack(entries, rows, scores),
+        "scan_digits": lambda: scan.scan_digits(*stored, query_codes, rows, entries),
+        "refine": lambda: scan.refine(stored[0], fine, stored[1], 0.0, query, entries, 1, entries.copy()),
+        "spread_rows": lambda: (graph.spread_rows(words, rows), graph.spread_rows(live, rows)),
+        "walk": lambda: graph.walk(
+            *stored, _read_only(links), _read_only(starts), query_codes, visited, trail, entries, counts
+        ),
+        "walk_allowed": lambda: (
+            graph.walk_allowed(*stored, _read_only(links), starts, query_codes, words, visited, trail, entries, counts),
+            graph.walk_allowed(*stored, _read_only(links), starts, query_codes, live, visited, trail, entries, counts),
+        ),
+        "keep_allowed": lambda: (
+            graph.keep_allowed(entries, 1, words, 1),
+            graph.keep_allowed(entries, 1, live, 1),
+        ),
+        "similarity": lambda: building.similarity(linking, 0, 1),
+        "select_edges": lambda: building.select_edges(linking, entries, 1, starts),
+        "propose": lambda: building.propose(
+            *stored, linking, codes, links, starts, starts, visited, trail, entries, entries.copy(), links[:1].copy()
+        ),
+        "connect": lambda: building.connect(linking, links, starts, links[:1].copy(), entries),
+        "trim": lambda: building.trim(linking, links, entries, links.copy()),
         "intersect": lambda: (bitmap.intersect(words, live), bitmap.intersect(words, words)),
         "unite": lambda: (bitmap.unite(words, live), bitmap.unite(words, words)),
         "subtract": lambda: (bitmap.subtract(words, live), bitmap.subtract(words, words)),

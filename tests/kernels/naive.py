@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+
+import kernels
 
 Array = npt.NDArray[np.generic]
 Words = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int32]
 Codes = npt.NDArray[np.int8]
+Digits = npt.NDArray[np.uint8]
+Entries = npt.NDArray[np.int64]
 
 
 def rows_of(words: Words) -> list[int]:
@@ -136,36 +141,241 @@ def quantize(vectors: Floats, codes: Codes, scales: Floats) -> None:
     codes[:, : vectors.shape[1]] = np.rint(vectors * inverse[:, None])
 
 
-def best_of(scores: Floats, rows: Rows, k: int) -> list[int]:
-    """Indices of the k best: higher score first, then lower row."""
-    return [int(index) for index in np.lexsort((rows, -scores))[:k]]
+def dot_digits(row: Digits, query: Codes) -> int:
+    return int(unpacked(row).astype(np.int64) @ query.astype(np.int64))
 
 
-def keep_best(scores: Floats, rows: Rows, size: int, score: float, row: int) -> int:
-    offered = np.append(scores[:size], np.float32(score)), np.append(rows[:size], np.int32(row))
-    kept = best_of(*offered, k=len(rows))[::-1]
-    scores[: len(kept)], rows[: len(kept)] = offered[0][kept], offered[1][kept]
-    return len(kept)
+dot_digits_portable = dot_digits
+dot_digits_vnni = dot_digits
 
 
-def sort_best_first(scores: Floats, rows: Rows, size: int) -> None:
-    order = best_of(scores[:size], rows[:size], size)
-    scores[:size], rows[:size] = scores[order], rows[order]
+def unpacked(digits: Digits) -> npt.NDArray[np.uint8]:
+    return np.concatenate([digits & 15, digits >> 4], axis=-1)
 
 
-def _fill(found: Floats, numbers: Rows, scores: Floats, rows: Rows) -> int:
-    best = best_of(found, numbers, len(rows))
-    scores[: len(best)], rows[: len(best)] = found[best], numbers[best]
+def encode(vectors: Floats, center: Floats, digits: Digits, fine: Codes, scales: Floats) -> None:
+    around = np.zeros(fine.shape, np.float64)
+    around[:, : len(center)] = vectors - center
+    scales[:] = np.abs(around).max(axis=1, initial=0.0) / 7.5
+    steps = np.divide(around, scales[:, None], out=np.zeros_like(around), where=scales[:, None] > 0) + 7.5
+    whole = np.clip(np.rint(steps), 0, 15)
+    half = digits.shape[1]
+    digits[:] = whole[:, :half].astype(np.uint8) | (whole[:, half:].astype(np.uint8) << 4)
+    fine[:] = np.rint((steps - whole) * 254)
+
+
+def decode(
+    digits: Digits, fine: Codes, scales: Floats, center: Floats, rows: npt.NDArray[np.int64], vectors: Floats
+) -> None:
+    steps = unpacked(digits[rows]) - 7.5 + fine[rows] / 254
+    vectors[:] = center + scales[rows, None] * steps[:, : len(center)]
+
+
+def entry_of(score: float, row: int) -> int:
+    bits = int(np.float32(score).view(np.int32))
+    return ((bits if bits >= 0 else -((bits & 0x7FFFFFFF) + 1)) << 32) | (0x7FFFFFFF - row)
+
+
+def row_of(entry: int) -> int:
+    return 0x7FFFFFFF - (entry & 0x7FFFFFFF)
+
+
+def score_of(entry: int) -> float:
+    bits = entry >> 32
+    pattern = bits if bits >= 0 else (-bits - 1) | 0x80000000
+    return float(np.uint32(pattern).view(np.float32))
+
+
+def offer(pool: Entries, size: int, entry: int) -> int:
+    ranked = sorted([*pool[:size].tolist(), entry], reverse=True)
+    kept = ranked[: len(pool)]
+    pool[: len(kept)] = kept
+    return ranked.index(entry)
+
+
+def unpack(entries: Entries, rows: Rows, scores: Floats) -> None:
+    rows[:] = [row_of(entry) for entry in entries.tolist()]
+    scores[:] = [score_of(entry) for entry in entries.tolist()]
+
+
+def _by_digits(digits: Digits, scales: Floats, query: Codes, row: int) -> int:
+    offset = np.float32(7.5) * np.float32(sum_codes(query))
+    return entry_of((np.float32(dot_digits(digits[row], query)) - offset) * scales[row], row)
+
+
+def _fill(pool: Entries, entries: list[int]) -> int:
+    best = sorted(entries, reverse=True)[: len(pool)]
+    pool[: len(best)] = best
     return len(best)
 
 
-def scan_codes(codes: Codes, scales: Floats, query: Codes, candidates: Rows, scores: Floats, rows: Rows) -> int:
-    found = (codes[candidates].astype(np.int32) @ query.astype(np.int32)).astype(np.float32) * scales[candidates]
-    return _fill(found, candidates, scores, rows)
+def scan_digits(digits: Digits, scales: Floats, query: Codes, candidates: Rows, pool: Entries) -> int:
+    return _fill(pool, [_by_digits(digits, scales, query, row) for row in candidates.tolist()])
 
 
-def rescore(vectors: Floats, query: Floats, candidates: Rows, scores: Floats, rows: Rows) -> int:
-    return _fill(vectors[candidates] @ query, candidates, scores, rows)
+def refine(
+    digits: Digits, fine: Codes, scales: Floats, bias: float, query: Floats, pool: Entries, size: int, best: Entries
+) -> int:
+    rows = [row_of(entry) for entry in pool[:size].tolist()]
+    steps = unpacked(digits[rows]) - 7.5 + fine[rows] / 254
+    scores = bias + scales[rows] * (steps @ query)
+    return _fill(best, [entry_of(score, row) for score, row in zip(scores, rows, strict=True)])
+
+
+def spread_rows(words: Words, rows: Rows) -> int:
+    stride = max(1, len(words) // max(1, len(rows)))
+    firsts = [rows_of(words[start : start + stride])[:1] for start in range(0, len(words), stride)]
+    found = [
+        start * 64 + row for start, first in zip(range(0, len(words), stride), firsts, strict=True) for row in first
+    ]
+    rows[: len(found)] = found[: len(rows)]
+    return min(len(found), len(rows))
+
+
+def _neighbours(links: Rows, row: int) -> list[int]:
+    return [other for other in links[row].tolist() if other >= 0]
+
+
+def _best_first(
+    pool: Entries, starts: Rows, score: Callable[[int], int], beyond: Callable[[int, set[int]], list[int]]
+) -> list[int]:
+    """Walks; `beyond` gives the rows to look at after a row, in the set of which those seen are. All that was seen."""
+    seen: set[int] = set()
+    entries: list[int] = []
+    done: set[int] = set()
+    found = list(dict.fromkeys(starts.tolist()))
+    looked: list[int] = []
+    while True:
+        seen.update(found)
+        looked += found
+        entries = sorted([*entries, *map(score, found)], reverse=True)[: len(pool)]
+        ahead = [row_of(entry) for entry in entries if row_of(entry) not in done]
+        if not ahead:
+            pool[: len(entries)] = [entry | (1 << 31) for entry in entries]
+            return [len(entries), len(looked), len(done)]
+        done.add(ahead[0])
+        found = beyond(ahead[0], seen)
+
+
+def walk(
+    digits: Digits,
+    scales: Floats,
+    links: Rows,
+    starts: Rows,
+    query: Codes,
+    visited: Words,
+    trail: Rows,
+    pool: Entries,
+    counts: Entries,
+) -> int:
+    def beyond(row: int, seen: set[int]) -> list[int]:
+        return [other for other in _neighbours(links, row) if other not in seen]
+
+    size, looked, expanded = _best_first(pool, starts, lambda row: _by_digits(digits, scales, query, row), beyond)
+    counts += [looked, expanded]
+    return size
+
+
+def walk_allowed(
+    digits: Digits,
+    scales: Floats,
+    links: Rows,
+    starts: Rows,
+    query: Codes,
+    allowed: Words,
+    visited: Words,
+    trail: Rows,
+    pool: Entries,
+    counts: Entries,
+) -> int:
+    fits = set(rows_of(allowed))
+    bridged = 0
+
+    def beyond(row: int, seen: set[int]) -> list[int]:
+        nonlocal bridged
+        found = [other for other in _neighbours(links, row) if other in fits - seen]
+        for bridge in _neighbours(links, row):
+            if bridge not in fits and len(found) < links.shape[1] // 2:
+                bridged += 1
+                found += [other for other in _neighbours(links, bridge) if other in fits - seen - set(found)]
+        return found
+
+    size, looked, expanded = _best_first(pool, starts, lambda row: _by_digits(digits, scales, query, row), beyond)
+    counts += [looked, expanded + bridged]
+    return size
+
+
+def keep_allowed(pool: Entries, size: int, allowed: Words, limit: int) -> int:
+    fits = set(rows_of(allowed))
+    kept = [entry & ~(1 << 31) for entry in pool[:size].tolist() if row_of(entry) in fits][:limit]
+    pool[: len(kept)] = kept
+    return len(kept)
+
+
+def similarity(by: kernels.Linking, left: int, right: int) -> float:
+    product = float(by.codes[left].astype(np.int64) @ by.codes[right].astype(np.int64))
+    return float(product * by.scales[left] * by.scales[right] + by.offsets[left] + by.offsets[right])
+
+
+def select_edges(by: kernels.Linking, pool: Entries, size: int, chosen: Rows) -> int:
+    rows: list[int] = []
+    for entry in pool[:size].tolist():
+        row, distance = row_of(entry), by.nearest - score_of(entry)
+        occluded = any(by.alpha * (by.nearest - similarity(by, row, other)) <= distance for other in rows)
+        if not occluded and len(rows) < len(chosen):
+            rows.append(row)
+    chosen[: len(rows)] = rows
+    return len(rows)
+
+
+def _edges(by: kernels.Linking, row: int, others: list[int], degree: int) -> list[int]:
+    ranked = sorted((entry_of(similarity(by, other, row), other) for other in others), reverse=True)
+    chosen = np.full(degree, -1, np.int32)
+    select_edges(by, np.array(ranked, np.int64), len(ranked), chosen)
+    return chosen.tolist()
+
+
+def propose(
+    digits: Digits,
+    digit_scales: Floats,
+    by: kernels.Linking,
+    queries: Codes,
+    links: Rows,
+    starts: Rows,
+    batch: Rows,
+    visited: Words,
+    trail: Rows,
+    pool: Entries,
+    ranked: Entries,
+    proposals: Rows,
+) -> None:
+    for line, (row, query) in zip(proposals, zip(batch.tolist(), queries, strict=True), strict=True):
+        counts = np.zeros(2, np.int64)
+        size = walk(digits, digit_scales, links, starts, query, visited, trail, pool, counts)
+        found = [row_of(entry) for entry in pool[:size].tolist()]
+        line[:] = _edges(by, row, [other for other in found if other != row], len(line))
+
+
+def connect(by: kernels.Linking, links: Rows, batch: Rows, proposals: Rows, ranked: Entries) -> None:
+    degree = proposals.shape[1]
+    links[batch, :degree] = proposals
+    for row, edges in zip(batch.tolist(), proposals, strict=True):
+        for other in edges[edges >= 0].tolist():
+            known = _neighbours(links, other)
+            if row not in known and len(known) == links.shape[1]:
+                known = [each for each in _edges(by, other, [*known, row], degree) if each >= 0]
+            elif row not in known:
+                known.append(row)
+            links[other] = known + [-1] * (links.shape[1] - len(known))
+
+
+def trim(by: kernels.Linking, links: Rows, ranked: Entries, trimmed: Rows) -> None:
+    degree = trimmed.shape[1]
+    for row in range(len(links)):
+        known = _neighbours(links, row)
+        nearest_first = sorted(known, key=lambda other: -entry_of(similarity(by, other, row), other))
+        edges = nearest_first if len(known) <= degree else _edges(by, row, known, degree)
+        trimmed[row] = edges + [-1] * (degree - len(edges))
 
 
 def fuse_convex(dense: Floats, lexical: Floats, dense_weight: float, fused: Floats) -> None:

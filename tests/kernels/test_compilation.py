@@ -37,5 +37,5 @@ def test_warm_up_compiles_everything_once() -> None:
     kernels.warm_up()
     assert kernels.compiled_signatures() == once
     assert [done for _, done, _ in progress] == list(range(len(progress)))
-    versions = {"dot_codes_portable", "dot_codes_vnni"}
+    versions = {"dot_codes_portable", "dot_codes_vnni", "dot_digits_portable", "dot_digits_vnni"}
     assert {name for name, _, _ in progress if name} == set(kernels.KERNELS) - versions

@@ -135,54 +135,211 @@ def test_quantizing(seed: int, rows: int, dimension: int) -> None:
     assert (error <= mine[1][:, None] * 0.5001 + 1e-7).all()
 
 
+@pytest.mark.parametrize("width", [128, 256, 384])
+@pytest.mark.parametrize("name", ["dot_digits", "dot_digits_portable", "dot_digits_vnni"])
+def test_dot_of_digits_is_exact(name: str, width: int, rng: np.random.Generator) -> None:
+    if name == "dot_digits_vnni" and not kernels.HAS_VNNI:
+        pytest.skip("this CPU (or NUMBA_DISABLE_JIT) has no AVX512-VNNI")
+    dot: Callable[..., int] = getattr(kernels, name)
+    extremes = np.full(width, 127, np.int8)
+    for row in (np.full(width // 2, 255, np.uint8), *rng.integers(0, 256, (20, width // 2), dtype=np.uint8)):
+        for query in (extremes, -extremes, rng.integers(-127, 128, width, dtype=np.int8)):
+            assert dot(row, query) == naive.dot_digits(row, query)
+
+
+def stored(
+    rng: np.random.Generator, vectors: npt.NDArray[np.float32], center: npt.NDArray[np.float32]
+) -> tuple[Any, Any, Any]:
+    """digits, fine codes, scales: of noise, to be overwritten."""
+    width = -(-vectors.shape[1] // kernels.ROW_WIDTH) * kernels.ROW_WIDTH
+    rows = len(vectors)
+    arrays = np.ones((rows, width // 2), np.uint8), np.ones((rows, width), np.int8), np.ones(rows, np.float32)
+    kernels.encode(vectors, center, *arrays)
+    return arrays
+
+
+@few
+@given(seeds, st.integers(0, 20), st.integers(1, 200))
+def test_encoding(seed: int, rows: int, dimension: int) -> None:
+    rng = np.random.default_rng(seed)
+    vectors, center = unit_rows(rng, rows, dimension), rng.standard_normal(dimension).astype(np.float32)
+    vectors[rng.random(rows) < 0.1] = center
+    digits, fine, scales = stored(rng, vectors, center)
+    twin = [np.ones_like(array) for array in (digits, fine, scales)]
+    naive.encode(vectors, center, *twin)
+    np.testing.assert_allclose(scales, twin[2], rtol=1e-5)
+    some = rng.permutation(rows)[: rows // 2 + 1].astype(np.int64)
+    mine, twins = np.zeros((len(some), dimension), np.float32), np.zeros((len(some), dimension), np.float32)
+    kernels.decode(digits, fine, scales, center, some, mine)
+    naive.decode(twin[0], twin[1], twin[2], center, some, twins)
+    # A component halfway between two digits may become either.
+    np.testing.assert_allclose(mine, twins, atol=2 * scales.max(initial=0.0) / 508 + 1e-6)
+    error = np.abs(mine - vectors[some])
+    assert (error <= scales[some, None] / 507 + 1e-6).all()
+
+
+floats = st.floats(-(2.0**100), 2.0**100, width=32)
+
+
+@few
+@given(st.lists(st.tuples(floats, st.integers(0, 2**31 - 2)), min_size=1, max_size=20))
+def test_entries_sort_as_scores_do(scored: list[tuple[float, int]]) -> None:
+    entries = [kernels.entry_of(*each) for each in scored]
+    assert entries == [naive.entry_of(*each) for each in scored]
+    for entry, (score, row) in zip(entries, scored, strict=True):
+        assert kernels.row_of(entry) == naive.row_of(entry) == row
+        assert kernels.score_of(entry) == naive.score_of(entry) == score
+    signed = [(score if score else np.copysign(0.0, score), row) for score, row in scored]
+    order = sorted(range(len(scored)), key=lambda i: (-signed[i][0], -np.copysign(1, signed[i][0]), signed[i][1]))
+    assert [entries[i] for i in order] == sorted(entries, reverse=True)
+    rows, scores = np.zeros((2, len(entries)), np.int32), np.zeros((2, len(entries)), np.float32)
+    kernels.unpack(np.array(entries, np.int64), rows[0], scores[0])
+    naive.unpack(np.array(entries, np.int64), rows[1], scores[1])
+    np.testing.assert_array_equal(rows[0], rows[1])
+    np.testing.assert_array_equal(scores[0], scores[1])
+
+
 @few
 @given(seeds, st.integers(0, 30), st.integers(1, 10))
-def test_keeping_the_best(seed: int, offered: int, kept: int) -> None:
+def test_offering(seed: int, offered: int, kept: int) -> None:
     rng = np.random.default_rng(seed)
-    scores = rng.integers(0, 6, offered).astype(np.float32)
-    mine = np.zeros(kept, np.float32), np.zeros(kept, np.int32)
-    twins = np.zeros(kept, np.float32), np.zeros(kept, np.int32)
-    my_size = twins_size = 0
+    mine, twins = np.zeros((2, kept), np.int64)
+    size = 0
     for row in rng.permutation(offered).tolist():
-        my_size = kernels.keep_best(*mine, my_size, scores[row], row)
-        twins_size = naive.keep_best(*twins, twins_size, scores[row], row)
-    assert my_size == twins_size == min(kept, offered)
-    kernels.sort_best_first(*mine, my_size)
-    naive.sort_best_first(*twins, twins_size)
-    np.testing.assert_array_equal(mine[1][:my_size], twins[1][:my_size])
-    np.testing.assert_array_equal(mine[0][:my_size], twins[0][:my_size])
+        entry = kernels.entry_of(float(rng.integers(-3, 3)), row)
+        assert kernels.offer(mine, size, entry) == naive.offer(twins, size, entry)
+        size = min(size + 1, kept)
+    np.testing.assert_array_equal(mine[:size], twins[:size])
+
+
+def digit_rows(rng: np.random.Generator, rows: int) -> tuple[Any, Any, Any]:
+    """digits, scales that floats multiply exactly, and a query."""
+    digits = rng.integers(0, 256, (rows, 64), dtype=np.uint8)
+    return digits, 2.0 ** rng.integers(-3, 3, rows).astype(np.float32), rng.integers(-127, 128, 128, dtype=np.int8)
 
 
 @few
-@given(seeds, st.integers(1, 300), st.integers(1, 40), st.sampled_from([0.0, 0.05, 1.0]))
+@given(seeds, st.integers(1, 200), st.integers(1, 40), st.sampled_from([0.0, 0.05, 1.0]))
 def test_scanning(seed: int, rows: int, k: int, share: float) -> None:
     rng = np.random.default_rng(seed)
-    codes = rng.integers(-127, 128, (rows, 64), dtype=np.int8)
-    scales = rng.random(rows).astype(np.float32)
-    query = rng.integers(-127, 128, 64, dtype=np.int8)
+    digits, scales, query = digit_rows(rng, rows)
     candidates = np.flatnonzero(rng.random(rows) < share).astype(np.int32)
-    mine = np.zeros(k, np.float32), np.zeros(k, np.int32)
-    twins = np.zeros(k, np.float32), np.zeros(k, np.int32)
-    size = kernels.scan_codes(codes, scales, query, candidates, *mine)
-    assert size == naive.scan_codes(codes, scales, query, candidates, *twins)
-    np.testing.assert_array_equal(mine[1][:size], twins[1][:size])
-    np.testing.assert_array_equal(mine[0][:size], twins[0][:size])
+    mine, twins = np.zeros((2, k), np.int64)
+    size = kernels.scan_digits(digits, scales, query, candidates, mine)
+    assert size == naive.scan_digits(digits, scales, query, candidates, twins)
+    np.testing.assert_array_equal(mine[:size], twins[:size])
 
 
 @few
-@given(seeds, st.integers(1, 100), st.integers(1, 20))
-def test_rescoring(seed: int, rows: int, k: int) -> None:
+@given(seeds, st.integers(1, 60), st.integers(1, 20), st.integers(1, 150))
+def test_refining(seed: int, rows: int, k: int, dimension: int) -> None:
     rng = np.random.default_rng(seed)
-    vectors = unit_rows(rng, rows, 24)
-    candidates = rng.permutation(rows)[: rng.integers(0, rows + 1)].astype(np.int32)
-    mine = np.zeros(k, np.float32), np.zeros(k, np.int32)
-    twins = np.zeros(k, np.float32), np.zeros(k, np.int32)
-    size = kernels.rescore(vectors, vectors[0], candidates, *mine)
-    assert size == naive.rescore(vectors, vectors[0], candidates, *twins)
-    np.testing.assert_allclose(mine[0][:size], twins[0][:size], atol=1e-6)
+    vectors = unit_rows(rng, rows, dimension)
+    center = vectors.mean(axis=0)
+    digits, fine, scales = stored(rng, vectors, center)
+    query = np.zeros(fine.shape[1], np.float32)
+    query[:dimension] = vectors[0]
+    bias = float(center @ vectors[0])
+    pool = np.array([kernels.entry_of(0.0, row) for row in rng.permutation(rows).tolist()], np.int64)
+    mine, twins = np.zeros((2, min(k, rows)), np.int64)
+    size = kernels.refine(digits, fine, scales, bias, query, pool, rows, mine)
+    assert size == naive.refine(digits, fine, scales, bias, query, pool, rows, twins)
+    scores = np.array([kernels.score_of(entry) for entry in mine.tolist()])
+    truth = np.array([naive.score_of(entry) for entry in twins.tolist()])
+    np.testing.assert_allclose(scores, truth, atol=1e-5)
+    exact = np.sort(vectors @ vectors[0])[::-1][:size]
+    np.testing.assert_allclose(scores, exact, atol=0.002)
     assert kernels.dot_floats(vectors[0], vectors[-1]) == pytest.approx(
         naive.dot_floats(vectors[0], vectors[-1]), abs=1e-6
     )
+
+
+@few
+@given(seeds, st.integers(1, 300), st.integers(1, 40), st.sampled_from([0.0, 0.02, 1.0]))
+def test_spreading_rows(seed: int, rows: int, wanted: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    words = random_words(rng, rows, share)
+    mine, twins = np.zeros((2, wanted), np.int32)
+    size = kernels.spread_rows(words, mine)
+    assert size == naive.spread_rows(words, twins)
+    np.testing.assert_array_equal(mine[:size], twins[:size])
+    assert size > 0 or not words.any()
+
+
+def random_links(rng: np.random.Generator, rows: int, degree: int) -> npt.NDArray[np.int32]:
+    links = np.full((rows, degree), kernels.NO_ROW, np.int32)
+    for row, line in enumerate(links):
+        others = rng.permutation(rows)[: rng.integers(0, degree + 1)]
+        others = others[others != row]
+        line[: len(others)] = others
+    return links
+
+
+@few
+@given(seeds, st.integers(1, 150), st.integers(1, 30), st.sampled_from([1, 4, 12]), st.sampled_from([0.1, 0.5, 1.0]))
+def test_walking(seed: int, rows: int, effort: int, degree: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    digits, scales, query = digit_rows(rng, rows)
+    links, allowed = random_links(rng, rows, degree), random_words(rng, rows, share)
+    starts = rng.integers(0, rows, 3).astype(np.int32)
+    visited, trail = np.zeros(-(-rows // 64), np.uint64), np.zeros(rows + 1, np.int32)
+    mine, twins = np.zeros((2, effort), np.int64)
+    counts, truth = np.zeros((2, 2), np.int64)
+    size = kernels.walk(digits, scales, links, starts, query, visited, trail, mine, counts)
+    assert size == naive.walk(digits, scales, links, starts, query, visited, trail, twins, truth)
+    np.testing.assert_array_equal(mine[:size], twins[:size])
+    np.testing.assert_array_equal(counts, truth)
+    assert not visited.any()
+    kept = kernels.keep_allowed(mine, size, allowed, 5)
+    assert kept == naive.keep_allowed(twins, size, allowed, 5)
+    np.testing.assert_array_equal(mine[:kept], twins[:kept])
+    starts = np.array(naive.rows_of(allowed)[:2], np.int32)
+    size = kernels.walk_allowed(digits, scales, links, starts, query, allowed, visited, trail, mine, counts)
+    assert size == naive.walk_allowed(digits, scales, links, starts, query, allowed, visited, trail, twins, truth)
+    np.testing.assert_array_equal(mine[:size], twins[:size])
+    np.testing.assert_array_equal(counts, truth)
+    assert {naive.row_of(entry) for entry in mine[:size].tolist()} <= set(naive.rows_of(allowed))
+    assert not visited.any()
+
+
+def linking(rng: np.random.Generator, rows: int) -> kernels.Linking:
+    """Rows of few whole numbers, so that floats are exact."""
+    codes = rng.integers(-3, 4, (rows, 64), dtype=np.int8)
+    offsets = rng.integers(-5, 5, rows).astype(np.float32)
+    return kernels.Linking(codes, np.ones(rows, np.float32), offsets, codes.sum(axis=1, dtype=np.int32), 600.0, 1.25)
+
+
+@few
+@given(seeds, st.integers(2, 60), st.integers(1, 8), st.integers(0, 4))
+def test_linking(seed: int, rows: int, degree: int, slack: int) -> None:
+    rng = np.random.default_rng(seed)
+    by = linking(rng, rows)
+    assert kernels.similarity(by, 0, rows - 1) == naive.similarity(by, 0, rows - 1)
+    pool = np.array(sorted((naive.entry_of(naive.similarity(by, r, 0), r) for r in range(1, rows)), reverse=True))
+    mine, twins = np.zeros((2, degree), np.int32)
+    assert kernels.select_edges(by, pool, len(pool), mine) == naive.select_edges(by, pool, len(pool), twins)
+    np.testing.assert_array_equal(mine, twins)
+
+    digits, scales, _ = digit_rows(rng, rows)
+    my_links = random_links(rng, rows, degree + slack)
+    batch = rng.permutation(rows)[: rows // 2].astype(np.int32)
+    my_links[batch] = kernels.NO_ROW
+    twins_links = my_links.copy()
+    queries = rng.integers(-127, 128, (len(batch), 128), dtype=np.int8)
+    effort = 10
+    scratch = np.zeros(-(-rows // 64), np.uint64), np.zeros(rows + 1, np.int32), np.zeros(effort, np.int64)
+    ranked = np.zeros(max(effort, degree + slack + 1), np.int64)
+    my_proposals, twins_proposals = np.zeros((2, len(batch), degree), np.int32)
+    starts = np.setdiff1d(np.arange(rows), batch)[:3].astype(np.int32)
+    for side, links, proposals in ((kernels, my_links, my_proposals), (naive, twins_links, twins_proposals)):
+        side.propose(digits, scales, by, queries, links, starts, batch, *scratch, ranked, proposals)
+        side.connect(by, links, batch, proposals, ranked)
+    np.testing.assert_array_equal(my_proposals, twins_proposals)
+    np.testing.assert_array_equal(my_links, twins_links)
+    my_trimmed, twins_trimmed = np.zeros((2, rows, degree), np.int32)
+    kernels.trim(by, my_links, ranked, my_trimmed)
+    naive.trim(by, twins_links, ranked, twins_trimmed)
+    np.testing.assert_array_equal(my_trimmed, twins_trimmed)
 
 
 @few
