@@ -19,7 +19,8 @@ Where is what?
   `part`: what a search sees of either. `manifest`: which of them exist; replacing it is a commit.
 - `columns`, `strings`: attributes of chunks as flat arrays. `row_sets`: rows as bitmaps.
   `storage`: how arrays lie in files (FORMAT.md).
-- `dense`: search by vector. `lexical`: search by words (Tantivy, with an analyzer of our own). `fusion`: both together.
+- `dense`: search by vector. `lexical`: search by words (Tantivy, with an analyzer of our own), and the
+  parts of texts that show them. `fusion`: both together.
 - `planner`, `merging`: pure decisions. `rebuilding`: what a merge does. `verifying`, `saving`: care while it serves.
 - `generations`: several indexes of one log, one of which serves. `comparison`: how well each finds what is nearest.
   `contents`: what an index consists of.
