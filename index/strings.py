@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -31,9 +30,6 @@ class Texts(Protocol):
 
 class Names(Texts, Protocol):
     """Distinct strings; a string's number is its code."""
-
-    def find(self, name: str) -> int:
-        """The code of `name`; -1 if there is none."""
 
     def find_all(self, names: Iterable[str]) -> npt.NDArray[np.int32]:
         """The codes of those that there are: ascending, without duplicates, a fresh array."""
@@ -106,11 +102,6 @@ class SortedNames:
     def __getitem__(self, code: int) -> str:
         return self._texts[code]
 
-    def find(self, name: str) -> int:
-        wanted = name.encode()
-        code = bisect_left(range(len(self)), wanted, key=self._texts.encoded)
-        return code if code < len(self) and self._texts.encoded(code) == wanted else -1
-
     def find_all(self, names: Iterable[str]) -> npt.NDArray[np.int32]:
         """Cost: about 1 us per name, whatever the size of the dictionary."""
         wanted = [name.encode() for name in set(names)]
@@ -141,9 +132,6 @@ class GrowingNames:
 
     def __getitem__(self, code: int) -> str:
         return self._names[code]
-
-    def find(self, name: str) -> int:
-        return self._codes.get(name, -1)
 
     def find_all(self, names: Iterable[str]) -> npt.NDArray[np.int32]:
         return np.array(sorted({self._codes[name] for name in names if name in self._codes}), np.int32)
