@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ NUMBERS = {
     "first_page": np.int32,
     "last_page": np.int32,
 }
+_ATTRIBUTE_NUMBERS = ("tenant_wide", "first_page", "last_page", "created_unix_s")
 TEXTS = ("chunk_id", "tokens")
 
 
@@ -42,9 +44,6 @@ class NameListColumn:
     offsets: npt.NDArray[np.int64]
     codes: npt.NDArray[np.int32]
     names: Names
-
-    def row(self, row: int) -> tuple[str, ...]:
-        return tuple(self.names[code] for code in self.codes[self.offsets[row] : self.offsets[row + 1]].tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +66,21 @@ class Columns:
     def tokens(self, row: int) -> str:
         return self.texts["tokens"][row]
 
-    def attributes(self, row: int) -> Attributes:
-        tenant, owner, document, language = (self.single[key].names[self.single[key].codes[row]] for key in SINGLE)
-        return Attributes(
-            tenant=tenant,
-            owner=owner,
-            document_id=document,
-            language=language,
-            groups=self.multiple["groups"].row(row),
-            tags=self.multiple["tags"].row(row),
-            tenant_wide=bool(self.numbers["tenant_wide"][row]),
-            first_page=int(self.numbers["first_page"][row]),
-            last_page=int(self.numbers["last_page"][row]),
-            created_unix_s=int(self.numbers["created_unix_s"][row]),
-        )
+    def attributes(self) -> Iterator[Attributes]:
+        """Of each row. Every name is decoded once."""
+        singles = [_named(self.single[key].codes, self.single[key].names) for key in SINGLE]
+        lists = [_listed(self.multiple[key]) for key in ("groups", "tags")]
+        numbers = [self.numbers[key].tolist() for key in _ATTRIBUTE_NUMBERS]
+        for tenant, owner, document, language, groups, tags, *others in zip(*singles, *lists, *numbers, strict=True):
+            yield Attributes(
+                tenant=tenant,
+                owner=owner,
+                document_id=document,
+                language=language,
+                groups=groups,
+                tags=tags,
+                **dict(zip(_ATTRIBUTE_NUMBERS, others, strict=True)),
+            )
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """As named arrays, for an array file. Only of columns made by `join` (packed and sorted)."""
@@ -118,6 +118,17 @@ class Columns:
             texts={key: packed(key) for key in TEXTS},
             lookup=RowLookup.from_arrays((*SINGLE, *MULTIPLE), len(arrays["position"]), arrays),
         )
+
+
+def _named(codes: npt.NDArray[np.int32], names: Names) -> list[str]:
+    decoded = [names[code] for code in range(len(names))]
+    return [decoded[code] for code in codes.tolist()]
+
+
+def _listed(lists: NameListColumn) -> Iterator[tuple[str, ...]]:
+    named = _named(lists.codes, lists.names)
+    for start, end in itertools.pairwise(lists.offsets.tolist()):
+        yield tuple(named[start:end])
 
 
 def join(sources: Sequence[tuple[Columns, npt.NDArray[np.int64]]]) -> Columns:

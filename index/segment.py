@@ -90,9 +90,12 @@ class Segment:
         self.first_removal = 0 if self.dead else None
 
     def _open_lexical(self) -> LexicalSearcher:
+        """Tantivy panics at some damage; that is neither an Exception nor a class that can be imported."""
         try:
             return open_segment(self.directory / LEXICAL_DIRECTORY)
-        except (ValueError, OSError) as error:
+        except BaseException as error:
+            if not isinstance(error, ValueError | OSError) and type(error).__name__ != "PanicException":
+                raise
             self.verify()  # names the file
             raise IndexCorrupt(self.directory / LEXICAL_DIRECTORY, str(error)) from error
 
