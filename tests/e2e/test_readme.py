@@ -16,15 +16,36 @@ from tests.whole_stack import ROOT, SAMPLES, WholeStack
 pytestmark = [pytest.mark.stack, pytest.mark.models]
 
 
+def programs(stack: WholeStack) -> list[str]:
+    """Those of the README, with the stack's address."""
+    found = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    assert all("127.0.0.1:7700" in program for program in found)
+    return [program.replace("127.0.0.1:7700", stack.endpoints.server) for program in found]
+
+
+def test_the_search_program_marks_what_it_finds(stack: WholeStack) -> None:
+    _, program = programs(stack)
+    with Client(stack.endpoints.server) as client:
+        upload = client.documents.upload(
+            b"# Abroad\n\nThe per diem is 40 euros.", name="abroad.md", tags=["travel"], allowed_groups=["everyone"]
+        )
+        job = client.documents.wait(upload.job)
+        assert job.success is not None
+        client.search("seen", consistency_token=job.success.consistency_token)
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
+        client.documents.delete(upload.document.document_id)
+    assert done.returncode == 0, done.stderr
+    assert "abroad.md BranchScore(rank=1" in done.stdout
+    assert "[per] [diem]" in done.stdout or "[per diem]" in done.stdout
+
+
 def test_the_first_client_program_prints_an_answer_and_its_source(stack: WholeStack, tmp_path: Path) -> None:
-    [program] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
-    assert "127.0.0.1:7700" in program
+    program, _ = programs(stack)
     with Client(stack.endpoints.server) as client:
         for held in [found for found in client.documents.list() if found.name == "staff-handbook.pdf"]:
             client.documents.delete(held.document_id)
     shutil.copy(SAMPLES / "staff-handbook.pdf", tmp_path / "handbook.pdf")
-    written = program.replace("127.0.0.1:7700", stack.endpoints.server)
-    asked = written.replace("Who approves travel?", "Who is the safety officer?")
+    asked = program.replace("Who approves travel?", "Who is the safety officer?")
     try:
         done = subprocess.run(
             [sys.executable, "-c", asked], cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False

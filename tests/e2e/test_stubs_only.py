@@ -12,7 +12,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from pinakes import AsyncClient
-from pinakes.v1 import answer_service_pb2, document_service_pb2, inference_service_pb2, search_service_pb2
+from pinakes.v1 import (
+    answer_service_pb2,
+    document_service_pb2,
+    index_service_pb2,
+    inference_service_pb2,
+    search_service_pb2,
+)
 from tests.whole_stack import ROOT, SAMPLES, WholeStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.models]
@@ -20,7 +26,13 @@ pytestmark = [pytest.mark.stack, pytest.mark.models]
 EXAMPLE = ROOT / "clients" / "python" / "examples" / "stubs_only.py"
 SERVICES = {
     service.full_name
-    for module in (document_service_pb2, search_service_pb2, answer_service_pb2, inference_service_pb2)
+    for module in (
+        document_service_pb2,
+        search_service_pb2,
+        answer_service_pb2,
+        index_service_pb2,
+        inference_service_pb2,
+    )
     for service in module.DESCRIPTOR.services_by_name.values()
 }
 
