@@ -2,7 +2,8 @@
 
 Each can be given as an environment variable, `PINAKES_` and the path with `__` between the parts
 (`PINAKES_SERVER__ADDRESS=127.0.0.1:7701`), or in a TOML file with the same names (`--config FILE`). Variables win over
-the file. An unknown name in either part is an error, not a default.
+the file, and both over what `pinakes tune` has measured (`tuned.toml` in the data directory). An unknown name in any of
+them is an error, not a default.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ from server.embedded.supervisor import SupervisorOptions
 from server.transport.grpc_server import ServerOptions
 
 _PREFIX = "PINAKES_"
+TUNED_FILE = "tuned.toml"
+"""In the data directory: settings that were measured there. It is read at the next start."""
 
 
 class InvalidSettings(Exception):
@@ -153,20 +156,24 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         assert isinstance(init_settings, InitSettingsSource)
-        config = init_settings.init_kwargs.pop("config", None)
-        files = [] if config is None else [TomlConfigSettingsSource(settings_cls, toml_file=config)]
+        named = (init_settings.init_kwargs.pop(name, None) for name in ("config", "tuned"))
+        files = [TomlConfigSettingsSource(settings_cls, toml_file=file) for file in named if file is not None]
         return (init_settings, env_settings, *files)
 
 
 def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
-    """Reads the environment and the file, once. Raises InvalidSettings, which names every mistake."""
+    """Reads the environment and the files, once. Raises InvalidSettings, which names every mistake."""
     if config is not None and not config.is_file():
         raise InvalidSettings(f"there is no file {config}")
     unknown = _unknown_variables()
     if unknown:
         raise InvalidSettings("\n".join(f"{name}: there is no such setting" for name in unknown))
     try:
-        return Settings(config=config, **(overrides or {}))  # type: ignore[call-arg]
+        settings = Settings(config=config, **(overrides or {}))  # type: ignore[call-arg]
+        tuned = settings.data_dir / TUNED_FILE
+        if not tuned.is_file():
+            return settings
+        return Settings(config=config, tuned=tuned, **(overrides or {}))  # type: ignore[call-arg]
     except ValidationError as exc:
         lines = [
             f"{'.'.join(map(str, error['loc']))}: {error['msg'].removeprefix('Value error, ')}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from server.settings import InvalidSettings, load_settings, stack_options
+from server.settings import TUNED_FILE, InvalidSettings, load_settings, stack_options
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +27,22 @@ def test_variables_win_over_the_file_and_the_file_over_defaults(
     assert settings.search.dense_weight == 0.7
     assert settings.ingestion.stages.chunking.target_tokens == 99
     assert settings.search.default_limit == 10
+
+
+def test_what_was_measured_gives_way_to_what_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tuned = tmp_path / "data" / TUNED_FILE
+    tuned.parent.mkdir()
+    tuned.write_text("[index.index.planner_thresholds]\nflat_rows = 5_000\nwalk_share = 0.75\n")
+    file = tmp_path / "pinakes.toml"
+    file.write_text(f'data_dir = "{tuned.parent}"\n[index.index.planner_thresholds]\nwalk_share = 0.5\n')
+    thresholds = load_settings(file).index.index.planner_thresholds
+    assert (thresholds.flat_rows, thresholds.walk_share) == (5_000, 0.5)
+    monkeypatch.setenv("PINAKES_INDEX__INDEX__PLANNER_THRESHOLDS__FLAT_ROWS", "7")
+    thresholds = load_settings(file).index.index.planner_thresholds
+    assert (thresholds.flat_rows, thresholds.walk_share) == (7, 0.5)
+    tuned.write_text("[index.index.planner_thresholds]\nflat_row = 5_000\n")
+    with pytest.raises(InvalidSettings, match="flat_row"):
+        load_settings(file)
 
 
 @pytest.mark.parametrize(
