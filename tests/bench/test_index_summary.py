@@ -77,11 +77,11 @@ def test_a_peer_that_finds_too_little_under_a_filter_is_no_rival() -> None:
 
 def test_stores_are_compared_at_one_size() -> None:
     runs = [
-        HybridRun("Pinakes", 10, "own 10", 1.0, 1.0, (1.0, 0.5), {}),
-        HybridRun("Pinakes", 99, "own 99", 1.0, 1.0, (1.0, 0.5), {}),
-        HybridRun("Chroma", 10, "chroma", 1.0, 1.0, (0.5, 0.5), {}),
-        HybridRun("LanceDB", 99, "lance", 1.0, 1.0, (1.0, 1.0), {}),
-        HybridRun("Milvus Lite", 10, "", 0.0, 0.0, (), {}, "it broke"),
+        HybridRun("Pinakes", 10, "own 10", 1.0, 1.0, 1.0, (0, 1), (1.0, 0.5), {}),
+        HybridRun("Pinakes", 99, "own 99", 1.0, 1.0, 1.0, (0, 1), (1.0, 0.5), {}),
+        HybridRun("Chroma", 10, "chroma", 1.0, 1.0, 1.0, (0, 1), (0.5, 0.5), {}),
+        HybridRun("LanceDB", 99, "lance", 1.0, 1.0, 1.0, (1,), (1.0,), {}),
+        HybridRun("Milvus Lite", 10, "", 0.0, 0.0, 0.0, (), (), {}, "it broke"),
     ]
     all_series = (series("own 10", 1.0), series("own 99", 2.0), series("chroma", 4.0), series("lance", 4.0))
     findings = Findings(all_series, {"hybrid": as_facts(runs, HybridRun)})
@@ -89,7 +89,7 @@ def test_stores_are_compared_at_one_size() -> None:
     assert named["hybrid Pinakes at all passages: p99"].value == pytest.approx(2_000)
     assert named["hybrid p50 / Chroma"].value == pytest.approx(0.25)
     assert named["hybrid p50 / peers, worst"].value == pytest.approx(0.5)
-    assert named["hybrid nDCG@10 - peers, worst"].value == pytest.approx(-0.25)
+    assert named["hybrid nDCG@10 - peers, worst"].value == pytest.approx(-0.5)
     assert SUITES["index"].remarks(findings) == ["Milvus Lite did not load 10 passages: it broke"]
 
 

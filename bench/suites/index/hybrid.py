@@ -28,7 +28,8 @@ _HARD_LIMIT = 3.0
 class _Loaded(NamedTuple):
     kind: StoreKind
     rows: int
-    seconds: float
+    load_s: float
+    open_s: float
     worker: Worker[Held]
 
 
@@ -100,9 +101,9 @@ def _measure_at(
         for kind in kinds:
             folder, seconds = loaded(kind, collection, those, "hybrid", _HARD_LIMIT * plan.load_budget_s)
             worker = stack.enter_context(Worker(kind.python, store_work.maker(kind.name)))
-            worker.call(store_work.open_store, folder)
             worker.call(store_work.set_asks, asked, collection.queries_path)
-            opened.append(_Loaded(kind, len(those), seconds, worker))
+            open_s = worker.call(store_work.open_and_ask, folder, plan.limit)
+            opened.append(_Loaded(kind, len(those), seconds, open_s, worker))
             worker.call(
                 store_work.call_concurrently, range(warm), plan.callers, plan.limit, plan.search_budget_s / rounds
             )
@@ -131,15 +132,26 @@ def _judged(
 ) -> tuple[Series, HybridRun]:
     ordered = sorted(calls, key=lambda call: call.place)
     samples = tuple(Sample(call.place, call.sent_s, call.sent_s, call.latency_s, {}, call.error) for call in ordered)
-    gains = tuple(
-        ndcg(documents_of((document[number] for number in call.found), ask.ignored), ask.gains, 10)
-        for call in ordered
-        if (ask := asked[call.place]).gains
-    )
+    judged = [call for call in ordered if asked[call.place].gains]
+    gains = tuple(_ndcg(call, asked[call.place], document) for call in judged)
     name = series_name(each.kind.name, each.rows)
-    run = HybridRun(each.kind.name, each.rows, name, each.seconds, wall_s, gains, dict(each.kind.configuration))
+    run = HybridRun(
+        each.kind.name,
+        each.rows,
+        name,
+        each.load_s,
+        each.open_s,
+        wall_s,
+        tuple(call.place for call in judged),
+        gains,
+        dict(each.kind.configuration),
+    )
     return Series(name, "concurrent_callers", samples, warm_up=warm_up), run
 
 
+def _ndcg(call: Called, ask: Ask, document: dict[int, str]) -> float:
+    return ndcg(documents_of((document[number] for number in call.found), ask.ignored), ask.gains, 10)
+
+
 def _failed(kind: StoreKind, rows: int, failure: str) -> HybridRun:
-    return HybridRun(kind.name, rows, "", 0.0, 0.0, (), dict(kind.configuration), failure)
+    return HybridRun(kind.name, rows, "", 0.0, 0.0, 0.0, (), (), dict(kind.configuration), failure)

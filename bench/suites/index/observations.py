@@ -74,13 +74,16 @@ class Opening:
 @dataclass(frozen=True, slots=True)
 class HybridRun:
     """A store under concurrent callers; its latencies are in the series `series`. `gains`: nDCG@10 per question that
-    has judged documents which the asker may see. failure: why there are none."""
+    has judged documents which the asker may see, and `questions` their places among those asked. `open_s`: from
+    opening to the first answer. failure: why there is nothing."""
 
     store: str
     rows: int
     series: str
     load_s: float
+    open_s: float
     wall_s: float
+    questions: tuple[int, ...]
     gains: tuple[float, ...]
     configuration: Texts
     failure: str = ""

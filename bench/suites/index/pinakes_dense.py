@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from index.dense.side import DenseSide
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 
 _FILE = "vectors"
-_RESCORED_PER_RESULT = 2
+_REFINED_PER_RESULT = 4
 
 
 def prepare() -> None:
@@ -25,39 +29,46 @@ def prepare() -> None:
 
 
 class PinakesDense:
-    """A VectorIndex over `index.dense`."""
+    """A VectorIndex: `index.dense` with its planner, with a graph however few rows there are."""
 
-    def __init__(self, vectors: object, rows: int) -> None:
-        from index.dense.vectors import Vectors
+    def __init__(self, side: DenseSide) -> None:
+        from index.planner import PlannerThresholds
 
-        assert isinstance(vectors, Vectors)
-        self._vectors = vectors
+        self._side = side
+        self._thresholds = PlannerThresholds()
+        rows = side.vectors.rows
         every = np.zeros(-(-rows // 64) * 8, np.uint8)
         every[: -(-rows // 8)] = np.packbits(np.ones(rows, np.bool_), bitorder="little")
-        self._all = every.view(np.uint64)
+        self._all: Words = every.view(np.uint64)
 
     @staticmethod
     def configuration() -> dict[str, str | int]:
-        return {"vectors": "int8 codes, rescored with float32", "plan": "flat"}
+        return {
+            "vectors": "digits of 4 bits, refined by codes of 8",
+            "graph and planner": "the defaults",
+            "refined per result": f"{_REFINED_PER_RESULT}, as many as the effort at most",
+        }
 
     @classmethod
     def build(cls, vectors: Floats, threads: int) -> PinakesDense:
-        from index.dense.vectors import quantized
+        from index.dense.graph import GraphOptions, build_graph
+        from index.dense.side import DenseSide
+        from index.dense.vectors import center_of, encoded
 
-        return cls(quantized(vectors), len(vectors))
+        stored = encoded(vectors, center_of(vectors))
+        return cls(DenseSide(stored, build_graph(stored, GraphOptions(), threads)))
 
     @classmethod
     def open(cls, folder: Path) -> PinakesDense:
-        from index.dense.vectors import Vectors
+        from index.dense.side import DenseSide
         from index.storage import read_arrays
 
-        vectors = Vectors.from_arrays(read_arrays(folder / _FILE))
-        return cls(vectors, len(vectors.scales))
+        return cls(DenseSide.from_arrays(read_arrays(folder / _FILE)))
 
     def save(self, folder: Path) -> None:
         from index.storage import write_arrays
 
-        write_arrays(folder / _FILE, self._vectors.arrays())
+        write_arrays(folder / _FILE, self._side.arrays())
 
     def search(self, query: Floats, k: int, effort: int) -> Rows:
         return self.search_filtered(query, k, effort, self._all)
@@ -73,7 +84,14 @@ class PinakesDense:
         return allowed
 
     def search_filtered(self, query: Floats, k: int, effort: int, allowed: Words) -> Rows:
-        from index.dense.flat import DenseQuery, search_flat
+        """Counting the allowed rows is part of it."""
+        import kernels
+        from index.dense.side import DenseQuery, Effort
+        from index.planner import Plan, choose_plan
 
-        nearest = search_flat(self._vectors, DenseQuery.of(query), allowed, k, _RESCORED_PER_RESULT * k)
-        return nearest.rows.astype(np.int64)
+        side = self._side
+        plan = choose_plan(side.vectors.rows, kernels.count(allowed), side.graph is not None, self._thresholds)
+        if plan is Plan.SKIP:
+            return np.zeros(0, np.int64)
+        refined = min(_REFINED_PER_RESULT * k, max(k, effort))
+        return side.search(DenseQuery.of(query), allowed, plan, k, Effort(effort, refined)).rows.astype(np.int64)

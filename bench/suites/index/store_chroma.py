@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,10 @@ CONFIGURATION: dict[str, str | int] = {
 }
 _COLLECTION = "passages"
 _BATCH = 5_000
+
+
+def prepare() -> None:
+    importlib.import_module("chromadb")
 
 
 def load(folder: Path, entries: Sequence[Entry], vectors: npt.NDArray[np.float32]) -> None:

@@ -3,6 +3,7 @@ on what is filtered by, fused by its default RRF reranker."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,10 @@ CONFIGURATION: dict[str, str | int] = {
 }
 _TABLE = "passages"
 _BATCH = 10_000
+
+
+def prepare() -> None:
+    importlib.import_module("lancedb")
 
 
 def load(folder: Path, entries: Sequence[Entry], vectors: npt.NDArray[np.float32]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,10 @@ _DATABASE = "milvus.db"
 _BATCH = 5_000
 _LONGEST_TEXT, _LONGEST_NAME, _MOST_READERS = 8_192, 64, 8
 _EF = 64
+
+
+def prepare() -> None:
+    importlib.import_module("pymilvus")
 
 
 def load(folder: Path, entries: Sequence[Entry], vectors: npt.NDArray[np.float32]) -> None:

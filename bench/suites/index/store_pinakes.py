@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,13 @@ _NOBODY = "nobody"
 """Owns every document and asks nothing."""
 
 
+def prepare() -> None:
+    import kernels
+
+    importlib.import_module("index")
+    kernels.warm_up()
+
+
 def load(folder: Path, entries: Sequence[Entry], vectors: npt.NDArray[np.float32]) -> None:
     with open_index(folder, vectors.shape[1]) as index:
         for start in range(0, len(entries), _BATCH):
@@ -34,10 +42,8 @@ def load(folder: Path, entries: Sequence[Entry], vectors: npt.NDArray[np.float32
 
 
 def open_index(folder: Path, dimension: int) -> HybridIndex:
-    import kernels
     from index import HybridIndex
 
-    kernels.warm_up()
     return HybridIndex.open(folder, dimension=dimension, fingerprint=_FINGERPRINT)
 
 

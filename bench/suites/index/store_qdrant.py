@@ -3,6 +3,7 @@ dense and a sparse vector with IDF, both under the filter, fused by RRF."""
 
 from __future__ import annotations
 
+import importlib
 import re
 import zlib
 from collections import Counter
@@ -24,6 +25,10 @@ _COLLECTION = "passages"
 _BATCH = 1_000
 _K1, _B, _MEAN_TERMS = 1.2, 0.75, 40
 _TERM = re.compile(r"[\u3005-\u30ff\u3400-\u9fff]+|[^\W_\u3005-\u30ff\u3400-\u9fff]+")
+
+
+def prepare() -> None:
+    importlib.import_module("qdrant_client")
 
 
 def load(folder: Path, entries: Sequence[Entry], vectors: npt.NDArray[np.float32]) -> None:

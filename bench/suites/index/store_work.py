@@ -38,7 +38,9 @@ class Held:
 
 
 def make(name: str) -> Held:
-    return Held(next(each for each in STORES if each.name == name))
+    held = Held(next(each for each in STORES if each.name == name))
+    held.kind.prepare()
+    return held
 
 
 def maker(name: str) -> Callable[[], Held]:
@@ -54,8 +56,13 @@ def load(held: Held, folder: Path, entries: Sequence[Entry], vectors: Path) -> f
     return time.perf_counter() - began
 
 
-def open_store(held: Held, folder: Path) -> None:
+def open_and_ask(held: Held, folder: Path, limit: int) -> float:
+    """Seconds from nothing to the first answer; the questions are set before."""
+    assert held.vectors is not None, "set the questions first"
+    began = time.perf_counter()
     held.store = held.kind.open(folder)
+    held.store.search(held.asks[0], held.vectors[0], limit)
+    return time.perf_counter() - began
 
 
 def set_asks(held: Held, asks: Sequence[Ask], queries: Path) -> None:

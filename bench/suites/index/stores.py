@@ -26,12 +26,13 @@ class HybridStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoreKind:
-    """load(folder, entries, vectors): fills an empty folder, indexes included. open(folder): what was loaded.
-    `sources`: files whose changes make what was loaded stale."""
+    """load(folder, entries, vectors): fills an empty folder, indexes included. open(folder): what was loaded. `prepare`
+    is done once in a process before anything is timed: imports, compiled kernels."""
 
     name: str
     python: Path
     configuration: Mapping[str, str | int]
+    prepare: Callable[[], None]
     load: Callable[[Path, Sequence[Entry], Floats], None]
     open: Callable[[Path], HybridStore]
 
@@ -39,9 +40,44 @@ class StoreKind:
 PINAKES = "Pinakes"
 
 STORES: tuple[StoreKind, ...] = (
-    StoreKind(PINAKES, OWN_PYTHON, store_pinakes.CONFIGURATION, store_pinakes.load, store_pinakes.PinakesStore),
-    StoreKind("LanceDB", PEERS_PYTHON, store_lancedb.CONFIGURATION, store_lancedb.load, store_lancedb.LanceStore),
-    StoreKind("Milvus Lite", PEERS_PYTHON, store_milvus.CONFIGURATION, store_milvus.load, store_milvus.MilvusStore),
-    StoreKind("Chroma", PEERS_PYTHON, store_chroma.CONFIGURATION, store_chroma.load, store_chroma.ChromaStore),
-    StoreKind("Qdrant local", PEERS_PYTHON, store_qdrant.CONFIGURATION, store_qdrant.load, store_qdrant.QdrantStore),
+    StoreKind(
+        PINAKES,
+        OWN_PYTHON,
+        store_pinakes.CONFIGURATION,
+        store_pinakes.prepare,
+        store_pinakes.load,
+        store_pinakes.PinakesStore,
+    ),
+    StoreKind(
+        "LanceDB",
+        PEERS_PYTHON,
+        store_lancedb.CONFIGURATION,
+        store_lancedb.prepare,
+        store_lancedb.load,
+        store_lancedb.LanceStore,
+    ),
+    StoreKind(
+        "Milvus Lite",
+        PEERS_PYTHON,
+        store_milvus.CONFIGURATION,
+        store_milvus.prepare,
+        store_milvus.load,
+        store_milvus.MilvusStore,
+    ),
+    StoreKind(
+        "Chroma",
+        PEERS_PYTHON,
+        store_chroma.CONFIGURATION,
+        store_chroma.prepare,
+        store_chroma.load,
+        store_chroma.ChromaStore,
+    ),
+    StoreKind(
+        "Qdrant local",
+        PEERS_PYTHON,
+        store_qdrant.CONFIGURATION,
+        store_qdrant.prepare,
+        store_qdrant.load,
+        store_qdrant.QdrantStore,
+    ),
 )

@@ -168,13 +168,15 @@ def _hybrid_rows(runs: Sequence[HybridRun], series: dict[str, Series]) -> list[S
             counted(f"{what} rate", "queries/s", done / run.wall_s if run.wall_s else None, done, better="higher"),
             row(f"{what} nDCG@10", "score", _mean(run.gains), better="higher"),
             counted(f"{what} load", "s", run.load_s, run.rows),
+            counted(f"{what} open to first answer", "s", run.open_s, run.rows),
             counted(f"{what} failures", "calls", calls.failures(), len(calls.samples)),
         ]
     return rows + _hybrid_ratios(runs, series)
 
 
 def _hybrid_ratios(runs: Sequence[HybridRun], series: dict[str, Series]) -> list[SummaryRow]:
-    """Against each peer at the peer's size; below 1 is faster, and above 0 a better ranking."""
+    """Against each peer at the peer's size. Times below 1 are faster, differences above 0 better rankings of the
+    questions that both answered."""
     rows: list[SummaryRow] = []
     own = {run.rows: run for run in runs if run.store == PINAKES and not run.failure}
     slowest: dict[str, list[SummaryRow]] = {"p50": [], "p99": []}
@@ -189,13 +191,11 @@ def _hybrid_ratios(runs: Sequence[HybridRun], series: dict[str, Series]) -> list
             if ours and theirs and theirs.value > 0:
                 ratio = ours.value / theirs.value if math.isfinite(theirs.value) else 0.0
                 slowest[name].append(counted(f"hybrid {name} / {run.store}", "x", _finite(ratio), theirs.count))
-        if run.gains and len(run.gains) == len(mine.gains):
-            paired = _mean([a - b for a, b in zip(mine.gains, run.gains, strict=True)])
+        own_gains = dict(zip(mine.questions, mine.gains, strict=True))
+        both = [(own_gains[at], gain) for at, gain in zip(run.questions, run.gains, strict=True) if at in own_gains]
+        if both:
+            paired = _mean([a - b for a, b in both])
             worse.append(row(f"hybrid nDCG@10 - {run.store}", "score", paired, better="higher"))
-        elif run.gains and mine.gains:
-            # A peer that ran out of time answered fewer questions.
-            difference = float(np.mean(mine.gains) - np.mean(run.gains))
-            worse.append(counted(f"hybrid nDCG@10 - {run.store}", "score", difference, len(run.gains), better="higher"))
     for name, each in slowest.items():
         rows += [_worst(f"hybrid {name} / peers, worst", each), *each] if each else []
     return rows + ([_worst("hybrid nDCG@10 - peers, worst", worse), *worse] if worse else [])

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.suites.index.entries import Ask, Entry
-from bench.suites.index.store_pinakes import PinakesStore, upsert
+from bench.suites.index.store_pinakes import PinakesStore, prepare, upsert
 
 if TYPE_CHECKING:
     from index import Fusion, HybridIndex, Upsert
@@ -53,6 +53,7 @@ class Changing:
 
 
 def make() -> Changing:
+    prepare()
     return Changing()
 
 
