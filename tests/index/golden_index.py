@@ -41,7 +41,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def make(directory: Path) -> None:
-    options = IndexOptions(seal_rows=4, max_dead_share=1.0)
+    options = IndexOptions(seal_rows=4, max_dead_share=1.0, graph_rows=4)
     with HybridIndex.open(directory, dimension=DIMENSION, fingerprint=FINGERPRINT, options=options) as index:
         for number, operations in enumerate(HISTORY):
             index.apply(operations)
