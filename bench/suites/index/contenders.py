@@ -65,7 +65,7 @@ PINAKES = "Pinakes"
 HNSWLIB = "hnswlib"
 _HNSWLIB = peer_hnswlib.HnswlibIndex
 _OWN = pinakes_dense.PinakesDense
-_USEARCH_FILTER = "usearch's Python binding searches without filters"
+_USEARCH_FILTER = "none: its Python binding searches without"
 
 
 def _faiss(name: str, index: type[peer_faiss.FaissIndex]) -> Contender:

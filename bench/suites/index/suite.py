@@ -14,7 +14,7 @@ from bench.record import Findings, Series, SummaryRow
 from bench.suites.base import RunRequest, Table, judged
 from bench.suites.index.changing import measure_deletions, measure_upserts
 from bench.suites.index.collection import Collection, real_collection, synthetic_collection
-from bench.suites.index.contenders import CONTENDERS, Contender
+from bench.suites.index.contenders import Contender
 from bench.suites.index.crew import chosen
 from bench.suites.index.figures import figures
 from bench.suites.index.filtering import measure_filters
@@ -62,16 +62,22 @@ class IndexSuite:
         return await asyncio.to_thread(_measure, request)
 
     def remarks(self, findings: Findings) -> list[str]:
-        """What was not measured, and who finds too little under which filter."""
+        """What was not measured, who finds too little under which filter, and how each was configured."""
         skipped = findings.facts.get("skipped")
         remarks = [str(each) for each in skipped] if isinstance(skipped, list) else []
         runs = from_facts(findings.facts.get("hybrid"), HybridRun)
-        points = from_facts(findings.facts.get("filters"), FilterPoint)
         remarks += [f"{run.store} did not load {run.rows:,} passages: {run.failure}" for run in runs if run.failure]
-        return remarks + [
-            f"{each.contender} finds {each.hits / each.wanted:.0%} under the filter {each.filter}: no rival there"
-            for each in points
+        remarks += [
+            f"{each.contender} finds {each.hits / each.wanted:.0%} under the filter {each.filter}"
+            for each in from_facts(findings.facts.get("filters"), FilterPoint)
             if each.hits < ENOUGH_RECALL * each.wanted
+        ]
+        configured = findings.facts.get("configurations")
+        stores = {f"{run.store} (hybrid)": run.configuration for run in runs}
+        return remarks + [
+            f"{name}: " + ", ".join(f"{key} {value}" for key, value in values.items())
+            for name, values in {**(configured if isinstance(configured, dict) else {}), **stores}.items()
+            if isinstance(values, dict)
         ]
 
     def figures(self, findings: Findings) -> Mapping[str, Figure]:
@@ -114,7 +120,7 @@ def _measure(request: RunRequest) -> Findings:
             "passages": len(run.collection.passages),
             "questions": len(run.collection.questions),
         },
-        "configurations": {each.name: dict(each.configuration) for each in CONTENDERS},
+        "configurations": {each.name: _configuration(each) for each in run.contenders},
         "peer_versions": dict(peer_versions()),
     }
     skipped = _skipped(run, request)
@@ -128,6 +134,11 @@ def _measure(request: RunRequest) -> Findings:
             print(failed, flush=True)
             skipped.append(f"{name} failed: {str(failed).strip().splitlines()[-1]}")
     return Findings(tuple(run.series), facts | {"skipped": skipped})
+
+
+def _configuration(contender: Contender) -> JsonValue:
+    without = {"filters": contender.no_filter} if contender.no_filter else {}
+    return {**contender.configuration, **without}
 
 
 def _skipped(run: _Run, request: RunRequest) -> list[JsonValue]:
