@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -125,12 +125,18 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
-def word_spans(folded: str) -> Iterator[TokenSpan]:
-    """Words of a folded text, without runs of Han, kana and Hangul, in their order."""
+def word_spans(folded: str, wanted: Collection[str]) -> Iterator[TokenSpan]:
+    """Words of a folded text whose tokens are wanted, without runs of Han, kana and Hangul, in their order."""
+    if not wanted:
+        return
+    initials = {token[0] for token in wanted}
     for run in _RUN.finditer(folded):
         word = run["word"]
-        if word is not None:
-            yield TokenSpan(_word(word), run.start(), run.end())
+        # Stemming changes ends of words only, folding of accents no ASCII letter: few words have to be stemmed.
+        if word is not None and (word[0] in initials or not word[0].isascii()):
+            token = _word(word)
+            if token in wanted:
+                yield TokenSpan(token, run.start(), run.end())
 
 
 def is_unspaced(character_or_token: str) -> bool:

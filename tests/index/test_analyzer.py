@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from index import Analyzer, Filter, Reader, SearchRequest
 from index.lexical.query import LexicalQuery, Phrase, parse
@@ -43,6 +45,12 @@ from tests.index.model import chunk
 )
 def test_tokens(analyzer: Analyzer, text: str, tokens: list[str]) -> None:
     assert analyzer.tokens(text) == tokens
+
+
+@given(st.text("abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=12))
+def test_stems_begin_as_their_words_do(analyzer: Analyzer, word: str) -> None:
+    """Snippets rely on it."""
+    assert analyzer.sequence(word)[0][0] == word[0]
 
 
 @pytest.mark.parametrize(
