@@ -23,7 +23,7 @@ Where is what?
   parts of texts that show them. `fusion`: both together.
 - `planner`, `merging`: pure decisions. `rebuilding`: what a merge does. `verifying`, `saving`: care while it serves.
 - `generations`: several indexes of one log, one of which serves. `comparison`: how well each finds what is nearest.
-  `contents`: what an index consists of.
+  `contents`: what an index consists of. `tuning`: measuring what the planner decides by.
 - Deleting marks a row; rebuilding a segment (`maintain`, `compact`) takes the row's bytes off the disk.
 """
 
@@ -58,6 +58,7 @@ from index.lexical.analyzer import ANALYZER, Analyzer
 from index.lexical.snippets import Highlighter, Snippet, TextRange
 from index.operations import Attributes, Operation, Remove, Upsert
 from index.options import IndexOptions
+from index.planner import PlannerThresholds
 from index.rebuilding import Rebuild
 from index.search import (
     BranchPlace,
@@ -107,6 +108,7 @@ __all__ = [
     "OwnedBy",
     "PartFacts",
     "PartReport",
+    "PlannerThresholds",
     "Reader",
     "Rebuild",
     "ReciprocalRankFusion",

@@ -1,4 +1,4 @@
-"""`python -m server`, and the commands that `pinakes` gets from here: up, serve, worker, doctor."""
+"""`python -m server`, and the commands that `pinakes` gets from here: up, serve, worker, tune, doctor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import typer
 import uvloop
 
 from server.domain.errors import PinakesError
-from server.settings import InvalidSettings, Settings, load_settings, stack_options
+from server.settings import TUNED_FILE, InvalidSettings, Settings, load_settings, stack_options
 from server.telemetry import configure_logging
 
 _log = structlog.get_logger()
@@ -56,6 +56,32 @@ def worker(config: ConfigOption = None, data_dir: DataOption = None) -> None:
     from server.app import work as run
 
     _run(run, _settings(config, data_dir))
+
+
+@app.command()
+def tune(config: ConfigOption = None, data_dir: DataOption = None) -> None:
+    """Measures, on this machine and the index at hand, how it is searched fastest; heeded from the next start on.
+
+    While a server has the index open, its newest copy is measured on (`pinakes index snapshot NAME`).
+    """
+    from server.adapters.index_tuning import tune as measure
+    from server.adapters.index_tuning import write_thresholds
+
+    settings = _settings(config, data_dir)
+    used = settings.index.index
+    typer.echo("measuring for some seconds; the first time on a machine kernels are compiled")
+    try:
+        tuning, path = measure(settings.data_dir / "index", settings.data_dir / "snapshots", used)
+        write_thresholds(settings.data_dir / TUNED_FILE, tuning.thresholds)
+    except (PinakesError, OSError) as error:
+        _fail(str(error))
+    found, before = tuning.thresholds, used.planner_thresholds
+    typer.echo(f"on {path}, {tuning.rows:,} rows in the largest part with a graph:")
+    flat = f"{found.flat_rows:,} (so far {before.flat_rows:,})"
+    share = f"{found.walk_share:g} (so far {before.walk_share:g})"
+    typer.echo(f"  flat_rows {flat}: up to so many allowed rows are all compared")
+    typer.echo(f"  walk_share {share}: from this share of allowed rows on, all rows are walked")
+    typer.echo(f"written to {settings.data_dir / TUNED_FILE}")
 
 
 @app.command()
