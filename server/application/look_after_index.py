@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import TypeVar
 
 from server.application.follow_generations import FollowGenerations
 from server.application.ports import ChangeLog, IndexCare, IndexGenerations
@@ -17,6 +20,8 @@ _LEAST_DEGREE, _MOST_DEGREE = 8, 96
 _MOST_EFFORT = 1_000
 _DEFAULT_SAMPLES = 100
 _MOST_SAMPLES = 1_000
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class IndexStatus:
 
 
 class LookAfterIndex:
-    """`defaults`: the server's own settings of a generation."""
+    """What changes the list of generations is done whole, also when the caller has gone meanwhile."""
 
     def __init__(
         self,
@@ -46,11 +51,13 @@ class LookAfterIndex:
         log: ChangeLog,
         defaults: GenerationOptions,
     ) -> None:
+        """`defaults`: the server's own settings of a generation."""
         self._generations = generations
         self._care = care
         self._following = following
         self._log = log
         self._defaults = defaults
+        self._under_way: set[asyncio.Task[object]] = set()
 
     async def status(self) -> IndexStatus:
         """Raises DependencyUnavailable."""
@@ -75,9 +82,13 @@ class LookAfterIndex:
     async def begin(self, options: GenerationOptions) -> Generation:
         """Begins a generation with options that are known to be good, and has it followed. Raises GenerationExists,
         DependencyUnavailable."""
-        generation = await self._generations.begin(options)
-        self._following.follow(generation.name)
-        return generation
+
+        async def begin() -> Generation:
+            generation = await self._generations.begin(options)
+            self._following.follow(generation.name)
+            return generation
+
+        return await self._whole(begin())
 
     async def compare(self, name: str, samples: int, deadline: Deadline) -> GenerationComparison:
         """Asks the serving generation and `name` the same questions. Raises InvalidField, GenerationNotFound,
@@ -88,18 +99,29 @@ class LookAfterIndex:
     async def activate(self, name: str) -> tuple[Generation, str]:
         """Lets `name` serve; also returns the name of the one that served before. Raises InvalidField,
         GenerationNotFound, WrongGenerationState."""
-        return await self._generations.activate(_named(name))
+        return await self._whole(self._generations.activate(_named(name)))
 
     async def delete(self, name: str) -> None:
         """Raises InvalidField, GenerationNotFound, WrongGenerationState."""
-        await self._generations.retire(_named(name))
-        await self._following.let_go(name)
-        await self._generations.erase(name)
+        _named(name)
+
+        async def delete() -> None:
+            await self._generations.retire(name)
+            await self._following.let_go(name)
+            await self._generations.erase(name)
+
+        await self._whole(delete())
 
     async def copy(self, name: str, deadline: Deadline) -> IndexCopy:
         """Copies the serving generation while it serves. Raises InvalidField, SnapshotExists, StageDeadline,
         Overloaded, DependencyUnavailable."""
         return await self._care.copy(_named(name), deadline)
+
+    async def _whole(self, work: Coroutine[None, None, T]) -> T:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
 
 
 def _named(name: str) -> str:

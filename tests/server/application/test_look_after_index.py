@@ -240,6 +240,34 @@ async def test_nobody_follows_a_generation_that_is_deleted() -> None:
         assert again.name == "generation-3", "no name is used twice"
 
 
+async def test_a_deletion_is_done_whole_though_the_caller_has_gone() -> None:
+    keeping = Keeping()
+    retire, let_on = keeping.generations.retire, asyncio.Event()
+
+    async def slow(name: str) -> None:
+        await retire(name)
+        await let_on.wait()
+
+    keeping.generations.retire = slow  # type: ignore[method-assign]
+    async with keeping.running():
+        await keeping.index.build(BuildCommand())
+        view = keeping.generations.views()["generation-2"]
+        deleting = asyncio.create_task(keeping.index.delete("generation-2"))
+
+        async def retired() -> bool:
+            return "generation-2" in keeping.generations.retired
+
+        await eventually(retired)
+        deleting.cancel()
+        await asyncio.wait((deleting,))
+        let_on.set()
+
+        async def erased() -> bool:
+            return view.erased
+
+        await eventually(erased)
+
+
 async def test_a_restored_database_ends_it() -> None:
     keeping = Keeping(length=3)
     keeping.generations.views()["generation-1"].position = 8
