@@ -13,6 +13,11 @@ import pytest
 import index
 from server.adapters.hybrid_passage_index import PassageIndexOptions
 from server.adapters.index_generations import FollowedLog, HybridIndexGenerations
+from server.adapters.local_bell import LocalBell
+from server.application.follow_generations import FollowGenerations
+from server.application.follow_log import FollowOptions
+from server.application.look_after_index import LookAfterIndex
+from server.application.verify_index import VerifyIndex, VerifyOptions
 from server.domain.deadline import Deadline
 from server.domain.errors import (
     DependencyUnavailable,
@@ -165,24 +170,57 @@ async def test_a_generation_that_cannot_be_built_says_why(generations: HybridInd
     assert (await generations.all())[1].state is GenerationState.BUILDING
 
 
-async def test_damage_is_found_and_told(generations: HybridIndexGenerations, tmp_path: Path) -> None:
-    sealed = PassageIndexOptions(search_threads=1, index=replace(OPTIONS.index, seal_rows=1))
-    other = await open_index(tmp_path / "other", sealed)
-    await serving(other).apply(LOG)
-    await serving(other).commit()
-    while not list((tmp_path / "other" / "index" / other.serving / "segments").glob("*/*")):  # noqa: ASYNC110
+class WholeLog:
+    """The change log of `LOG`."""
+
+    async def read(self, after: int, limit: int, fingerprint: str) -> list[LogEntry]:
+        return LOG[after : after + limit]
+
+    async def head(self) -> int:
+        return len(LOG)
+
+
+async def with_a_segment(path: Path) -> HybridIndexGenerations:
+    sealed = PassageIndexOptions(search_threads=1, index=replace(OPTIONS.index, seal_rows=len(LOG)))
+    opened = await open_index(path, sealed)
+    await serving(opened).apply(LOG)
+    await serving(opened).commit()
+    while not any(part.name.startswith("segment") for part in (await opened.all())[0].segments):  # noqa: ASYNC110
         await asyncio.sleep(0.01)
-    await serving(other).close()
-    assert await other.verify(other.serving) == ""
-    was_sound = other.sound
-    assert await other.verify("generation-9999") == ""
-    largest = max((tmp_path / "other").rglob("segments/*/*"), key=lambda path: path.stat().st_size * path.is_file())
+    return opened
+
+
+def damage(path: Path) -> str:
+    """Changes one bit of the largest file of a segment; returns its name."""
+    files = [file for file in path.rglob("segments/*/*") if file.is_file()]
+    largest = max(files, key=lambda file: file.stat().st_size)
     content = bytearray(largest.read_bytes())
     content[len(content) // 2] ^= 1
     largest.write_bytes(content)
-    assert largest.name in await other.verify(other.serving)
-    assert was_sound and not other.sound
-    await other.close()
+    return largest.name
+
+
+async def test_damage_is_found_told_and_mended_from_the_log(tmp_path: Path) -> None:
+    opened = await with_a_segment(tmp_path)
+    first = opened.serving
+    assert await opened.verify(first) == ""
+    assert await opened.verify("generation-9999") == ""
+    soundness = [opened.sound]
+    name = damage(tmp_path)
+    assert name in await opened.verify(first)
+    soundness.append(opened.sound)
+    log, options = WholeLog(), FollowOptions(poll_s=0.01)
+    following = FollowGenerations(log, opened, LocalBell(), "model@1", options)
+    care = LookAfterIndex(opened, opened, following, log, LEANER)
+    task = asyncio.create_task(following.run())
+    await asyncio.wait_for(VerifyIndex(care, opened, VerifyOptions(look_every_s=0.01)).verify(), 30)
+    assert ([*soundness, opened.sound], opened.serving != first) == ([True, False, True], True)
+    assert [each.name for each in await opened.all()] == [opened.serving]
+    assert await found(opened) == (opened.serving, {each.chunk_id for each in LOG})
+    assert not (tmp_path / "index" / first).exists()
+    task.cancel()
+    await asyncio.wait((task,))
+    await opened.close()
 
 
 @pytest.mark.parametrize("damaged", ["serving", "other", "list"])
