@@ -19,7 +19,7 @@ class Plan(enum.Enum):
 class PlannerThresholds:
     """Where one way of searching becomes slower than the next, on the machine at hand: `index.tuning` measures them."""
 
-    flat_rows: int = 8_000
+    flat_rows: int = 12_000
     """Up to so many allowed rows, comparing them all is at least as fast as a walk."""
     walk_share: float = 0.9
     """From this share of allowed rows on, a walk through all rows that drops those not allowed is at least as fast as

@@ -88,6 +88,7 @@ def walk(
     size = 0
     for i in range(starts.shape[0]):
         if _visit(visited, starts[i]):
+            prefetch_row(digits, starts[i])
             trail[walked] = starts[i]
             walked += 1
     first = 0
@@ -148,12 +149,12 @@ def walk_allowed(
     offset = DIGIT_CENTER * np.float32(sum_codes(query))
     capacity = pool.shape[0]
     degree = links.shape[1]
-    enough = degree // 2
     bridge = np.empty(max(1, degree), np.int32)
     walked = 0
     size = 0
     for i in range(starts.shape[0]):
         if _visit(visited, starts[i]):
+            prefetch_row(digits, starts[i])
             trail[walked] = starts[i]
             walked += 1
     first = 0
@@ -191,7 +192,7 @@ def walk_allowed(
         for i in range(min(bridges, _BRIDGES_AHEAD)):
             prefetch_row(links, bridge[i])
         for i in range(bridges):
-            if walked - first >= enough:
+            if walked - first >= degree:
                 break
             prefetch_row(links, bridge[min(i + _BRIDGES_AHEAD, bridges - 1)])
             expanded += 1

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import kernels
 from index.dense.vectors import Vectors, read_only
 
-_STARTS = 16
-_MOST_STARTS = 64
+_STARTS = 256
+_MOST_STARTS = 320
 _SLACK = 16
 """Rows may have so many more links while the graph is built: they are thinned out less often."""
 _BATCH_SHARE = 32

@@ -16,7 +16,7 @@ from index.dense.graph import Graph, GraphOptions, build_graph
 from index.dense.vectors import Vectors, padded
 from index.planner import Plan
 
-_STARTS_ALLOWED = 32
+_STARTS_ALLOWED = 256
 """A walk through allowed rows begins at so many of them."""
 
 

@@ -295,7 +295,7 @@ def walk_allowed(
         nonlocal bridged
         found = [other for other in _neighbours(links, row) if other in fits - seen]
         for bridge in _neighbours(links, row):
-            if bridge not in fits and len(found) < links.shape[1] // 2:
+            if bridge not in fits and len(found) < links.shape[1]:
                 bridged += 1
                 found += [other for other in _neighbours(links, bridge) if other in fits - seen - set(found)]
         return found
