@@ -22,7 +22,7 @@ _STARTS_ALLOWED = 256
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DenseQuery:
-    """vector: float32[dimension], of length 1; floats: the same with zeros up to a row's width; codes: the same as int8."""
+    """vector: float32[dimension], of length 1; floats: the same, with zeros up to a row's width; codes: int8, too."""
 
     vector: npt.NDArray[np.float32]
     floats: npt.NDArray[np.float32]

@@ -57,8 +57,8 @@ def _all_passages(data_sets: Sequence[DataSet]) -> Iterator[PassageText]:
 
 
 def _windows(text: str, skipped_tokens: float) -> Iterator[str]:
-    """What comes before the first window is left out, and so is a rest of less than half a window: thousands of passages
-    like "." lie so near each other that they are a trap for every graph, and nobody stores such."""
+    """What comes before the first window is left out, and so is a rest of less than half a window: thousands of
+    passages like "." lie so near each other that they are a trap for every graph, and nobody stores such."""
     skipping = skipped_tokens > 0
     room = skipped_tokens if skipping else WINDOW_TOKENS
     start = 0
