@@ -132,7 +132,7 @@ async def test_segments_are_rebuilt_in_the_background(tmp_path: Path) -> None:
         await passages.commit()
         assert passages.position == position
     await opened.close()
-    assert len(list((tmp_path / "index" / passages.generation / "segments").iterdir())) <= 2
+    assert len(list((tmp_path / "index" / passages.generation / "segments").iterdir())) <= 3  # of 4, 2 and 1 rows
     again = await open_index(tmp_path, options)
     found = await again.search(query(limit=10), query_vector(1), Deadline.after(5))
     assert len(found.hits) == 7

@@ -139,7 +139,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class JobSuccess:
-    """What an ingestion made. Give the token to `search` or `answer` to be sure that they see the document."""
+    """What an ingestion made. See `Job.consistency_token`."""
 
     chunk_count: int
     consistency_token: str
@@ -165,6 +165,12 @@ class Job:
     def done(self) -> bool:
         """Whether the job will not change any more."""
         return self.state in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+    @property
+    def consistency_token(self) -> str:
+        """For searches and questions that must see the document: they wait until the index has it. Empty before the job
+        has succeeded."""
+        return self.success.consistency_token if self.success else ""
 
 
 @dataclass(frozen=True, slots=True)
