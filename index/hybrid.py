@@ -60,7 +60,7 @@ class HybridIndex:
     @property
     def position(self) -> int:
         """The last applied position."""
-        return self._writer.position
+        return self._writer.snapshot.position
 
     @property
     def committed_position(self) -> int:

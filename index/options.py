@@ -27,7 +27,7 @@ class IndexOptions:
     candidates_per_hit: int = 4
     refined_per_candidate: int = 4
     """Rows that are ranked again by all that is stored of them, per candidate of the dense branch."""
-    search_effort: int = 100
+    search_effort: int = 200
     """Rows that a walk through a graph keeps in view, at least as many as are refined: more finds more, and takes
     longer."""
     planner_thresholds: PlannerThresholds = field(default_factory=PlannerThresholds)

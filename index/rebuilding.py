@@ -41,7 +41,10 @@ class Rebuild:
         return self._entry.rows if self._entry else 0
 
     def run(self) -> None:
-        """Writes the segment. Cost: about 0.1 ms per row."""
+        """Writes the segment. Cost: 0.1 ms per row without a graph, 0.3 ms with one. Raises IndexCorrupt if a source is
+        damaged: what it copies would get a checksum that is right."""
+        for segment in self.segments:
+            segment.verify()
         live = [(part, row_numbers(part.live)) for _, part in self._parts]
         live = [(part, rows) for part, rows in live if len(rows)]
         if live:

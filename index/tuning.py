@@ -72,7 +72,7 @@ def measure(snapshot: Snapshot, options: IndexOptions, repeats: int = 41, stop: 
     counts = [round(share * len(live)) for share in _SHARES]
     walk = [Measured(count, bench.ratio(Plan.WALK, count)) for count in counts]
     thresholds = PlannerThresholds(
-        flat_rows=round(last_not_slower(flat)), walk_share=round(first_not_slower(walk) / len(live), 3)
+        flat_rows=round(last_not_slower(flat)), walk_share=round(first_not_slower(walk) / side.vectors.rows, 3)
     )
     return Tuning(thresholds, len(live), tuple(flat), tuple(walk))
 

@@ -93,6 +93,7 @@ class IndexWriter:
             for record in self._change([self._analyzed(operation) for operation in new]):
                 self._heads[-1].note(record)
             self.position = new[-1].position
+        if self.snapshot.position != self.position:
             self.snapshot = self._snapshot()
 
     def commit(self) -> None:

@@ -36,8 +36,9 @@ from kernels.diversity import select_diverse
 from kernels.fusion import fuse_convex, fuse_distribution, fuse_reciprocal_rank
 from kernels.graph import NO_ROW, keep_allowed, spread_rows, walk, walk_allowed
 from kernels.jit import JITTED, compiled_signatures
+from kernels.nearest import nearest_listed, nearest_walked
 from kernels.pool import entry_of, offer, row_of, score_of, unpack
-from kernels.quantization import decode, encode, quantize
+from kernels.quantization import decode, encode, prepare_query, quantize
 from kernels.scan import refine, scan_digits
 from kernels.texts import find_texts
 from kernels.warming import warm_up
@@ -72,7 +73,10 @@ KERNELS = (
     "mark_postings",
     "mark_rows",
     "mark_set",
+    "nearest_listed",
+    "nearest_walked",
     "offer",
+    "prepare_query",
     "propose",
     "quantize",
     "refine",
@@ -132,7 +136,10 @@ __all__ = [
     "mark_postings",
     "mark_rows",
     "mark_set",
+    "nearest_listed",
+    "nearest_walked",
     "offer",
+    "prepare_query",
     "propose",
     "quantize",
     "refine",

@@ -23,6 +23,7 @@ from kernels.quantization import DIGIT_CENTER
 
 NO_ROW = -1
 
+_ROWS_AT_ONCE = 2
 _BRIDGES_AHEAD = 4
 
 Digits = npt.NDArray[np.uint8]
@@ -51,17 +52,53 @@ def spread_rows(words: Words, rows: Rows) -> int:
     """Some rows of a set, spread evenly over it, into rows: int32[m]; returns how many, fewer than m where sets are
     small."""
     found = 0
-    stride = max(1, words.shape[0] // max(1, rows.shape[0]))
-    index = 0
-    while index < words.shape[0] and found < rows.shape[0]:
-        last = min(index + stride, words.shape[0])
-        for i in range(index, last):
+    blocks = min(rows.shape[0], words.shape[0])
+    for block in range(blocks):
+        for i in range(block * words.shape[0] // blocks, (block + 1) * words.shape[0] // blocks):
             if words[i] != np.uint64(0):
                 rows[found] = i * 64 + trailing_zeros(words[i])
                 found += 1
                 break
-        index = last
     return found
+
+
+@kernel
+def _rank(
+    digits: Digits,
+    scales: Floats,
+    links: Rows,
+    query: Codes,
+    offset: float,
+    trail: Rows,
+    first: int,
+    walked: int,
+    pool: Entries,
+    size: int,
+) -> tuple[int, int]:
+    """Offers trail[first:walked] to the pool of `size` entries; returns its new size and the first changed place."""
+    capacity = pool.shape[0]
+    lowest = capacity
+    for i in range(first, walked):
+        row = trail[i]
+        score = (np.float32(dot_digits(digits[row], query)) - np.float32(offset)) * scales[row]
+        place = offer(pool, size, entry_of(score, row))
+        if place < capacity:
+            prefetch_row(links, row)
+            size = min(size + 1, capacity)
+            lowest = min(lowest, place)
+    return size, lowest
+
+
+@kernel
+def _begin(digits: Digits, starts: Rows, visited: Words, trail: Rows) -> int:
+    """Puts the starts on the trail, each once; returns how many."""
+    walked = 0
+    for i in range(starts.shape[0]):
+        if 0 <= starts[i] < digits.shape[0] and _visit(visited, starts[i]):
+            prefetch_row(digits, starts[i])
+            trail[walked] = starts[i]
+            walked += 1
+    return walked
 
 
 @kernel
@@ -78,48 +115,37 @@ def walk(
 ) -> int:
     """Fills the pool with rows of great scales[row] * ((digits[row] - 7.5) . query), best first; returns how many.
 
-    digits, scales, query: as for `scan_digits`. links: int32[n, degree], each row's neighbours, filled up with NO_ROW.
+    digits, scales, query: as for `scan_digits`. links: int32[n, degree], each row's neighbours, filled up with NO_ROW
+    (what is no row ends them: a damaged file must do no harm).
     starts: int32[m], where to begin. visited: uint64[ceil(n/64)], all zero before and after. trail: int32[n + 1].
-    pool: int64[k], k >= 1. counts: int64[2]: distances computed and rows expanded are added to it.
+    pool: int64[k], k >= 1. counts: int64[2]: distances computed and rows expanded are added to it. Two rows are
+    expanded at once: while the memory of one is awaited, the other is worked on.
     """
-    offset = DIGIT_CENTER * np.float32(sum_codes(query))
-    capacity = pool.shape[0]
-    walked = 0
-    size = 0
-    for i in range(starts.shape[0]):
-        if _visit(visited, starts[i]):
-            prefetch_row(digits, starts[i])
-            trail[walked] = starts[i]
-            walked += 1
-    first = 0
-    at = 0
+    rows = digits.shape[0]
+    offset = float(DIGIT_CENTER * np.float32(sum_codes(query)))
+    walked = _begin(digits, starts, visited, trail)
+    size, at = _rank(digits, scales, links, query, offset, trail, 0, walked, pool, 0)
     expanded = 0
-    while True:
-        for i in range(first, walked):
-            row = trail[i]
-            score = (np.float32(dot_digits(digits[row], query)) - offset) * scales[row]
-            place = offer(pool, size, entry_of(score, row))
-            if place < capacity:
-                prefetch_row(links, row)
-                size = min(size + 1, capacity)
-                at = min(at, place)
-        while at < size and pool[at] & EXPANDED != 0:
-            at += 1
-        if at >= size:
-            break
-        row = row_of(pool[at])
-        pool[at] |= EXPANDED
-        at += 1
-        expanded += 1
+    while at < size:
         first = walked
-        for i in range(links.shape[1]):
-            neighbour = links[row, i]
-            if neighbour < 0:
-                break
-            if _visit(visited, neighbour):
-                prefetch_row(digits, neighbour)
-                trail[walked] = neighbour
-                walked += 1
+        taken = 0
+        while at < size and taken < _ROWS_AT_ONCE:
+            if pool[at] & EXPANDED == 0:
+                row = row_of(pool[at])
+                pool[at] |= EXPANDED
+                taken += 1
+                for i in range(links.shape[1]):
+                    neighbour = links[row, i]
+                    if not 0 <= neighbour < rows:
+                        break
+                    if _visit(visited, neighbour):
+                        prefetch_row(digits, neighbour)
+                        trail[walked] = neighbour
+                        walked += 1
+            at += 1
+        expanded += taken
+        size, lowest = _rank(digits, scales, links, query, offset, trail, first, walked, pool, size)
+        at = min(at, lowest)
     for i in range(walked):
         visited[trail[i] >> 6] = np.uint64(0)
     counts[0] += walked
@@ -146,29 +172,14 @@ def walk_allowed(
 
     allowed: uint64[ceil(n/64)]; starts: allowed rows, spread widely, since the allowed rows need not hang together.
     """
-    offset = DIGIT_CENTER * np.float32(sum_codes(query))
-    capacity = pool.shape[0]
+    rows = digits.shape[0]
+    offset = float(DIGIT_CENTER * np.float32(sum_codes(query)))
     degree = links.shape[1]
     bridge = np.empty(max(1, degree), np.int32)
-    walked = 0
-    size = 0
-    for i in range(starts.shape[0]):
-        if _visit(visited, starts[i]):
-            prefetch_row(digits, starts[i])
-            trail[walked] = starts[i]
-            walked += 1
-    first = 0
-    at = 0
+    walked = _begin(digits, starts, visited, trail)
+    size, at = _rank(digits, scales, links, query, offset, trail, 0, walked, pool, 0)
     expanded = 0
     while True:
-        for i in range(first, walked):
-            row = trail[i]
-            score = (np.float32(dot_digits(digits[row], query)) - offset) * scales[row]
-            place = offer(pool, size, entry_of(score, row))
-            if place < capacity:
-                prefetch_row(links, row)
-                size = min(size + 1, capacity)
-                at = min(at, place)
         while at < size and pool[at] & EXPANDED != 0:
             at += 1
         if at >= size:
@@ -181,7 +192,7 @@ def walk_allowed(
         bridges = 0
         for i in range(degree):
             neighbour = links[row, i]
-            if neighbour < 0:
+            if not 0 <= neighbour < rows:
                 break
             if _contains(allowed, neighbour):
                 trail[walked] = neighbour
@@ -198,7 +209,7 @@ def walk_allowed(
             expanded += 1
             for j in range(degree):
                 neighbour = links[bridge[i], j]
-                if neighbour < 0:
+                if not 0 <= neighbour < rows:
                     break
                 # Without a branch on what chance decides.
                 at_word, bit = neighbour >> 6, np.uint64(neighbour & 63)
@@ -208,6 +219,8 @@ def walk_allowed(
                 walked += int(fits)
         for i in range(first, walked):
             prefetch_row(digits, trail[i])
+        size, lowest = _rank(digits, scales, links, query, offset, trail, first, walked, pool, size)
+        at = min(at, lowest)
     for i in range(walked):
         visited[trail[i] >> 6] = np.uint64(0)
     counts[0] += walked

@@ -100,7 +100,7 @@ def offer(pool: Entries, size: int, entry: int) -> int:
 
 @kernel
 def unpack(entries: Entries, rows: npt.NDArray[np.int32], scores: npt.NDArray[np.float32]) -> None:
-    """The rows and scores of entries, int64[n], into int32[n] and float32[n]."""
+    """The rows and scores of entries, int64[n], into the first n of rows: int32[m] and scores: float32[m]."""
     for i in range(entries.shape[0]):
         rows[i] = row_of(entries[i])
         scores[i] = score_of(entries[i])

@@ -92,3 +92,19 @@ def decode(
             digit = np.float32(packed & np.uint8(LARGEST_DIGIT))
             value = digit - DIGIT_CENTER + np.float32(fine[row, j]) / FINE_STEPS
             vectors[i, j] = center[j] + scales[row] * value
+
+
+@kernel
+def prepare_query(
+    vector: npt.NDArray[np.float32], floats: npt.NDArray[np.float32], codes: npt.NDArray[np.int8]
+) -> None:
+    """Fills floats: float32[w] with the vector, float32[d], and zeros, and codes: int8[w] with the same quantized. The
+    scale is dropped: it is the same for all that a query is compared with."""
+    largest = np.float32(0.0)
+    for j in range(vector.shape[0]):
+        largest = max(largest, abs(vector[j]))
+    inverse = np.float32(_LARGEST_CODE) / largest if largest > 0 else np.float32(0.0)
+    for j in range(floats.shape[0]):
+        value = vector[j] if j < vector.shape[0] else np.float32(0.0)
+        floats[j] = value
+        codes[j] = np.int8(np.rint(value * inverse))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernels import bitmap, building, distance, diversity, fusion, graph, pool, quantization, scan, texts
+from kernels import bitmap, building, distance, diversity, fusion, graph, nearest, pool, quantization, scan, texts
 
 _DIMENSION = 8
 _ROWS = 3
@@ -77,6 +77,35 @@ def _steps() -> dict[str, Callable[[], object]]:
             graph.keep_allowed(entries, 1, words, 1),
             graph.keep_allowed(entries, 1, live, 1),
         ),
+        "prepare_query": lambda: (
+            quantization.prepare_query(center, query, query_codes),
+            quantization.prepare_query(center.copy(), query, query_codes),
+        ),
+        "nearest_listed": lambda: nearest.nearest_listed(
+            stored[0], fine, stored[1], center, query, query_codes, rows, entries, rows.copy(), scores
+        ),
+        "nearest_walked": lambda: [
+            nearest.nearest_walked(
+                stored[0],
+                fine,
+                stored[1],
+                center,
+                query,
+                query_codes,
+                _read_only(links),
+                _read_only(starts),
+                some,
+                True,
+                1,
+                visited,
+                trail,
+                entries.copy(),
+                counts,
+                rows,
+                scores,
+            )
+            for some in (words, live)
+        ],
         "similarity": lambda: building.similarity(linking, 0, 1),
         "select_edges": lambda: building.select_edges(linking, entries, 1, starts),
         "propose": lambda: building.propose(

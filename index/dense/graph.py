@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +34,11 @@ class GraphOptions:
     effort: int = 128
     alpha: float = 1.05
 
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if self.degree < 1 or self.effort < 1 or not self.alpha > 0:
+            raise ValueError(f"a graph needs a degree and an effort of at least 1, and an alpha above 0: {self}")
+
 
 @dataclass(frozen=True, slots=True)
 class Graph:
@@ -52,10 +56,8 @@ class Graph:
         return cls(arrays["links"], arrays["starts"])
 
 
-def build_graph(
-    vectors: Vectors, options: GraphOptions, threads: int = 1, stop: Callable[[], bool] = lambda: False
-) -> Graph | None:
-    """Links all rows (at least one); None if `stop` became true.
+def build_graph(vectors: Vectors, options: GraphOptions, threads: int = 1) -> Graph:
+    """Links all rows (at least one).
 
     Depends on the vectors and options only, not on the threads. Memory while building: 590 bytes a row of 384
     components.
@@ -63,8 +65,6 @@ def build_graph(
     builder = _Builder(vectors, options, threads)
     with ThreadPoolExecutor(threads, thread_name_prefix="index-graph") as pool:
         for batch in builder.batches():
-            if stop():
-                return None
             builder.link(batch, pool)
     return builder.graph()
 
@@ -144,7 +144,7 @@ class _Builder:
 
 def _connected(links: npt.NDArray[np.int32], starts: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     """Sees to it that every row can be reached: links rows that no walk comes to from a row that they link to, in the
-    place of a missing or the last link; makes starts of what is left, as far as there is room. Changes `links`; returns
+    place of a missing link; makes starts of what is left, as far as there is room. Changes `links`; returns
     starts."""
     reached = _reached(links, starts)
     for row in np.flatnonzero(~reached).tolist():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,23 +18,22 @@ from index.planner import Plan
 
 _STARTS_ALLOWED = 256
 """A walk through allowed rows begins at so many of them."""
+_MORE_THOROUGH = {Plan.WALK: Plan.FILTERED_WALK, Plan.FILTERED_WALK: Plan.FLAT}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DenseQuery:
-    """vector: float32[dimension], of length 1; floats: the same, with zeros up to a row's width; codes: int8, too."""
+    """A vector of length 1, with zeros up to the width of a row: as floats: float32[w], and as codes: int8[w]."""
 
-    vector: npt.NDArray[np.float32]
     floats: npt.NDArray[np.float32]
     codes: npt.NDArray[np.int8]
 
     @classmethod
     def of(cls, vector: npt.NDArray[np.float32]) -> DenseQuery:
         width = padded(len(vector))
-        floats, codes = np.zeros((1, width), np.float32), np.empty((1, width), np.int8)
-        floats[0, : len(vector)] = vector
-        kernels.quantize(vector_store.read_only(floats), codes, np.empty(1, np.float32))
-        return cls(floats[0, : len(vector)], floats[0], codes[0])
+        floats, codes = np.empty(width, np.float32), np.empty(width, np.int8)
+        kernels.prepare_query(np.ascontiguousarray(vector, np.float32), floats, codes)
+        return cls(floats, codes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +61,11 @@ class _Scratch(threading.local):
     def __init__(self) -> None:
         self.visited = np.zeros(0, np.uint64)
         self.trail = np.empty(0, np.int32)
-        self.counts = np.zeros(2, np.int64)
 
     def fit(self, rows: int) -> None:
         if len(self.trail) <= rows:
-            self.trail = np.empty(rows + 1, np.int32)
             self.visited = np.zeros(-(-rows // kernels.WORD_BITS), np.uint64)
+            self.trail = np.empty(rows + 1, np.int32)
 
 
 _scratch = _Scratch()
@@ -83,55 +81,56 @@ class DenseSide:
     def search(
         self, query: DenseQuery, allowed: npt.NDArray[np.uint64], plan: Plan, k: int, effort: Effort
     ) -> Neighbours:
-        """The k best allowed rows. allowed: uint64[ceil(n/64)]. Safe to call from many threads; without the GIL.
+        """The k best allowed rows, fewer only if fewer are allowed. allowed: uint64[ceil(n/64)]. Safe to call from many
+        threads; without the GIL.
 
         FLAT compares every allowed row, and misses one only where the digits are that misleading: `effort.refined` >= 4
-        k finds .999 of them and more. The walks need a graph, and find what `effort.pool` pays for.
+        k finds .999 of them and more. The walks need a graph, and find what `effort.pool` pays for; where what they
+        find is not allowed, or the allowed rows do not hang together, the next more thorough plan takes over.
         """
-        pool = np.empty(max(k, effort.refined), np.int64)
+        refined = max(k, effort.refined)
+        rows, scores = np.empty(k, np.int32), np.empty(k, np.float32)
         if plan is Plan.FLAT:
             candidates = np.empty(kernels.count(allowed), np.int32)
             kernels.list_rows(allowed, candidates)
-            found = kernels.scan_digits(self.vectors.digits, self.vectors.scales, query.codes, candidates, pool)
-            distances, visited = len(candidates) + found, 0
-        else:
-            pool = np.empty(max(k, effort.refined, effort.pool), np.int64)
-            found, distances, visited = self._walk(query, allowed, plan, pool, max(k, effort.refined))
-        best = np.empty(min(k, found), np.int64)
-        bias = float(query.vector @ self.vectors.center)
-        vectors = self.vectors
-        kernels.refine(vectors.digits, vectors.fine, vectors.scales, bias, query.floats, pool, found, best)
-        rows, scores = np.empty(len(best), np.int32), np.empty(len(best), np.float32)
-        kernels.unpack(best, rows, scores)
-        return Neighbours(rows, scores, distances, visited)
-
-    def _walk(
-        self,
-        query: DenseQuery,
-        allowed: npt.NDArray[np.uint64],
-        plan: Plan,
-        pool: npt.NDArray[np.int64],
-        limit: int,
-    ) -> tuple[int, int, int]:
-        """How many entries of the pool count, distances computed, rows visited."""
+            pool = np.empty(refined, np.int64)
+            kept = kernels.nearest_listed(*self._stored, query.floats, query.codes, candidates, pool, rows, scores)
+            return Neighbours(rows[:kept], scores[:kept], len(candidates) + min(len(candidates), refined), 0)
         if self.graph is None:
             raise ValueError(f"no graph to {plan.value} through")
+        starts = self.graph.starts
+        if plan is Plan.FILTERED_WALK:
+            starts = np.empty(_STARTS_ALLOWED, np.int32)
+            starts = vector_store.read_only(starts[: kernels.spread_rows(allowed, starts)])
         own = _scratch
         own.fit(self.vectors.rows)
-        own.counts[:] = 0
-        digits, scales, links = self.vectors.digits, self.vectors.scales, self.graph.links
-        if plan is Plan.WALK:
-            size = kernels.walk(
-                digits, scales, links, self.graph.starts, query.codes, own.visited, own.trail, pool, own.counts
-            )
-        else:
-            starts = np.empty(_STARTS_ALLOWED, np.int32)
-            starts = starts[: kernels.spread_rows(allowed, starts)]
-            size = kernels.walk_allowed(
-                digits, scales, links, starts, query.codes, allowed, own.visited, own.trail, pool, own.counts
-            )
-        found = kernels.keep_allowed(pool, size, allowed, limit)
-        return found, int(own.counts[0]) + found, int(own.counts[1])
+        counts = np.zeros(2, np.int64)
+        kept = kernels.nearest_walked(
+            *self._stored,
+            query.floats,
+            query.codes,
+            self.graph.links,
+            starts,
+            allowed,
+            plan is Plan.FILTERED_WALK,
+            refined,
+            own.visited,
+            own.trail,
+            np.empty(max(refined, effort.pool), np.int64),
+            counts,
+            rows,
+            scores,
+        )
+        distances, visited = counts.tolist()
+        if kept < k and kept < kernels.count(allowed):
+            thorough = self.search(query, allowed, _MORE_THOROUGH[plan], k, effort)
+            return replace(thorough, distances=distances + thorough.distances, visited=visited + thorough.visited)
+        return Neighbours(rows[:kept], scores[:kept], distances, visited)
+
+    @property
+    def _stored(self) -> tuple[Any, Any, Any, Any]:
+        vectors = self.vectors
+        return vectors.digits, vectors.fine, vectors.scales, vectors.center
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         return self.vectors.arrays() | (self.graph.arrays() if self.graph else {})

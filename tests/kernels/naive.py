@@ -223,13 +223,11 @@ def refine(
 
 
 def spread_rows(words: Words, rows: Rows) -> int:
-    stride = max(1, len(words) // max(1, len(rows)))
-    firsts = [rows_of(words[start : start + stride])[:1] for start in range(0, len(words), stride)]
-    found = [
-        start * 64 + row for start, first in zip(range(0, len(words), stride), firsts, strict=True) for row in first
-    ]
-    rows[: len(found)] = found[: len(rows)]
-    return min(len(found), len(rows))
+    blocks = min(len(rows), len(words))
+    bounds = [block * len(words) // blocks for block in range(blocks)] + [len(words)]
+    found = [start * 64 + row for start, end in itertools.pairwise(bounds) for row in rows_of(words[start:end])[:1]]
+    rows[: len(found)] = found
+    return len(found)
 
 
 def _neighbours(links: Rows, row: int) -> list[int]:
@@ -237,9 +235,9 @@ def _neighbours(links: Rows, row: int) -> list[int]:
 
 
 def _best_first(
-    pool: Entries, starts: Rows, score: Callable[[int], int], beyond: Callable[[int, set[int]], list[int]]
+    pool: Entries, starts: Rows, score: Callable[[int], int], beyond: Callable[[int, set[int]], list[int]], at_once: int
 ) -> list[int]:
-    """Walks; `beyond` gives the rows to look at after a row, in the set of which those seen are. All that was seen."""
+    """Walks; `beyond` gives the rows to look at after a row, given those seen. Entries, rows seen, rows expanded."""
     seen: set[int] = set()
     entries: list[int] = []
     done: set[int] = set()
@@ -249,12 +247,14 @@ def _best_first(
         seen.update(found)
         looked += found
         entries = sorted([*entries, *map(score, found)], reverse=True)[: len(pool)]
-        ahead = [row_of(entry) for entry in entries if row_of(entry) not in done]
+        ahead = [row_of(entry) for entry in entries if row_of(entry) not in done][:at_once]
         if not ahead:
             pool[: len(entries)] = [entry | (1 << 31) for entry in entries]
             return [len(entries), len(looked), len(done)]
-        done.add(ahead[0])
-        found = beyond(ahead[0], seen)
+        done.update(ahead)
+        found = []
+        for row in ahead:
+            found += beyond(row, seen | set(found))
 
 
 def walk(
@@ -271,7 +271,7 @@ def walk(
     def beyond(row: int, seen: set[int]) -> list[int]:
         return [other for other in _neighbours(links, row) if other not in seen]
 
-    size, looked, expanded = _best_first(pool, starts, lambda row: _by_digits(digits, scales, query, row), beyond)
+    size, looked, expanded = _best_first(pool, starts, lambda row: _by_digits(digits, scales, query, row), beyond, 2)
     counts += [looked, expanded]
     return size
 
@@ -300,7 +300,7 @@ def walk_allowed(
                 found += [other for other in _neighbours(links, bridge) if other in fits - seen - set(found)]
         return found
 
-    size, looked, expanded = _best_first(pool, starts, lambda row: _by_digits(digits, scales, query, row), beyond)
+    size, looked, expanded = _best_first(pool, starts, lambda row: _by_digits(digits, scales, query, row), beyond, 1)
     counts += [looked, expanded + bridged]
     return size
 
@@ -310,6 +310,74 @@ def keep_allowed(pool: Entries, size: int, allowed: Words, limit: int) -> int:
     kept = [entry & ~(1 << 31) for entry in pool[:size].tolist() if row_of(entry) in fits][:limit]
     pool[: len(kept)] = kept
     return len(kept)
+
+
+def prepare_query(vector: Floats, floats: Floats, codes: Codes) -> None:
+    floats[:] = 0
+    floats[: len(vector)] = vector
+    quantize(floats[None, :], codes[None, :], np.zeros(1, np.float32))
+
+
+def _finish(
+    digits: Digits,
+    fine: Codes,
+    scales: Floats,
+    center: Floats,
+    query: Floats,
+    pool: Entries,
+    found: int,
+    rows: Rows,
+    scores: Floats,
+) -> int:
+    best = np.zeros(len(rows), np.int64)
+    kept = refine(digits, fine, scales, float(center @ query[: len(center)]), query, pool, found, best)
+    unpack(best[:kept], rows[:kept], scores[:kept])
+    return kept
+
+
+def nearest_listed(
+    digits: Digits,
+    fine: Codes,
+    scales: Floats,
+    center: Floats,
+    query: Floats,
+    codes: Codes,
+    candidates: Rows,
+    pool: Entries,
+    rows: Rows,
+    scores: Floats,
+) -> int:
+    found = scan_digits(digits, scales, codes, candidates, pool)
+    return _finish(digits, fine, scales, center, query, pool, found, rows, scores)
+
+
+def nearest_walked(
+    digits: Digits,
+    fine: Codes,
+    scales: Floats,
+    center: Floats,
+    query: Floats,
+    codes: Codes,
+    links: Rows,
+    starts: Rows,
+    allowed: Words,
+    through_allowed: bool,
+    refined: int,
+    visited: Words,
+    trail: Rows,
+    pool: Entries,
+    counts: Entries,
+    rows: Rows,
+    scores: Floats,
+) -> int:
+    scratch = visited, trail, pool, counts
+    if through_allowed:
+        size = walk_allowed(digits, scales, links, starts, codes, allowed, *scratch)
+    else:
+        size = walk(digits, scales, links, starts, codes, *scratch)
+    found = keep_allowed(pool, size, allowed, refined)
+    counts[0] += found
+    return _finish(digits, fine, scales, center, query, pool, found, rows, scores)
 
 
 def similarity(by: kernels.Linking, left: int, right: int) -> float:

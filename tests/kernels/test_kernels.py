@@ -302,6 +302,37 @@ def test_walking(seed: int, rows: int, effort: int, degree: int, share: float) -
     assert not visited.any()
 
 
+@few
+@given(seeds, st.integers(1, 120), st.integers(1, 12), st.sampled_from([0.1, 1.0]), st.booleans())
+def test_a_search_in_one_call(seed: int, rows: int, k: int, share: float, through_allowed: bool) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = unit_rows(rng, rows, 40)
+    center = vectors.mean(axis=0)
+    digits, fine, scales = stored(rng, vectors, center)
+    query, codes = np.ones(fine.shape[1], np.float32), np.ones(fine.shape[1], np.int8)
+    twins_query, twins_codes = query.copy(), codes.copy()
+    kernels.prepare_query(vectors[0], query, codes)
+    naive.prepare_query(vectors[0], twins_query, twins_codes)
+    np.testing.assert_array_equal(query, twins_query)
+    assert np.abs(codes.astype(int) - twins_codes).max() <= 1
+    links, allowed = random_links(rng, rows, 6), random_words(rng, rows, share)
+    candidates = np.array(naive.rows_of(allowed), np.int32)
+    starts = candidates[:2]
+    found = []
+    for side in (kernels, naive):
+        near, scores = np.zeros(k, np.int32), np.zeros(k, np.float32)
+        pool, counts = np.zeros(2 * k, np.int64), np.zeros(2, np.int64)
+        scratch = np.zeros(-(-rows // 64), np.uint64), np.zeros(rows + 1, np.int32), pool, counts
+        arrays = digits, fine, scales, center, query, codes
+        listed = side.nearest_listed(*arrays, candidates, pool, near, scores)
+        found.append([listed, *scores[:listed].tolist()])
+        walked = side.nearest_walked(*arrays, links, starts, allowed, through_allowed, k, *scratch, near, scores)
+        found.append([walked, *scores[:walked].tolist(), *counts.tolist()])
+        assert set(near[:walked].tolist()) <= set(candidates.tolist())
+    np.testing.assert_allclose(found[0], found[2], atol=1e-5)
+    np.testing.assert_allclose(found[1], found[3], atol=1e-5)
+
+
 def linking(rng: np.random.Generator, rows: int) -> kernels.Linking:
     """Rows of few whole numbers, so that floats are exact."""
     codes = rng.integers(-3, 4, (rows, 64), dtype=np.int8)
