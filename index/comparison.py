@@ -16,8 +16,8 @@ _ROWS_AT_ONCE = 1 << 14
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`recall` and `other_recall`: the share of the nearest chunks, found by comparing every vector in float32, that a
-    search finds. `overlap`: the share of the one's hits that the other has, too. All 1 if no question was asked."""
+    """`recall` and `other_recall`: the share of the nearest chunks, found by comparing every vector as it is stored
+    (12 bits a component), that a search finds. `overlap`: the share of the one's hits that the other has, too. All 1 if no question was asked."""
 
     recall: float
     other_recall: float
@@ -26,7 +26,8 @@ class Comparison:
 
 
 def compare(ours: Snapshot, theirs: Snapshot, samples: int, stop: Stop = never, k: int = 10) -> Comparison:
-    """Asks both the same questions: vectors of up to `samples` chunks that both have (the two must be of one model).
+    """Asks both the same questions: the stored vectors of up to `samples` chunks of `ours` (the two must be of one
+    model).
 
     Looks at all chunks, whoever may see them; gives away no more than the figures. Raises SearchStopped. Cost: about
     0.1 ms per question and 1,000 rows.

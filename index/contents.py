@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import kernels
 from index.snapshot import Snapshot
 
 
@@ -19,8 +20,10 @@ class PartFacts:
 
 
 def describe(snapshot: Snapshot) -> tuple[PartFacts, ...]:
-    """The parts, the newest first. Cost: about 1 ms per million rows."""
+    """The parts, the newest first. Cost: one look at each word of 64 rows' bits."""
     return tuple(
-        PartFacts(part.name, part.columns.rows, part.columns.rows - len(rows), part.dense.graph is not None)
-        for part, rows in snapshot.live_rows()
+        PartFacts(
+            part.name, part.columns.rows, part.columns.rows - kernels.count(part.live), part.dense.graph is not None
+        )
+        for part in snapshot._parts
     )

@@ -39,7 +39,7 @@ from index.lexical.analyzer import Analyzer
 from index.manifest import MANIFEST_FILE
 from index.options import IndexOptions
 from index.snapshot import Snapshot
-from index.storage import replace_file
+from index.storage import replace_file, sync_directory
 
 REGISTER_FILE = "generations"
 _FORMAT = 1
@@ -128,6 +128,7 @@ class Generations:
         directory.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as lock:
             lock_directory(directory, lock)
+            sync_directory(directory.parent)
             register = _read(directory)
             if register is None:
                 first = _Entry(_NAME.format(1), dimension, fingerprint, time.time())
@@ -251,7 +252,10 @@ class Generations:
             raise GenerationRefused(name, "there is none of this name") from None
 
     def _entry(self, name: str) -> _Entry:
-        return next(each for each in self._register.entries if each.name == self._generation(name).name)
+        for each in self._register.entries:
+            if each.name == name:
+                return each
+        raise GenerationRefused(name, "there is none of this name")
 
     def _open(self, entry: _Entry) -> Generation:
         options = _having(self._options, entry.parameters)
@@ -262,6 +266,7 @@ class Generations:
             options=options,
             analyzer=self._analyzer,
         )
+        sync_directory(self._directory)  # what is committed in a new directory needs its name
         return Generation(
             name=entry.name,
             fingerprint=entry.fingerprint,

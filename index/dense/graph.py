@@ -31,7 +31,7 @@ class GraphOptions:
     """
 
     degree: int = 32
-    effort: int = 128
+    effort: int = 200
     alpha: float = 1.05
 
     def __post_init__(self) -> None:

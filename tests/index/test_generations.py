@@ -264,3 +264,30 @@ def test_reads_and_writes_go_on_while_generations_change(tmp_path: Path, analyze
     generations.close()
     with open_generations(tmp_path, analyzer) as again:
         check_search(again.snapshot(), model, EVERYONE, "text", 1, 5)
+
+
+def test_who_asks_while_a_generation_is_being_deleted_is_told_so(
+    tmp_path: Path, analyzer: Analyzer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_generations(tmp_path, analyzer) as generations:
+        name = generations.begin(dimension=DIMENSION, fingerprint=FINGERPRINT).name
+        close, refused = HybridIndex.close, list[str]()
+
+        def asked(self: HybridIndex) -> None:
+            for question in (generations.state, generations.failure):
+                with pytest.raises(GenerationRefused) as caught:
+                    question(name)
+                refused.append(caught.value.problem)
+            close(self)
+
+        replace = Path.replace
+
+        def asked_once_unlisted(self: Path, target: Path) -> Path:
+            monkeypatch.setattr(Path, "replace", replace)
+            return replace(self, target)
+
+        monkeypatch.setattr(Path, "replace", asked_once_unlisted)
+        with monkeypatch.context() as patched:
+            patched.setattr(HybridIndex, "close", asked)
+            generations.delete(name)
+    assert refused == ["there is none of this name"] * 2
