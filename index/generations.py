@@ -125,10 +125,11 @@ class Generations:
 
         Deletes what a crash left of generations that no longer, or not yet, are. Raises what HybridIndex.open raises.
         """
-        directory.mkdir(parents=True, exist_ok=True)
+        if not directory.exists():
+            directory.mkdir(parents=True, exist_ok=True)
+            sync_directory(directory.parent)
         with contextlib.ExitStack() as lock:
             lock_directory(directory, lock)
-            sync_directory(directory.parent)
             register = _read(directory)
             if register is None:
                 first = _Entry(_NAME.format(1), dimension, fingerprint, time.time())
