@@ -17,7 +17,8 @@ _ROWS_AT_ONCE = 1 << 14
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """`recall` and `other_recall`: the share of the nearest chunks, found by comparing every vector as it is stored
-    (12 bits a component), that a search finds. `overlap`: the share of the one's hits that the other has, too. All 1 if no question was asked."""
+    (12 bits a component), that a search finds. `overlap`: the share of the one's hits that the other has, too. All 1 if
+    no question was asked."""
 
     recall: float
     other_recall: float
