@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -209,6 +211,9 @@ def test_reads_and_writes_go_on_while_generations_change(tmp_path: Path, analyze
     def write() -> None:
         position = 0
         while position < last and not done.is_set():
+            if position >= last * (len(switches) + 1) // 5:  # some changes before, between and after the switches
+                done.wait(0.001)
+                continue
             with writing:
                 operations = log(position + 1, position + 3)
                 for generation in generations.all():
@@ -269,25 +274,34 @@ def test_reads_and_writes_go_on_while_generations_change(tmp_path: Path, analyze
 def test_who_asks_while_a_generation_is_being_deleted_is_told_so(
     tmp_path: Path, analyzer: Analyzer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    publish, told = Generations._publish, list[str]()
+
+    def asked_after(self: Generations, *register: Any) -> None:
+        publish(self, *register)
+        for question in (self.state, self.failure):
+            with pytest.raises(GenerationRefused) as caught:
+                question("generation-0002")
+            told.append(caught.value.problem)
+
     with open_generations(tmp_path, analyzer) as generations:
         name = generations.begin(dimension=DIMENSION, fingerprint=FINGERPRINT).name
-        close, refused = HybridIndex.close, list[str]()
+        monkeypatch.setattr(Generations, "_publish", asked_after)
+        generations.delete(name)
+    assert told == ["there is none of this name"] * 2
 
-        def asked(self: HybridIndex) -> None:
-            for question in (generations.state, generations.failure):
-                with pytest.raises(GenerationRefused) as caught:
-                    question(name)
-                refused.append(caught.value.problem)
-            close(self)
 
-        replace = Path.replace
+def test_the_names_of_new_directories_are_durable(
+    tmp_path: Path, analyzer: Analyzer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync, durable = os.fsync, dict[str, set[str]]()
 
-        def asked_once_unlisted(self: Path, target: Path) -> Path:
-            monkeypatch.setattr(Path, "replace", replace)
-            return replace(self, target)
+    def noted(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if path.is_dir():
+            durable[path.name] = {each.name for each in path.iterdir()}
+        fsync(descriptor)
 
-        monkeypatch.setattr(Path, "replace", asked_once_unlisted)
-        with monkeypatch.context() as patched:
-            patched.setattr(HybridIndex, "close", asked)
-            generations.delete(name)
-    assert refused == ["there is none of this name"] * 2
+    monkeypatch.setattr(os, "fsync", noted)
+    with open_generations(tmp_path / "index", analyzer):
+        assert "index" in durable[tmp_path.name]
+        assert "generation-0001" in durable["index"]
