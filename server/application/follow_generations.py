@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import replace
 
 from server.application.follow_log import FollowLog, FollowOptions
 from server.application.ports import Bell, ChangeLog, FollowedGenerations
@@ -41,15 +40,15 @@ class FollowGenerations:
         if self._group is None or name in self._followers:
             return
         echo = _Echo()
-        options = self._options
-        if name != self._generations.serving:
-            options = replace(options, batch=options.background_batch)
 
         async def caught_up() -> None:
             await self._generations.caught_up(name)
 
+        def serves() -> bool:
+            return name == self._generations.serving
+
         view = self._generations.views()[name]
-        follower = FollowLog(self._log, view, echo, self._fingerprint, options, caught_up)
+        follower = FollowLog(self._log, view, echo, self._fingerprint, self._options, caught_up, serves)
         self._followers[name] = self._group.create_task(follower.run(), name=f"follow-{name}"), echo
 
     async def let_go(self, name: str) -> None:

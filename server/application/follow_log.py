@@ -36,14 +36,17 @@ class FollowLog:
         fingerprint: str,
         options: FollowOptions,
         caught_up: Callable[[], Awaitable[None]] | None = None,
+        serves: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`caught_up` is called each time when the index has come to what was the end of the log."""
+        """`caught_up` is called each time when the index has come to what was the end of the log; `serves` before each
+        batch, to know how large it may be."""
         self._log = log
         self._index = index
         self._bell = bell
         self._fingerprint = fingerprint
         self._options = options
         self._caught_up = caught_up
+        self._serves = serves
         self._durable = index.position
         self._commit_at = 0.0
         # True also at first: the process before this one may have ended between a commit and its compaction.
@@ -63,7 +66,8 @@ class FollowLog:
         if head < self._index.position:
             raise IndexAhead(self._index.position, head)
         while self._index.position < head:
-            entries = await self._log.read(self._index.position, self._options.batch, self._fingerprint)
+            batch = self._options.batch if self._serves() else self._options.background_batch
+            entries = await self._log.read(self._index.position, batch, self._fingerprint)
             if not entries:
                 break
             await self._index.apply(entries)

@@ -161,6 +161,12 @@ class Keeping:
 
         await eventually(reached)
 
+    async def until_at(self, position: int, name: str) -> None:
+        async def reached() -> bool:
+            return self.generations.views()[name].position == position
+
+        await eventually(reached)
+
 
 class PollingBell:
     async def ring(self) -> None: ...
@@ -220,6 +226,19 @@ async def test_a_swap_and_the_way_back() -> None:
         assert (now.name, now.state, previous) == ("generation-2", GenerationState.SERVING, "generation-1")
         now, previous = await keeping.index.activate("generation-1")
         assert (now.name, previous) == ("generation-1", "generation-2")
+
+
+async def test_large_batches_are_for_the_generation_that_serves_now() -> None:
+    keeping = Keeping()
+    async with keeping.running():
+        await keeping.index.build(BuildCommand())
+        await keeping.until(GenerationState.READY, "generation-2")
+        await keeping.index.activate("generation-2")
+        await keeping.index.delete("generation-1")
+        keeping.log.reads.clear()
+        keeping.log.length += 7
+        await keeping.until_at(14, "generation-2")
+    assert {limit for _, limit in keeping.log.reads} == {QUICK.batch}
 
 
 async def test_nobody_follows_a_generation_that_is_deleted() -> None:
