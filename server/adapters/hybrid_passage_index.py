@@ -91,8 +91,7 @@ class HybridPassageIndex:
             await self._lane.quiet(self._options.give_way_s)
         async with self._applying:
             await self._change(lambda: self._index.apply([operation(entry) for entry in entries]))
-        async with self._advanced:
-            self._advanced.notify_all()
+        await self.wake()
 
     @asynccontextmanager
     async def standing_still(self) -> AsyncIterator[None]:
@@ -139,14 +138,24 @@ class HybridPassageIndex:
 
         return await self._write(save, FileExistsError)
 
-    async def wait_for(self, position: int, deadline: Deadline) -> None:
-        if self.position >= position:
+    async def wait_for(self, position: int, deadline: Deadline, replaced: Callable[[], bool] = lambda: False) -> None:
+        """Also returns when `replaced`, which is asked after each change and by `wake`. Raises IndexBehind."""
+
+        def over() -> bool:
+            return self.position >= position or replaced()
+
+        if over():
             return
         try:
             async with asyncio.timeout(max(0.0, deadline.remaining())), self._advanced:
-                await self._advanced.wait_for(lambda: self.position >= position)
+                await self._advanced.wait_for(over)
         except TimeoutError as error:
             raise IndexBehind(position, self.position) from error
+
+    async def wake(self) -> None:
+        """Lets whoever waits for a position look again."""
+        async with self._advanced:
+            self._advanced.notify_all()
 
     async def close(self) -> None:
         """Ends after running changes and rebuilds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
 import shutil
 from collections.abc import Awaitable, Mapping
@@ -52,7 +53,7 @@ _ATTEMPTS = 2 * _MOST_GENERATIONS + 2
 _SWAP_LIMIT_S = 10.0
 """A generation has so long to come to where the serving one is, before they change places."""
 _CARE_WAIT_S = 5.0
-"""Comparing and copying go one at a time; whoever has waited so long for that is refused."""
+"""Comparisons go one at a time; whoever has waited so long for that is refused."""
 
 T = TypeVar("T")
 
@@ -110,8 +111,7 @@ class HybridIndexGenerations:
         """
         chosen = options or PassageIndexOptions()
         generations = await asyncio.to_thread(_open, directory, dimension, fingerprint, chosen.index, log)
-        behind = log is not None and not generations.serving.index.position
-        return cls(copies, generations, chosen.lane(), chosen, log.head if log is not None and behind else 0)
+        return cls(copies, generations, chosen.lane(), chosen, 0 if log is None else log.head)
 
     # --- the port PassageIndex ---------------------------------------------------------------------------------------
 
@@ -129,7 +129,12 @@ class HybridIndexGenerations:
         return await self._serving.search(query, vector, deadline)
 
     async def wait_for(self, position: int, deadline: Deadline) -> None:
-        await self._serving.wait_for(position, deadline)
+        while self.position < position:
+            waiting_on = self._serving
+            await waiting_on.wait_for(position, deadline, functools.partial(self._replaced, waiting_on))
+
+    def _replaced(self, view: HybridPassageIndex) -> bool:
+        return view is not self._serving
 
     def rarities(self, query: str) -> Mapping[str, float]:
         """How much each token of a query weighs in the serving generation; for any thread."""
@@ -139,8 +144,8 @@ class HybridIndexGenerations:
 
     @property
     def sound(self) -> bool:
-        """Whether the serving generation is whole: none of its files is damaged, and it holds again what the log held
-        when it had to be begun anew."""
+        """Whether the serving generation is whole: none of its files is damaged, and it holds what the log held when
+        this was opened: one that had to be begun anew lacks much of that, perhaps over several starts."""
         return self.serving not in self._damage and self.position >= self._sound_from
 
     @property
@@ -185,7 +190,10 @@ class HybridIndexGenerations:
         def compare() -> index.Comparison:
             return index.compare(ours, theirs, samples, stop)
 
-        found = await self._care.run(compare, deadline.budget("compare"), "compare")
+        try:
+            found = await self._care.run(compare, deadline.budget("compare"), "compare")
+        except index.SearchStopped as error:
+            raise StageDeadline("compare") from error
         return GenerationComparison(found.recall, found.other_recall, found.overlap, found.samples)
 
     async def activate(self, name: str) -> tuple[Generation, str]:
@@ -198,14 +206,15 @@ class HybridIndexGenerations:
 
     async def _swap(self, other: HybridPassageIndex) -> None:
         """No position that was served is lost: the serving generation stands still until the other one is there."""
-        name = other.generation
-        async with self._serving.standing_still():
+        name, previous = other.generation, self._serving
+        async with previous.standing_still():
             try:
                 await other.wait_for(self.position, Deadline.after(_SWAP_LIMIT_S))
                 await other.write(functools.partial(self._generations.activate, name))
             except IndexBehind as error:
                 raise WrongGenerationState(name, "does not keep up with the change log") from error
         self._give_way()
+        await previous.wake()
 
     async def retire(self, name: str) -> None:
         async with self._changing:
@@ -237,7 +246,8 @@ class HybridIndexGenerations:
             raise SnapshotExists(name) from error
         except TimeoutError as error:
             raise StageDeadline("copy") from error
-        size = await self._care.run(sized, deadline.budget("copy"), "copy")
+        # The copy is there: what it takes to look at its files is no reason to say otherwise.
+        size = await _translated(asyncio.to_thread(sized))
         _log.info("index_copied", generation=serving.generation, path=str(target), position=position)
         return IndexCopy(str(target), position, size)
 
@@ -250,6 +260,8 @@ class HybridIndexGenerations:
         except (index.IndexCorrupt, OSError) as error:
             if name not in self._views:
                 return ""
+            if isinstance(error, OSError) and error.errno != errno.EIO:
+                raise DependencyUnavailable("the index", str(error)) from error
             self._damage[name] = str(error)
         return self._damage.get(name, "")
 

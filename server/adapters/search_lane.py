@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from index import SearchStopped, Stop
 from server.domain.deadline import Deadline
-from server.domain.errors import Overloaded, StageDeadline
+from server.domain.errors import DependencyUnavailable, Overloaded, StageDeadline
 
 T = TypeVar("T")
 
@@ -25,13 +25,16 @@ class SearchLane:
         self._retry_after_s = retry_after_s
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="index-search")
         self._admitted = 0
+        self._refusing = False
         self._quiet = asyncio.Event()
         self._quiet.set()
 
     async def run(self, search: Callable[[Stop], T], deadline: Deadline, stage: str) -> T:
         """What `search` returns. It is told to stop when the deadline has passed or the caller is gone; one that has
-        not begun by then never does. Raises StageDeadline, Overloaded."""
+        not begun by then never does. Raises StageDeadline, Overloaded, DependencyUnavailable after `refuse`."""
         left = deadline.budget(stage)
+        if self._refusing:
+            raise DependencyUnavailable("the index", "it is closed")
         if self._admitted >= self._most:
             raise Overloaded("the index", self._retry_after_s)
         abandoned = threading.Event()
@@ -39,10 +42,10 @@ class SearchLane:
         def stop() -> bool:
             return abandoned.is_set() or deadline.remaining() <= 0
 
-        self._admitted += 1
-        self._quiet.clear()
         loop = asyncio.get_running_loop()
         work = self._threads.submit(search, stop)
+        self._admitted += 1
+        self._quiet.clear()
         work.add_done_callback(lambda _: _on_loop(loop, self._release))
         try:
             return await asyncio.wait_for(asyncio.wrap_future(work), left)
@@ -59,7 +62,8 @@ class SearchLane:
                 await self._quiet.wait()
 
     def refuse(self) -> None:
-        """Ends what waits; what runs goes on."""
+        """Ends what waits; what runs goes on. What comes from now on is refused."""
+        self._refusing = True
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def close(self) -> None:

@@ -114,7 +114,7 @@ class LookAfterIndex:
 
     async def copy(self, name: str, deadline: Deadline) -> IndexCopy:
         """Copies the serving generation while it serves. Raises InvalidField, SnapshotExists, StageDeadline,
-        Overloaded, DependencyUnavailable."""
+        DependencyUnavailable."""
         return await self._care.copy(_named(name), deadline)
 
     async def _whole(self, work: Coroutine[None, None, T]) -> T:

@@ -343,12 +343,12 @@ class IndexCare(Protocol):
         WrongGenerationState unless `name` is complete, StageDeadline, Overloaded."""
 
     async def copy(self, name: str, deadline: Deadline) -> IndexCopy:
-        """The serving generation, written to a folder of its own. Raises SnapshotExists, StageDeadline, Overloaded,
+        """The serving generation, written to a folder of its own. Raises SnapshotExists, StageDeadline,
         DependencyUnavailable."""
 
     async def verify(self, name: str) -> str:
         """Compares the generation's files with their checksums; what is wrong with it, or nothing. Cost: reading all of
-        them once."""
+        them once. Raises DependencyUnavailable when they cannot be read now, which says nothing about them."""
 
 
 class Highlighter(Protocol):

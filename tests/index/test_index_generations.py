@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from server.domain.errors import (
     DependencyUnavailable,
     GenerationExists,
     GenerationNotFound,
+    IndexBehind,
     SnapshotExists,
     StageDeadline,
     WrongGenerationState,
@@ -100,6 +103,24 @@ async def test_a_swap_waits_until_no_position_is_lost(generations: HybridIndexGe
     assert "c13" in (await found(generations))[1]
 
 
+async def test_who_waits_for_a_position_waits_for_the_generation_that_serves_then(
+    generations: HybridIndexGenerations,
+) -> None:
+    name = await built(generations)
+    first, second = serving(generations), generations.views()[name]
+    waiting = asyncio.create_task(generations.wait_for(13, Deadline.after(10)))
+    await asyncio.sleep(0)
+    await generations.activate(second.generation)
+    await first.apply([entry(13, "c13")])
+    done, _ = await asyncio.wait((waiting,), timeout=0.05)
+    assert not done
+    await generations.retire(first.generation)
+    await second.apply([entry(13, "c13")])
+    await waiting
+    with pytest.raises(IndexBehind):
+        await generations.wait_for(14, Deadline.after(0.01))
+
+
 async def test_a_deleted_generation_leaves_nothing(generations: HybridIndexGenerations, tmp_path: Path) -> None:
     name = await built(generations)
     assert (tmp_path / "index" / name).exists()
@@ -131,14 +152,22 @@ async def test_all_come_back_as_they_were(tmp_path: Path) -> None:
     await again.close()
 
 
+class PassedWhenLookedAt(Deadline):
+    """Leaves time to begin, and none to go on."""
+
+    def budget(self, stage: str) -> float:
+        return 10.0
+
+
 async def test_two_generations_are_compared(generations: HybridIndexGenerations) -> None:
     name = await built(generations)
     compared = await generations.compare(name, 10, Deadline.after(20))
     assert (compared.serving_recall, compared.other_recall, compared.overlap, compared.samples) == (1.0, 1.0, 1.0, 10)
     await generations.views()[name].apply([LogEntry(13, f"c{number}", None) for number in (1,)])
     assert (await generations.compare(name, 12, Deadline.after(20))).overlap < 1.0
-    with pytest.raises(StageDeadline):
-        await generations.compare(name, 10, Deadline.after(-1))
+    for passed in (Deadline.after(-1), PassedWhenLookedAt(0.0)):
+        with pytest.raises(StageDeadline):
+            await generations.compare(name, 10, passed)
     with pytest.raises(GenerationNotFound):
         await generations.compare("generation-9999", 10, Deadline.after(20))
 
@@ -154,6 +183,26 @@ async def test_a_copy_can_be_opened_and_stays_as_it_is(generations: HybridIndexG
         everything = index.Filter(index.Reader("t1", "alice", frozenset({"g1"})))
         hits = opened.snapshot().search(index.SearchRequest(everything, 20, vector=query_vector(1))).hits
     assert {hit.chunk_id for hit in hits} == {each.chunk_id for each in LOG}
+
+
+async def test_a_copy_waits_for_no_comparison(
+    generations: HybridIndexGenerations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, go_on = threading.Event(), threading.Event()
+    real = index.compare
+
+    def slow(ours: index.Snapshot, theirs: index.Snapshot, samples: int, stop: index.Stop) -> index.Comparison:
+        started.set()
+        go_on.wait(10)
+        return real(ours, theirs, samples, stop)
+
+    monkeypatch.setattr(index, "compare", slow)
+    comparing = asyncio.create_task(generations.compare(generations.serving, 1, Deadline.after(20)))
+    await asyncio.to_thread(started.wait, 10)
+    assert (await generations.copy("monday", Deadline.after(20))).size_bytes > 0
+    assert not comparing.done()
+    go_on.set()
+    await comparing
 
 
 async def test_a_generation_that_cannot_be_built_says_why(generations: HybridIndexGenerations) -> None:
@@ -220,6 +269,25 @@ async def test_damage_is_found_told_and_mended_from_the_log(tmp_path: Path) -> N
     assert not (tmp_path / "index" / first).exists()
     task.cancel()
     await asyncio.wait((task,))
+    await opened.close()
+
+
+async def test_only_damage_is_kept_as_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = await with_a_segment(tmp_path)
+
+    def failing(code: int) -> Callable[[Path], int]:
+        def checksum(path: Path) -> int:
+            raise OSError(code, os.strerror(code))
+
+        return checksum
+
+    monkeypatch.setattr("index.segment.file_checksum", failing(errno.EMFILE))
+    with pytest.raises(DependencyUnavailable, match="Too many open files"):
+        await opened.verify(opened.serving)
+    soundness = [opened.sound]
+    monkeypatch.setattr("index.segment.file_checksum", failing(errno.EIO))
+    assert "Input/output error" in await opened.verify(opened.serving)
+    assert [*soundness, opened.sound] == [True, False]
     await opened.close()
 
 

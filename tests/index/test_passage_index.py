@@ -251,6 +251,28 @@ async def test_a_damaged_index_starts_again_from_the_log(tmp_path: Path) -> None
     await second.close()
 
 
+async def test_an_index_that_holds_half_of_its_log_is_not_sound_after_a_restart_either(tmp_path: Path) -> None:
+    first = await open_index(tmp_path, log=FollowedLog("database-a", 4))
+    await serving(first).apply([entry(1, "a"), entry(2, "b")])
+    await serving(first).commit()
+    await first.close()
+    second = await open_index(tmp_path, log=FollowedLog("database-a", 4))
+    soundness = [second.sound]
+    for position in (3, 4):
+        await serving(second).apply([entry(position, f"c{position}")])
+        soundness.append(second.sound)
+    assert soundness == [False, False, True]
+    await second.close()
+
+
+async def test_a_closed_index_refuses_searches(tmp_path: Path) -> None:
+    opened = await open_index(tmp_path)
+    await opened.close()
+    for _ in range(3):  # no refusal takes a place
+        with pytest.raises(DependencyUnavailable, match="closed"):
+            await opened.search(query(), query_vector(0), Deadline.after(5))
+
+
 @pytest.mark.parametrize(
     ("log", "kept"),
     [
