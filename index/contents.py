@@ -25,5 +25,5 @@ def describe(snapshot: Snapshot) -> tuple[PartFacts, ...]:
         PartFacts(
             part.name, part.columns.rows, part.columns.rows - kernels.count(part.live), part.dense.graph is not None
         )
-        for part in snapshot._parts
+        for part in snapshot.parts
     )

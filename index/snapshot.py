@@ -97,6 +97,11 @@ class Snapshot:
         found, _ = self._by_vector(everything, vector, wanted, stop)
         return () if found is None else tuple(self._chunk_id(item) for item in found.items[:k].tolist())
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What it is made of, the newest first."""
+        return self._parts
+
     def live_rows(self) -> list[tuple[Part, npt.NDArray[np.int64]]]:
         """Each part and those of its rows that are not removed."""
         return [(part, row_numbers(part.live)) for part in self._parts]
