@@ -31,10 +31,11 @@ class SearchLane:
 
     async def run(self, search: Callable[[Stop], T], deadline: Deadline, stage: str) -> T:
         """What `search` returns. It is told to stop when the deadline has passed or the caller is gone; one that has
-        not begun by then never does. Raises StageDeadline, Overloaded, DependencyUnavailable after `refuse`."""
+        not begun by then never does. Raises StageDeadline, Overloaded; DependencyUnavailable if it comes after `refuse`
+        or has not begun by then."""
         left = deadline.budget(stage)
         if self._refusing:
-            raise DependencyUnavailable("the index", "it is closed")
+            raise _closed()
         if self._admitted >= self._most:
             raise Overloaded("the index", self._retry_after_s)
         abandoned = threading.Event()
@@ -51,6 +52,11 @@ class SearchLane:
             return await asyncio.wait_for(asyncio.wrap_future(work), left)
         except (TimeoutError, SearchStopped) as error:
             raise StageDeadline(stage) from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise _closed() from error  # the caller is still there: it was `refuse` that cancelled the search
         finally:
             abandoned.set()
 
@@ -75,6 +81,10 @@ class SearchLane:
         self._admitted -= 1
         if not self._admitted:
             self._quiet.set()
+
+
+def _closed() -> DependencyUnavailable:
+    return DependencyUnavailable("the index", "it is closed")
 
 
 def _on_loop(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:

@@ -237,6 +237,30 @@ async def test_overload_deadline_and_abandoned_searches(
     assert stops == [True, False]  # the late one was told to stop, the cancelled one never began
 
 
+async def test_closing_ends_searches_that_wait_in_an_error_to_retry() -> None:
+    """Those that run are waited for, and a caller who is gone hears nothing."""
+    lane = PassageIndexOptions(search_threads=1, waiting_searches=3).lane()
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow(stop: index.Stop) -> str:
+        started.set()
+        go_on.wait(10)
+        return "found"
+
+    running = asyncio.create_task(lane.run(slow, Deadline.after(10), "search"))
+    await asyncio.to_thread(started.wait, 10)
+    waiting = [asyncio.create_task(lane.run(slow, Deadline.after(10), "search")) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[2].cancel()
+    closing = asyncio.create_task(lane.close())
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [DependencyUnavailable] * 2 + [asyncio.CancelledError]
+    assert not closing.done()
+    go_on.set()
+    assert await running == "found"
+    await closing
+
+
 async def test_a_damaged_index_starts_again_from_the_log(tmp_path: Path) -> None:
     first = await open_index(tmp_path)
     await serving(first).apply([entry(1, "a")])
