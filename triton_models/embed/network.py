@@ -33,10 +33,12 @@ _ACTIVATION_LIMIT = 6.0
 
 def write_network(weights: E5Weights, path: Path) -> None:
     """About 80 MB; takes seconds."""
-    onnx.save(_Encoder(weights).model(), path)
+    onnx.save(EncoderGraph(weights).model(), path)
 
 
-class _Encoder:
+class EncoderGraph:
+    """The parts of the encoder. `float_network.py` puts standard operators in the place of some."""
+
     def __init__(self, weights: E5Weights) -> None:
         self._weights = weights
         self._shape = weights.shape
@@ -44,6 +46,10 @@ class _Encoder:
         self._constants: dict[str, onnx.TensorProto] = {}
 
     def model(self) -> onnx.ModelProto:
+        opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_FUSED, 1)]
+        return helper.make_model(self.graph(), opset_imports=opsets, ir_version=_IR_VERSION, producer_name="pinakes")
+
+    def graph(self) -> onnx.GraphProto:
         x = self._embeddings()
         for layer in range(self._shape.layers):
             x = self._layer(f"l{layer}.", x)
@@ -51,11 +57,9 @@ class _Encoder:
         ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["n", "length"])
         mask = helper.make_tensor_value_info("attention_mask", TensorProto.INT32, ["n", "length"])
         out = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", self._shape.hidden])
-        graph = helper.make_graph(
+        return helper.make_graph(
             self._nodes, "multilingual-e5-small", [ids, mask], [out], list(self._constants.values())
         )
-        opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_FUSED, 1)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="pinakes")
 
     def _embeddings(self) -> str:
         hidden = self._shape.hidden
@@ -66,27 +70,36 @@ class _Encoder:
         word = self._node(
             "GatherBlockQuantized", table, "word", _FUSED, bits=4, block_size=BLOCK, gather_axis=0, quantize_axis=1
         )
-        positions = self._weights.floats("emb.pos").reshape(-1, hidden) + self._weights.floats("emb.type")[:hidden]
+        return self._normalized(self._node("Add", [word, self._positions(np.float32)], "embedded"), "emb.ln", "x")
+
+    def _positions(self, dtype: npt.DTypeLike) -> str:
+        """[length, hidden]"""
+        hidden = self._shape.hidden
+        table = self._weights.floats("emb.pos").reshape(-1, hidden) + self._weights.floats("emb.type")[:hidden]
         length = self._node("Shape", ["input_ids"], "length", start=1, end=2)
         start = self._constant("start", np.zeros(1, np.int64))
-        position = self._node("Slice", [self._constant("positions", positions), start, length], "position")
-        return self._normalized(self._node("Add", [word, position], "embedded"), "emb.ln", "x")
+        return self._node("Slice", [self._constant("positions", table.astype(dtype)), start, length], "position")
 
     def _layer(self, prefix: str, x: str) -> str:
         hidden, feed_forward = self._shape.hidden, self._shape.feed_forward
         query, key, value = (self._product(x, prefix + part, hidden) for part in "qkv")
-        attended = self._node(
+        attention = self._product(self._attended(prefix, query, key, value), prefix + "ao", hidden)
+        x = self._normalized(self._node("Add", [x, attention], prefix + "residual"), prefix + "aln", prefix + "middle")
+        inner = self._gelu(self._product(x, prefix + "fi", hidden), prefix + "gelu")
+        outer = self._product_with_outliers(inner, prefix + "fo", feed_forward)
+        return self._normalized(self._node("Add", [x, outer], prefix + "sum"), prefix + "oln", prefix + "out")
+
+    def _attended(self, prefix: str, query: str, key: str, value: str) -> str:
+        return self._node(
             "MultiHeadAttention",
             [query, key, value, "", "attention_mask"],
             prefix + "attended",
             _FUSED,
             num_heads=self._shape.heads,
         )
-        attention = self._product(attended, prefix + "ao", hidden)
-        x = self._normalized(self._node("Add", [x, attention], prefix + "residual"), prefix + "aln", prefix + "middle")
-        inner = self._node("Gelu", [self._product(x, prefix + "fi", hidden)], prefix + "gelu", _FUSED)
-        outer = self._product_with_outliers(inner, prefix + "fo", feed_forward)
-        return self._normalized(self._node("Add", [x, outer], prefix + "sum"), prefix + "oln", prefix + "out")
+
+    def _gelu(self, x: str, output: str) -> str:
+        return self._node("Gelu", [x], output, _FUSED)
 
     def _pooled(self, x: str) -> None:
         axis = self._constant("axis", np.ones(1, np.int64))
@@ -126,11 +139,16 @@ class _Encoder:
         parameters = [self._constant(name + part, self._weights.floats(name + part)) for part in (".w", ".b")]
         return self._node("LayerNormalization", [x, *parameters], output, axis=-1, epsilon=self._shape.epsilon)
 
-    def _node(self, kind: str, inputs: Sequence[str], output: str, domain: str = "", **attributes: float) -> str:
+    def _node(
+        self, kind: str, inputs: Sequence[str], output: str, domain: str = "", **attributes: float | list[int]
+    ) -> str:
         node = helper.make_node(kind, inputs, [output], name=output, domain=domain)
         node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
         self._nodes.append(node)
         return output
+
+    def _has(self, name: str) -> bool:
+        return any(node.name == name for node in self._nodes)
 
     def _constant(self, name: str, values: npt.NDArray[np.generic]) -> str:
         self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(values), name)
