@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triton_models.embed.encoder import MAX_TOKENS, Encoder, EncoderOptions, batches_by_length
+from triton_models.embed.networks import onnxruntime_network
 from triton_models.embed.tokenizer import BOS, EOS, E5Tokenizer
 from triton_models.preparation import prepare
 from triton_models.prepared import PreparedModels
@@ -47,7 +48,7 @@ def tokenizer(files: dict[str, Path]) -> E5Tokenizer:
 
 @pytest.fixture(scope="session")
 def encoder(files: dict[str, Path], tokenizer: E5Tokenizer) -> Encoder:
-    return Encoder(files["network"], tokenizer, EncoderOptions(threads=1, batch_tokens=256))
+    return Encoder(onnxruntime_network(files["network"], threads=1), tokenizer, EncoderOptions(batch_tokens=256))
 
 
 @pytest.mark.parametrize("text", IDS)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
+from triton_models.embed.networks import TokenNetwork
 from triton_models.embed.tokenizer import EOS, PAD, E5Tokenizer
 
 DIMENSION = 384
@@ -20,9 +19,8 @@ PREFIXES = {"query": "query: ", "passage": "passage: "}
 
 @dataclass(frozen=True, slots=True)
 class EncoderOptions:
-    threads: int = 1
     batch_tokens: int = 2048
-    """Tokens that go through the network at once, padding included; more does not make it faster."""
+    """Tokens that go through the network at once, padding included; more does not make a CPU faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +35,8 @@ class Encoded:
 class Encoder:
     """For one thread at a time."""
 
-    def __init__(self, network: Path, tokenizer: E5Tokenizer, options: EncoderOptions) -> None:
-        self._session = _session(network, options.threads)
+    def __init__(self, network: TokenNetwork, tokenizer: E5Tokenizer, options: EncoderOptions) -> None:
+        self._network = network
         self._tokenizer = tokenizer
         self._options = options
 
@@ -68,9 +66,7 @@ class Encoder:
         for row, values in enumerate(ids):
             tokens[row, : len(values)] = values
             mask[row, : len(values)] = 1
-        (vectors,) = self._session.run(None, {"input_ids": tokens, "attention_mask": mask})
-        result: npt.NDArray[np.float32] = vectors
-        return result
+        return self._network(tokens, mask)
 
 
 def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
@@ -86,24 +82,3 @@ def batches_by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[lis
         batch.append(index)
     if batch:
         yield batch
-
-
-def _session(network: Path, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # Waiting threads must leave the cores to the other models.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if not has_vnni():
-        # Without VNNI, products of uint8 and int8 saturate at 16 bits.
-        options.add_session_config_entry("session.x64quantprecision", "1")
-    # Fused, layer normalization takes ten times as long.
-    return onnxruntime.InferenceSession(
-        str(network), options, providers=["CPUExecutionProvider"], disabled_optimizers=["SkipLayerNormFusion"]
-    )
-
-
-def has_vnni() -> bool:
-    """Whether the CPU multiplies int8 without saturating."""
-    flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split()
-    return "avx512_vnni" in flags or "avx_vnni" in flags

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rich.progress import Progress
 
 from triton_models.embed.encoder import DIMENSION, Encoder, EncoderOptions
+from triton_models.embed.networks import onnxruntime_network
 from triton_models.embed.tokenizer import E5Tokenizer
 from triton_models.preparation import default_cache, prepare
 from triton_models.prepared import PreparedModels
@@ -33,7 +34,7 @@ def embeddings(texts: Sequence[str], kind: str, cache: Path | None = None, threa
     if missing:
         files = models.paths("embed")
         tokenizer = E5Tokenizer(files["tokenizer"], files["normalization"])
-        encoder = Encoder(files["network"], tokenizer, EncoderOptions(threads=threads))
+        encoder = Encoder(onnxruntime_network(files["network"], threads), tokenizer, EncoderOptions())
         with Progress() as progress:
             for path, shard in progress.track(missing, description=f"embedding {len(texts):,} texts ({kind})"):
                 _write(path, encoder.encode(shard, [kind] * len(shard)).vectors)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
+from triton_models.bls import network_name
 from triton_models.embed.encoder import PREFIXES, Encoder, EncoderOptions
+from triton_models.embed.networks import TokenNetwork, onnxruntime_network, served_network
 from triton_models.embed.tokenizer import E5Tokenizer
 from triton_models.orphans import exit_with_parent
 
@@ -19,8 +21,11 @@ class TritonPythonModel:
         exit_with_parent()
         settings = {key: entry["string_value"] for key, entry in json.loads(args["model_config"])["parameters"].items()}
         tokenizer = E5Tokenizer(Path(settings["tokenizer"]), Path(settings["normalization"]))
-        self._encoder = Encoder(Path(settings["network"]), tokenizer, EncoderOptions(threads=int(settings["threads"])))
-        self._encoder.warm_up()
+        options = EncoderOptions(batch_tokens=int(settings.get("batch_tokens", "2048")))
+        self._encoder = Encoder(_network(settings, args), tokenizer, options)
+        # A network that Triton serves is warmed by Triton, and cannot be called yet.
+        if settings.get("runtime", "onnxruntime") != "triton":
+            self._encoder.warm_up()
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Texts of all requests at once; one answer per request."""
@@ -44,6 +49,23 @@ class TritonPythonModel:
             ]
             responses.append(pb_utils.InferenceResponse(outputs))
         return responses
+
+
+def _network(settings: Mapping[str, str], args: Mapping[str, str]) -> TokenNetwork:
+    match settings.get("runtime", "onnxruntime"):
+        case "onnxruntime":
+            return onnxruntime_network(Path(settings["network"]), int(settings["threads"]))
+        case "torch":
+            # An extra: not installed where it is not wanted.
+            from triton_models.embed.torch_network import torch_network
+
+            on_gpu = args["model_instance_kind"] == "GPU"
+            device = f"cuda:{args['model_instance_device_id']}" if on_gpu else "cpu"
+            return torch_network(Path(settings["network"]), device, int(settings["threads"]))
+        case "triton":
+            return served_network(network_name(args["model_name"], "network"))
+        case other:
+            raise ValueError(f"the profile's runtime {other!r} is none of onnxruntime, torch and triton")
 
 
 def _strings(request: Any, name: str) -> list[str]:

@@ -1,0 +1,65 @@
+"""What runs the encoder's network: ONNX Runtime in this process, Torch in this process, or another model in Triton."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from triton_models.bls import call_model
+from triton_models.embed.tokenizer import PAD
+
+TokenNetwork = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int32]], npt.NDArray[np.float32]]
+"""From ids int64[n, length] and mask int32[n, length] (1: token, 0: padding) to vectors float32[n, hidden] of length 1.
+For one thread at a time."""
+
+LENGTH_STEP = 16
+"""Served networks see lengths that are multiples of this: tensor cores work in such tiles, and requests of one length
+can be joined to a batch."""
+
+
+def onnxruntime_network(network: Path, threads: int) -> TokenNetwork:
+    """The ONNX file on the CPU."""
+    session = _session(network, threads)
+
+    def run(ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        (vectors,) = session.run(None, {"input_ids": ids, "attention_mask": mask})
+        result: npt.NDArray[np.float32] = vectors
+        return result
+
+    return run
+
+
+def served_network(model: str) -> TokenNetwork:
+    """The model of that name in the Triton that runs this process. Raises ServedNetworkFailed when called."""
+
+    def run(ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        room = ((0, 0), (0, -ids.shape[1] % LENGTH_STEP))
+        padded_ids, padded_mask = np.pad(ids, room, constant_values=PAD), np.pad(mask, room)
+        return call_model(model, {"input_ids": padded_ids, "attention_mask": padded_mask}, "embedding")
+
+    return run
+
+
+def _session(network: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Waiting threads must leave the cores to the other models.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if not has_vnni():
+        # Without VNNI, products of uint8 and int8 saturate at 16 bits.
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    # Fused, layer normalization takes ten times as long.
+    return onnxruntime.InferenceSession(
+        str(network), options, providers=["CPUExecutionProvider"], disabled_optimizers=["SkipLayerNormFusion"]
+    )
+
+
+def has_vnni() -> bool:
+    """Whether the CPU multiplies int8 without saturating."""
+    flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split()
+    return "avx512_vnni" in flags or "avx_vnni" in flags
