@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import snowballstemmer
+import Stemmer
 import sudachipy
 
 ANALYZER = "nfkc-fold-latin/snowball-en/sudachi-core-a+bigrams-in-sequence/2"
@@ -44,7 +44,7 @@ _LONGEST_TOKEN = 200
 _WORDS_KEPT = 1 << 16
 
 _stemming = threading.Lock()
-_english: Any = snowballstemmer.stemmer("english")
+_english: Any = Stemmer.Stemmer("english", 0)  # without its own cache: `_word` has one
 
 
 class TokenSpan(NamedTuple):
