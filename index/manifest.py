@@ -12,7 +12,7 @@ from typing import Any
 from index.errors import IndexCorrupt, IndexMismatch
 from index.storage import replace_file
 
-FORMAT = 2
+FORMAT = 3
 """Version of everything in the directory; FORMAT.md describes it."""
 
 MANIFEST_FILE = "manifest"

@@ -47,6 +47,8 @@ _NARROW = 10
 """One in so many rows are few: times and pages are then asked of Tantivy, too, which is slow for wide ranges."""
 _FEW_TERMS = 16
 """So many terms are cheaper one by one than as a set, whose rows are all collected beforehand."""
+_DEEPEST = 16
+"""Queries within queries: Tantivy descends into them by recursion."""
 _WRITER_HEAP_BYTES = 50_000_000
 _HEAD_HEAP_BYTES = 15_000_000
 
@@ -113,18 +115,18 @@ class LexicalSearcher:
         conditions += [(Occur.MustNot, _phrase(phrase)) for phrase in query.excluded]
         if query.required:
             phrases = [(Occur.Must, _unscored(_phrase(phrase))) for phrase in query.required]
-            return self._best(phrases + _scoring(query.scoring, weights) + conditions, allowed, limit)
+            return self._best(_with_bonus([*phrases, *conditions], _scoring(query.scoring, weights)), allowed, limit)
         scored = [token for token in query.optional if token in weights]
         common = set() if query.characters else self._common(scored, weights, count, limit)
         if common:
             rare = _any_of(_scoring([token for token in scored if token not in common], weights))
-            hits = self._best([rare, *_scoring(common, weights), *conditions], allowed, limit)
+            hits = self._best(_with_bonus([rare, *conditions], _scoring(common, weights)), allowed, limit)
             greatest = _SATURATED * sum(weights[token].rarity for token in common)
             if len(hits.rows) == limit and hits.scores[-1] >= greatest:
                 return hits
         anywhere = [(Occur.Should, Query.const_score_query(_beginning(each), 1.0)) for each in query.characters]
         scoring = _scoring(scored, weights) + anywhere
-        return self._best([_any_of(scoring), *conditions], allowed, limit) if scoring else _NO_HITS
+        return self._best(Query.boolean_query([_any_of(scoring), *conditions]), allowed, limit) if scoring else _NO_HITS
 
     def _common(self, tokens: Sequence[str], weights: Mapping[str, TokenWeight], count: int, limit: int) -> set[str]:
         """Tokens that are not worth a row on their own, if the others can be expected to give enough rows."""
@@ -139,11 +141,10 @@ class LexicalSearcher:
         expected = sum(weights[token].rows for token in tokens if token not in common) * count
         return common if expected >= 2 * limit * self.rows else set()
 
-    def _best(self, clauses: list[_Clause], allowed: Words, limit: int) -> LexicalHits:
-        compiled = Query.boolean_query(clauses)
+    def _best(self, query: Query, allowed: Words, limit: int) -> LexicalHits:
         asked = limit
         while True:
-            found = self._searcher.search(compiled, asked, count=False).hits
+            found = self._searcher.search(query, asked, count=False).hits
             rows = np.array(self._searcher.fast_field_values("row", [address for _, address in found]), np.int64)
             scores = np.array([score for score, _ in found], np.float32)
             fits = contains(allowed, rows)
@@ -236,23 +237,27 @@ def open_segment(directory: Path) -> LexicalSearcher:
 
 
 def _attribute_terms(attributes: Attributes) -> list[str]:
+    tenant = attributes.tenant
     return [
-        _term("tenant", attributes.tenant),
-        _term("owner", attributes.owner),
+        _term_within(tenant, "owner", attributes.owner),
+        *(_term_within(tenant, "group", group) for group in attributes.groups),
+        *([_term_within(tenant, "tenant-wide")] if attributes.tenant_wide else []),
         _term("document", attributes.document_id),
         _term("language", attributes.language),
-        *(_term("group", group) for group in attributes.groups),
         *(_term("tag", tag) for tag in attributes.tags),
-        *([_TENANT_WIDE] if attributes.tenant_wide else []),
     ]
 
 
-_PREFIXES = {"tenant": "t", "owner": "o", "document": "d", "language": "l", "group": "g", "tag": "k"}
-_TENANT_WIDE = "w"
+_PREFIXES = {"document": "d", "language": "l", "tag": "k", "owner": "o", "group": "g", "tenant-wide": "w"}
 
 
 def _term(kind: str, name: str) -> str:
     return f"{_PREFIXES[kind]}:{name}"
+
+
+def _term_within(tenant: str, kind: str, name: str = "") -> str:
+    """Of rows of one tenant: those of the others are not even read. Different names never make the same term."""
+    return f"{_PREFIXES[kind]}{len(tenant)}:{tenant}{name}"
 
 
 def _scoring(tokens: Iterable[str], weights: Mapping[str, TokenWeight]) -> list[_Clause]:
@@ -287,26 +292,31 @@ def _conditions(wanted: Filter, exactly: bool) -> list[Query]:
     """Every row of `index.filters.allowed_rows` fits these; rows that do not belong there may fit them too, but none
     that the reader may not see."""
     reader = wanted.reader
-    readable = [_TENANT_WIDE, _term("owner", reader.user), *(_term("group", group) for group in reader.groups)]
-    conditions = [_any_term([_term("tenant", reader.tenant)]), _any_term(readable)]
+    readable = [
+        _term_within(reader.tenant, "tenant-wide"),
+        _term_within(reader.tenant, "owner", reader.user),
+        *(_term_within(reader.tenant, "group", group) for group in reader.groups),
+    ]
+    conditions = [_any_term(readable)]
     if wanted.condition is not None:
-        conditions.append(_superset(wanted.condition, exactly))
+        conditions.append(_superset(wanted.condition, reader.tenant, exactly))
     return conditions
 
 
-def _superset(condition: Condition, exactly: bool) -> Query:
-    """All rows that fit the condition, and no other if that is asked for; else times and pages may be left out."""
+def _superset(condition: Condition, tenant: str, exactly: bool) -> Query:
+    """All rows of the tenant that fit the condition, and no other of its rows if that is asked for; else times and
+    pages may be left out."""
     match condition:
         case OfDocuments(names):
             return _any_name("document", names)
         case InLanguages(names):
             return _any_name("language", names)
         case OwnedBy(names):
-            return _any_name("owner", names)
+            return _any_term([_term_within(tenant, "owner", name) for name in names])
         case Tagged(names):
             return _any_name("tag", names)
         case SharedWith(names):
-            return _any_name("group", names)
+            return _any_term([_term_within(tenant, "group", name) for name in names])
         case Created() | OnPages() if not exactly:
             return Query.all_query()
         case Created(not_before, before):
@@ -316,13 +326,14 @@ def _superset(condition: Condition, exactly: bool) -> Query:
                 return Query.empty_query()
             return _all_of([_between(_LAST_PAGE, first, None), _between(_FIRST_PAGE, 1, last)])
         case AllOf(conditions):
-            return _all_of([_superset(each, exactly) for each in conditions])
+            return _all_of([_superset(each, tenant, exactly) for each in conditions])
         case AnyOf(conditions):
-            return Query.boolean_query([(Occur.Should, _superset(each, exactly)) for each in conditions])
+            return Query.boolean_query([(Occur.Should, _superset(each, tenant, exactly)) for each in conditions])
         case Not(inner):
             if not exactly and not _has_terms(inner):
                 return Query.all_query()
-            return Query.boolean_query([(Occur.Must, Query.all_query()), (Occur.MustNot, _superset(inner, exactly))])
+            without = Occur.MustNot, _superset(inner, tenant, exactly)
+            return Query.boolean_query([(Occur.Must, Query.all_query()), without])
 
 
 def _has_terms(condition: Condition) -> bool:
@@ -366,5 +377,15 @@ def _unscored(query: Query) -> Any:
     return Query.const_score_query(query, 0.0)
 
 
+def _with_bonus(clauses: list[_Clause], scoring: list[_Clause]) -> Query:
+    """What fits the clauses; what fits `scoring` too only scores more. One by one, since of an optional union Tantivy
+    reads everything, but of one optional term only the blocks that hold rows which fit."""
+    query = Query.boolean_query([*clauses, *scoring[_DEEPEST:]])
+    for each in scoring[:_DEEPEST]:
+        query = Query.boolean_query([(Occur.Must, query), each])
+    return query
+
+
 def _weighted(token: str, weight: float) -> Query:
-    return Query.boost_query(Query.term_query(SCHEMA, "tokens", token, "freq"), weight)
+    term = Query.term_query(SCHEMA, "tokens", token, "freq")
+    return term if weight == 1.0 else Query.boost_query(term, weight)

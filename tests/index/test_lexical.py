@@ -11,7 +11,7 @@ import pytest
 from index import Attributes, Created, Filter, Not, OnPages, Reader
 from index.lexical import tantivy_segment
 from index.lexical.query import LexicalQuery, Phrase
-from index.lexical.tantivy_segment import LexicalHits, LexicalSearcher, RowDocuments, global_weights
+from index.lexical.tantivy_segment import LexicalHits, LexicalSearcher, RowDocuments, TokenWeight, global_weights
 from index.row_sets import all_rows, contains, no_rows
 
 ROWS = 600
@@ -70,6 +70,49 @@ def test_common_words_are_skipped_only_where_that_changes_nothing(searcher: Lexi
         np.testing.assert_allclose(hits.scores, expected.scores, rtol=1e-5)
         assert set(hits.rows[hits.scores > expected.scores[-1] * 1.00001].tolist()) <= set(expected.rows.tolist())
     assert 0 < repeated < skipped
+
+
+def matched(searcher: LexicalSearcher, asked: mock.MagicMock) -> list[int]:
+    """How many rows fit each query that Tantivy was asked: so many it scores."""
+    queries = [call.args[1] for call in asked.call_args_list]
+    return [len(searcher._searcher.search(query, ROWS, count=False).hits) for query in queries]
+
+
+def test_rows_with_only_common_words_are_not_scored(searcher: LexicalSearcher) -> None:
+    query = LexicalQuery(optional=("w0", "w1", "w60", "w61", "w62", "w63"))
+    weights = global_weights([searcher], query.scoring)[0]
+    rows = [weights[token].rows for token in query.optional]
+    with (
+        mock.patch.object(tantivy_segment, "_LEAST_COMMON_ROWS", 1),
+        mock.patch.object(tantivy_segment, "_COMMON_SHARE", 0.4),
+        mock.patch.object(LexicalSearcher, "_best", autospec=True, side_effect=LexicalSearcher._best) as asked,
+    ):
+        searcher.search(query, weights, WANTED, EVERY_ROW, ROWS, 3)
+    (scored,) = matched(searcher, asked)
+    assert max(rows[2:]) <= scored <= sum(rows[2:]) < rows[0]
+
+
+def test_rows_that_the_reader_may_not_see_are_not_scored() -> None:
+    """Not even if names that differ read alike one after the other."""
+    may = [("t", "u", (), False), ("t", "x", ("g",), False), ("t", "x", (), True)]
+    may_not = [("t", "x", ("h",), False), ("tu", "", (), True), ("", "tu", ("tg",), False), ("s", "u", ("g",), True)]
+    documents = RowDocuments()
+    for row, (tenant, owner, groups, wide) in enumerate(may + may_not):
+        documents.add(row, "apple", Attributes(tenant, owner, "d", groups, tenant_wide=wide))
+    searcher, query = documents.searcher(), LexicalQuery(optional=("apple",))
+    weights = global_weights([searcher], query.scoring)[0]
+    reader = Filter(Reader("t", "u", frozenset({"g"})))
+    with mock.patch.object(LexicalSearcher, "_best", autospec=True, side_effect=LexicalSearcher._best) as asked:
+        hits = searcher.search(query, weights, reader, all_rows(7), 7, 7)
+    assert (hits.rows.tolist(), matched(searcher, asked)) == ([0, 1, 2], [3])
+    documents.close()
+
+
+def test_a_long_phrase_is_no_deep_query(searcher: LexicalSearcher) -> None:
+    words = tuple(f"w{word % 390}" for word in range(5_000))
+    query = LexicalQuery(required=(Phrase(words),))
+    weights = {token: TokenWeight(1.5, 1.0, 1) for token in query.scoring}
+    assert len(searcher.search(query, weights, WANTED, EVERY_ROW, ROWS, 10).rows) == 0
 
 
 def test_no_row_is_asked_for_where_none_is_allowed(searcher: LexicalSearcher) -> None:
