@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -34,9 +33,10 @@ class _Branch:
     ranks: Scores
     scores: Scores
 
-    def place(self, candidate: int) -> BranchPlace | None:
-        rank = float(self.ranks[candidate])
-        return BranchPlace(int(rank), float(self.scores[candidate])) if rank == rank else None
+    def places(self, candidates: npt.NDArray[np.int64]) -> list[BranchPlace | None]:
+        """Of each of these candidates, None where the branch did not return it."""
+        pairs = zip(self.ranks[candidates].tolist(), self.scores[candidates].tolist(), strict=True)
+        return [BranchPlace(int(rank), score) if rank == rank else None for rank, score in pairs]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,9 +51,10 @@ class Candidates:
 
 def fuse(dense: Ranking | None, lexical: Ranking | None, fusion: Fusion) -> Candidates:
     """All candidates with fused scores; with the branch's own ones if the other was not asked (None)."""
-    asked = [ranking for ranking in (dense, lexical) if ranking is not None]
-    items = np.unique(np.concatenate([np.empty(0, np.int64), *(ranking.items for ranking in asked)]))
-    by_vector, by_words = _spread(dense, items), _spread(lexical, items)
+    number: dict[int, int] = {}
+    of_dense, of_lexical = _numbered(dense, number), _numbered(lexical, number)
+    items = np.fromiter(number, np.int64, len(number))
+    by_vector, by_words = _spread(dense, of_dense, len(number)), _spread(lexical, of_lexical, len(number))
     if dense is None or lexical is None:
         return Candidates(items, by_words.scores if dense is None else by_vector.scores, by_vector, by_words)
     fused, weight = np.empty(len(items), np.float32), float(fusion.dense_weight)
@@ -70,20 +71,15 @@ def fuse(dense: Ranking | None, lexical: Ranking | None, fusion: Fusion) -> Cand
 def best_first(scores: Scores, items: Items, limit: int, chunk_id: Callable[[int], str]) -> npt.NDArray[np.int64]:
     """Where the `limit` greatest scores are, equal ones in the order of their items' ids. An id is read only where it
     decides."""
-    places = np.arange(len(scores))
-    if len(scores) > limit:
-        places = np.flatnonzero(scores >= np.partition(scores, len(scores) - limit)[len(scores) - limit])
-    order = places[np.argsort(-scores[places], kind="stable")]
+    order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
-    if (ranked[1:] == ranked[:-1]).any():
-        order = np.array(
-            [
-                place
-                for _, alike in itertools.groupby(order.tolist(), key=scores.__getitem__)
-                for place in _by_id(list(alike), items, chunk_id)
-            ],
-            np.int64,
-        )
+    alike = np.flatnonzero(ranked[1:] == ranked[:-1])
+    done = 0
+    for first in alike[alike < limit].tolist():
+        if first < done:
+            continue
+        done = first + int(np.searchsorted(-ranked[first:], -ranked[first], side="right"))
+        order[first:done] = sorted(order[first:done].tolist(), key=lambda place: chunk_id(int(items[place])))
     return order[:limit]
 
 
@@ -106,14 +102,14 @@ def most_diverse(
     return selected
 
 
-def _spread(ranking: Ranking | None, items: Items) -> _Branch:
-    ranks, scores = np.full((2, len(items)), np.nan, np.float32)
+def _numbered(ranking: Ranking | None, number: dict[int, int]) -> list[int]:
+    """The candidates' numbers; those that had none get the next one."""
+    return [] if ranking is None else [number.setdefault(item, len(number)) for item in ranking.items.tolist()]
+
+
+def _spread(ranking: Ranking | None, places: list[int], candidates: int) -> _Branch:
+    ranks, scores = np.full((2, candidates), np.nan, np.float32)
     if ranking is not None:
-        places = np.searchsorted(items, ranking.items)
         ranks[places] = np.arange(1, len(places) + 1)
         scores[places] = ranking.scores
     return _Branch(ranks, scores)
-
-
-def _by_id(places: list[int], items: Items, chunk_id: Callable[[int], str]) -> list[int]:
-    return places if len(places) == 1 else sorted(places, key=lambda place: chunk_id(int(items[place])))

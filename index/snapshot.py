@@ -77,7 +77,7 @@ class Snapshot:
         lexical = self._by_words(filtered, request.text, request.filter, wanted, stop)
         candidates = fuse(dense, lexical, request.fusion)
         return SearchResult(
-            hits=tuple(self._hit(candidates, place) for place in self._chosen(candidates, request).tolist()),
+            hits=self._hits(candidates, self._chosen(candidates, request)),
             position=self.position,
             parts=reports,
             lexical_candidates=0 if lexical is None else len(lexical.items),
@@ -152,8 +152,11 @@ class Snapshot:
         return _Filtered(part, number << _ROW_BITS, allowed, count)
 
     def _best(self, found: Sequence[Ranking], wanted: int) -> Ranking:
-        items = np.concatenate([np.empty(0, np.int64), *(each.items for each in found)])
-        scores = np.concatenate([np.empty(0, np.float32), *(each.scores for each in found)])
+        if len(found) == 1:
+            items, scores = found[0].items, found[0].scores
+        else:
+            items = np.concatenate([np.empty(0, np.int64), *(each.items for each in found)])
+            scores = np.concatenate([np.empty(0, np.float32), *(each.scores for each in found)])
         order = best_first(scores, items, wanted, self._chunk_id)
         return Ranking(items[order], scores[order])
 
@@ -164,13 +167,10 @@ class Snapshot:
         vectors = self._vectors(candidates.items[order])
         return order[most_diverse(candidates.scores[order], vectors, request.diversity, request.limit)]
 
-    def _hit(self, candidates: Candidates, place: int) -> Hit:
-        return Hit(
-            self._chunk_id(int(candidates.items[place])),
-            float(candidates.scores[place]),
-            candidates.dense.place(place),
-            candidates.lexical.place(place),
-        )
+    def _hits(self, candidates: Candidates, chosen: npt.NDArray[np.int64]) -> tuple[Hit, ...]:
+        ids = map(self._chunk_id, candidates.items[chosen].tolist())
+        places = candidates.dense.places(chosen), candidates.lexical.places(chosen)
+        return tuple(map(Hit, ids, candidates.scores[chosen].tolist(), *places))
 
     def _chunk_id(self, item: int) -> str:
         return self._parts[item >> _ROW_BITS].columns.chunk_id(item & _LAST_ROW)

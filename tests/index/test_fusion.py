@@ -36,8 +36,8 @@ def ranked(candidates: Candidates, limit: int = 10) -> list[tuple[str, float]]:
 
 
 def places(candidates: Candidates, name: str) -> tuple[BranchPlace | None, BranchPlace | None]:
-    place = candidates.items.tolist().index(ord(name))
-    return candidates.dense.place(place), candidates.lexical.place(place)
+    place = np.flatnonzero(candidates.items == ord(name))
+    return candidates.dense.places(place)[0], candidates.lexical.places(place)[0]
 
 
 def test_fusing_by_weight() -> None:
