@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 
@@ -17,8 +17,10 @@ def network_name(model: str, role: str) -> str:
     return f"{model}.{role}"
 
 
-def call_model(model: str, inputs: Mapping[str, npt.NDArray[np.generic]], output: str) -> npt.NDArray[np.float32]:
-    """One output of `model`, in host memory. Blocks; one call at a time per instance of the calling model.
+def call_model(
+    model: str, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]
+) -> tuple[npt.NDArray[Any], ...]:
+    """Those outputs of `model`, in host memory. Blocks; one call at a time per instance of the calling model.
 
     Only inside `execute`: Triton answers no such calls while a model is loaded. Raises ServedNetworkFailed.
     """
@@ -27,7 +29,7 @@ def call_model(model: str, inputs: Mapping[str, npt.NDArray[np.generic]], output
 
     request = pb_utils.InferenceRequest(
         model_name=model,
-        requested_output_names=[output],
+        requested_output_names=list(outputs),
         inputs=[pb_utils.Tensor(name, values) for name, values in inputs.items()],
         # Where nothing is said, a model on a GPU leaves its output there.
         preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
@@ -35,5 +37,4 @@ def call_model(model: str, inputs: Mapping[str, npt.NDArray[np.generic]], output
     response = request.exec()
     if response.has_error():
         raise ServedNetworkFailed(f"the network {model} failed: {response.error().message()}")
-    result: npt.NDArray[np.float32] = pb_utils.get_output_tensor_by_name(response, output).as_numpy()
-    return result
+    return tuple(pb_utils.get_output_tensor_by_name(response, name).as_numpy() for name in outputs)

@@ -18,7 +18,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from triton_models.embed.network import EncoderGraph
-from triton_models.embed.weights import E5Weights
+from triton_models.embed.weights import E5Weights, Q4Matrix
 
 Precision = Literal["fp32", "fp16", "bf16"]
 
@@ -53,7 +53,8 @@ class _FloatEncoder(EncoderGraph):
 
     def _embeddings(self) -> str:
         hidden = self._shape.hidden
-        table = self._weights.matrix("emb.word", hidden).dequantized()[: len(self._weights.vocabulary.pieces)]
+        words, used = self._weights.matrix("emb.word", hidden), len(self._weights.vocabulary.pieces)
+        table = Q4Matrix(words.nibbles[:used], words.scales[:used]).dequantized()
         word = self._node("Gather", [self._float("words", table), "input_ids"], "word", axis=0)
         return self._normalized(self._node("Add", [word, self._positions(self._dtype)], "embedded"), "emb.ln", "x")
 

@@ -23,7 +23,7 @@ can be joined to a batch."""
 
 def onnxruntime_network(network: Path, threads: int) -> TokenNetwork:
     """The ONNX file on the CPU."""
-    session = _session(network, threads)
+    session = onnxruntime_session(network, threads)
 
     def run(ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         (vectors,) = session.run(None, {"input_ids": ids, "attention_mask": mask})
@@ -39,12 +39,14 @@ def served_network(model: str) -> TokenNetwork:
     def run(ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         room = ((0, 0), (0, -ids.shape[1] % LENGTH_STEP))
         padded_ids, padded_mask = np.pad(ids, room, constant_values=PAD), np.pad(mask, room)
-        return call_model(model, {"input_ids": padded_ids, "attention_mask": padded_mask}, "embedding")
+        (vectors,) = call_model(model, {"input_ids": padded_ids, "attention_mask": padded_mask}, ["embedding"])
+        return vectors
 
     return run
 
 
-def _session(network: Path, threads: int) -> onnxruntime.InferenceSession:
+def onnxruntime_session(network: Path, threads: int) -> onnxruntime.InferenceSession:
+    """Runs a network that shares the machine with others, on `threads` of its cores."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
