@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import kernels
-from server.adapters import triton_embedder, triton_generator, triton_recognizer
+from server.adapters import triton_embedder, triton_generator, triton_recognizer, triton_reranker
 from server.adapters.database_binding import bind
 from server.adapters.document_reader import FileDocumentReader
 from server.adapters.file_blobs import FileBlobStore
@@ -22,6 +22,8 @@ from server.adapters.index_generations import FollowedLog, HybridIndexGeneration
 from server.adapters.index_highlighter import IndexHighlighter
 from server.adapters.jetstream import JetStreamWorkQueue
 from server.adapters.local_bell import LocalBell
+from server.adapters.model_catalogue import CatalogueFiles
+from server.adapters.model_memory import StubMemory
 from server.adapters.nats_bell import NatsBell
 from server.adapters.nats_connection import NatsConnection
 from server.adapters.postgres.blob_references import PostgresBlobReferences
@@ -31,11 +33,14 @@ from server.adapters.postgres.database_identity import database_id
 from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
 from server.adapters.postgres.job_ledger import PostgresJobLedger
 from server.adapters.postgres.migrating import migrate
+from server.adapters.postgres.model_aliases import PostgresModelAliases
 from server.adapters.postgres.outbox import PostgresOutbox
 from server.adapters.postgres.passage_store import PostgresPassageStore
 from server.adapters.postgres.pool import PostgresPool
 from server.adapters.postgres.stage_results import PostgresStageResults
+from server.adapters.served_slot import ServedSlot
 from server.adapters.triton_client import TritonConnection
+from server.adapters.triton_control import TritonModelControl
 from server.adapters.triton_embedder import TritonEmbedder
 from server.adapters.triton_generator import TritonGenerator
 from server.adapters.triton_recognizer import TritonTextRecognizer
@@ -43,12 +48,16 @@ from server.adapters.triton_reranker import TritonReranker
 from server.application.answer_question import AnswerQuestion
 from server.application.delete_document import DeleteDocument
 from server.application.direct_inference import DirectInference
+from server.application.follow_aliases import FollowAliases
 from server.application.follow_generations import FollowGenerations
 from server.application.ingest_document import IngestDocument
 from server.application.ingestion_stages import IngestionStages
+from server.application.keep_models import KeepModels
 from server.application.list_documents import ListDocuments
+from server.application.load_models import LoadModels
 from server.application.look_after_index import LookAfterIndex
-from server.application.ports import Embedder, Generator, Reranker, TextRecognizer
+from server.application.look_after_models import LookAfterModels
+from server.application.ports import Embedder, FilledSlot, Generator, Reranker, TextRecognizer
 from server.application.relay_outbox import RelayOutbox
 from server.application.search_passages import SearchPassages
 from server.application.sweep_blobs import SweepBlobs
@@ -58,6 +67,7 @@ from server.application.watch_job import WatchJob
 from server.application.work_off_queue import WorkOffQueue
 from server.domain.deadline import Deadline
 from server.domain.generations import GenerationOptions
+from server.domain.models import EMBEDDING_SLOT, SLOTS, alias_of
 from server.domain.principals import Principal
 from server.settings import Settings
 from server.transport.answer_servicer import AnswerServicer
@@ -67,6 +77,7 @@ from server.transport.health import HealthReport, HealthWatch, Probe
 from server.transport.identity import LoopbackIdentity
 from server.transport.index_servicer import IndexServicer
 from server.transport.inference_servicer import InferenceServicer
+from server.transport.model_servicer import ModelServicer
 from server.transport.search_servicer import SearchServicer
 
 _LOG_SUBJECT = "pinakes.log"
@@ -89,10 +100,22 @@ class _Stores:
 @dataclass(frozen=True, slots=True)
 class _Models:
     triton: TritonConnection
-    embedder: Embedder
-    reranker: Reranker
-    recognizer: TextRecognizer
-    generator: Generator
+    catalogue: CatalogueFiles
+    store: PostgresModelAliases
+    aliases: FollowAliases
+    embedder: ServedSlot[Embedder]
+    reranker: ServedSlot[Reranker]
+    recognizer: ServedSlot[TextRecognizer]
+    generator: ServedSlot[Generator]
+
+
+@dataclass(frozen=True, slots=True)
+class _ModelCare:
+    """What only the server has: it alone loads and unloads models."""
+
+    control: TritonModelControl
+    loads: LoadModels
+    keeping: KeepModels
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,33 +128,38 @@ class _Searching:
 async def serve(settings: Settings) -> None:
     """Answers calls until cancelled.
 
-    Raises WrongDatabase, DependencyUnavailable if PostgreSQL does not answer in ten seconds or a model in five minutes,
-    OSError if the address is taken. IndexAhead comes in a group.
+    Raises WrongDatabase, DependencyUnavailable if PostgreSQL does not answer in ten seconds or no embedding model in
+    five minutes (the other slots can be filled later: health tells), OSError if the address is taken. IndexAhead comes
+    in a group.
     """
     async with AsyncExitStack() as opened:
         # While Triton starts: seconds, the first time on a machine more.
         warming = asyncio.ensure_future(asyncio.to_thread(kernels.warm_up))
         opened.callback(warming.cancel)
         stores = await opened.enter_async_context(_stores(settings))
-        models = await opened.enter_async_context(_models(settings))
+        models = await opened.enter_async_context(_models(settings, stores.pool))
+        model_care = await opened.enter_async_context(_loading(settings, models))
+        await models.aliases.until_serving((EMBEDDING_SLOT,), Deadline.after(_START_LIMIT_S))
         await warming
         log = PostgresChangeLog(stores.pool)
-        index = await _index(settings, models.embedder, FollowedLog(stores.database_id, await log.head()))
+        embedder = models.embedder.model()
+        index = await _index(settings, embedder, FollowedLog(stores.database_id, await log.head()))
         opened.push_async_callback(index.close)
         highlighter = await asyncio.to_thread(IndexHighlighter, index.rarities, settings.highlighter)
         opened.push_async_callback(highlighter.close)
         outbox_bell = LocalBell()
         report = HealthReport()
-        following = FollowGenerations(log, index, stores.log_bell, models.embedder.fingerprint, settings.follow)
+        following = FollowGenerations(log, index, stores.log_bell, embedder.fingerprint, settings.follow)
         kept = GenerationOptions(settings.index.index.graph.degree, settings.index.index.graph.effort)
         care = LookAfterIndex(index, index, following, log, kept)
-        servicers = _servicers(settings, stores, models, _Searching(index, highlighter, care), outbox_bell)
+        searching = _Searching(index, highlighter, care)
+        servicers = _servicers(settings, stores, models, model_care, searching, outbox_bell)
         background = (
             following,
             VerifyIndex(care, index, settings.verify),
             RelayOutbox(PostgresOutbox(stores.pool), stores.queue, outbox_bell, settings.relay),
             SweepBlobs(stores.blobs, PostgresBlobReferences(stores.pool, stores.database_id), settings.sweep),
-            _health_watch(report, stores, models, index),
+            _health_watch(report, stores, models, model_care, index),
         )
         await opened.enter_async_context(grpc_server(servicers, report, settings.server))
         # Whatever ends this, calls get their time to end before the index and the stores are closed.
@@ -142,7 +170,8 @@ async def serve(settings: Settings) -> None:
 
 async def work(settings: Settings) -> None:
     """Ingests documents until cancelled; jobs in hand are handed back then. Raises as `serve` does."""
-    async with _stores(settings) as stores, _models(settings) as models:
+    async with _stores(settings) as stores, _models(settings, stores.pool) as models:
+        await models.aliases.until_serving((EMBEDDING_SLOT,), Deadline.after(_START_LIMIT_S))
         ledger = PostgresJobLedger(stores.pool)
         stages = IngestionStages(
             blobs=stores.blobs,
@@ -180,19 +209,59 @@ async def _stores(settings: Settings) -> AsyncIterator[_Stores]:
 
 
 @asynccontextmanager
-async def _models(settings: Settings) -> AsyncIterator[_Models]:
-    async with TritonConnection(settings.triton.address) as triton:
-        deadline = Deadline.after(_START_LIMIT_S)
-        await triton.wait_until_ready(
-            (triton_embedder.MODEL, triton_recognizer.MODEL, triton_generator.MODEL), deadline
-        )
-        yield _Models(
-            triton=triton,
-            embedder=await TritonEmbedder.connect(triton, deadline),
-            reranker=await TritonReranker.connect(triton, deadline),
-            recognizer=await TritonTextRecognizer.connect(triton, settings.triton.recognizer),
-            generator=await TritonGenerator.connect(triton, settings.triton.generator),
-        )
+async def _models(settings: Settings, pool: PostgresPool) -> AsyncIterator[_Models]:
+    """The slots, each served by what its alias names, while the context lasts."""
+    async with AsyncExitStack() as opened:
+        triton = await opened.enter_async_context(TritonConnection(settings.triton.address))
+
+        def embedder(model: str, deadline: Deadline) -> Awaitable[Embedder]:
+            return TritonEmbedder.connect(triton, model, deadline)
+
+        def reranker(model: str, deadline: Deadline) -> Awaitable[Reranker]:
+            return TritonReranker.connect(triton, model, deadline)
+
+        def recognizer(model: str, deadline: Deadline) -> Awaitable[TextRecognizer]:
+            return TritonTextRecognizer.connect(triton, model, deadline, settings.triton.recognizer)
+
+        def generator(model: str, deadline: Deadline) -> Awaitable[Generator]:
+            return TritonGenerator.connect(triton, model, deadline, settings.triton.generator)
+
+        embed = ServedSlot(triton_embedder.SLOT, triton, embedder)
+        rerank = ServedSlot(triton_reranker.SLOT, triton, reranker)
+        ocr = ServedSlot(triton_recognizer.SLOT, triton, recognizer)
+        generate = ServedSlot(triton_generator.SLOT, triton, generator)
+        catalogue, store = CatalogueFiles(settings.models.catalogue), PostgresModelAliases(pool)
+        slots: dict[str, FilledSlot] = dict(zip(SLOTS, (embed, generate, ocr, rerank), strict=True))
+        aliases = FollowAliases(store, catalogue, triton, slots, settings.models.aliases)
+        await opened.enter_async_context(_in_background(aliases.run()))
+        yield _Models(triton, catalogue, store, aliases, embed, rerank, ocr, generate)
+
+
+@asynccontextmanager
+async def _loading(settings: Settings, models: _Models) -> AsyncIterator[_ModelCare]:
+    """Has what the aliases name loaded while the context lasts."""
+    token = settings.triton.control_token.get_secret_value()
+    control = TritonModelControl(models.triton, {settings.triton.control_header: token} if token else {})
+    # Where `up` has it. If Triton runs elsewhere, nothing is there to be measured.
+    memory = StubMemory(settings.data_dir / "triton" / "repository")
+    loads = LoadModels(models.catalogue, control, memory, models.aliases, settings.models.loads)
+    keeping = KeepModels(loads, models.aliases, models.triton, settings.models.keep)
+    async with _in_background(keeping.run()):
+        try:
+            yield _ModelCare(control, loads, keeping)
+        finally:
+            await loads.close()
+
+
+@asynccontextmanager
+async def _in_background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Runs what goes on until it is cancelled."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
 
 
 async def _index(settings: Settings, embedder: Embedder, log: FollowedLog) -> HybridIndexGenerations:
@@ -216,7 +285,12 @@ async def _own_database(settings: Settings, pool: PostgresPool) -> str:
 
 
 def _servicers(
-    settings: Settings, stores: _Stores, models: _Models, searching: _Searching, outbox_bell: LocalBell
+    settings: Settings,
+    stores: _Stores,
+    models: _Models,
+    model_care: _ModelCare,
+    searching: _Searching,
+    outbox_bell: LocalBell,
 ) -> Servicers:
     local = settings.principal
     identity = LoopbackIdentity(Principal(local.tenant, local.user, frozenset(local.groups)))
@@ -243,27 +317,48 @@ def _servicers(
         inference=InferenceServicer(
             DirectInference(models.embedder, models.reranker, models.recognizer, models.generator)
         ),
+        models=ModelServicer(
+            LookAfterModels(
+                model_care.loads,
+                models.aliases,
+                models.store,
+                models.catalogue,
+                model_care.control,
+                searching.index,
+            )
+        ),
     )
 
 
-def _health_watch(report: HealthReport, stores: _Stores, models: _Models, index: HybridIndexGenerations) -> HealthWatch:
+def _health_watch(
+    report: HealthReport, stores: _Stores, models: _Models, model_care: _ModelCare, index: HybridIndexGenerations
+) -> HealthWatch:
     async def index_is_sound(deadline: Deadline) -> bool:
         return index.sound
 
+    async def slots_are_settled(deadline: Deadline) -> bool:
+        return await model_care.keeping.settled()
+
     probes: dict[str, Probe] = {
+        "slots": slots_are_settled,
         "database": stores.pool.answers,
         "queue": stores.nats.answers,
         "index": index_is_sound,
-        "embed": lambda deadline: models.triton.ready(triton_embedder.MODEL, deadline),
-        "ocr": lambda deadline: models.triton.ready(triton_recognizer.MODEL, deadline),
-        "generate": lambda deadline: models.triton.ready(triton_generator.MODEL, deadline),
+        triton_embedder.SLOT: models.embedder.ready,
+        triton_recognizer.SLOT: models.recognizer.ready,
+        triton_generator.SLOT: models.generator.ready,
+        triton_reranker.SLOT: models.reranker.ready,
     }
-    documents, search, answers, index_care, inference = SERVICES
+    documents, search, answers, index_service, inference, model_service = SERVICES
     needs = {
         documents: ("database", "queue"),
         search: ("database", "index", "embed"),
         answers: ("database", "index", "embed", "generate"),
-        index_care: ("database",),
+        index_service: ("database",),
         inference: ("embed", "ocr", "generate"),
+        model_service: ("database",),
+        # So that a watcher learns which slot it is.
+        **{alias_of(slot): (slot,) for slot in SLOTS},
     }
-    return HealthWatch(report, probes, needs, mending=("index",))
+    # A slot whose models cannot be loaded keeps nobody from using the others.
+    return HealthWatch(report, probes, needs, whole=("database", "queue", EMBEDDING_SLOT, "slots"))

@@ -35,8 +35,11 @@ from server.adapters.postgres.pool import PostgresOptions
 from server.adapters.triton_generator import TritonGeneratorOptions
 from server.adapters.triton_recognizer import TritonRecognizerOptions
 from server.application.answer_question import AnswerOptions
+from server.application.follow_aliases import AliasOptions
 from server.application.follow_log import FollowOptions
 from server.application.ingest_document import IngestOptions
+from server.application.keep_models import KeepOptions
+from server.application.load_models import LoadOptions
 from server.application.relay_outbox import RelayOptions
 from server.application.search_passages import SearchOptions
 from server.application.sweep_blobs import SweepOptions
@@ -90,13 +93,27 @@ class NatsSettings:
 
 @dataclass(frozen=True, slots=True)
 class TritonSettings:
-    """Without an `address` (host:port of its gRPC service) `up` runs its own Triton."""
+    """Without an `address` (host:port of its gRPC service) `up` runs its own Triton. `control_header` and
+    `control_token` are the metadata that open the model control of one that restricts it
+    (`--grpc-restricted-protocol`)."""
 
     address: str = ""
+    control_header: str = "triton-grpc-protocol-pinakes"
+    control_token: SecretStr = field(default_factory=lambda: SecretStr(""))
     profile: str = "cpu"
     recognizer: TritonRecognizerOptions = field(default_factory=TritonRecognizerOptions)
     generator: TritonGeneratorOptions = field(default_factory=TritonGeneratorOptions)
     embedded: embedded_triton.TritonOptions = field(default_factory=embedded_triton.TritonOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """`catalogue` is a file with models beside the package's (triton_models/README.md)."""
+
+    catalogue: Path | None = None
+    aliases: AliasOptions = field(default_factory=AliasOptions)
+    loads: LoadOptions = field(default_factory=LoadOptions)
+    keep: KeepOptions = field(default_factory=KeepOptions)
 
 
 class Settings(BaseSettings):
@@ -118,6 +135,7 @@ class Settings(BaseSettings):
     postgres: PostgresSettings = PostgresSettings()
     nats: NatsSettings = NatsSettings()
     triton: TritonSettings = TritonSettings()
+    models: ModelSettings = ModelSettings()
     supervisor: SupervisorOptions = SupervisorOptions()
     index: PassageIndexOptions = PassageIndexOptions()
     reader: DocumentReaderOptions = DocumentReaderOptions()
@@ -201,6 +219,7 @@ def stack_options(settings: Settings, config: Path | None = None) -> StackOption
         nats_url=settings.nats.url.get_secret_value() or None,
         triton_address=settings.triton.address or None,
         profile=settings.triton.profile,
+        catalogue=settings.models.catalogue,
         postgres=settings.postgres.embedded,
         nats=settings.nats.embedded,
         triton=settings.triton.embedded,

@@ -1,7 +1,8 @@
-"""`python -m triton_models`: prepares, verifies and lists models."""
+"""`python -m triton_models`: prepares, verifies and lists models, and writes what a Triton reads."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,50 +18,80 @@ from triton_models.errors import ModelFilesError
 from triton_models.preparation import default_cache, find_prepared, prepare
 from triton_models.prepared import PreparedModels
 from triton_models.progress import OnProgress, Progress
+from triton_models.rendering import render_missing
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The models that Pinakes serves.")
 console = Console()
 
 CacheOption = Annotated[Path | None, typer.Option("--cache", help="Where models are kept.", show_default=False)]
-OnlyOption = Annotated[str, typer.Option("--only", help="Comma-separated slots; all if not given.")]
+OnlyOption = Annotated[
+    str, typer.Option("--only", help="Comma-separated slots and names of models; all models if not given.")
+]
+CatalogueOption = Annotated[
+    Path | None, typer.Option("--catalogue", help="A catalogue file of yours beside the package's.", show_default=False)
+]
 
 
 @app.command("prepare")
 def prepare_command(
     cache: CacheOption = None,
     only: OnlyOption = "",
+    additions: CatalogueOption = None,
     local: Annotated[Path | None, typer.Option("--from", help="A folder that may hold artifacts already.")] = None,
 ) -> None:
     """Fetches, verifies and converts the models; does nothing if they are ready."""
     with _sentences(), _bars() as on_progress:
-        models = prepare(cache or default_cache(), on_progress, only=_slots(only), local=local)
+        catalogue = load_catalogue(additions=additions)
+        models = prepare(cache or default_cache(), on_progress, only=_names(only), catalogue=catalogue, local=local)
     console.print(f"models are ready in {models}", soft_wrap=True)
 
 
 @app.command("verify")
-def verify_command(cache: CacheOption = None, only: OnlyOption = "") -> None:
+def verify_command(cache: CacheOption = None, only: OnlyOption = "", additions: CatalogueOption = None) -> None:
     """Reads every prepared file and compares its sha256."""
     with _sentences(), _bars() as on_progress:
-        models = find_prepared(cache or default_cache(), only=_slots(only))
-        if models is None:
-            raise ModelFilesError("these models are not prepared: run `python -m triton_models prepare`")
+        models = _prepared(cache, only, additions)
         PreparedModels.open(models).verify(on_progress)
     console.print(f"every file in {models} is what it should be", soft_wrap=True)
 
 
 @app.command("list")
-def list_command() -> None:
-    """Names each slot's model, with the licence and size of its artifacts."""
-    catalogue = load_catalogue()
-    for name, slot in catalogue.slots.items():
-        console.print(f"[bold]{name}[/]: {slot.model}")
-        for artifact in catalogue.artifacts_of(slot).values():
+def list_command(additions: CatalogueOption = None) -> None:
+    """Names each slot's models, the default first, with the licence and size of their artifacts."""
+    with _sentences():
+        catalogue = load_catalogue(additions=additions)
+    for name, model in catalogue.all_models().items():
+        console.print(f"[bold]{model.slot}[/]: {name}")
+        for artifact in catalogue.artifacts_of(model).values():
             console.print(
                 f"  {artifact.file}: {artifact.size_bytes / 1e6:.0f} MB, {artifact.licence}. {artifact.origin}"
             )
 
 
-def _slots(only: str) -> list[str] | None:
+@app.command("render")
+def render_command(
+    out: Annotated[Path, typer.Argument(metavar="REPOSITORY", help="The folder that Triton serves.")],
+    profile: Annotated[str, typer.Option(help="What the models run on.")] = "cpu",
+    cache: CacheOption = None,
+    only: OnlyOption = "",
+    additions: CatalogueOption = None,
+) -> None:
+    """Adds the prepared models to a repository, also of a running Triton; what is there stays as it is."""
+    with _sentences():
+        models = _prepared(cache, only, additions)
+        added = render_missing(profile, models, out, cores=len(os.sched_getaffinity(0)))
+    console.print(f"added to {out}: {', '.join(added) or 'nothing, it has all of them'}", soft_wrap=True)
+
+
+def _prepared(cache: Path | None, only: str, additions: Path | None) -> Path:
+    models = find_prepared(cache or default_cache(), only=_names(only), catalogue=load_catalogue(additions=additions))
+    if models is None:
+        also = f" --catalogue {additions}" if additions else ""
+        raise ModelFilesError(f"these models are not prepared: run `python -m triton_models prepare{also}`")
+    return models
+
+
+def _names(only: str) -> list[str] | None:
     return [name.strip() for name in only.split(",")] if only else None
 
 

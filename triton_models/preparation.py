@@ -5,7 +5,8 @@ Layout of a cache folder; everything in it can be deleted at any time while noth
     artifacts/<sha256>/<file>        fetched bytes
     downloads/                       what is being fetched
     slots/<slot>-<key>/              a converted model; the key is a digest of all that it was made from
-    models/<key>/<slot> -> slots/…   a set of models with its manifest: what a server is given
+    models/<key>/<slot> -> slots/…   a set of models with its manifest: what a server is given; those that are no slot's
+                                     default are named <model>@<version>
     prepare.lock                     held while one process prepares
 """
 
@@ -23,10 +24,10 @@ from pathlib import Path
 
 import platformdirs
 
-from triton_models.catalogue import Catalogue, Slot, load_catalogue
+from triton_models.catalogue import Catalogue, Model, load_catalogue
 from triton_models.conversions import conversion_version, convert
 from triton_models.digests import sha256_of
-from triton_models.errors import NotEnoughSpace, NotPrepared
+from triton_models.errors import NotEnoughSpace, NotPrepared, UnknownName
 from triton_models.fetching import ArtifactStore, free_bytes
 from triton_models.prepared import PreparedModels, PreparedSlot, describe_files, write_manifest
 from triton_models.progress import OnProgress, Progress, silent
@@ -53,7 +54,8 @@ def prepare(
     """The folder of ready models, made if it is not there (see `PreparedModels` for what is in it).
 
     A repeat costs milliseconds; an interrupted run is resumed; of two runs at a time the second waits for the first.
-    `only` restricts it to some slots, `local` is a folder to look for artifacts in first. Raises ModelFilesError.
+    `only` restricts it to the defaults of some slots and to models of these names, `local` is a folder to look for
+    artifacts in first. Raises ModelFilesError.
     """
     preparation = _Preparation(cache, catalogue or load_catalogue(), only, local, on_progress)
     ready = preparation.ready()
@@ -69,12 +71,29 @@ def find_prepared(cache: Path, *, only: Sequence[str] | None = None, catalogue: 
     return _Preparation(cache, catalogue or load_catalogue(), only, None, silent).ready()
 
 
+def fingerprints(catalogue: Catalogue) -> dict[str, str]:
+    """Each model's by its name. Raises UnknownName for a conversion that there is not."""
+    return {name: _planned(name, catalogue).fingerprint for name in catalogue.all_models()}
+
+
 @dataclass(frozen=True, slots=True)
-class _PlannedSlot:
+class _PlannedModel:
+    """`folder` is its name in the set of models."""
+
     name: str
-    slot: Slot
+    model: Model
     fingerprint: str
     key: str
+    folder: str
+
+    @property
+    def default(self) -> bool:
+        return self.folder == self.model.slot
+
+    @property
+    def identity(self) -> str:
+        """What a set of models is told apart by."""
+        return self.key if self.default else f"{self.name} {self.key}"
 
 
 class _Preparation:
@@ -91,9 +110,13 @@ class _Preparation:
         self._local = local
         self._on_progress = on_progress
         self._store = ArtifactStore(cache)
-        names = sorted(set(only)) if only is not None else sorted(catalogue.slots)
-        self._plan = [_planned(name, catalogue) for name in names]
-        self._target = cache / "models" / _digest(planned.key for planned in self._plan)
+        asked = catalogue.slots if only is None else only
+        names = {each if "@" in each else catalogue.slot(each).name for each in asked}
+        if only is None:
+            names |= catalogue.models.keys()
+        planned = [_planned(name, catalogue) for name in names]
+        self._plan = sorted(planned, key=lambda each: (not each.default, each.folder))
+        self._target = cache / "models" / _digest(planned.identity for planned in self._plan)
 
     def ready(self) -> Path | None:
         try:
@@ -105,11 +128,13 @@ class _Preparation:
     def run(self) -> Path:
         self._remove_unfinished()
         self._require_space()
-        slots = [self._prepare_slot(planned) for planned in self._plan]
+        prepared = [self._prepare_model(planned) for planned in self._plan]
         with _replacing_folder(self._target) as folder:
             for planned in self._plan:
-                (folder / planned.name).symlink_to(Path("../../slots") / f"{planned.name}-{planned.key}")
-            write_manifest(folder, slots)
+                (folder / planned.folder).symlink_to(Path("../../slots") / f"{planned.model.slot}-{planned.key}")
+            pairs = list(zip(self._plan, prepared, strict=True))
+            defaults = [done for planned, done in pairs if planned.default]
+            write_manifest(folder, defaults, [done for planned, done in pairs if not planned.default])
         self._store.forget_downloads()
         return self._target
 
@@ -119,26 +144,29 @@ class _Preparation:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _require_space(self) -> None:
-        artifacts = {a.sha256: a for planned in self._plan for a in self._catalogue.artifacts_of(planned.slot).values()}
+        artifacts = {
+            a.sha256: a for planned in self._plan for a in self._catalogue.artifacts_of(planned.model).values()
+        }
         missing = self._store.missing_bytes(artifacts.values())
         needed, free = missing + _SPARE_BYTES, free_bytes(self._cache)
         if missing and free < needed:
             raise NotEnoughSpace(self._cache, needed, free)
 
-    def _prepare_slot(self, planned: _PlannedSlot) -> PreparedSlot:
-        target = self._cache / "slots" / f"{planned.name}-{planned.key}"
+    def _prepare_model(self, planned: _PlannedModel) -> PreparedSlot:
+        model = planned.model
+        target = self._cache / "slots" / f"{model.slot}-{planned.key}"
         done = _read_slot(target)
         if done is not None:
             return done
-        artifacts = {role: self._fetch(planned.slot.artifacts[role]) for role in planned.slot.artifacts}
+        artifacts = {role: self._fetch(name) for role, name in model.artifacts.items()}
         with _replacing_folder(target) as folder:
-            if planned.slot.conversion is None:
+            if model.conversion is None:
                 roles = {role: _link(path, folder) for role, path in artifacts.items()}
             else:
-                roles = convert(planned.slot.conversion, artifacts, folder, self._on_progress)
-            slot = PreparedSlot(slot=planned.name, fingerprint=planned.fingerprint, files=describe_files(folder, roles))
+                roles = convert(model.conversion, artifacts, folder, self._on_progress)
+            slot = PreparedSlot(slot=model.slot, fingerprint=planned.fingerprint, files=describe_files(folder, roles))
             (folder / _SLOT_FILE).write_text(slot.model_dump_json(), encoding="utf-8")
-        self._on_progress(Progress(f"preparing {planned.name}", 1, 1, "steps"))
+        self._on_progress(Progress(f"preparing {planned.folder}", 1, 1, "steps"))
         return slot
 
     def _fetch(self, name: str) -> Path:
@@ -151,15 +179,21 @@ class _Preparation:
         return self._store.fetch(name, artifact, self._on_progress, self._local)
 
 
-def _planned(name: str, catalogue: Catalogue) -> _PlannedSlot:
-    slot = catalogue.slot(name)
-    artifacts = catalogue.artifacts_of(slot)
+def _planned(name: str, catalogue: Catalogue) -> _PlannedModel:
+    """Raises UnknownName."""
+    models = catalogue.all_models()
+    if name not in models:
+        raise UnknownName("model", name, models)
+    model = models[name]
+    short, _, number = name.rpartition("@")
+    artifacts = catalogue.artifacts_of(model)
     hashes = [artifact.sha256 for _, artifact in sorted(artifacts.items())]
     weights = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
-    version = f"{slot.version}" + (f".{conversion_version(slot.conversion)}" if slot.conversion else "")
+    version = number + (f".{conversion_version(model.conversion)}" if model.conversion else "")
     roles = [f"{role}={artifact.sha256}" for role, artifact in sorted(artifacts.items())]
-    key = _digest([name, slot.model, version, slot.conversion or "", *roles])
-    return _PlannedSlot(name, slot, f"{slot.model}@{version}+{weights[:12]}", key)
+    key = _digest([model.slot, short, version, model.conversion or "", *roles])
+    folder = name if name in catalogue.models else model.slot
+    return _PlannedModel(name, model, f"{name}{version.removeprefix(number)}+{weights[:12]}", key, folder)
 
 
 def _digest(parts: Iterator[str] | Sequence[str]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +36,12 @@ class PreparedSlot(BaseModel):
     fingerprint: str
     files: dict[str, PreparedFile]
 
+    @property
+    def model(self) -> str:
+        """`<model>@<version>`, as in the catalogue. (The fingerprint goes on with `.<conversion>+<weights>`.)"""
+        model, _, rest = self.fingerprint.rpartition("@")
+        return f"{model}@{re.split('[.+]', rest)[0]}"
+
     def check(self, folder: Path) -> None:
         """That all files are in `folder` with their sizes; reads none of them. Raises NotPrepared."""
         for file in self.files.values():
@@ -50,40 +58,54 @@ class PreparedSlot(BaseModel):
 
 
 class _Manifest(BaseModel):
+    """`slots` serve by default, `others` can take their place."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     slots: tuple[PreparedSlot, ...]
+    others: tuple[PreparedSlot, ...] = ()
 
 
 class PreparedModels:
-    """`directory/<slot>/<file>` for every slot. The manifest is written last: with it, everything is there."""
+    """`directory/<slot>/<file>` for the default of every slot, `directory/<model>@<version>/<file>` for other models.
+    The manifest is written last: with it, everything is there."""
 
-    def __init__(self, directory: Path, slots: tuple[PreparedSlot, ...]) -> None:
+    def __init__(self, directory: Path, slots: tuple[PreparedSlot, ...], others: tuple[PreparedSlot, ...] = ()) -> None:
         self.directory = directory
         self.slots = {slot.slot: slot for slot in slots}
+        self.models = {each.model: each for each in (*slots, *others)}
+        self._folders = {slot.model: slot.slot for slot in slots} | {each.model: each.model for each in others}
 
     @classmethod
     def open(cls, directory: Path) -> PreparedModels:
         """Checks that all files are there with their sizes; reads none of them. Raises NotPrepared."""
         manifest = directory / MANIFEST
         try:
-            slots = _Manifest.model_validate_json(manifest.read_bytes()).slots
+            found = _Manifest.model_validate_json(manifest.read_bytes())
         except (OSError, ValidationError) as exc:
             raise NotPrepared(directory, "there is no readable manifest") from exc
-        models = cls(directory, slots)
-        for slot in slots:
-            slot.check(directory / slot.slot)
+        models = cls(directory, found.slots, found.others)
+        for name, model in models.models.items():
+            model.check(models.folder(name))
         return models
 
+    def folder(self, model: str) -> Path:
+        """Where a model's files are."""
+        return self.directory / self._folders[model]
+
     def paths(self, slot: str) -> dict[str, Path]:
-        """A slot's files by their role; absolute."""
-        folder = self.directory.absolute() / slot
-        return {role: folder / file.path for role, file in self.slots[slot].files.items()}
+        """The files of a slot's default by their role; absolute."""
+        return self.paths_of(self.slots[slot].model)
+
+    def paths_of(self, model: str) -> dict[str, Path]:
+        """A model's files by their role; absolute."""
+        folder = self.folder(model).absolute()
+        return {role: folder / file.path for role, file in self.models[model].files.items()}
 
     def verify(self, on_progress: OnProgress = silent) -> None:
         """Hashes every file. Raises NotPrepared."""
-        for slot in self.slots.values():
-            slot.verify(self.directory / slot.slot, on_progress)
+        for name, model in self.models.items():
+            model.verify(self.folder(name), on_progress)
 
 
 def describe_files(folder: Path, roles: dict[str, str]) -> dict[str, PreparedFile]:
@@ -94,11 +116,11 @@ def describe_files(folder: Path, roles: dict[str, str]) -> dict[str, PreparedFil
     }
 
 
-def write_manifest(directory: Path, slots: list[PreparedSlot]) -> None:
+def write_manifest(directory: Path, slots: Sequence[PreparedSlot], others: Sequence[PreparedSlot] = ()) -> None:
     """Atomic and durable; the files must be there."""
     unfinished = directory / (MANIFEST + ".part")
     with unfinished.open("w", encoding="utf-8") as file:
-        file.write(_Manifest(slots=tuple(slots)).model_dump_json(indent=2))
+        file.write(_Manifest(slots=tuple(slots), others=tuple(others)).model_dump_json(indent=2))
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(directory / MANIFEST)

@@ -1,7 +1,10 @@
 """Writes the model repository that a Triton serves.
 
-Every folder of `repository/` is a slot. Its `config.pbtxt.template` is a `string.Template` with these variables:
+Every folder of `repository/` is a slot, and is written once for each of the slot's models, under the model's name:
+models of one slot can be loaded beside each other. Its `config.pbtxt.template` is a `string.Template` with these
+variables:
 
+    $name           the model's name, such as multilingual-e5-small@1; every template begins with it
     $fingerprint    names the model and its weights
     $instances      how many processes serve it
     $threads        how many threads each of them may use
@@ -28,6 +31,7 @@ _HERE = Path(__file__).parent
 REPOSITORY = _HERE / "repository"
 PROFILES = _HERE / "profiles"
 _TEMPLATE = "config.pbtxt.template"
+_UNFINISHED = ".rendering-"
 
 
 def profiles() -> list[str]:
@@ -40,20 +44,33 @@ def render(profile: str, models: Path, out: Path, *, cores: int, slots: list[str
     The cores are divided among the instances of a model, not among models: each may use all of them while the others
     rest. `slots` restricts it. Milliseconds. Raises UnknownName, NotPrepared, InvalidCatalogue.
     """
-    tables = _profile(profile)
     prepared = PreparedModels.open(models)
-    wanted = slots if slots is not None else sorted(prepared.slots)
-    for slot in wanted:
-        if slot not in prepared.slots:
-            raise UnknownName("prepared slot", slot, prepared.slots)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".rendering-") as scratch:
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=_UNFINISHED) as scratch:
         folder = Path(scratch) / "repository"
-        for slot in wanted:
-            _render_slot(slot, prepared, _variables(slot, tables.get(slot, {}), prepared, cores), folder / slot)
+        folder.mkdir()
+        for name in _wanted(prepared, slots):
+            _render_model(profile, name, prepared, cores, folder / name)
         shutil.rmtree(out, ignore_errors=True)
         folder.rename(out)
     return out
+
+
+def render_missing(profile: str, models: Path, out: Path, *, cores: int) -> list[str]:
+    """Adds to the repository `out`, which a Triton may be serving, the models that it lacks; returns their names.
+
+    What is there stays as it is: a model's name stands for the same files for good. Raises as `render`.
+    """
+    prepared = PreparedModels.open(models)
+    out.mkdir(parents=True, exist_ok=True)
+    added = [name for name in _wanted(prepared, None) if not (out / name).exists()]
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=_UNFINISHED) as scratch:
+        for name in added:
+            _render_model(profile, name, prepared, cores, Path(scratch) / name)
+        # What a model calls has its name with something after it: that is there first.
+        for folder in sorted(Path(scratch).iterdir(), reverse=True):
+            folder.rename(out / folder.name)
+    return added
 
 
 def divide(cores: int, threads_most: int, instances_most: int | None) -> tuple[int, int]:
@@ -70,13 +87,20 @@ def _profile(name: str) -> dict[str, dict[str, Any]]:
     return tomllib.loads((PROFILES / f"{name}.toml").read_text(encoding="utf-8"))
 
 
-def _variables(slot: str, table: dict[str, Any], prepared: PreparedModels, cores: int) -> dict[str, str]:
+def _wanted(prepared: PreparedModels, slots: list[str] | None) -> list[str]:
+    for slot in slots or ():
+        if slot not in prepared.slots:
+            raise UnknownName("prepared slot", slot, prepared.slots)
+    return sorted(name for name, model in prepared.models.items() if slots is None or model.slot in slots)
+
+
+def _variables(name: str, table: dict[str, Any], prepared: PreparedModels, cores: int) -> dict[str, str]:
     own = dict(table)
     instances, threads = divide(cores, own.pop("threads_most", cores), own.pop("instances_most", None))
-    compiled = prepared.directory.absolute() / "compiled" / slot
+    compiled = prepared.directory.absolute() / "compiled" / name
     compiled.mkdir(parents=True, exist_ok=True)
-    variables = own | prepared.paths(slot) | {"instances": instances, "threads": threads, "compiled": compiled}
-    variables["fingerprint"] = prepared.slots[slot].fingerprint
+    variables = own | prepared.paths_of(name) | {"instances": instances, "threads": threads, "compiled": compiled}
+    variables |= {"name": name, "fingerprint": prepared.models[name].fingerprint}
     return {key: _escaped(str(value)) for key, value in variables.items()}
 
 
@@ -85,7 +109,9 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def _render_slot(slot: str, prepared: PreparedModels, variables: dict[str, str], folder: Path) -> None:
+def _render_model(profile: str, name: str, prepared: PreparedModels, cores: int, folder: Path) -> None:
+    slot = prepared.models[name].slot
+    variables = _variables(name, _profile(profile).get(slot, {}), prepared, cores)
     source = REPOSITORY / slot
     if not source.is_dir():
         raise UnknownName("model folder", slot, (path.name for path in REPOSITORY.iterdir()))

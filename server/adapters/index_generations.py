@@ -123,6 +123,10 @@ class HybridIndexGenerations:
     def position(self) -> int:
         return self._serving.position
 
+    @property
+    def fingerprint(self) -> str:
+        return self._generations.serving.fingerprint
+
     async def search(
         self, query: IndexQuery, vector: npt.NDArray[np.float32] | None, deadline: Deadline
     ) -> IndexResult:

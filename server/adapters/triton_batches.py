@@ -31,10 +31,11 @@ class BatchOptions:
 
 
 class BatchCalls:
-    """Calls of one model."""
+    """Calls of one model. Errors and deadlines name its slot."""
 
-    def __init__(self, connection: TritonConnection, model: str, options: BatchOptions) -> None:
+    def __init__(self, connection: TritonConnection, slot: str, model: str, options: BatchOptions) -> None:
         self._connection = connection
+        self._slot = slot
         self._model = model
         self._options = options
         self._places = asyncio.Semaphore(options.concurrent)
@@ -57,12 +58,12 @@ class BatchCalls:
     async def _call(self, inputs: Sequence[InferInput], deadline: Deadline, priority: int) -> InferResult:
         await self._take_place(deadline)
         try:
-            limit = deadline.budget(self._model)
+            limit = deadline.budget(self._slot)
             return await self._connection.client.infer(
                 self._model, list(inputs), client_timeout=limit, priority=priority, timeout=int(limit * 1e6)
             )
         except (InferenceServerException, grpc.RpcError) as error:
-            raise translated(error, self._model) from error
+            raise translated(error, self._slot) from error
         finally:
             self._places.release()
 
@@ -71,13 +72,13 @@ class BatchCalls:
             await self._places.acquire()
             return
         if self._waiting >= self._options.waiting:
-            raise Overloaded(f"the model {self._model}", self._options.retry_after_s)
+            raise Overloaded(f"the model {self._slot}", self._options.retry_after_s)
         self._waiting += 1
         try:
-            async with asyncio.timeout(deadline.budget(self._model)):
+            async with asyncio.timeout(deadline.budget(self._slot)):
                 await self._places.acquire()
         except TimeoutError as error:
-            raise StageDeadline(self._model) from error
+            raise StageDeadline(self._slot) from error
         finally:
             self._waiting -= 1
 

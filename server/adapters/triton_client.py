@@ -80,16 +80,3 @@ class TritonConnection:
         if not fingerprint:
             raise DependencyUnavailable(f"the model {model}", "its configuration has no fingerprint")
         return fingerprint
-
-    async def installed(self, model: str, deadline: Deadline) -> bool:
-        """Whether the repository has the model. Raises DependencyUnavailable."""
-        try:
-            limit = deadline.capped(_QUESTION_LIMIT_S).budget(model)
-            await self.client.get_model_config(model, client_timeout=limit)
-        except InferenceServerException as error:
-            if "not found" in error.message() or str(error.status()).endswith("NOT_FOUND"):
-                return False
-            raise translated(error, model) from error
-        except grpc.RpcError as error:
-            raise translated(error, model) from error
-        return True

@@ -1,4 +1,4 @@
-"""Embeddings by the `embed` model in Triton."""
+"""Embeddings by a model of the slot `embed` in Triton."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from server.application.ports import EmbeddingKind, Embeddings
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable
 
-MODEL = "embed"
+SLOT = "embed"
 _PRIORITY = {EmbeddingKind.QUERY: 1, EmbeddingKind.PASSAGE: 2}
 _CALLS_PER_INSTANCE = {EmbeddingKind.QUERY: 8, EmbeddingKind.PASSAGE: 1}
 """A query is somebody who waits. It overtakes passages in Triton's queue; and since Triton hands an instance its next
@@ -33,24 +33,25 @@ class _ModelShape:
 
 class TritonEmbedder:
     def __init__(
-        self, connection: TritonConnection, fingerprint: str, shape: _ModelShape, options: BatchOptions
+        self, connection: TritonConnection, model: str, fingerprint: str, shape: _ModelShape, options: BatchOptions
     ) -> None:
         self._fingerprint = fingerprint
         self._dimension = shape.dimension
         self._options = options
         self._calls = {
-            kind: BatchCalls(connection, MODEL, replace(options, concurrent=calls * shape.instances))
+            kind: BatchCalls(connection, SLOT, model, replace(options, concurrent=calls * shape.instances))
             for kind, calls in _CALLS_PER_INSTANCE.items()
         }
 
     @classmethod
     async def connect(
-        cls, connection: TritonConnection, deadline: Deadline, options: BatchOptions | None = None
+        cls, connection: TritonConnection, model: str, deadline: Deadline, options: BatchOptions | None = None
     ) -> Self:
-        """Asks Triton for the model's fingerprint, dimension and instances, which bound the concurrent calls. Raises
+        """Asks Triton for `model`'s fingerprint, dimension and instances, which bound the concurrent calls. Raises
         DependencyUnavailable, StageDeadline."""
-        fingerprint = await connection.fingerprint(MODEL, deadline)
-        return cls(connection, fingerprint, await _shape(connection, deadline), options or BatchOptions())
+        fingerprint = await connection.fingerprint(model, deadline)
+        shape = await _shape(connection, model, deadline)
+        return cls(connection, model, fingerprint, shape, options or BatchOptions())
 
     @property
     def fingerprint(self) -> str:
@@ -76,13 +77,13 @@ class TritonEmbedder:
         )
 
 
-async def _shape(connection: TritonConnection, deadline: Deadline) -> _ModelShape:
+async def _shape(connection: TritonConnection, model: str, deadline: Deadline) -> _ModelShape:
     try:
-        response = await connection.client.get_model_config(MODEL, client_timeout=deadline.budget(MODEL))
+        response = await connection.client.get_model_config(model, client_timeout=deadline.budget(SLOT))
     except (InferenceServerException, grpc.RpcError) as error:
-        raise translated(error, MODEL) from error
+        raise translated(error, SLOT) from error
     instances = sum(group.count for group in response.config.instance_group)
     for output in response.config.output:
         if output.name == "EMBEDDING" and len(output.dims) == 1:
             return _ModelShape(int(output.dims[0]), max(1, instances))
-    raise DependencyUnavailable(f"the model {MODEL}", "its configuration has no output EMBEDDING of one dimension")
+    raise DependencyUnavailable(f"the model {model}", "its configuration has no output EMBEDDING of one dimension")

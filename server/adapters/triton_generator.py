@@ -1,4 +1,4 @@
-"""Text generation by the `generate` model in Triton, streamed."""
+"""Text generation by a model of the slot `generate` in Triton, streamed."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from server.application.ports import GeneratedText, GenerationRequest
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, InvalidField, Overloaded, PinakesError
 
-MODEL = "generate"
-_CONNECT_S = 10.0
+SLOT = "generate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +43,25 @@ class GeneratorStatistics:
 
 
 class TritonGenerator:
-    def __init__(self, connection: TritonConnection, fingerprint: str, options: TritonGeneratorOptions) -> None:
+    def __init__(
+        self, connection: TritonConnection, model: str, fingerprint: str, options: TritonGeneratorOptions
+    ) -> None:
         self._connection = connection
+        self._model = model
         self._fingerprint = fingerprint
         self._options = options
 
     @classmethod
-    async def connect(cls, connection: TritonConnection, options: TritonGeneratorOptions | None = None) -> Self:
-        """Asks Triton for the model's fingerprint. Raises DependencyUnavailable."""
-        fingerprint = await connection.fingerprint(MODEL, Deadline.after(_CONNECT_S))
-        return cls(connection, fingerprint, options or TritonGeneratorOptions())
+    async def connect(
+        cls,
+        connection: TritonConnection,
+        model: str,
+        deadline: Deadline,
+        options: TritonGeneratorOptions | None = None,
+    ) -> Self:
+        """Asks Triton for `model`'s fingerprint. Raises DependencyUnavailable, StageDeadline."""
+        fingerprint = await connection.fingerprint(model, deadline)
+        return cls(connection, model, fingerprint, options or TritonGeneratorOptions())
 
     @property
     def fingerprint(self) -> str:
@@ -83,9 +91,9 @@ class TritonGenerator:
 
     async def _results(self, inputs: list[InferInput], deadline: Deadline) -> AsyncGenerator[InferResult, None]:
         """One after the other; the one that makes the answer whole comes before the end."""
-        timeout = deadline.budget(MODEL)
+        timeout = deadline.budget(SLOT)
         call = self._connection.client.stream_infer(
-            _one({"model_name": MODEL, "inputs": inputs}), stream_timeout=timeout
+            _one({"model_name": self._model, "inputs": inputs}), stream_timeout=timeout
         )
         try:
             async for result, error in call:
@@ -93,10 +101,10 @@ class TritonGenerator:
                     raise self._refusal(error) from error
                 yield result
         except grpc.RpcError as error:
-            raise translated(error, MODEL) from error
+            raise translated(error, SLOT) from error
         finally:
             call.cancel()
-        raise DependencyUnavailable(f"the model {MODEL}", "it ended before the text did")
+        raise DependencyUnavailable(f"the model {SLOT}", "it ended before the text did")
 
     def _refusal(self, error: InferenceServerException) -> PinakesError:
         """The model's errors begin with a code."""
@@ -105,7 +113,7 @@ class TritonGenerator:
             return Overloaded("text generation", self._options.retry_after_s)
         if code in ("prompt_too_long", "invalid"):
             return InvalidField("prompt", problem)
-        return translated(error, MODEL)
+        return translated(error, SLOT)
 
 
 async def _one(request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Text recognition by the `ocr` model in Triton."""
+"""Text recognition by a model of the slot `ocr` in Triton."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from server.domain.deadline import Deadline
 from server.domain.documents import Box
 from server.domain.errors import StageDeadline, UnreadableDocument
 
-MODEL = "ocr"
-_CONNECT_S = 10.0
+SLOT = "ocr"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +32,25 @@ class TritonRecognizerOptions:
 
 
 class TritonTextRecognizer:
-    def __init__(self, connection: TritonConnection, fingerprint: str, options: TritonRecognizerOptions) -> None:
+    def __init__(
+        self, connection: TritonConnection, model: str, fingerprint: str, options: TritonRecognizerOptions
+    ) -> None:
         self._connection = connection
+        self._model = model
         self._fingerprint = fingerprint
         self._places = asyncio.Semaphore(options.concurrent_images)
 
     @classmethod
-    async def connect(cls, connection: TritonConnection, options: TritonRecognizerOptions | None = None) -> Self:
-        """Asks Triton for the model's fingerprint. Raises DependencyUnavailable."""
-        fingerprint = await connection.fingerprint(MODEL, Deadline.after(_CONNECT_S))
-        return cls(connection, fingerprint, options or TritonRecognizerOptions())
+    async def connect(
+        cls,
+        connection: TritonConnection,
+        model: str,
+        deadline: Deadline,
+        options: TritonRecognizerOptions | None = None,
+    ) -> Self:
+        """Asks Triton for `model`'s fingerprint. Raises DependencyUnavailable, StageDeadline."""
+        fingerprint = await connection.fingerprint(model, deadline)
+        return cls(connection, model, fingerprint, options or TritonRecognizerOptions())
 
     @property
     def fingerprint(self) -> str:
@@ -62,14 +70,14 @@ class TritonTextRecognizer:
         tensor = InferInput("IMAGE", [1, 1], "BYTES")
         tensor.set_data_from_numpy(np.array([[image]], dtype=np.object_))
         try:
-            async with asyncio.timeout(deadline.budget(MODEL)):
+            async with asyncio.timeout(deadline.budget(SLOT)):
                 await self._places.acquire()
         except TimeoutError as error:
-            raise StageDeadline(MODEL) from error
+            raise StageDeadline(SLOT) from error
         try:
-            result = await self._connection.client.infer(MODEL, [tensor], client_timeout=deadline.budget(MODEL))
+            result = await self._connection.client.infer(self._model, [tensor], client_timeout=deadline.budget(SLOT))
         except (InferenceServerException, grpc.RpcError) as error:
-            raise translated(error, MODEL) from error
+            raise translated(error, SLOT) from error
         finally:
             self._places.release()
         problem = bytes(result.as_numpy("ERROR")[0, 0])

@@ -1,4 +1,4 @@
-"""Reranking by the `rerank` model in Triton, if one is installed."""
+"""Reranking by a model of the slot `rerank` in Triton."""
 
 from __future__ import annotations
 
@@ -11,35 +11,29 @@ import numpy.typing as npt
 from server.adapters.triton_batches import BatchCalls, BatchOptions, split, text_input
 from server.adapters.triton_client import TritonConnection
 from server.domain.deadline import Deadline
-from server.domain.errors import ModelNotInstalled
 
-MODEL = "rerank"
+SLOT = "rerank"
 
 
 class TritonReranker:
-    def __init__(self, connection: TritonConnection, fingerprint: str | None, options: BatchOptions) -> None:
+    def __init__(self, connection: TritonConnection, model: str, fingerprint: str, options: BatchOptions) -> None:
         self._fingerprint = fingerprint
         self._options = options
-        self._calls = BatchCalls(connection, MODEL, options)
+        self._calls = BatchCalls(connection, SLOT, model, options)
 
     @classmethod
     async def connect(
-        cls, connection: TritonConnection, deadline: Deadline, options: BatchOptions | None = None
+        cls, connection: TritonConnection, model: str, deadline: Deadline, options: BatchOptions | None = None
     ) -> Self:
-        """Asks Triton whether the slot is filled; a model that comes later is not noticed. Raises
-        DependencyUnavailable, StageDeadline."""
-        installed = await connection.installed(MODEL, deadline)
-        fingerprint = await connection.fingerprint(MODEL, deadline) if installed else None
-        return cls(connection, fingerprint, options or BatchOptions())
+        """Asks Triton for `model`'s fingerprint. Raises DependencyUnavailable, StageDeadline."""
+        return cls(connection, model, await connection.fingerprint(model, deadline), options or BatchOptions())
 
     @property
-    def fingerprint(self) -> str | None:
+    def fingerprint(self) -> str:
         return self._fingerprint
 
     async def rerank(self, query: str, texts: Sequence[str], deadline: Deadline) -> npt.NDArray[np.float32]:
         """See the port."""
-        if self._fingerprint is None:
-            raise ModelNotInstalled(MODEL)
         if not texts:
             return np.empty(0, np.float32)
         batches = [

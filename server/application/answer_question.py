@@ -11,7 +11,7 @@ from server.application.answerability import AnswerabilityOptions, answerability
 from server.application.attribution import Attribution, AttributionOptions
 from server.application.context import ContextOptions, chosen_passages
 from server.application.language import detect_language
-from server.application.ports import GeneratedText, Generator
+from server.application.ports import GeneratedText, GenerationRequest, Generator, Slot
 from server.application.prompting import generation_request, not_in_documents
 from server.application.query import bounded, normalized_query
 from server.application.search_passages import SearchCommand, SearchOutcome, SearchPassages
@@ -29,7 +29,7 @@ from server.domain.answers import (
 )
 from server.domain.deadline import Deadline
 from server.domain.errors import InvalidField
-from server.domain.passages import RankedPassage, SearchFilter, TextSpan
+from server.domain.passages import SearchFilter, TextSpan
 from server.domain.principals import Principal
 
 _BRACKETS = (("「", "」"), ("『", "』"), ("（", "）"), ("(", ")"), ("“", "”"))
@@ -61,7 +61,7 @@ class AnswerCommand:
 
 
 class AnswerQuestion:
-    def __init__(self, search: SearchPassages, generator: Generator, options: AnswerOptions) -> None:
+    def __init__(self, search: SearchPassages, generator: Slot[Generator], options: AnswerOptions) -> None:
         self._search = search
         self._generator = generator
         self._options = options
@@ -101,7 +101,11 @@ class AnswerQuestion:
             for event in _extractive(question, draft, attribution):
                 yield event
             return
-        async with aclosing(self._generated(question, chosen, max_tokens, command.seed, deadline, draft)) as deltas:
+        generator = self._generator.model()
+        request = generation_request(
+            question, passages, detect_language(question), max_tokens=max_tokens, seed=command.seed
+        )
+        async with aclosing(_generated(generator, request, deadline, draft)) as deltas:
             async for delta in deltas:
                 yield delta
                 for citation in await draft.citations(attribution, finished=False):
@@ -110,39 +114,31 @@ class AnswerQuestion:
             yield citation
         yield draft.completion(
             AnswerStatus.TRUNCATED if draft.finish_reason == "length" else AnswerStatus.ANSWERED,
-            generator=self._generator.fingerprint,
+            generator=generator.fingerprint,
         )
 
-    async def _generated(
-        self,
-        question: str,
-        chosen: tuple[RankedPassage, ...],
-        max_tokens: int,
-        seed: int,
-        deadline: Deadline,
-        draft: _Draft,
-    ) -> AsyncGenerator[Delta, None]:
-        request = generation_request(
-            question, [ranked.passage for ranked in chosen], detect_language(question), max_tokens=max_tokens, seed=seed
-        )
-        first = True
-        async with aclosing(self._generator.stream(request, deadline)) as pieces:
-            while True:
-                # Only the waiting for the model counts, not what the caller does with a piece.
-                with draft.clock.stage("generate"):
-                    started = draft.clock.elapsed()
-                    piece = await anext(pieces, None)
-                    waited = draft.clock.elapsed() - started
-                if piece is None:
-                    return
-                if first:
-                    draft.clock.add("first_token", waited)
-                    first = False
-                draft.finish(piece)
-                # Models like to begin with white space; an answer does not.
-                text = piece.text if draft.text else piece.text.lstrip()
-                if text:
-                    yield draft.append(text)
+
+async def _generated(
+    generator: Generator, request: GenerationRequest, deadline: Deadline, draft: _Draft
+) -> AsyncGenerator[Delta, None]:
+    first = True
+    async with aclosing(generator.stream(request, deadline)) as pieces:
+        while True:
+            # Only the waiting for the model counts, not what the caller does with a piece.
+            with draft.clock.stage("generate"):
+                started = draft.clock.elapsed()
+                piece = await anext(pieces, None)
+                waited = draft.clock.elapsed() - started
+            if piece is None:
+                return
+            if first:
+                draft.clock.add("first_token", waited)
+                first = False
+            draft.finish(piece)
+            # Models like to begin with white space; an answer does not.
+            text = piece.text if draft.text else piece.text.lstrip()
+            if text:
+                yield draft.append(text)
 
 
 class _Draft:
@@ -201,6 +197,8 @@ class _Draft:
             degradations=tuple(self._degradations),
             unsupported=tuple(self._unsupported),
             generator=generator,
+            embedder=self._found.embedder,
+            reranker=self._found.reranker,
             index_position=self._found.index.position,
         )
 

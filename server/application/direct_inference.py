@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from dataclasses import replace
 
 import numpy as np
@@ -18,11 +17,12 @@ from server.application.ports import (
     Generator,
     RecognizedImage,
     Reranker,
+    Slot,
     TextRecognizer,
 )
 from server.application.query import bounded
 from server.domain.deadline import Deadline
-from server.domain.errors import InvalidField, ModelNotInstalled
+from server.domain.errors import InvalidField
 
 MAX_TEXTS = 256
 MAX_TEXT_CHARACTERS = 32_768
@@ -37,7 +37,11 @@ class DirectInference:
     """Every method raises InvalidField for a request that breaks a documented rule, and what the port raises."""
 
     def __init__(
-        self, embedder: Embedder, reranker: Reranker, recognizer: TextRecognizer, generator: Generator
+        self,
+        embedder: Slot[Embedder],
+        reranker: Slot[Reranker],
+        recognizer: Slot[TextRecognizer],
+        generator: Slot[Generator],
     ) -> None:
         self._embedder = embedder
         self._reranker = reranker
@@ -49,26 +53,28 @@ class DirectInference:
         _check_texts(texts)
         if kind is EmbeddingKind.QUERY and sum(map(len, texts)) > MAX_QUERY_BATCH_CHARACTERS:
             raise InvalidField("texts", f"queries must have {MAX_QUERY_BATCH_CHARACTERS:,} characters together at most")
-        return await self._embedder.embed(texts, kind, deadline), self._embedder.fingerprint
+        model = self._embedder.model()
+        return await model.embed(texts, kind, deadline), model.fingerprint
 
     async def rerank(self, query: str, texts: Sequence[str], deadline: Deadline) -> tuple[npt.NDArray[np.float32], str]:
         """The scores and the model's fingerprint."""
         _check_text("query", query)
         _check_texts(texts)
-        fingerprint = self._reranker.fingerprint
-        if fingerprint is None:
-            raise ModelNotInstalled("reranking")
-        return await self._reranker.rerank(query, texts, deadline), fingerprint
+        model = self._reranker.model()
+        return await model.rerank(query, texts, deadline), model.fingerprint
 
     async def recognize(self, image: bytes, deadline: Deadline) -> tuple[RecognizedImage, str]:
         """The lines of the image and the model's fingerprint."""
         if not 0 < len(image) <= MAX_IMAGE_BYTES:
             raise InvalidField("image", f"must have 1 to {MAX_IMAGE_BYTES:,} bytes, and has {len(image):,}")
-        [recognized] = await self._recognizer.recognize([image], deadline)
-        return recognized, self._recognizer.fingerprint
+        model = self._recognizer.model()
+        [recognized] = await model.recognize([image], deadline)
+        return recognized, model.fingerprint
 
-    async def generate(self, request: GenerationRequest, deadline: Deadline) -> AsyncGenerator[GeneratedText, None]:
-        """Pieces of text; closing the iterator stops the model."""
+    def generate(
+        self, request: GenerationRequest, deadline: Deadline
+    ) -> tuple[AsyncGenerator[GeneratedText, None], str]:
+        """Pieces of text and the model's fingerprint; closing the iterator stops the model."""
         _check_text("prompt", request.prompt)
         if len(request.system) > MAX_TEXT_CHARACTERS:
             raise InvalidField("system", f"must have at most {MAX_TEXT_CHARACTERS:,} characters")
@@ -78,14 +84,8 @@ class DirectInference:
             raise InvalidField("seed", "must not be negative")
         _check_stops(request.stop)
         max_tokens = bounded("max_tokens", request.max_tokens, 1, 2_048, 256)
-        async with aclosing(self._generator.stream(replace(request, max_tokens=max_tokens), deadline)) as pieces:
-            async for piece in pieces:
-                yield piece
-
-    @property
-    def generator(self) -> str:
-        """The generator's fingerprint."""
-        return self._generator.fingerprint
+        model = self._generator.model()
+        return model.stream(replace(request, max_tokens=max_tokens), deadline), model.fingerprint
 
 
 def _check_texts(texts: Sequence[str]) -> None:

@@ -27,6 +27,7 @@ from server.application.ports import (
     JobLedger,
     PageImage,
     Probe,
+    Slot,
     StageResults,
     TextRecognizer,
 )
@@ -61,8 +62,8 @@ class IngestionStages:
         self,
         blobs: BlobStore,
         reader: DocumentReader,
-        recognizer: TextRecognizer,
-        embedder: Embedder,
+        recognizer: Slot[TextRecognizer],
+        embedder: Slot[Embedder],
         ledger: JobLedger,
         results: StageResults,
         writer: ChunkWriter,
@@ -84,8 +85,10 @@ class IngestionStages:
             probe = await self._probe(lease, path)
             pages = await self._extract(lease, path, probe)
         chunks = await self._chunk(lease, pages)
-        vectors = await self._embed(lease, chunks, len(pages))
-        return await self._commit(lease, pages, chunks, vectors)
+        # One for all chunks: vectors of two models cannot be compared.
+        embedder = self._embedder.model()
+        vectors = await self._embed(lease, embedder, chunks, len(pages))
+        return await self._commit(lease, pages, chunks, vectors, embedder.fingerprint)
 
     async def _probe(self, lease: Lease, path: Path) -> Probe:
         await self._progress(lease, Stage.PROBE, 0, lease.job.pages_total)
@@ -93,9 +96,12 @@ class IngestionStages:
 
     async def _extract(self, lease: Lease, path: Path, probe: Probe) -> list[Page]:
         kept = await self._patiently(lambda: self._results.load(lease, Stage.EXTRACT))
-        keys = {number: self._page_key(lease, number) for number in range(1, probe.page_count + 1)}
+        recognizer = self._recognizer.model()
+        keys = {
+            number: self._page_key(lease, number, recognizer.fingerprint) for number in range(1, probe.page_count + 1)
+        }
         pages = await asyncio.to_thread(_decode_kept, kept, keys)
-        extraction = _Extraction(self, lease, keys, pages)
+        extraction = _Extraction(self, lease, recognizer, keys, pages)
         await self._progress(lease, Stage.EXTRACT, len(pages), len(keys))
         first = next((number for number in keys if number not in pages), None)
         if first is not None:
@@ -124,7 +130,7 @@ class IngestionStages:
 
     async def _recognize(self, extraction: _Extraction, image: PageImage) -> None:
         deadline = Deadline.after(self._options.recognition_deadline_s)
-        [recognized] = await self._recognizer.recognize([image.image], deadline)
+        [recognized] = await extraction.recognizer.recognize([image.image], deadline)
         await extraction.keep(page_from_recognition(image, recognized))
 
     async def _chunk(self, lease: Lease, pages: Sequence[Page]) -> list[Chunk]:
@@ -135,24 +141,28 @@ class IngestionStages:
             chunk_pages, pages, self._options.chunking, lambda ordinal: str(uuid.uuid5(revision, f"chunk {ordinal}"))
         )
 
-    async def _embed(self, lease: Lease, chunks: Sequence[Chunk], pages: int) -> npt.NDArray[np.float32]:
+    async def _embed(
+        self, lease: Lease, embedder: Embedder, chunks: Sequence[Chunk], pages: int
+    ) -> npt.NDArray[np.float32]:
         """float32[len(chunks), dim]"""
         await self._progress(lease, Stage.EMBED, pages, pages)
         kept = await self._patiently(lambda: self._results.load(lease, Stage.EMBED))
-        vectors = np.empty((len(chunks), self._embedder.dimension), dtype=np.float32)
+        vectors = np.empty((len(chunks), embedder.dimension), dtype=np.float32)
         for start in range(0, len(chunks), self._options.embedding_batch):
             batch = chunks[start : start + self._options.embedding_batch]
             texts = [under_headings(chunk.heading_path, chunk.text) for chunk in batch]
-            key = _hash(self._embedder.fingerprint, *texts)
+            key = _hash(embedder.fingerprint, *texts)
             rows = _kept_vectors(kept.get(key, b""), len(texts))
             vectors[start : start + len(texts)] = (
-                rows if rows is not None else await self._embed_batch(lease, key, texts)
+                rows if rows is not None else await self._embed_batch(lease, embedder, key, texts)
             )
         return vectors
 
-    async def _embed_batch(self, lease: Lease, key: str, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    async def _embed_batch(
+        self, lease: Lease, embedder: Embedder, key: str, texts: Sequence[str]
+    ) -> npt.NDArray[np.float32]:
         deadline = Deadline.after(self._options.embedding_deadline_s)
-        embeddings = await self._embedder.embed(texts, EmbeddingKind.PASSAGE, deadline)
+        embeddings = await embedder.embed(texts, EmbeddingKind.PASSAGE, deadline)
         # One of them in the change log would stop every index for good.
         if not _comparable(embeddings.vectors):
             raise DependencyUnavailable("the model embed", "its vectors are not finite and of length 1")
@@ -161,11 +171,15 @@ class IngestionStages:
         return embeddings.vectors
 
     async def _commit(
-        self, lease: Lease, pages: Sequence[Page], chunks: Sequence[Chunk], vectors: npt.NDArray[np.float32]
+        self,
+        lease: Lease,
+        pages: Sequence[Page],
+        chunks: Sequence[Chunk],
+        vectors: npt.NDArray[np.float32],
+        fingerprint: str,
     ) -> int:
         await self._progress(lease, Stage.COMMIT, len(pages), len(pages))
         sizes = [PageSize(page.number, page.width, page.height) for page in pages]
-        fingerprint = self._embedder.fingerprint
         return await self._patiently(lambda: self._writer.commit(lease, sizes, chunks, vectors, fingerprint))
 
     async def keep_page(self, lease: Lease, key: str, page: Page, done: int, total: int) -> None:
@@ -179,10 +193,8 @@ class IngestionStages:
     async def _patiently(self, work: Callable[[], Awaitable[_T]]) -> _T:
         return await patiently(work, self._options.storage_patience_s)
 
-    def _page_key(self, lease: Lease, number: int) -> str:
-        return _hash(
-            RECORD_VERSION, lease.document.sha256, str(number), self._reader.fingerprint, self._recognizer.fingerprint
-        )
+    def _page_key(self, lease: Lease, number: int, recognizer: str) -> str:
+        return _hash(RECORD_VERSION, lease.document.sha256, str(number), self._reader.fingerprint, recognizer)
 
 
 async def patiently(work: Callable[[], Awaitable[_T]], patience_s: float) -> _T:
@@ -201,7 +213,15 @@ async def patiently(work: Callable[[], Awaitable[_T]], patience_s: float) -> _T:
 class _Extraction:
     """The pages of one attempt. Pages are kept one after another, so that progress only grows."""
 
-    def __init__(self, stages: IngestionStages, lease: Lease, keys: Mapping[int, str], pages: dict[int, Page]) -> None:
+    def __init__(
+        self,
+        stages: IngestionStages,
+        lease: Lease,
+        recognizer: TextRecognizer,
+        keys: Mapping[int, str],
+        pages: dict[int, Page],
+    ) -> None:
+        self.recognizer = recognizer
         self._stages = stages
         self._lease = lease
         self._keys = keys

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,22 @@ import numpy.typing as npt
 from server.domain.deadline import Deadline
 from server.domain.documents import Box, Chunk, Document, DocumentState, Failure, Job, Lease, Page, PageSize, Stage
 from server.domain.generations import Generation, GenerationComparison, GenerationOptions, IndexCopy
+from server.domain.models import CatalogueModel, KnownModels, LoadedState, WarmUp
 from server.domain.passages import IndexQuery, IndexResult, LogEntry, Passage, Snippet
 from server.domain.principals import AccessList, Principal
 
 # --- models ------------------------------------------------------------------------------------------------------
+
+_M_co = TypeVar("_M_co", covariant=True)
+
+
+class Slot(Protocol[_M_co]):
+    """A place for a model of one kind. Which model fills it changes while the program runs."""
+
+    def model(self) -> _M_co:
+        """The model that serves now. Whoever calls it more than once for one piece of work, or records its fingerprint,
+        keeps what this returns: a model that was replaced finishes what it was asked. Raises ModelNotInstalled when the
+        slot is empty, DependencyUnavailable when its models are not loaded."""
 
 
 class EmbeddingKind(enum.Enum):
@@ -53,11 +65,10 @@ class Embedder(Protocol):
 
 class Reranker(Protocol):
     @property
-    def fingerprint(self) -> str | None:
-        """None while no model is installed."""
+    def fingerprint(self) -> str: ...
 
     async def rerank(self, query: str, texts: Sequence[str], deadline: Deadline) -> npt.NDArray[np.float32]:
-        """float32[n], higher fits better. Raises ModelNotInstalled, StageDeadline, DependencyUnavailable."""
+        """float32[n], higher fits better. Raises StageDeadline, DependencyUnavailable, Overloaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +124,72 @@ class Generator(Protocol):
     def stream(self, request: GenerationRequest, deadline: Deadline) -> AsyncGenerator[GeneratedText, None]:
         """Closing the generator stops the model: within 200 ms while it writes, after one batch of the prompt while it
         reads. Raises InvalidField for a prompt that does not fit, Overloaded, StageDeadline, DependencyUnavailable."""
+
+
+class ModelCatalogue(Protocol):
+    async def read(self) -> KnownModels:
+        """As it is now. Raises DependencyUnavailable when it cannot be read."""
+
+
+class ModelReadiness(Protocol):
+    async def ready(self, model: str, deadline: Deadline) -> bool:
+        """Whether the model can be called now; also False when nobody knows."""
+
+
+class ModelControl(Protocol):
+    """What runs the models. Loading one touches no other one."""
+
+    async def states(self, deadline: Deadline) -> Mapping[str, LoadedState]:
+        """By name; UNLOADED for those that are not in it. Raises DependencyUnavailable, StageDeadline."""
+
+    async def load(self, model: CatalogueModel, deadline: Deadline) -> None:
+        """Returns when it is ready. Not for one that is loaded. Raises ModelLoadFailed, DependencyUnavailable, and
+        StageDeadline, after which it may become ready nevertheless."""
+
+    async def unload(self, name: str, deadline: Deadline) -> None:
+        """Returns when it has answered what it had been asked and is gone; at once if it is not loaded. Raises
+        DependencyUnavailable, and StageDeadline, after which it goes nevertheless."""
+
+    async def last_uses(self, deadline: Deadline) -> Mapping[str, float]:
+        """When each loaded model was last called, in Unix seconds; without those that have not been called. Raises
+        DependencyUnavailable, StageDeadline."""
+
+    async def warm(self, model: CatalogueModel, deadline: Deadline) -> WarmUp:
+        """Calls a loaded model with inputs of its usual sizes. Raises DependencyUnavailable, StageDeadline."""
+
+
+class ModelMemory(Protocol):
+    """Of the machine that this runs on."""
+
+    @property
+    def total_bytes(self) -> int: ...
+
+    async def measured(self) -> Mapping[str, int]:
+        """Resident bytes of the processes of each model that runs here."""
+
+
+class AliasStore(Protocol):
+    async def chains(self) -> Mapping[str, tuple[str, ...]]:
+        """The models of each slot whose alias somebody has set. Raises DependencyUnavailable."""
+
+    async def set(self, slot: str, models: Sequence[str]) -> None:
+        """Durable when it returns. Without models, it is as if nobody had set the alias. Raises
+        DependencyUnavailable."""
+
+
+class FilledSlot(Protocol):
+    """A slot, as who fills it sees it."""
+
+    @property
+    def serving(self) -> str:
+        """The name of the model that serves; empty: none."""
+
+    def expect(self, models: tuple[str, ...]) -> None:
+        """Which models can come. Without any, nothing serves."""
+
+    async def serve(self, model: str, deadline: Deadline) -> None:
+        """Has calls that begin later go to `model`; until it is connected, and if it cannot be, nothing changes. Raises
+        DependencyUnavailable, StageDeadline."""
 
 
 # --- storage -----------------------------------------------------------------------------------------------------
@@ -273,6 +350,10 @@ class PassageIndex(Protocol):
     @property
     def position(self) -> int:
         """The last applied position."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the embedding model whose vectors are searched."""
 
     async def search(
         self, query: IndexQuery, vector: npt.NDArray[np.float32] | None, deadline: Deadline

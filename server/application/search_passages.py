@@ -10,7 +10,7 @@ import numpy.typing as npt
 import structlog
 
 from server.application.consistency import position_of
-from server.application.ports import Embedder, EmbeddingKind, Highlighter, PassageIndex, PassageStore, Reranker
+from server.application.ports import Embedder, EmbeddingKind, Highlighter, PassageIndex, PassageStore, Reranker, Slot
 from server.application.query import (
     MAX_LIMIT,
     bounded,
@@ -22,7 +22,13 @@ from server.application.query import (
 from server.application.timing import StageClock
 from server.domain.answers import Degradation
 from server.domain.deadline import Deadline
-from server.domain.errors import DependencyUnavailable, ModelNotInstalled, Overloaded, StageDeadline
+from server.domain.errors import (
+    DependencyUnavailable,
+    EmbeddingMismatch,
+    ModelNotInstalled,
+    Overloaded,
+    StageDeadline,
+)
 from server.domain.passages import (
     ConvexFusion,
     Fusion,
@@ -74,16 +80,20 @@ class SearchCommand:
 
 @dataclass(frozen=True, slots=True)
 class SearchOutcome:
+    """`embedder` and `reranker` are the fingerprints of the models that were asked; empty for one that was not."""
+
     passages: tuple[RankedPassage, ...]
     index: IndexResult
     degradations: tuple[Degradation, ...]
+    embedder: str = ""
+    reranker: str = ""
 
 
 class SearchPassages:
     def __init__(
         self,
-        embedder: Embedder,
-        reranker: Reranker,
+        embedder: Slot[Embedder],
+        reranker: Slot[Reranker],
         index: PassageIndex,
         store: PassageStore,
         highlighter: Highlighter,
@@ -101,7 +111,7 @@ class SearchPassages:
     ) -> SearchOutcome:
         """Checks, embeds, searches, fetches, reranks and highlights; each stage is timed on `clock`.
 
-        Raises InvalidField, IndexBehind, StageDeadline, DependencyUnavailable, Overloaded.
+        Raises InvalidField, IndexBehind, StageDeadline, DependencyUnavailable, Overloaded, EmbeddingMismatch.
         """
         query = normalized_query("query", command.query)
         limit = bounded("limit", command.limit, 1, MAX_LIMIT, self._options.default_limit)
@@ -109,23 +119,27 @@ class SearchPassages:
         fusion = checked_fusion(command.fusion or ConvexFusion(self._options.dense_weight))
         diversity = checked_diversity(command.diversity)
         await self._catch_up(command.consistency_token, deadline, clock)
-        vector = await self._vector(query, command.mode, deadline, clock)
+        vector, embedder = await self._vector(query, command.mode, deadline, clock)
         wants_reranking = command.rerank and diversity is None
-        reranks = wants_reranking and self._reranker.fingerprint is not None
-        depth = max(limit, self._options.rerank_depth) if reranks else limit + self._options.fetch_surplus
+        reranker, degradations = self._available_reranker() if wants_reranking else (None, ())
+        depth = max(limit, self._options.rerank_depth) if reranker else limit + self._options.fetch_surplus
+        # Nothing is awaited between this and the index's choice of what it searches.
+        if embedder and embedder != self._index.fingerprint:
+            raise EmbeddingMismatch(embedder, self._index.fingerprint)
         with clock.stage("search"):
             found = await self._index.search(
                 IndexQuery(principal, query, command.mode, fusion, conditions, depth, diversity), vector, deadline
             )
         with clock.stage("fetch"):
             candidates = await self._fetch(principal, found.hits)
-        degradations: tuple[Degradation, ...] = ()
-        if wants_reranking:
-            candidates, degradations = await self._reranked(query, candidates, deadline, clock)
+        reranked_by = ""
+        if reranker is not None:
+            candidates, degradations = await self._reranked(reranker, query, candidates, deadline, clock)
+            reranked_by = reranker.fingerprint if candidates and not degradations else ""
         passages = candidates[:limit]
         if command.snippets and command.mode is not SearchMode.DENSE:
             passages = await self.highlighted(query, passages, deadline, clock)
-        return SearchOutcome(passages, found, degradations)
+        return SearchOutcome(passages, found, degradations, embedder, reranked_by)
 
     async def highlighted(
         self, query: str, passages: tuple[RankedPassage, ...], deadline: Deadline, clock: StageClock
@@ -152,15 +166,17 @@ class SearchPassages:
 
     async def _vector(
         self, query: str, mode: SearchMode, deadline: Deadline, clock: StageClock
-    ) -> npt.NDArray[np.float32] | None:
+    ) -> tuple[npt.NDArray[np.float32] | None, str]:
+        """With the fingerprint of the model that made it."""
         if mode is SearchMode.LEXICAL:
-            return None
+            return None, ""
+        embedder = self._embedder.model()
         with clock.stage("embed"):
-            embeddings = await self._embedder.embed([query], EmbeddingKind.QUERY, deadline)
+            embeddings = await embedder.embed([query], EmbeddingKind.QUERY, deadline)
         vector: npt.NDArray[np.float32] = embeddings.vectors[0]
         if not np.isfinite(vector).all():
             raise DependencyUnavailable("the model embed", "its vectors are not finite")
-        return vector
+        return vector, embedder.fingerprint
 
     async def _fetch(self, principal: Principal, hits: Sequence[IndexHit]) -> tuple[RankedPassage, ...]:
         """The store has the last word on what exists and what the principal may read."""
@@ -171,11 +187,23 @@ class SearchPassages:
             if hit.chunk_id in passages
         )
 
+    def _available_reranker(self) -> tuple[Reranker | None, tuple[Degradation, ...]]:
+        try:
+            return self._reranker.model(), ()
+        except ModelNotInstalled:
+            return None, (Degradation.NO_RERANKER,)
+        except DependencyUnavailable as error:
+            _log.warning("rerank_skipped", error=type(error).__name__)
+            return None, (Degradation.RERANK_SKIPPED,)
+
     async def _reranked(
-        self, query: str, candidates: tuple[RankedPassage, ...], deadline: Deadline, clock: StageClock
+        self,
+        reranker: Reranker,
+        query: str,
+        candidates: tuple[RankedPassage, ...],
+        deadline: Deadline,
+        clock: StageClock,
     ) -> tuple[tuple[RankedPassage, ...], tuple[Degradation, ...]]:
-        if self._reranker.fingerprint is None:
-            return candidates, (Degradation.NO_RERANKER,)
         if not candidates:
             return candidates, ()
         if deadline.remaining() < self._options.rerank_reserve_s:
@@ -183,9 +211,7 @@ class SearchPassages:
         try:
             with clock.stage("rerank"):
                 texts = [candidate.passage.text for candidate in candidates]
-                scores = await self._reranker.rerank(query, texts, deadline.less(self._options.rerank_reserve_s / 2))
-        except ModelNotInstalled:
-            return candidates, (Degradation.NO_RERANKER,)
+                scores = await reranker.rerank(query, texts, deadline.less(self._options.rerank_reserve_s / 2))
         except (DependencyUnavailable, Overloaded, StageDeadline) as error:
             _log.warning("rerank_skipped", error=type(error).__name__)
             return candidates, (Degradation.RERANK_SKIPPED,)

@@ -54,6 +54,9 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
+    """`generator`, `embedder` and `reranker` are fingerprints of the models that made the answer; empty for one that
+    was not asked."""
+
     status: AnswerStatus
     usage: Usage | None
     timings: tuple[StageTiming, ...]
@@ -61,6 +64,8 @@ class Completion:
     unsupported: tuple[TextSpan, ...]
     generator: str
     index_position: int
+    embedder: str = ""
+    reranker: str = ""
 
 
 AnswerEvent = Sources | Delta | Citation | Completion

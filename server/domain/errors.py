@@ -11,7 +11,8 @@ PinakesError
 ├── NotFound
 │   ├── DocumentNotFound
 │   ├── JobNotFound
-│   └── GenerationNotFound
+│   ├── GenerationNotFound
+│   └── ModelNotFound
 ├── DocumentExists                 a document that the caller sees has these bytes
 ├── DocumentDeleted                deleted while it was being worked on
 ├── GenerationExists               a generation of the index is there beside the serving one
@@ -22,6 +23,10 @@ PinakesError
 ├── DependencyUnavailable          a model, the database or the queue does not answer
 │   └── IndexBehind                the index has not reached the asked position
 ├── ModelNotInstalled              the model slot is empty
+├── ModelLoadFailed                a model cannot be loaded; what serves goes on serving
+├── ModelInUse                     an alias names the model
+├── ModelMemoryExhausted           the model does not fit beside those that are in use
+├── EmbeddingMismatch              the index holds the vectors of another embedding model
 ├── LeaseLost                      another worker owns the job now (never reaches a caller)
 ├── WrongDatabase                  the data directory belongs to another database (nor does this: nothing starts)
 └── IndexAhead                     the index holds more than the change log (nor does this: the process ends)
@@ -194,6 +199,58 @@ class ModelNotInstalled(PinakesError):
     def __init__(self, slot: str) -> None:
         super().__init__(f"no model is installed for {slot}")
         self.slot = slot
+
+
+class ModelNotFound(NotFound):
+    """The catalogue has no model `model`."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"the catalogue has no model {model}")
+        self.model = model
+
+
+class ModelLoadFailed(PinakesError):
+    """`model` cannot be loaded: `problem` says why. The models that serve are not touched by it."""
+
+    def __init__(self, model: str, problem: str) -> None:
+        super().__init__(f"the model {model} cannot be loaded: {problem}")
+        self.model = model
+        self.problem = problem
+
+
+class ModelInUse(PinakesError):
+    """`alias` names the model `model`."""
+
+    def __init__(self, model: str, alias: str) -> None:
+        super().__init__(f"the alias {alias} names the model {model}; set the alias to another one, or use force")
+        self.model = model
+        self.alias = alias
+
+
+class ModelMemoryExhausted(PinakesError):
+    """`model` takes `needed_bytes`, and of the budget only `free_bytes` can be had by unloading what is idle."""
+
+    def __init__(self, model: str, needed_bytes: int, free_bytes: int, budget_bytes: int) -> None:
+        super().__init__(
+            f"the model {model} takes {needed_bytes / 1e6:,.0f} MB, and of the {budget_bytes / 1e6:,.0f} MB for models "
+            f"{max(0, free_bytes) / 1e6:,.0f} MB are free beside those in use: unload one, or raise the budget"
+        )
+        self.model = model
+        self.needed_bytes = needed_bytes
+        self.free_bytes = free_bytes
+        self.budget_bytes = budget_bytes
+
+
+class EmbeddingMismatch(PinakesError):
+    """The embedding model has the fingerprint `wanted`, and the index that serves holds vectors of `held`."""
+
+    def __init__(self, wanted: str, held: str) -> None:
+        super().__init__(
+            f"the index that serves holds embeddings of {held}, which cannot be compared with those of {wanted}: set "
+            "the alias to the model of the index, or start with an empty data directory and ingest the documents anew"
+        )
+        self.wanted = wanted
+        self.held = held
 
 
 class LeaseLost(PinakesError):

@@ -11,24 +11,32 @@ from server.embedded.errors import PartFailed, PrerequisiteMissing
 
 @dataclass(frozen=True, slots=True)
 class ModelRepository:
-    """The models of `profile`, from those in `cache`, as Triton reads them from `path`."""
+    """The models of `profile`, from those in `cache`, as Triton reads them from `path`. `catalogue` is a file with
+    models beside the package's."""
 
     profile: str
     cache: Path
     path: Path
+    catalogue: Path | None = None
 
     def write(self) -> None:
         """Replaces what is at `path`. Raises PrerequisiteMissing when the models are not in the cache, PartFailed when
         they cannot be rendered."""
         # Not needed, and not loaded, where Triton runs elsewhere.
+        from triton_models.catalogue import load_catalogue
         from triton_models.errors import ModelFilesError
         from triton_models.preparation import find_prepared
         from triton_models.rendering import render
 
-        models = find_prepared(self.cache)
-        if models is None:
-            raise PrerequisiteMissing(f"the models are not prepared in {self.cache}", "make setup")
         try:
+            models = find_prepared(self.cache, catalogue=load_catalogue(additions=self.catalogue))
+            if models is None:
+                raise PrerequisiteMissing(f"the models are not prepared in {self.cache}", self._preparation())
             render(self.profile, models, self.path, cores=len(os.sched_getaffinity(0)))
         except ModelFilesError as exc:
             raise PartFailed("triton", str(exc)) from exc
+
+    def _preparation(self) -> str:
+        if self.catalogue is None:
+            return "make setup"
+        return f"python -m triton_models prepare --cache {self.cache} --catalogue {self.catalogue}"

@@ -34,7 +34,8 @@ class StackOptions:
     """`environment` is what the processes inherit. A part whose address is given is external: watched, not started.
 
     `serve` and `worker` are commands; they find everything through the variables that `child_environment` sets.
-    `repository` is a Triton model repository to serve instead of the prepared models of `profile`.
+    `repository` is a Triton model repository to serve, all of it, instead of the prepared models of `profile`; of these
+    the server has those loaded that it needs. `catalogue` is a file with models beside the package's.
     """
 
     data: Path
@@ -45,6 +46,7 @@ class StackOptions:
     nats_url: str | None = None
     triton_address: str | None = None
     profile: str = "cpu"
+    catalogue: Path | None = None
     repository: Path | None = None
     serve: tuple[str, ...] = (sys.executable, "-m", "server", "serve")
     worker: tuple[str, ...] = (sys.executable, "-m", "server", "worker")
@@ -104,6 +106,7 @@ def child_environment(options: StackOptions, endpoints: Endpoints) -> dict[str, 
         "PINAKES_SERVER__ADDRESS": endpoints.server,
         "PINAKES_DATA_DIR": str(options.data.absolute()),
         "PINAKES_CACHE_DIR": str(options.cache.absolute()),
+        **({} if options.catalogue is None else {"PINAKES_MODELS__CATALOGUE": str(options.catalogue.absolute())}),
     }
 
 
@@ -116,7 +119,7 @@ def _compose(options: StackOptions, directory: DataDirectory) -> tuple[list[Supe
     serve = PythonProgram(
         "server",
         options.serve,
-        environment,
+        environment | _model_control(triton),
         _PROJECT,
         probe=partial(check_grpc_server, options.address),
         start_deadline_s=triton.start_deadline_s + _BESIDE_TRITON_S,
@@ -148,9 +151,18 @@ def _triton(options: StackOptions, directory: DataDirectory) -> tuple[Part, str]
     if options.repository is not None:
         server = EmbeddedTriton(options.repository, data, options.environment, options.triton)
     else:
-        models = ModelRepository(options.profile, options.cache, data / "repository")
-        server = EmbeddedTriton(models.path, data, options.environment, options.triton, models.write)
+        catalogue = None if options.catalogue is None else options.catalogue.absolute()
+        models = ModelRepository(options.profile, options.cache, data / "repository", catalogue)
+        server = EmbeddedTriton(models.path, data, options.environment, options.triton, models.write, load=())
     return server, server.address
+
+
+def _model_control(triton: Part) -> dict[str, str]:
+    """What only the server gets, which alone loads and unloads models. Whoever runs Triton elsewhere sets it."""
+    if not isinstance(triton, EmbeddedTriton):
+        return {}
+    header, token = triton.admin_header
+    return {"PINAKES_TRITON__CONTROL_HEADER": header, "PINAKES_TRITON__CONTROL_TOKEN": token}
 
 
 async def _announce(

@@ -18,7 +18,7 @@ import secrets
 import shutil
 import sys
 import sysconfig
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +47,8 @@ class TritonOptions:
 
 
 class EmbeddedTriton:
-    """Serves every model of `repository` over gRPC on 127.0.0.1; healthy when all of them are ready.
+    """Serves models of `repository` over gRPC on 127.0.0.1; healthy when those of `load` are ready (`*`: all of them).
+    Others can be loaded later, also such as are not there yet: what is there counts when a model is loaded.
 
     Loading and unloading models, shared memory and logging are open only to those who send `admin_header`. Its token
     is on the command line: it keeps out accidents, not other users of the machine.
@@ -64,9 +65,11 @@ class EmbeddedTriton:
         environment: Mapping[str, str],
         options: TritonOptions | None = None,
         write_repository: Callable[[], None] = lambda: None,
+        load: Sequence[str] = ("*",),
     ) -> None:
         self._repository = repository.absolute()
         self._write_repository = write_repository
+        self._load = tuple(load)
         self._data = data.absolute()
         self._environment = dict(environment)
         self._options = options or TritonOptions()
@@ -116,7 +119,9 @@ class EmbeddedTriton:
             str(triton_wheel() / "bin" / "tritonserver"),
             f"--model-repository={self._repository}",
             "--model-control-mode=explicit",
-            "--load-model=*",
+            *(f"--load-model={name}" for name in self._load),
+            # A model that cannot be loaded says nothing of the others.
+            "--strict-readiness=false",
             f"--backend-directory={self._data / 'backends'}",
             f"--cache-directory={triton_wheel() / 'caches'}",
             "--allow-http=false",

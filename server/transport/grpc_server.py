@@ -21,6 +21,8 @@ from pinakes.v1 import (
     index_service_pb2_grpc,
     inference_service_pb2,
     inference_service_pb2_grpc,
+    model_service_pb2,
+    model_service_pb2_grpc,
     search_service_pb2,
     search_service_pb2_grpc,
 )
@@ -30,6 +32,7 @@ from server.transport.health import HealthReport
 from server.transport.index_servicer import IndexServicer
 from server.transport.inference_servicer import InferenceServicer
 from server.transport.interceptors import CallInterceptor
+from server.transport.model_servicer import ModelServicer
 from server.transport.search_servicer import SearchServicer
 
 _log = structlog.get_logger()
@@ -42,6 +45,7 @@ SERVICES = tuple(
         answer_service_pb2,
         index_service_pb2,
         inference_service_pb2,
+        model_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
@@ -70,6 +74,7 @@ class Servicers:
     answers: AnswerServicer
     index: IndexServicer
     inference: InferenceServicer
+    models: ModelServicer
 
 
 @asynccontextmanager
@@ -94,6 +99,7 @@ async def grpc_server(servicers: Servicers, report: HealthReport, options: Serve
     answer_service_pb2_grpc.add_AnswerServiceServicer_to_server(servicers.answers, server)
     index_service_pb2_grpc.add_IndexServiceServicer_to_server(servicers.index, server)
     inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(servicers.inference, server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(servicers.models, server)
     health_pb2_grpc.add_HealthServicer_to_server(report.servicer, server)
     reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     await report.set(("", *SERVICES), serving=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 from grpc_health.v1 import health, health_pb2
@@ -33,21 +33,20 @@ class HealthReport:
 
 class HealthWatch:
     """Keeps the report true. A service serves while every part that it needs answers its probe; the server as a whole
-    (the empty name) while all services do, or would but for parts that mend themselves."""
+    (the empty name) while those parts do without which nobody should take this process for one that has started."""
 
     def __init__(
         self,
         report: HealthReport,
         probes: Mapping[str, Probe],
         needs: Mapping[str, Sequence[str]],
-        mending: Collection[str] = (),
+        whole: Sequence[str],
     ) -> None:
-        """`needs` maps a service's full name to the names of the probes that must succeed. `mending`: those of parts
-        that mend themselves, for which nobody should take this process for one that did not start."""
+        """`needs` maps a service's full name to the names of the probes that must succeed; `whole` names those of the
+        server as a whole. (What mends itself, or can be empty, is no part of that.)"""
         self._report = report
         self._probes = probes
-        self._needs = needs
-        self._mending = mending
+        self._needs = {**needs, "": tuple(whole)}
         self._serving: dict[str, bool] = {}
 
     async def run(self) -> None:
@@ -61,8 +60,6 @@ class HealthWatch:
         results = await asyncio.gather(*(self._answers(probe) for probe in self._probes.values()))
         healthy = dict(zip(self._probes, results, strict=True))
         states = {service: all(healthy[part] for part in parts) for service, parts in self._needs.items()}
-        needed = {part for parts in self._needs.values() for part in parts}
-        states[""] = all(healthy[part] for part in needed if part not in self._mending)
         for service, serving in states.items():
             if self._serving.get(service) != serving:
                 await self._report.set((service,), serving=serving)

@@ -56,10 +56,10 @@ class InferenceServicer(inference_service_pb2_grpc.InferenceServiceServicer):
     ) -> AsyncIterator[inference_service_pb2.GenerateResponse]:
         clock = StageClock()
         deadline = deadline_of(context, LONGEST_GENERATION_S)
-        pieces = self._inference.generate(mapping.generation_request(request), deadline)
+        pieces, model = self._inference.generate(mapping.generation_request(request), deadline)
         async with aclosing(pieces):
             async for piece in pieces:
                 if piece.text:
                     yield mapping.generate_delta(piece.text)
                 if piece.finish_reason is not None:
-                    yield mapping.generate_completion(piece, self._inference.generator, clock.timings())
+                    yield mapping.generate_completion(piece, model, clock.timings())

@@ -17,6 +17,7 @@ from pinakes.v1 import (
     error_reason_pb2,
     index_service_pb2,
     inference_service_pb2,
+    model_service_pb2,
     passage_pb2,
     search_service_pb2,
     stage_timing_pb2,
@@ -24,6 +25,7 @@ from pinakes.v1 import (
 from server.application.answer_question import AnswerCommand
 from server.application.consistency import token_of
 from server.application.look_after_index import BuildCommand, IndexStatus
+from server.application.look_after_models import ModelPage
 from server.application.ports import (
     EmbeddingKind,
     Embeddings,
@@ -74,6 +76,7 @@ from server.domain.generations import (
     IndexCopy,
     IndexSegment,
 )
+from server.domain.models import Alias, MemorySource, Model, ModelArtifact, ModelState, WarmUp
 from server.domain.passages import (
     BranchScore,
     ConvexFusion,
@@ -121,6 +124,18 @@ _GENERATION_STATES = {
     GenerationState.READY: index_service_pb2.GENERATION_STATE_READY,
     GenerationState.SERVING: index_service_pb2.GENERATION_STATE_SERVING,
     GenerationState.FAILED: index_service_pb2.GENERATION_STATE_FAILED,
+}
+_MODEL_STATES = {
+    ModelState.UNLOADED: model_service_pb2.MODEL_STATE_UNLOADED,
+    ModelState.LOADING: model_service_pb2.MODEL_STATE_LOADING,
+    ModelState.READY: model_service_pb2.MODEL_STATE_READY,
+    ModelState.UNLOADING: model_service_pb2.MODEL_STATE_UNLOADING,
+    ModelState.FAILED: model_service_pb2.MODEL_STATE_FAILED,
+}
+_MEMORY_SOURCES = {
+    MemorySource.MEASURED: model_service_pb2.MEMORY_SOURCE_MEASURED,
+    MemorySource.DECLARED: model_service_pb2.MEMORY_SOURCE_DECLARED,
+    MemorySource.ESTIMATED: model_service_pb2.MEMORY_SOURCE_ESTIMATED,
 }
 _ANSWER_STATUSES = {
     AnswerStatus.ANSWERED: answer_service_pb2.ANSWER_STATUS_ANSWERED,
@@ -466,6 +481,8 @@ def completion_to_wire(completion: Completion) -> answer_service_pb2.Completion:
         degradations=[_DEGRADATIONS[degradation] for degradation in completion.degradations],
         unsupported=[_unsupported(span) for span in completion.unsupported],
         generator=completion.generator,
+        embedder=completion.embedder,
+        reranker=completion.reranker,
         index_position=token_of(completion.index_position),
     )
 
@@ -606,4 +623,66 @@ def generate_completion(
             model=model,
             timings=timings_to_wire(timings),
         )
+    )
+
+
+# --- models --------------------------------------------------------------------------------------------------------
+
+
+def models_response(page: ModelPage) -> model_service_pb2.ListModelsResponse:
+    return model_service_pb2.ListModelsResponse(
+        models=map(model_to_wire, page.models),
+        next_page_token=page.next_page_token,
+        memory_budget_bytes=page.budget_bytes,
+    )
+
+
+def describe_response(model: Model) -> model_service_pb2.DescribeModelResponse:
+    return model_service_pb2.DescribeModelResponse(
+        model=model_to_wire(model), artifacts=map(_model_artifact, model.known.artifacts)
+    )
+
+
+def model_to_wire(model: Model) -> model_service_pb2.Model:
+    return model_service_pb2.Model(
+        name=model.known.name,
+        slot=model.known.slot,
+        fingerprint=model.known.fingerprint,
+        state=_MODEL_STATES[model.state],
+        problem=model.problem,
+        memory_bytes=model.memory.size_bytes,
+        memory_source=_MEMORY_SOURCES[model.memory.source],
+        aliases=model.aliases,
+        last_use_time=None if model.last_use_time is None else _timestamp(model.last_use_time),
+    )
+
+
+def _model_artifact(artifact: ModelArtifact) -> model_service_pb2.ModelArtifact:
+    return model_service_pb2.ModelArtifact(
+        role=artifact.role,
+        file=artifact.file,
+        sha256=artifact.sha256,
+        size_bytes=artifact.size_bytes,
+        licence=artifact.licence,
+        origin=artifact.origin,
+    )
+
+
+def warm_up_response(warm_up: WarmUp) -> model_service_pb2.WarmModelResponse:
+    return model_service_pb2.WarmModelResponse(
+        rounds=warm_up.rounds, first=_duration(warm_up.first_s), last=_duration(warm_up.last_s)
+    )
+
+
+def aliases_response(aliases: Iterable[Alias]) -> model_service_pb2.GetAliasesResponse:
+    return model_service_pb2.GetAliasesResponse(aliases=map(alias_to_wire, aliases))
+
+
+def set_alias_response(alias: Alias, previous: Iterable[str]) -> model_service_pb2.SetAliasResponse:
+    return model_service_pb2.SetAliasResponse(alias=alias_to_wire(alias), previous=previous)
+
+
+def alias_to_wire(alias: Alias) -> model_service_pb2.Alias:
+    return model_service_pb2.Alias(
+        name=alias.name, slot=alias.slot, models=alias.models, serving=alias.serving, by_default=alias.by_default
     )

@@ -107,6 +107,21 @@ RULES: dict[type[errors.PinakesError], Rule] = {
     errors.ModelNotInstalled: Rule(
         grpc.StatusCode.FAILED_PRECONDITION, Reason.ERROR_REASON_MODEL_NOT_INSTALLED, metadata=_attribute("slot")
     ),
+    errors.ModelNotFound: Rule(
+        grpc.StatusCode.NOT_FOUND, Reason.ERROR_REASON_MODEL_NOT_FOUND, metadata=_attribute("model")
+    ),
+    errors.ModelLoadFailed: Rule(
+        grpc.StatusCode.FAILED_PRECONDITION, Reason.ERROR_REASON_MODEL_LOAD_FAILED, metadata=_attribute("model")
+    ),
+    errors.ModelInUse: Rule(
+        grpc.StatusCode.FAILED_PRECONDITION, Reason.ERROR_REASON_MODEL_IN_USE, metadata=_attribute("alias")
+    ),
+    errors.ModelMemoryExhausted: Rule(
+        grpc.StatusCode.RESOURCE_EXHAUSTED, Reason.ERROR_REASON_MODEL_MEMORY_EXHAUSTED, metadata=_attribute("model")
+    ),
+    errors.EmbeddingMismatch: Rule(
+        grpc.StatusCode.FAILED_PRECONDITION, Reason.ERROR_REASON_EMBEDDING_MISMATCH, metadata=_attribute("held")
+    ),
     # Our own: a caller can only see them through a defect.
     errors.LeaseLost: Rule(grpc.StatusCode.INTERNAL, Reason.ERROR_REASON_INTERNAL),
     errors.WrongDatabase: Rule(grpc.StatusCode.INTERNAL, Reason.ERROR_REASON_INTERNAL),

@@ -23,6 +23,7 @@ from pinakes.v1 import (
     document_service_pb2_grpc,
     index_service_pb2_grpc,
     inference_service_pb2_grpc,
+    model_service_pb2_grpc,
     search_service_pb2_grpc,
 )
 
@@ -146,6 +147,29 @@ class Indexes(_Servicer, index_service_pb2_grpc.IndexServiceServicer):
         return await self._script.unary("CreateSnapshot", request, context)
 
 
+class ModelCare(_Servicer, model_service_pb2_grpc.ModelServiceServicer):
+    async def ListModels(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("ListModels", request, context)
+
+    async def DescribeModel(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("DescribeModel", request, context)
+
+    async def LoadModel(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("LoadModel", request, context)
+
+    async def UnloadModel(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("UnloadModel", request, context)
+
+    async def WarmModel(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("WarmModel", request, context)
+
+    async def GetAliases(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("GetAliases", request, context)
+
+    async def SetAlias(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("SetAlias", request, context)
+
+
 class Models(_Servicer, inference_service_pb2_grpc.InferenceServiceServicer):
     async def Embed(self, request: Any, context: Context) -> Any:
         return await self._script.unary("Embed", request, context)
@@ -170,6 +194,7 @@ async def serving(script: Script) -> AsyncIterator[str]:
     answer_service_pb2_grpc.add_AnswerServiceServicer_to_server(Answers(script), server)
     index_service_pb2_grpc.add_IndexServiceServicer_to_server(Indexes(script), server)
     inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(Models(script), server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelCare(script), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pinakes import AsyncClient, AsyncDocuments, AsyncIndex, Client, Documents, Index
+from pinakes import AsyncClient, AsyncDocuments, AsyncIndex, AsyncModels, Client, Documents, Index, Models
 from pinakes.v1 import document_service_pb2, inference_service_pb2, search_service_pb2
 from tests.contract import scripted_server as server
 from tests.contract.scripted_server import Script
@@ -20,7 +20,8 @@ def public(cls: type) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("asynchronous", "synchronous"), [(AsyncClient, Client), (AsyncDocuments, Documents), (AsyncIndex, Index)]
+    ("asynchronous", "synchronous"),
+    [(AsyncClient, Client), (AsyncDocuments, Documents), (AsyncIndex, Index), (AsyncModels, Models)],
 )
 def test_methods_and_parameters_are_the_same(asynchronous: type, synchronous: type) -> None:
     ours, theirs = public(asynchronous), public(synchronous)

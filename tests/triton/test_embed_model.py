@@ -13,13 +13,15 @@ from server.adapters.triton_embedder import TritonEmbedder
 from server.application.ports import EmbeddingKind
 from server.domain.deadline import Deadline
 from server.domain.errors import Overloaded, StageDeadline
+from tests.triton.small_catalogue import default_model
 
+EMBED = default_model("embed")
 TEXTS = ["The keeper lit the lamp.", "灯台守がランプをともした。", "Der Hafen war geschlossen. " * 30, ""]
 
 
 @pytest.fixture
 async def embedder(connection: TritonConnection) -> TritonEmbedder:
-    return await TritonEmbedder.connect(connection, Deadline.after(10))
+    return await TritonEmbedder.connect(connection, EMBED, Deadline.after(10))
 
 
 async def test_it_names_itself(embedder: TritonEmbedder) -> None:
@@ -29,7 +31,7 @@ async def test_it_names_itself(embedder: TritonEmbedder) -> None:
 
 async def test_vectors_keep_the_order_over_several_calls(connection: TritonConnection) -> None:
     options = BatchOptions(texts=3, bytes=400)
-    embedder = await TritonEmbedder.connect(connection, Deadline.after(10), options)
+    embedder = await TritonEmbedder.connect(connection, EMBED, Deadline.after(10), options)
     texts = TEXTS * 3
     together = await embedder.embed(texts, EmbeddingKind.PASSAGE, Deadline.after(60))
     assert together.vectors.shape == (12, 384)
@@ -66,13 +68,13 @@ async def test_a_passed_deadline_is_told(embedder: TritonEmbedder) -> None:
 
 async def test_the_queue_is_bounded(connection: TritonConnection) -> None:
     options = BatchOptions(texts=1, waiting=2)
-    embedder = await TritonEmbedder.connect(connection, Deadline.after(10), options)
+    embedder = await TritonEmbedder.connect(connection, EMBED, Deadline.after(10), options)
     with pytest.raises(Overloaded):
         await embedder.embed(["long text " * 100] * 20, EmbeddingKind.PASSAGE, Deadline.after(60))
 
 
 async def test_a_cancelled_call_frees_its_place(connection: TritonConnection) -> None:
-    embedder = await TritonEmbedder.connect(connection, Deadline.after(10), BatchOptions(texts=1))
+    embedder = await TritonEmbedder.connect(connection, EMBED, Deadline.after(10), BatchOptions(texts=1))
     task = asyncio.create_task(embedder.embed(["long text " * 200] * 16, EmbeddingKind.PASSAGE, Deadline.after(60)))
     await asyncio.sleep(0.05)
     task.cancel()

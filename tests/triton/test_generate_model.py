@@ -13,6 +13,7 @@ from server.adapters.triton_generator import GeneratorStatistics, TritonGenerato
 from server.application.ports import GeneratedText, GenerationRequest
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, InvalidField, Overloaded, PinakesError, StageDeadline
+from tests.triton.small_catalogue import default_model
 
 STORY = "Write a very long story about a lighthouse."
 
@@ -169,5 +170,5 @@ async def test_two_at_once_do_not_mix(generator: TritonGenerator) -> None:
 async def test_a_server_that_is_not_there_is_unavailable() -> None:
     async with TritonConnection("127.0.0.1:1") as nowhere:
         with pytest.raises(PinakesError) as caught:
-            await TritonGenerator.connect(nowhere)
+            await TritonGenerator.connect(nowhere, default_model("generate"), Deadline.after(10))
     assert isinstance(caught.value, DependencyUnavailable)

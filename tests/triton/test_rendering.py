@@ -8,10 +8,11 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from tests.triton.small_catalogue import catalogue_of, file_artifact
+from tests.triton.small_catalogue import catalogue_of, file_artifact, sha256
+from triton_models.catalogue import read_additions
 from triton_models.errors import InvalidCatalogue, UnknownName
 from triton_models.preparation import prepare
-from triton_models.rendering import divide, render
+from triton_models.rendering import divide, render, render_missing
 
 
 @pytest.fixture
@@ -23,21 +24,55 @@ def models(tmp_path: Path) -> Path:
 
 def test_a_config_names_the_files_the_threads_and_the_fingerprint(tmp_path: Path, models: Path) -> None:
     out = render("cpu", models, tmp_path / "repository", cores=3)
-    assert [path.name for path in out.iterdir()] == ["generate"]
-    text = (out / "generate" / "config.pbtxt").read_text(encoding="utf-8")
+    name = "generate-model@1"
+    assert [path.name for path in out.iterdir()] == [name]
+    text = (out / name / "config.pbtxt").read_text(encoding="utf-8")
     config = text_format.Parse(text, model_config_pb2.ModelConfig())
+    assert config.name == name
     values = {key: parameter.string_value for key, parameter in config.parameters.items()}
     assert Path(values["weights"]).read_bytes() == b"weights"
     assert values["threads"] == "3"
     assert values["fingerprint"].startswith("generate-model@1+")
-    assert (out / "generate" / "1" / "model.py").exists()
+    assert (out / name / "1" / "model.py").exists()
 
 
 def test_rendering_replaces_what_was_there(tmp_path: Path, models: Path) -> None:
     out = tmp_path / "repository"
     (out / "old").mkdir(parents=True)
     render("cpu", models, out, cores=1)
-    assert [path.name for path in out.iterdir()] == ["generate"]
+    assert [path.name for path in out.iterdir()] == ["generate-model@1"]
+
+
+def test_models_that_come_later_are_added_and_what_is_there_stays(tmp_path: Path, models: Path) -> None:
+    out = render("cpu", models, tmp_path / "repository", cores=1)
+    mark = out / "generate-model@1" / "mark"
+    mark.touch()
+    own = tmp_path / "own.toml"
+    first, second = b"other weights", b"still others"
+    (tmp_path / "second.gguf").write_bytes(second)
+    own.write_text(
+        f"""
+        [models."generate-model@2"]
+        slot = "generate"
+        artifacts = {{ weights = "second" }}
+        [artifacts.second]
+        file = "second.gguf"
+        sha256 = "{sha256(second)}"
+        size_bytes = {len(second)}
+        licence = "none"
+        origin = "a test"
+        sources = [ {{ file = "second.gguf" }} ]
+        """
+    )
+    base = catalogue_of(generate=file_artifact(tmp_path / "first.gguf", first))
+    catalogue = base.with_additions(read_additions(own))
+    both = prepare(tmp_path / "cache", catalogue=catalogue)
+    assert render_missing("cpu", both, out, cores=1) == ["generate-model@2"]
+    assert render_missing("cpu", both, out, cores=1) == []
+    assert mark.exists()
+    config = text_format.Parse((out / "generate-model@2" / "config.pbtxt").read_text(), model_config_pb2.ModelConfig())
+    assert config.name == "generate-model@2"
+    assert Path(config.parameters["weights"].string_value).read_bytes() == second
 
 
 def test_unknown_names_are_refused(tmp_path: Path, models: Path) -> None:

@@ -10,8 +10,8 @@
 
 from pinakes import where
 from pinakes.answers import AnswerSoFar
-from pinakes.async_client import AsyncClient, AsyncDocuments, AsyncIndex
-from pinakes.client import Client, Documents, Index
+from pinakes.async_client import AsyncClient, AsyncDocuments, AsyncIndex, AsyncModels
+from pinakes.client import Client, Documents, Index, Models
 from pinakes.errors import PinakesError
 from pinakes.options import (
     DEFAULT_ADDRESS,
@@ -28,6 +28,8 @@ from pinakes.options import (
 )
 from pinakes.results import (
     Activation,
+    Alias,
+    AliasChange,
     Answer,
     AnswerEvent,
     AnswerStatus,
@@ -59,6 +61,12 @@ from pinakes.results import (
     Job,
     JobState,
     JobSuccess,
+    MemorySource,
+    Model,
+    ModelArtifact,
+    ModelDescription,
+    ModelPage,
+    ModelState,
     PageRegion,
     Passage,
     RankedPassage,
@@ -75,6 +83,7 @@ from pinakes.results import (
     TextSpan,
     Upload,
     Usage,
+    WarmUp,
 )
 from pinakes.retry import RetryPolicy
 from pinakes.streams import AsyncStream, Stream
@@ -82,6 +91,8 @@ from pinakes.streams import AsyncStream, Stream
 __all__ = [
     "DEFAULT_ADDRESS",
     "Activation",
+    "Alias",
+    "AliasChange",
     "Answer",
     "AnswerEvent",
     "AnswerOptions",
@@ -90,6 +101,7 @@ __all__ = [
     "AsyncClient",
     "AsyncDocuments",
     "AsyncIndex",
+    "AsyncModels",
     "AsyncStream",
     "Box",
     "BranchScore",
@@ -127,6 +139,13 @@ __all__ = [
     "Job",
     "JobState",
     "JobSuccess",
+    "MemorySource",
+    "Model",
+    "ModelArtifact",
+    "ModelDescription",
+    "ModelPage",
+    "ModelState",
+    "Models",
     "PageRegion",
     "Passage",
     "PinakesError",
@@ -150,5 +169,6 @@ __all__ = [
     "Upload",
     "UploadOptions",
     "Usage",
+    "WarmUp",
     "where",
 ]

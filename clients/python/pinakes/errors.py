@@ -11,7 +11,8 @@ PinakesError
 ├── NotFound
 │   ├── DocumentNotFound
 │   ├── JobNotFound
-│   └── GenerationNotFound
+│   ├── GenerationNotFound
+│   └── ModelNotFound
 ├── DocumentExists                 `document_id` holds the same bytes already
 ├── GenerationExists               `generation` is there beside the serving one
 ├── WrongGenerationState           `generation` is not in the state that the call needs
@@ -23,6 +24,10 @@ PinakesError
 │       └── IndexBehind            retried: the index has not reached the consistency token
 ├── DeadlineExceeded               the call's deadline passed; `stage` says in which stage, if the server told
 ├── ModelNotInstalled
+├── ModelLoadFailed                the message says why; what serves goes on serving
+├── ModelInUse                     `alias` names the model
+├── ModelMemoryExhausted           the model does not fit beside those in use
+├── EmbeddingMismatch              the index holds embeddings of another model, `held`
 ├── InternalError                  a defect of the server; its log holds `request_id`
 ├── CallCancelled                  the call was cancelled
 └── IngestionFailed                raised by `documents.wait`; `job` says why
@@ -224,6 +229,52 @@ class ModelNotInstalled(PinakesError):
     """No model is installed in the slot that the call needs."""
 
 
+class ModelNotFound(NotFound):
+    """The server's catalogue has no model of this name."""
+
+    @property
+    def model(self) -> str:
+        """The name."""
+        return self._told("model")
+
+
+class ModelLoadFailed(PinakesError):
+    """The model cannot be loaded; the message says why. The models that serve are not touched by it."""
+
+    @property
+    def model(self) -> str:
+        """Its name."""
+        return self._told("model")
+
+
+class ModelInUse(PinakesError):
+    """An alias names the model. Set the alias to another one first, or use force."""
+
+    @property
+    def alias(self) -> str:
+        """The alias."""
+        return self._told("alias")
+
+
+class ModelMemoryExhausted(PinakesError):
+    """The model does not fit into the memory for models beside those in use. Unload one, or raise the server's
+    budget."""
+
+    @property
+    def model(self) -> str:
+        """Its name."""
+        return self._told("model")
+
+
+class EmbeddingMismatch(PinakesError):
+    """The index holds embeddings of another model than the one that was asked for."""
+
+    @property
+    def held(self) -> str:
+        """The fingerprint of the index's model."""
+        return self._told("held")
+
+
 class InternalError(PinakesError):
     """A defect of the server."""
 
@@ -270,6 +321,11 @@ CLASS_OF_REASON: Mapping[str, type[PinakesError]] = {
     "GENERATION_EXISTS": GenerationExists,
     "GENERATION_STATE": WrongGenerationState,
     "SNAPSHOT_EXISTS": SnapshotExists,
+    "MODEL_NOT_FOUND": ModelNotFound,
+    "MODEL_LOAD_FAILED": ModelLoadFailed,
+    "MODEL_IN_USE": ModelInUse,
+    "MODEL_MEMORY_EXHAUSTED": ModelMemoryExhausted,
+    "EMBEDDING_MISMATCH": EmbeddingMismatch,
 }
 
 CLASS_OF_CODE: Mapping[str, type[PinakesError]] = {

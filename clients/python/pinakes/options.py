@@ -27,6 +27,8 @@ class Deadlines:
     """Watch a job, and wait for its end."""
     index_s: float = 300.0
     """Look after the index; comparing and copying read much of it."""
+    models_s: float = 900.0
+    """Load, unload and warm models, and set aliases."""
 
     @classmethod
     def all(cls, seconds: float) -> Self:

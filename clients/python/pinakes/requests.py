@@ -26,6 +26,7 @@ from pinakes.v1 import (
     document_service_pb2,
     index_service_pb2,
     inference_service_pb2,
+    model_service_pb2,
     passage_pb2,
     search_service_pb2,
 )
@@ -159,6 +160,34 @@ def delete_generation(name: str) -> index_service_pb2.DeleteGenerationRequest:
 
 def create_snapshot(name: str) -> index_service_pb2.CreateSnapshotRequest:
     return index_service_pb2.CreateSnapshotRequest(name=name)
+
+
+def list_models(slot: str, page_size: int, page_token: str) -> model_service_pb2.ListModelsRequest:
+    return model_service_pb2.ListModelsRequest(slot=slot, page_size=page_size, page_token=page_token)
+
+
+def describe_model(name: str) -> model_service_pb2.DescribeModelRequest:
+    return model_service_pb2.DescribeModelRequest(name=name)
+
+
+def load_model(name: str) -> model_service_pb2.LoadModelRequest:
+    return model_service_pb2.LoadModelRequest(name=name)
+
+
+def unload_model(name: str, force: bool) -> model_service_pb2.UnloadModelRequest:
+    return model_service_pb2.UnloadModelRequest(name=name, force=force)
+
+
+def warm_model(name: str) -> model_service_pb2.WarmModelRequest:
+    return model_service_pb2.WarmModelRequest(name=name)
+
+
+def get_aliases() -> model_service_pb2.GetAliasesRequest:
+    return model_service_pb2.GetAliasesRequest()
+
+
+def set_alias(alias: str, models: Sequence[str]) -> model_service_pb2.SetAliasRequest:
+    return model_service_pb2.SetAliasRequest(alias=alias, models=models)
 
 
 def _filter(given: SearchFilter | where.Condition | None) -> passage_pb2.SearchFilter | None:

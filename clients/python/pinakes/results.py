@@ -87,6 +87,26 @@ class FinishReason(WireEnum):
     LENGTH = "length"
 
 
+class ModelState(WireEnum):
+    """What becomes of a model."""
+
+    UNSPECIFIED = "unspecified"
+    UNLOADED = "unloaded"
+    LOADING = "loading"
+    READY = "ready"
+    UNLOADING = "unloading"
+    FAILED = "failed"
+
+
+class MemorySource(WireEnum):
+    """How it is known what a model takes in memory."""
+
+    UNSPECIFIED = "unspecified"
+    MEASURED = "measured"
+    DECLARED = "declared"
+    ESTIMATED = "estimated"
+
+
 class GenerationState(WireEnum):
     """What a generation of the index is doing."""
 
@@ -353,7 +373,8 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """How the answer ended. Always the last event. `unsupported` are sentences that no passage supports."""
+    """How the answer ended. Always the last event. `unsupported` are sentences that no passage supports. `generator`,
+    `embedder` and `reranker` are fingerprints of the models that were asked; empty for one that was not."""
 
     answer_id: str
     sequence: int
@@ -364,6 +385,8 @@ class Completion:
     unsupported: tuple[TextSpan, ...]
     generator: str
     index_position: str
+    embedder: str = ""
+    reranker: str = ""
 
 
 AnswerEvent = Sources | Delta | Citation | Completion
@@ -463,6 +486,80 @@ class IndexSnapshot:
 
 
 # --- models ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model of the catalogue. `problem` says why it could not be loaded; `last_use_time` is None if it has not been
+    called since it was loaded."""
+
+    name: str
+    slot: str
+    fingerprint: str
+    state: ModelState
+    problem: str
+    memory_bytes: int
+    memory_source: MemorySource
+    aliases: tuple[str, ...]
+    last_use_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelArtifact:
+    """A file that a model is made from; `role` says what it is for."""
+
+    role: str
+    file: str
+    sha256: str
+    size_bytes: int
+    licence: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDescription:
+    """A model, and what it is made from."""
+
+    model: Model
+    artifacts: tuple[ModelArtifact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPage:
+    """A page of models. `memory_budget_bytes` is the memory for all models together."""
+
+    models: tuple[Model, ...]
+    next_page_token: str
+    memory_budget_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """Which models serve a slot: the first of `models` that can. `serving` is empty when none is loaded, `by_default`
+    says that nobody has set it."""
+
+    name: str
+    slot: str
+    models: tuple[str, ...]
+    serving: str
+    by_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AliasChange:
+    """An alias that was set, and what it named before."""
+
+    alias: Alias
+    previous: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WarmUp:
+    """Seconds that a model took for the first and the last of some equal rounds of calls."""
+
+    rounds: int
+    first_s: float
+    last_s: float
 
 
 @dataclass(frozen=True, slots=True)

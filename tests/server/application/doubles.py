@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,21 @@ from server.domain.principals import Principal
 PRINCIPAL = Principal("tenant", "user", frozenset({"everyone"}))
 
 
+_M = TypeVar("_M")
+
+
+@dataclass
+class OneModel(Generic[_M]):
+    """A slot whose model changes when a test says so; None: none is installed."""
+
+    filled: _M | None = None
+
+    def model(self) -> _M:
+        if self.filled is None:
+            raise ModelNotInstalled("slot")
+        return self.filled
+
+
 @dataclass
 class ScriptedEmbedder:
     """Embeds every text as the first unit vector."""
@@ -43,20 +59,15 @@ class ScriptedEmbedder:
 
 @dataclass
 class ScriptedReranker:
-    """Prefers texts that contain `favourite`; without one, no model is installed."""
+    """Prefers texts that contain `favourite`."""
 
-    favourite: str | None = None
+    favourite: str
     failure: PinakesError | None = None
-
-    @property
-    def fingerprint(self) -> str | None:
-        return None if self.favourite is None else "reranker@1"
+    fingerprint: str = "reranker@1"
 
     async def rerank(self, query: str, texts: Sequence[str], deadline: Deadline) -> npt.NDArray[np.float32]:
         if self.failure is not None:
             raise self.failure
-        if self.favourite is None:
-            raise ModelNotInstalled("reranking")
         return np.array([float(self.favourite in text) for text in texts], np.float32)
 
 
@@ -66,6 +77,7 @@ class ScriptedIndex:
 
     hits: tuple[IndexHit, ...] = ()
     position: int = 0
+    fingerprint: str = "embedder@1"
     asked: list[IndexQuery] = field(default_factory=list)
 
     async def search(

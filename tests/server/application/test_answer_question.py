@@ -17,11 +17,11 @@ from server.domain.errors import InvalidField
 from server.domain.passages import BranchScore, IndexHit, RankedPassage
 from tests.server.application.doubles import (
     PRINCIPAL,
+    OneModel,
     ScriptedEmbedder,
     ScriptedGenerator,
     ScriptedHighlighter,
     ScriptedIndex,
-    ScriptedReranker,
     ScriptedStore,
     hit,
     passage,
@@ -39,14 +39,14 @@ def answering(
 ) -> AnswerQuestion:
     store = ScriptedStore({name: passage(name, text) for name, text in TEXTS.items()})
     search = SearchPassages(
-        ScriptedEmbedder(),
-        ScriptedReranker(),
+        OneModel(ScriptedEmbedder()),
+        OneModel(),
         ScriptedIndex(tuple(hits)),
         store,
         ScriptedHighlighter(),
         SearchOptions(),
     )
-    return AnswerQuestion(search, generator, AnswerOptions())
+    return AnswerQuestion(search, OneModel(generator), AnswerOptions())
 
 
 async def events(answer: AnswerQuestion, command: AnswerCommand, seconds: float = 30.0) -> list[AnswerEvent]:

@@ -8,10 +8,11 @@ from server.application.timing import StageClock
 from server.domain.answers import Degradation
 from server.domain.conditions import Not, OnPages
 from server.domain.deadline import Deadline
-from server.domain.errors import DependencyUnavailable, IndexBehind, InvalidField, Overloaded
+from server.domain.errors import DependencyUnavailable, EmbeddingMismatch, IndexBehind, InvalidField, Overloaded
 from server.domain.passages import ConvexFusion, DistributionFusion, SearchFilter, SearchMode, TextSpan
 from tests.server.application.doubles import (
     PRINCIPAL,
+    OneModel,
     ScriptedEmbedder,
     ScriptedHighlighter,
     ScriptedIndex,
@@ -31,7 +32,7 @@ class Searching:
         self.index = ScriptedIndex(HITS, position=5)
         self.highlighter = ScriptedHighlighter()
         self.use_case = SearchPassages(
-            self.embedder, reranker or ScriptedReranker(), self.index, STORE, self.highlighter, SearchOptions()
+            OneModel(self.embedder), OneModel(reranker), self.index, STORE, self.highlighter, SearchOptions()
         )
         self.clock = StageClock()
 
@@ -51,6 +52,24 @@ async def test_the_query_is_normalized_and_embedded_as_a_query() -> None:
     [asked] = searching.index.asked
     assert (asked.principal, asked.text, asked.fusion) == (PRINCIPAL, "ABC", ConvexFusion(0.5))
     assert [timing.stage for timing in searching.clock.timings()] == ["embed", "search", "fetch", "highlight", "total"]
+
+
+async def test_vectors_of_another_model_are_never_compared() -> None:
+    searching = Searching()
+    searching.index.fingerprint = "embedder@2"
+    with pytest.raises(EmbeddingMismatch, match="embedder@2"):
+        await searching.run(SearchCommand("abc"))
+    assert searching.index.asked == []
+    assert ids(await searching.run(SearchCommand("abc", limit=1, mode=SearchMode.LEXICAL))) == "a"
+
+
+async def test_the_models_that_were_asked_are_told() -> None:
+    outcome = await Searching(ScriptedReranker("of j")).run(SearchCommand("abc"))
+    assert (outcome.embedder, outcome.reranker) == ("embedder@1", "reranker@1")
+    failing = ScriptedReranker("of j", DependencyUnavailable("Triton", "it is down"))
+    assert (await Searching(failing).run(SearchCommand("abc"))).reranker == ""
+    outcome = await Searching().run(SearchCommand("abc", mode=SearchMode.LEXICAL))
+    assert (outcome.embedder, outcome.reranker) == ("", "")
 
 
 async def test_a_lexical_search_embeds_nothing() -> None:

@@ -44,6 +44,7 @@ from server.domain.deadline import Deadline
 from server.domain.documents import Block, BlockKind, Box, Document, Job, Line, Page
 from server.domain.errors import EncryptedDocument, UnreadableDocument
 from server.domain.principals import Principal
+from tests.server.application.doubles import OneModel
 
 ANA = Principal("acme", "ana", frozenset())
 PATIENCE_S = 30.0
@@ -151,8 +152,8 @@ class Workshop:
         stages = IngestionStages(
             self.blobs,
             self.reader,
-            self.recognizer,
-            self.embedder,
+            OneModel(self.recognizer),
+            OneModel(self.embedder),
             self.ledger,
             PostgresStageResults(self.pool),
             self.writer,

@@ -30,11 +30,11 @@ from server.transport.interceptors import CallInterceptor
 from server.transport.search_servicer import SearchServicer
 from tests.server.application.doubles import (
     PRINCIPAL,
+    OneModel,
     ScriptedEmbedder,
     ScriptedGenerator,
     ScriptedHighlighter,
     ScriptedIndex,
-    ScriptedReranker,
     ScriptedStore,
     hit,
     passage,
@@ -80,8 +80,8 @@ async def wire() -> AsyncIterator[Wire]:
     generator = ScriptedGenerator("The ferry carries 610 passengers. " * 200)
     store = ScriptedStore({"a": passage("a", "The ferry carries 610 passengers.")})
     search = SearchPassages(
-        embedder,
-        ScriptedReranker(),
+        OneModel(embedder),
+        OneModel(),
         ScriptedIndex((hit("a", 1),), position=3),
         store,
         ScriptedHighlighter(),
@@ -90,7 +90,7 @@ async def wire() -> AsyncIterator[Wire]:
     identity = LoopbackIdentity(PRINCIPAL)
     server = grpc.aio.server(interceptors=[CallInterceptor(concurrent_calls=2)])
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(identity, search), server)
-    answers = AnswerServicer(identity, AnswerQuestion(search, generator, AnswerOptions()))
+    answers = AnswerServicer(identity, AnswerQuestion(search, OneModel(generator), AnswerOptions()))
     answer_service_pb2_grpc.add_AnswerServiceServicer_to_server(answers, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -204,7 +204,7 @@ async def test_health_follows_the_probes() -> None:
 
     report = HealthReport()
     needs = {"search": ["model", "database", "index"], "documents": ["database"]}
-    watch = HealthWatch(report, {part: probe(part) for part in up}, needs, mending=("index",))
+    watch = HealthWatch(report, {part: probe(part) for part in up}, needs, whole=("model", "database"))
     server = grpc.aio.server()
     health_pb2_grpc.add_HealthServicer_to_server(report.servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")

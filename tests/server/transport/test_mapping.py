@@ -21,6 +21,7 @@ from pinakes.v1 import (
     search_service_pb2,
 )
 from server.application.look_after_index import IndexStatus
+from server.application.look_after_models import ModelPage
 from server.application.ports import Embeddings, GeneratedText, RecognizedImage, RecognizedLine
 from server.application.search_passages import SearchOutcome
 from server.domain.answers import (
@@ -53,6 +54,16 @@ from server.domain.generations import (
     GenerationState,
     IndexCopy,
     IndexSegment,
+)
+from server.domain.models import (
+    Alias,
+    CatalogueModel,
+    MemorySource,
+    MemoryUse,
+    Model,
+    ModelArtifact,
+    ModelState,
+    WarmUp,
 )
 from server.domain.passages import (
     BranchScore,
@@ -106,6 +117,23 @@ GENERATION = Generation(
     options=GenerationOptions(32, 200),
     failure="the disk is full",
 )
+
+
+MODEL = Model(
+    known=CatalogueModel(
+        name="e5@1",
+        slot="embed",
+        fingerprint="e5@1+abc",
+        artifacts=(ModelArtifact("weights", "e5.bin", "ab", 10, "MIT", "somewhere"),),
+        declared_bytes=100,
+    ),
+    state=ModelState.FAILED,
+    problem="no such weights",
+    memory=MemoryUse(100, MemorySource.DECLARED),
+    aliases=("embed.default",),
+    last_use_time=MOMENT,
+)
+ALIAS = Alias("embed.default", "embed", ("e5@1", "e5@2"), "e5@1", by_default=True)
 
 
 def document(**changes: Any) -> Document:
@@ -164,6 +192,8 @@ def completion() -> Completion:
         unsupported=(TextSpan(3, 9),),
         generator="qwen@1",
         index_position=9,
+        embedder="e5@1",
+        reranker="r@1",
     )
 
 
@@ -187,6 +217,11 @@ RESPONSES: list[Message] = [
     mapping.recognize_text_response(
         RecognizedImage(10, 20, (RecognizedLine("text", 0.9, Box(1, 2, 3, 4)),)), "ocr@1", TIMINGS
     ),
+    mapping.models_response(ModelPage((MODEL,), "more", 1_000)),
+    mapping.describe_response(MODEL),
+    mapping.warm_up_response(WarmUp(2, 0.5, 0.25)),
+    mapping.aliases_response([ALIAS]),
+    mapping.set_alias_response(ALIAS, ["e5@1"]),
     mapping.generate_delta("text"),
     mapping.generate_completion(GeneratedText("", "length", 3, 4), "qwen@1", TIMINGS),
 ]
@@ -388,6 +423,10 @@ def test_enums_are_total() -> None:
         assert mapping.job_to_wire(job(stage=stage)).stage
     for generation_state in GenerationState:
         assert mapping.generation_to_wire(dataclasses.replace(GENERATION, state=generation_state)).state
+    for model_state in ModelState:
+        assert mapping.model_to_wire(dataclasses.replace(MODEL, state=model_state)).state
+    for source in MemorySource:
+        assert mapping.model_to_wire(dataclasses.replace(MODEL, memory=MemoryUse(1, source))).memory_source
     for mode in search_service_pb2.SearchMode.values():
         assert isinstance(mapping.search_command(search_service_pb2.SearchRequest(mode=mode)).mode, SearchMode)
 

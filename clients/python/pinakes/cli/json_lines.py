@@ -9,6 +9,8 @@ from typing import Any, TextIO
 
 from pinakes.results import (
     Activation,
+    Alias,
+    AliasChange,
     AnswerEvent,
     Comparison,
     Document,
@@ -16,11 +18,27 @@ from pinakes.results import (
     IndexSnapshot,
     IndexStatus,
     Job,
+    Model,
+    ModelDescription,
     SearchResults,
+    WarmUp,
 )
 
 Result = (
-    AnswerEvent | SearchResults | Document | Job | IndexStatus | Generation | Comparison | Activation | IndexSnapshot
+    AnswerEvent
+    | SearchResults
+    | Document
+    | Job
+    | IndexStatus
+    | Generation
+    | Comparison
+    | Activation
+    | IndexSnapshot
+    | Model
+    | ModelDescription
+    | Alias
+    | AliasChange
+    | WarmUp
 )
 
 

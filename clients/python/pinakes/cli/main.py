@@ -12,6 +12,7 @@ from pinakes.cli.connection import Connection, default_address
 from pinakes.cli.documents import documents
 from pinakes.cli.index import index
 from pinakes.cli.ingest import ingest
+from pinakes.cli.models import models
 from pinakes.cli.search import search
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app.command()(ask)
 app.command()(search)
 app.add_typer(documents, name="documents")
 app.add_typer(index, name="index")
+app.add_typer(models, name="models")
 
 
 def _print_version(wanted: bool) -> None:

@@ -342,12 +342,18 @@ class Completion(_message.Message):
     UNSUPPORTED_FIELD_NUMBER: _builtins.int
     GENERATOR_FIELD_NUMBER: _builtins.int
     INDEX_POSITION_FIELD_NUMBER: _builtins.int
+    EMBEDDER_FIELD_NUMBER: _builtins.int
+    RERANKER_FIELD_NUMBER: _builtins.int
     status: Global___AnswerStatus.ValueType
     """How it ended."""
     generator: _builtins.str
     """Fingerprint of the generator that wrote the text; empty when none ran."""
     index_position: _builtins.str
     """How far the index had come, as in SearchResponse."""
+    embedder: _builtins.str
+    """Fingerprint of the model that embedded the question."""
+    reranker: _builtins.str
+    """Fingerprint of the model that reordered the passages; empty when none did."""
     @_builtins.property
     def usage(self) -> Global___Usage:
         """How much was read and written; absent when no generator ran."""
@@ -374,10 +380,12 @@ class Completion(_message.Message):
         unsupported: _abc.Iterable[Global___UnsupportedSentence] | None = ...,
         generator: _builtins.str = ...,
         index_position: _builtins.str = ...,
+        embedder: _builtins.str = ...,
+        reranker: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_usage", b"_usage", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_usage", b"_usage", "degradations", b"degradations", "generator", b"generator", "index_position", b"index_position", "status", b"status", "timings", b"timings", "unsupported", b"unsupported", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_usage", b"_usage", "degradations", b"degradations", "embedder", b"embedder", "generator", b"generator", "index_position", b"index_position", "reranker", b"reranker", "status", b"status", "timings", b"timings", "unsupported", b"unsupported", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__usage: _TypeAlias = _typing.Literal["usage"]  # noqa: Y015
     _WhichOneofArgType__usage: _TypeAlias = _typing.Literal["_usage", b"_usage"]  # noqa: Y015

@@ -72,6 +72,22 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_SNAPSHOT_EXISTS: _ErrorReason.ValueType  # 20
     """ALREADY_EXISTS: a copy of the index has this name; ErrorInfo.metadata["snapshot"] names it."""
+    ERROR_REASON_MODEL_NOT_FOUND: _ErrorReason.ValueType  # 21
+    """NOT_FOUND: the catalogue has no model of this name; ErrorInfo.metadata["model"] repeats it."""
+    ERROR_REASON_MODEL_LOAD_FAILED: _ErrorReason.ValueType  # 22
+    """FAILED_PRECONDITION: the model cannot be loaded; the message says why. The models that serve are not touched by it.
+    Retrying does not help until the cause is mended.
+    """
+    ERROR_REASON_MODEL_IN_USE: _ErrorReason.ValueType  # 23
+    """FAILED_PRECONDITION: ErrorInfo.metadata["alias"] names the model. Set the alias to another one first, or use force."""
+    ERROR_REASON_MODEL_MEMORY_EXHAUSTED: _ErrorReason.ValueType  # 24
+    """RESOURCE_EXHAUSTED: the model does not fit into the memory for models beside those in use; the message has the
+    figures. Unload a model, or raise the budget; retrying alone rarely helps.
+    """
+    ERROR_REASON_EMBEDDING_MISMATCH: _ErrorReason.ValueType  # 25
+    """FAILED_PRECONDITION: the index holds embeddings of another model, whose fingerprint is ErrorInfo.metadata["held"].
+    Retrying does not help.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. It travels as `google.rpc.ErrorInfo.reason` (the name without the prefix `ERROR_REASON_`,
@@ -129,4 +145,20 @@ it. Retrying helps only when it is still being built.
 """
 ERROR_REASON_SNAPSHOT_EXISTS: ErrorReason.ValueType  # 20
 """ALREADY_EXISTS: a copy of the index has this name; ErrorInfo.metadata["snapshot"] names it."""
+ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 21
+"""NOT_FOUND: the catalogue has no model of this name; ErrorInfo.metadata["model"] repeats it."""
+ERROR_REASON_MODEL_LOAD_FAILED: ErrorReason.ValueType  # 22
+"""FAILED_PRECONDITION: the model cannot be loaded; the message says why. The models that serve are not touched by it.
+Retrying does not help until the cause is mended.
+"""
+ERROR_REASON_MODEL_IN_USE: ErrorReason.ValueType  # 23
+"""FAILED_PRECONDITION: ErrorInfo.metadata["alias"] names the model. Set the alias to another one first, or use force."""
+ERROR_REASON_MODEL_MEMORY_EXHAUSTED: ErrorReason.ValueType  # 24
+"""RESOURCE_EXHAUSTED: the model does not fit into the memory for models beside those in use; the message has the
+figures. Unload a model, or raise the budget; retrying alone rarely helps.
+"""
+ERROR_REASON_EMBEDDING_MISMATCH: ErrorReason.ValueType  # 25
+"""FAILED_PRECONDITION: the index holds embeddings of another model, whose fingerprint is ErrorInfo.metadata["held"].
+Retrying does not help.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
