@@ -21,10 +21,10 @@ class TritonPythonModel:
         exit_with_parent()
         settings = {key: entry["string_value"] for key, entry in json.loads(args["model_config"])["parameters"].items()}
         tokenizer = E5Tokenizer(Path(settings["tokenizer"]), Path(settings["normalization"]))
-        options = EncoderOptions(batch_tokens=int(settings.get("batch_tokens", "2048")))
+        options = EncoderOptions(batch_tokens=int(settings["batch_tokens"]))
         self._encoder = Encoder(_network(settings, args), tokenizer, options)
         # A network that Triton serves is warmed by Triton, and cannot be called yet.
-        if settings.get("runtime", "onnxruntime") != "triton":
+        if settings["runtime"] != "triton":
             self._encoder.warm_up()
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
@@ -52,7 +52,7 @@ class TritonPythonModel:
 
 
 def _network(settings: Mapping[str, str], args: Mapping[str, str]) -> TokenNetwork:
-    match settings.get("runtime", "onnxruntime"):
+    match settings["runtime"]:
         case "onnxruntime":
             return onnxruntime_network(Path(settings["network"]), int(settings["threads"]))
         case "torch":
