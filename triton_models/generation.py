@@ -7,6 +7,7 @@ stalls another task's tokens for longer than that.
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import xllamacpp
+
+MAX_CONSTRAINT_CHARACTERS = 16_384
+MAX_GROUPS = 500
+MAX_SCHEMA_DEPTH = 64
+_TOO_DEEP = f"the JSON Schema is nested more than {MAX_SCHEMA_DEPTH} deep"
+_RANDOM_SEED = xllamacpp.LLAMA_DEFAULT_SEED
+"""The largest one: the engine takes it for a wish for a random one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +38,9 @@ class GenerationOptions:
 
 @dataclass(frozen=True, slots=True)
 class GenerationTask:
-    """`temperature` 0 is greedy. Generation ends before any of `stop`."""
+    """`temperature` 0 is greedy. Generation ends before any of `stop`. `grammar` (GBNF, its start symbol is `root`) or
+    `json_schema` (a JSON Schema, as text) constrains the text; not both. With `log_probabilities` pieces carry their
+    tokens, each with so many `alternatives`."""
 
     prompt: str
     system: str = ""
@@ -38,17 +48,42 @@ class GenerationTask:
     temperature: float = 0.0
     seed: int = 0
     stop: tuple[str, ...] = ()
+    grammar: str = ""
+    json_schema: str = ""
+    log_probabilities: bool = False
+    alternatives: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredToken:
+    """A token's bytes, which may be part of a character, and the natural logarithm of the probability that the model
+    itself gave it: before temperature and constraint."""
+
+    token: bytes
+    log_probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenToken:
+    """A token of the text, and the likeliest ones in its place (it may be among them), the likeliest first."""
+
+    chosen: ScoredToken
+    alternatives: tuple[ScoredToken, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The next text (whole characters, empty while the prompt is read) and the counts so far. `finish_reason` is set on
-    the last piece only: `stop` (the model or a stop sequence ended it) or `length`."""
+    """The next text (whole characters, empty while the prompt is read) and the counts so far; `cached_tokens` of the
+    prompt had been read before. `finish_reason` is set on the last piece only: `stop` (the model or a stop sequence
+    ended it) or `length`. The engine leaves out of `tokens` those that end inside a character, and those held back
+    because a stop sequence might have begun."""
 
     text: str
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0
     finish_reason: str | None = None
+    tokens: tuple[ChosenToken, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +96,10 @@ class EngineStatistics:
 
 class PromptTooLong(Exception):
     """The prompt does not fit into the context. `str(error)` says both sizes."""
+
+
+class InvalidConstraint(Exception):
+    """The grammar or the JSON Schema cannot be used. `str(error)` says why."""
 
 
 class GenerationFailed(Exception):
@@ -77,10 +116,16 @@ class TextGenerator:
 
         `on_piece` is called with each piece, and with an empty one after each batch of the prompt; when it returns
         False, the task stops. Any number of threads may run tasks; those beyond `slots` wait inside. Raises
-        PromptTooLong, GenerationFailed, and whatever `on_piece` raises.
+        PromptTooLong, InvalidConstraint, GenerationFailed, and whatever `on_piece` raises.
         """
-        stream = _Stream(on_piece)
-        self._engine.handle_chat_completions(_request(task), stream.receive)
+        _check_grammar(task.grammar)
+        request = _request(task)
+        stream = _Stream(on_piece, task.alternatives)
+        try:
+            self._engine.handle_chat_completions(request, stream.receive)
+        except ValueError as error:  # the engine reads a schema before the task begins
+            failure = InvalidConstraint if task.json_schema else GenerationFailed
+            raise failure(_reason(error)) from error
         if stream.error is not None:
             raise stream.error
         return stream.finished
@@ -98,10 +143,11 @@ class TextGenerator:
 class _Stream:
     """Turns the engine's chunks into pieces. An exception must not pass through the engine: it is kept in `error`."""
 
-    def __init__(self, on_piece: Callable[[Piece], bool]) -> None:
+    def __init__(self, on_piece: Callable[[Piece], bool], alternatives: int) -> None:
         self.error: Exception | None = None
         self.finished = False
         self._on_piece = on_piece
+        self._alternatives = alternatives
         self._finish_reason: str | None = None
 
     def receive(self, chunk: Mapping[str, Any]) -> bool:
@@ -119,34 +165,93 @@ class _Stream:
             usage = chunk["usage"]
             self.finished = True
             reason = self._finish_reason or "stop"
-            return self._on_piece(Piece("", usage["prompt_tokens"], usage["completion_tokens"], reason))
+            cached = usage["prompt_tokens_details"]["cached_tokens"]
+            return self._on_piece(Piece("", usage["prompt_tokens"], usage["completion_tokens"], cached, reason))
         choice = chunk["choices"][0]
         self._finish_reason = choice["finish_reason"] or self._finish_reason
         timings = chunk.get("timings") or {}
-        prompt_tokens = timings.get("cache_n", 0) + timings.get("prompt_n", 0)
+        cached = timings.get("cache_n", 0)
+        prompt_tokens = cached + timings.get("prompt_n", 0)
         text = choice["delta"].get("content") or ""
-        return self._on_piece(Piece(text, prompt_tokens, timings.get("predicted_n", 0)))
+        tokens = tuple(self._token(entry) for entry in (choice.get("logprobs") or {}).get("content", ()))
+        return self._on_piece(Piece(text, prompt_tokens, timings.get("predicted_n", 0), cached, tokens=tokens))
+
+    def _token(self, entry: Mapping[str, Any]) -> ChosenToken:
+        likeliest = entry["top_logprobs"][: self._alternatives]
+        return ChosenToken(_scored(entry), tuple(_scored(alternative) for alternative in likeliest))
+
+
+def _scored(entry: Mapping[str, Any]) -> ScoredToken:
+    return ScoredToken(bytes(entry["bytes"]), float(entry["logprob"]))
+
+
+def _check_grammar(grammar: str) -> None:
+    """Refuses what the engine's parser, which is recursive, would not survive, or would take for another language."""
+    _check_length(grammar)
+    if grammar.lstrip().startswith("%llguidance"):
+        raise InvalidConstraint("the grammar must be in GBNF")
+    if grammar.count("(") > MAX_GROUPS:  # a bound of their nesting that needs no parser
+        raise InvalidConstraint(f"the grammar has more than {MAX_GROUPS} groups")
+
+
+def _check_length(constraint: str) -> None:
+    if len(constraint) > MAX_CONSTRAINT_CHARACTERS:
+        raise InvalidConstraint(f"it has more than {MAX_CONSTRAINT_CHARACTERS:,} characters")
+
+
+def _read_schema(text: str) -> dict[str, Any]:
+    """Raises InvalidConstraint; the engine's reader of schemas is recursive, too."""
+    _check_length(text)
+    try:
+        schema = json.loads(text)
+    except ValueError as error:
+        raise InvalidConstraint(f"the JSON Schema is no JSON: {error}") from error
+    except RecursionError as error:
+        raise InvalidConstraint(_TOO_DEEP) from error
+    if not isinstance(schema, dict):
+        raise InvalidConstraint("the JSON Schema is no object")
+    level: list[Any] = [schema]
+    for _ in range(MAX_SCHEMA_DEPTH):
+        level = [inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer)]
+        level = [inner for inner in level if isinstance(inner, dict | list)]
+    if level:
+        raise InvalidConstraint(_TOO_DEEP)
+    return schema
+
+
+def _reason(error: ValueError) -> str:
+    """The last sentence of what the engine says; before it is what it was doing."""
+    return str(error).rpartition("failed: ")[2] or "no message"
 
 
 def _failure(error: Mapping[str, Any]) -> Exception:
     if error.get("type") == "exceed_context_size_error":
         return PromptTooLong(f"the prompt has {error['n_prompt_tokens']} tokens; at most {error['n_ctx']} fit")
+    if error.get("type") == "invalid_request_error" and "grammar" in str(error.get("message")):
+        return InvalidConstraint("the grammar is not in GBNF, or has no rule `root`, or is left-recursive")
     return GenerationFailed(str(error.get("message", "no message")))
 
 
 def _request(task: GenerationTask) -> dict[str, Any]:
     messages = [{"role": "system", "content": task.system}] if task.system else []
-    return {
+    request = {
         "messages": [*messages, {"role": "user", "content": task.prompt}],
         "max_tokens": task.max_tokens,
         "temperature": task.temperature,
-        "seed": task.seed % 2**32,
+        "seed": task.seed % _RANDOM_SEED,
         "stop": list(task.stop),
         "stream": True,
         "stream_options": {"include_usage": True},
         "return_progress": True,
         "timings_per_token": True,
     }
+    if task.grammar:
+        request["grammar"] = task.grammar
+    if task.json_schema:
+        request["json_schema"] = _read_schema(task.json_schema)
+    if task.log_probabilities:
+        request |= {"logprobs": True, "top_logprobs": max(1, task.alternatives)}
+    return request
 
 
 def _parameters(model: Path, options: GenerationOptions) -> xllamacpp.CommonParams:

@@ -15,7 +15,7 @@ from tritonclient.utils import InferenceServerException
 
 from server.adapters.triton_client import TritonConnection
 from server.adapters.triton_failures import translated
-from server.application.ports import GeneratedText, GenerationRequest
+from server.application.ports import ChosenToken, GeneratedText, GenerationRequest, ScoredToken
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, InvalidField, Overloaded, PinakesError
 
@@ -72,15 +72,21 @@ class TritonGenerator:
 
         Raises InvalidField for a prompt that does not fit, Overloaded, StageDeadline, DependencyUnavailable.
         """
-        async with aclosing(self._results(_inputs(request), deadline)) as results:
+        constraint = "grammar" if request.grammar else "json_schema"
+        async with aclosing(self._results(_inputs(request), deadline, constraint)) as results:
             async for result in results:
                 text = _text(result, "TEXT")
                 reason = _text(result, "FINISH_REASON")
                 if reason:
-                    counts = (int(result.as_numpy(name)[0]) for name in ("PROMPT_TOKENS", "COMPLETION_TOKENS"))
-                    yield GeneratedText(text, reason, *counts)
+                    yield GeneratedText(
+                        text,
+                        reason,
+                        prompt_tokens=_count(result, "PROMPT_TOKENS"),
+                        completion_tokens=_count(result, "COMPLETION_TOKENS"),
+                        cached_tokens=_count(result, "CACHED_TOKENS"),
+                    )
                     return
-                yield GeneratedText(text)
+                yield GeneratedText(text, tokens=_chosen(result) if request.log_probabilities else ())
 
     async def statistics(self, deadline: Deadline) -> GeneratorStatistics:
         """What the model has done and is doing."""
@@ -89,7 +95,9 @@ class TritonGenerator:
             found = json.loads(_text(await anext(results), "STATISTICS"))
         return GeneratorStatistics(**found.pop("engine"), **found)
 
-    async def _results(self, inputs: list[InferInput], deadline: Deadline) -> AsyncGenerator[InferResult, None]:
+    async def _results(
+        self, inputs: list[InferInput], deadline: Deadline, constraint: str = ""
+    ) -> AsyncGenerator[InferResult, None]:
         """One after the other; the one that makes the answer whole comes before the end."""
         timeout = deadline.budget(SLOT)
         call = self._connection.client.stream_infer(
@@ -98,7 +106,7 @@ class TritonGenerator:
         try:
             async for result, error in call:
                 if error is not None:
-                    raise self._refusal(error) from error
+                    raise self._refusal(error, constraint) from error
                 yield result
         except grpc.RpcError as error:
             raise translated(error, SLOT) from error
@@ -106,13 +114,15 @@ class TritonGenerator:
             call.cancel()
         raise DependencyUnavailable(f"the model {SLOT}", "it ended before the text did")
 
-    def _refusal(self, error: InferenceServerException) -> PinakesError:
-        """The model's errors begin with a code."""
+    def _refusal(self, error: InferenceServerException, constraint: str) -> PinakesError:
+        """The model's errors begin with a code. `constraint` is the field that it was in, if there was one."""
         code, _, problem = error.message().partition(": ")
         if code == "overloaded":
             return Overloaded("text generation", self._options.retry_after_s)
         if code in ("prompt_too_long", "invalid"):
             return InvalidField("prompt", problem)
+        if code == "invalid_constraint":
+            return InvalidField(constraint, problem)
         return translated(error, SLOT)
 
 
@@ -131,6 +141,12 @@ def _inputs(request: GenerationRequest) -> list[InferInput]:
         inputs.append(_input("SYSTEM", "BYTES", [request.system.encode()], np.object_))
     if request.stop:
         inputs.append(_input("STOP", "BYTES", [text.encode() for text in request.stop], np.object_))
+    for name, constraint in (("GRAMMAR", request.grammar), ("JSON_SCHEMA", request.json_schema)):
+        if constraint:
+            inputs.append(_input(name, "BYTES", [constraint.encode()], np.object_))
+    if request.log_probabilities:
+        inputs.append(_input("LOG_PROBABILITIES", "BOOL", [True], np.bool_))
+        inputs.append(_input("ALTERNATIVES", "INT32", [request.alternatives], np.int32))
     return inputs
 
 
@@ -138,6 +154,28 @@ def _input(name: str, datatype: str, values: list[Any], dtype: type[np.generic])
     tensor = InferInput(name, [len(values)], datatype)
     tensor.set_data_from_numpy(np.array(values, dtype=dtype))
     return tensor
+
+
+def _chosen(result: InferResult) -> tuple[ChosenToken, ...]:
+    chosen = _scored(result, "TOKEN")
+    likeliest = _scored(result, "ALTERNATIVE")
+    count = len(likeliest) // len(chosen) if chosen else 0
+    return tuple(
+        ChosenToken(token, likeliest[index * count : (index + 1) * count]) for index, token in enumerate(chosen)
+    )
+
+
+def _scored(result: InferResult, name: str) -> tuple[ScoredToken, ...]:
+    """Row by row; empty if the result has no such output."""
+    tokens = result.as_numpy(name)
+    if tokens is None:
+        return ()
+    scores = result.as_numpy(f"{name}_LOG_PROBABILITY").reshape(-1).tolist()
+    return tuple(ScoredToken(bytes(token), score) for token, score in zip(tokens.reshape(-1), scores, strict=True))
+
+
+def _count(result: InferResult, name: str) -> int:
+    return int(result.as_numpy(name)[0])
 
 
 def _text(result: InferResult, name: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from server.application.ports import (
+    ChosenToken,
     Embedder,
     EmbeddingKind,
     Embeddings,
@@ -31,6 +32,8 @@ MAX_QUERY_BATCH_CHARACTERS = 32_768
 MAX_IMAGE_BYTES = 12 * 2**20
 MAX_STOPS = 8
 MAX_STOP_CHARACTERS = 64
+MAX_CONSTRAINT_CHARACTERS = 16_384
+MAX_ALTERNATIVES = 10
 
 
 class DirectInference:
@@ -83,9 +86,32 @@ class DirectInference:
         if request.seed < 0:
             raise InvalidField("seed", "must not be negative")
         _check_stops(request.stop)
+        _check_constraint("grammar", request.grammar)
+        _check_constraint("json_schema", request.json_schema)
+        if not 0 <= request.alternatives <= MAX_ALTERNATIVES:
+            raise InvalidField("alternatives", f"must lie between 0 and {MAX_ALTERNATIVES}")
+        if request.alternatives and not request.log_probabilities:
+            raise InvalidField("alternatives", "come with log_probabilities only")
         max_tokens = bounded("max_tokens", request.max_tokens, 1, 2_048, 256)
         model = self._generator.model()
         return model.stream(replace(request, max_tokens=max_tokens), deadline), model.fingerprint
+
+
+class MeanLogProbability:
+    """Of a text's tokens; its exponential is the geometric mean of their probabilities."""
+
+    def __init__(self) -> None:
+        self._sum = 0.0
+        self._count = 0
+
+    def add(self, tokens: Sequence[ChosenToken]) -> None:
+        self._sum += sum(token.chosen.log_probability for token in tokens)
+        self._count += len(tokens)
+
+    @property
+    def value(self) -> float | None:
+        """None without tokens."""
+        return self._sum / self._count if self._count else None
 
 
 def _check_texts(texts: Sequence[str]) -> None:
@@ -100,6 +126,11 @@ def _check_text(field: str, text: str) -> None:
         raise InvalidField(field, "must not be empty")
     if len(text) > MAX_TEXT_CHARACTERS:
         raise InvalidField(field, f"must have at most {MAX_TEXT_CHARACTERS:,} characters, and has {len(text):,}")
+
+
+def _check_constraint(field: str, text: str) -> None:
+    if len(text) > MAX_CONSTRAINT_CHARACTERS:
+        raise InvalidField(field, f"must have at most {MAX_CONSTRAINT_CHARACTERS:,} characters, and has {len(text):,}")
 
 
 def _check_stops(stops: Sequence[str]) -> None:

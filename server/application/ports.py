@@ -97,7 +97,9 @@ class TextRecognizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """`temperature` 0 is greedy. Generation ends before any of `stop`."""
+    """`temperature` 0 is greedy. Generation ends before any of `stop`. `grammar` (GBNF, its start symbol is `root`) or
+    `json_schema` (a JSON Schema as text) constrains the text, not both. With `log_probabilities` pieces carry their
+    tokens, each with so many `alternatives`, 0 to 10."""
 
     prompt: str
     system: str = ""
@@ -105,16 +107,41 @@ class GenerationRequest:
     temperature: float = 0.0
     seed: int = 0
     stop: tuple[str, ...] = ()
+    grammar: str = ""
+    json_schema: str = ""
+    log_probabilities: bool = False
+    alternatives: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredToken:
+    """A token's bytes, which may be part of a character, and the natural logarithm of the probability that the model
+    itself gave it: before temperature and constraint."""
+
+    token: bytes
+    log_probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenToken:
+    """A token of the text, and the likeliest ones in its place (it may be among them), the likeliest first."""
+
+    chosen: ScoredToken
+    alternatives: tuple[ScoredToken, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratedText:
-    """A piece of text. The last piece (and only it) has a `finish_reason` (`stop` or `length`) and the token counts."""
+    """A piece of text. The last piece (and only it) has a `finish_reason` (`stop` or `length`) and the token counts;
+    `cached_tokens` of the prompt had been read before. Engines leave out of `tokens` those that end inside a character,
+    and those held back because a stop sequence might have begun."""
 
     text: str
     finish_reason: str | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    tokens: tuple[ChosenToken, ...] = ()
 
 
 class Generator(Protocol):
@@ -123,7 +150,8 @@ class Generator(Protocol):
 
     def stream(self, request: GenerationRequest, deadline: Deadline) -> AsyncGenerator[GeneratedText, None]:
         """Closing the generator stops the model: within 200 ms while it writes, after one batch of the prompt while it
-        reads. Raises InvalidField for a prompt that does not fit, Overloaded, StageDeadline, DependencyUnavailable."""
+        reads. Raises InvalidField for a prompt that does not fit or a constraint that cannot be used, Overloaded,
+        StageDeadline, DependencyUnavailable."""
 
 
 class ModelCatalogue(Protocol):

@@ -9,7 +9,7 @@ from typing import Any
 from grpc.aio import ServicerContext
 
 from pinakes.v1 import inference_service_pb2, inference_service_pb2_grpc
-from server.application.direct_inference import DirectInference
+from server.application.direct_inference import DirectInference, MeanLogProbability
 from server.application.timing import StageClock
 from server.transport import mapping
 from server.transport.deadlines import deadline_of
@@ -57,9 +57,11 @@ class InferenceServicer(inference_service_pb2_grpc.InferenceServiceServicer):
         clock = StageClock()
         deadline = deadline_of(context, LONGEST_GENERATION_S)
         pieces, model = self._inference.generate(mapping.generation_request(request), deadline)
+        sureness = MeanLogProbability()
         async with aclosing(pieces):
             async for piece in pieces:
-                if piece.text:
-                    yield mapping.generate_delta(piece.text)
+                sureness.add(piece.tokens)
+                if piece.text or piece.tokens:
+                    yield mapping.generate_delta(piece)
                 if piece.finish_reason is not None:
-                    yield mapping.generate_completion(piece, model, clock.timings())
+                    yield mapping.generate_completion(piece, sureness.value, model, clock.timings())

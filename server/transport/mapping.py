@@ -27,11 +27,13 @@ from server.application.consistency import token_of
 from server.application.look_after_index import BuildCommand, IndexStatus
 from server.application.look_after_models import ModelPage
 from server.application.ports import (
+    ChosenToken,
     EmbeddingKind,
     Embeddings,
     GeneratedText,
     GenerationRequest,
     RecognizedImage,
+    ScoredToken,
 )
 from server.application.query import ConditionBudget
 from server.application.search_passages import SearchCommand, SearchOutcome
@@ -605,18 +607,35 @@ def generation_request(request: inference_service_pb2.GenerateRequest) -> Genera
         temperature=request.temperature,
         seed=request.seed if request.HasField("seed") else 0,
         stop=tuple(request.stop),
+        grammar=request.grammar,
+        json_schema=request.json_schema,
+        log_probabilities=request.log_probabilities,
+        alternatives=request.alternatives,
     )
 
 
-def generate_delta(text: str) -> inference_service_pb2.GenerateResponse:
-    return inference_service_pb2.GenerateResponse(delta=inference_service_pb2.GenerateDelta(text=text))
+def generate_delta(piece: GeneratedText) -> inference_service_pb2.GenerateResponse:
+    delta = inference_service_pb2.GenerateDelta(text=piece.text, tokens=map(_chosen_token, piece.tokens))
+    return inference_service_pb2.GenerateResponse(delta=delta)
+
+
+def _chosen_token(token: ChosenToken) -> inference_service_pb2.ChosenToken:
+    return inference_service_pb2.ChosenToken(
+        chosen=_scored_token(token.chosen), alternatives=map(_scored_token, token.alternatives)
+    )
+
+
+def _scored_token(token: ScoredToken) -> inference_service_pb2.ScoredToken:
+    return inference_service_pb2.ScoredToken(token=token.token, log_probability=token.log_probability)
 
 
 def generate_completion(
-    last: GeneratedText, model: str, timings: Iterable[StageTiming]
+    last: GeneratedText, mean_log_probability: float | None, model: str, timings: Iterable[StageTiming]
 ) -> inference_service_pb2.GenerateResponse:
     return inference_service_pb2.GenerateResponse(
         completion=inference_service_pb2.GenerateCompletion(
+            mean_log_probability=mean_log_probability,
+            cached_prompt_tokens=last.cached_tokens,
             finish_reason=_FINISH_REASONS[last.finish_reason or "stop"],
             prompt_tokens=last.prompt_tokens,
             completion_tokens=last.completion_tokens,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -131,7 +132,16 @@ RECIPROCAL = options.SearchOptions(fusion=options.ReciprocalRankFusion(k=7, dens
 DISTRIBUTION = options.SearchOptions(fusion=options.DistributionFusion(0.25))
 OF_GENERATION = results.GenerationOptions(graph_degree=16, build_effort=100)
 ANSWER = options.AnswerOptions(filter=FILTER, max_passages=2, max_tokens=3, seed=0, consistency_token="c")
-GENERATE = options.GenerateOptions(system="s", max_tokens=3, temperature=0.5, seed=0, stop=("x",))
+GENERATE = options.GenerateOptions(
+    system="s",
+    max_tokens=3,
+    temperature=0.5,
+    seed=0,
+    stop=("x",),
+    grammar="g",
+    log_probabilities=True,
+    alternatives=2,
+)
 UPLOAD = options.UploadOptions(tags=("t",), allowed_groups=("g",))
 
 REQUESTS: dict[str, list[Any]] = {
@@ -146,7 +156,10 @@ REQUESTS: dict[str, list[Any]] = {
     "DeleteGenerationRequest": [requests.delete_generation("g")],
     "DeleteDocumentRequest": [requests.delete_document("d")],
     "EmbedRequest": [requests.embed(["t"], results.EmbeddingKind.QUERY)],
-    "GenerateRequest": [requests.generate("p", GENERATE)],
+    "GenerateRequest": [
+        requests.generate("p", GENERATE),
+        requests.generate("p", options.GenerateOptions(json_schema="{}")),
+    ],
     "DescribeModelRequest": [requests.describe_model("m@1")],
     "GetAliasesRequest": [requests.get_aliases()],
     "ListModelsRequest": [requests.list_models("embed", 5, "p")],
@@ -209,3 +222,14 @@ def test_what_is_not_asked_for_is_left_to_the_server() -> None:
     assert requests.generate("p", {}) == inference_service_pb2.GenerateRequest(prompt="p")
     everything = requests.list_documents(results.DocumentState.UNSPECIFIED, (), 0, "")
     assert everything == document_service_pb2.ListDocumentsRequest()
+
+
+def test_confidence_is_the_geometric_mean_of_the_probabilities() -> None:
+    wire = inference_service_pb2.GenerateCompletion(mean_log_probability=math.log(0.25))
+    end = mapping.generate_event(inference_service_pb2.GenerateResponse(completion=wire))
+    assert isinstance(end, results.GenerateCompletion)
+    assert end.confidence == pytest.approx(0.25)
+    wire.ClearField("mean_log_probability")
+    silent = mapping.generate_event(inference_service_pb2.GenerateResponse(completion=wire))
+    assert isinstance(silent, results.GenerateCompletion)
+    assert silent.confidence is None

@@ -359,7 +359,7 @@ def generate_event(wire: inference_service_pb2.GenerateResponse) -> results.Gene
     """None for a kind of event that this client is too old to know."""
     match wire.WhichOneof("event"):
         case "delta":
-            return results.GenerateDelta(wire.delta.text)
+            return results.GenerateDelta(wire.delta.text, tuple(map(chosen_token, wire.delta.tokens)))
         case "completion":
             end = wire.completion
             return results.GenerateCompletion(
@@ -368,9 +368,19 @@ def generate_event(wire: inference_service_pb2.GenerateResponse) -> results.Gene
                 completion_tokens=end.completion_tokens,
                 model=end.model,
                 timings=timings(end.timings),
+                mean_log_probability=end.mean_log_probability if end.HasField("mean_log_probability") else None,
+                cached_prompt_tokens=end.cached_prompt_tokens,
             )
         case _:
             return None
+
+
+def chosen_token(wire: inference_service_pb2.ChosenToken) -> results.ChosenToken:
+    return results.ChosenToken(scored_token(wire.chosen), tuple(map(scored_token, wire.alternatives)))
+
+
+def scored_token(wire: inference_service_pb2.ScoredToken) -> results.ScoredToken:
+    return results.ScoredToken(wire.token, wire.log_probability)
 
 
 def model(wire: model_service_pb2.Model) -> results.Model:

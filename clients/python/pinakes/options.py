@@ -146,3 +146,11 @@ class GenerateOptions(TypedDict, total=False):
     seed: int
     stop: Sequence[str]
     """Generation ends before any of these; at most 8."""
+    grammar: str
+    """What the text must keep to, in llama.cpp's GBNF with the start symbol `root`. Excludes `json_schema`."""
+    json_schema: str
+    """A JSON Schema (as text): the generated text is one JSON value that it allows."""
+    log_probabilities: bool
+    """Asks for `GenerateDelta.tokens` and `GenerateCompletion.confidence`."""
+    alternatives: int
+    """With `log_probabilities`: so many of the likeliest tokens beside each, 0 to 10."""

@@ -122,14 +122,21 @@ def recognize_text(image: bytes) -> inference_service_pb2.RecognizeTextRequest:
 
 
 def generate(prompt: str, options: GenerateOptions) -> inference_service_pb2.GenerateRequest:
-    return inference_service_pb2.GenerateRequest(
+    request = inference_service_pb2.GenerateRequest(
         prompt=prompt,
         system=options.get("system", ""),
         max_tokens=options.get("max_tokens", 0),
         temperature=options.get("temperature", 0.0),
         seed=options.get("seed"),
         stop=options.get("stop", ()),
+        log_probabilities=options.get("log_probabilities", False),
+        alternatives=options.get("alternatives", 0),
     )
+    if "grammar" in options:
+        request.grammar = options["grammar"]
+    if "json_schema" in options:
+        request.json_schema = options["json_schema"]
+    return request
 
 
 def get_index() -> index_service_pb2.GetIndexRequest:

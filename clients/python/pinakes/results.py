@@ -4,6 +4,7 @@ field; only what differs is said here."""
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -610,10 +611,29 @@ class RecognizedText:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoredToken:
+    """A token's bytes, which may be part of a character, and the natural logarithm of the probability that the model
+    gave it, before temperature and constraint."""
+
+    token: bytes
+    log_probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenToken:
+    """A token of the text, and the likeliest ones in its place (it may be among them), the likeliest first."""
+
+    chosen: ScoredToken
+    alternatives: tuple[ScoredToken, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class GenerateDelta:
-    """The next piece of text."""
+    """The next piece of text, which may be empty where it carries tokens. Tokens come if `log_probabilities` were asked
+    for, without those that end inside a character or might have begun a stop sequence."""
 
     text: str
+    tokens: tuple[ChosenToken, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -625,6 +645,15 @@ class GenerateCompletion:
     completion_tokens: int
     model: str
     timings: tuple[StageTiming, ...]
+    mean_log_probability: float | None
+    """Of all deltas' tokens; None if `log_probabilities` were not asked for, or there was no token."""
+    cached_prompt_tokens: int
+    """Tokens of the prompt that had been read before, for one that began alike."""
+
+    @property
+    def confidence(self) -> float | None:
+        """The geometric mean of the tokens' probabilities, 0 to 1: how sure the model was of its text."""
+        return None if self.mean_log_probability is None else math.exp(self.mean_log_probability)
 
 
 GenerateEvent = GenerateDelta | GenerateCompletion

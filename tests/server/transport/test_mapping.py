@@ -22,7 +22,14 @@ from pinakes.v1 import (
 )
 from server.application.look_after_index import IndexStatus
 from server.application.look_after_models import ModelPage
-from server.application.ports import Embeddings, GeneratedText, RecognizedImage, RecognizedLine
+from server.application.ports import (
+    ChosenToken,
+    Embeddings,
+    GeneratedText,
+    RecognizedImage,
+    RecognizedLine,
+    ScoredToken,
+)
 from server.application.search_passages import SearchOutcome
 from server.domain.answers import (
     AnswerStatus,
@@ -107,6 +114,7 @@ RANKED = RankedPassage(
 )
 
 
+SCORED = ScoredToken(b"text", -0.25)
 GENERATION = Generation(
     name="generation-2",
     state=GenerationState.FAILED,
@@ -222,8 +230,8 @@ RESPONSES: list[Message] = [
     mapping.warm_up_response(WarmUp(2, 0.5, 0.25)),
     mapping.aliases_response([ALIAS]),
     mapping.set_alias_response(ALIAS, ["e5@1"]),
-    mapping.generate_delta("text"),
-    mapping.generate_completion(GeneratedText("", "length", 3, 4), "qwen@1", TIMINGS),
+    mapping.generate_delta(GeneratedText("text", tokens=(ChosenToken(SCORED, (SCORED,)),))),
+    mapping.generate_completion(GeneratedText("", "length", 3, 4, 2), -0.5, "qwen@1", TIMINGS),
 ]
 
 
@@ -316,10 +324,19 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
     ),
     (
         inference_service_pb2.GenerateRequest(
-            prompt="p", system="s", max_tokens=4, temperature=0.5, seed=9, stop=["x"]
+            prompt="p",
+            system="s",
+            max_tokens=4,
+            temperature=0.5,
+            seed=9,
+            stop=["x"],
+            grammar="g",
+            log_probabilities=True,
+            alternatives=2,
         ),
         mapping.generation_request,
     ),
+    (inference_service_pb2.GenerateRequest(prompt="p", json_schema="{}"), mapping.generation_request),
     (
         index_service_pb2.BuildGenerationRequest(
             options=index_service_pb2.GenerationOptions(graph_degree=16, build_effort=100)

@@ -333,6 +333,10 @@ class GenerateRequest(_message.Message):
     TEMPERATURE_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     STOP_FIELD_NUMBER: _builtins.int
+    GRAMMAR_FIELD_NUMBER: _builtins.int
+    JSON_SCHEMA_FIELD_NUMBER: _builtins.int
+    LOG_PROBABILITIES_FIELD_NUMBER: _builtins.int
+    ALTERNATIVES_FIELD_NUMBER: _builtins.int
     prompt: _builtins.str
     """What the model is asked; 1 to 32,768 characters. The model's chat template is applied to it."""
     system: _builtins.str
@@ -343,6 +347,14 @@ class GenerateRequest(_message.Message):
     """0 is greedy; at most 2."""
     seed: _builtins.int
     """Makes sampling repeatable; absent: 0."""
+    grammar: _builtins.str
+    """A grammar in llama.cpp's GBNF, at most 16,384 characters; its start symbol is `root`."""
+    json_schema: _builtins.str
+    """A JSON Schema, at most 16,384 characters and 64 levels: the text is one JSON value that it allows."""
+    log_probabilities: _builtins.bool
+    """Whether deltas carry their tokens with log-probabilities, and the completion their mean."""
+    alternatives: _builtins.int
+    """With log_probabilities: so many of the likeliest tokens beside each, 0 to 10."""
     @_builtins.property
     def stop(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Generation ends before any of these; at most 8, each 1 to 64 characters."""
@@ -356,14 +368,23 @@ class GenerateRequest(_message.Message):
         temperature: _builtins.float = ...,
         seed: _builtins.int | None = ...,
         stop: _abc.Iterable[_builtins.str] | None = ...,
+        grammar: _builtins.str = ...,
+        json_schema: _builtins.str = ...,
+        log_probabilities: _builtins.bool = ...,
+        alternatives: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "seed", b"seed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "constraint", b"constraint", "grammar", b"grammar", "json_schema", b"json_schema", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "max_tokens", b"max_tokens", "prompt", b"prompt", "seed", b"seed", "stop", b"stop", "system", b"system", "temperature", b"temperature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "alternatives", b"alternatives", "constraint", b"constraint", "grammar", b"grammar", "json_schema", b"json_schema", "log_probabilities", b"log_probabilities", "max_tokens", b"max_tokens", "prompt", b"prompt", "seed", b"seed", "stop", b"stop", "system", b"system", "temperature", b"temperature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    _WhichOneofReturnType_constraint: _TypeAlias = _typing.Literal["grammar", "json_schema"]  # noqa: Y015
+    _WhichOneofArgType_constraint: _TypeAlias = _typing.Literal["constraint", b"constraint"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_constraint) -> _WhichOneofReturnType_constraint | None: ...
 
 Global___GenerateRequest: _TypeAlias = GenerateRequest  # noqa: Y015
 
@@ -406,20 +427,84 @@ class GenerateDelta(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TEXT_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """To be appended to what came before."""
+    """To be appended to what came before. May be empty where log-probabilities were asked for."""
+    @_builtins.property
+    def tokens(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChosenToken]:
+        """The tokens of the text, if log-probabilities were asked for. The engine leaves out tokens that end inside a
+        character, and those held back because a stop sequence might have begun with them.
+        """
+
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
+        tokens: _abc.Iterable[Global___ChosenToken] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GenerateDelta: _TypeAlias = GenerateDelta  # noqa: Y015
+
+@_typing.final
+class ChosenToken(_message.Message):
+    """A token of a generated text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHOSEN_FIELD_NUMBER: _builtins.int
+    ALTERNATIVES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def chosen(self) -> Global___ScoredToken:
+        """The token."""
+
+    @_builtins.property
+    def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoredToken]:
+        """The likeliest tokens in its place, the likeliest first. It may be among them."""
+
+    def __init__(
+        self,
+        *,
+        chosen: Global___ScoredToken | None = ...,
+        alternatives: _abc.Iterable[Global___ScoredToken] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chosen", b"chosen"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "chosen", b"chosen"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChosenToken: _TypeAlias = ChosenToken  # noqa: Y015
+
+@_typing.final
+class ScoredToken(_message.Message):
+    """A token and how likely the model found it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    LOG_PROBABILITY_FIELD_NUMBER: _builtins.int
+    token: _builtins.bytes
+    """Its bytes: UTF-8, or a part of a character's."""
+    log_probability: _builtins.float
+    """Natural logarithm of the probability that the model gave it, before temperature and constraint."""
+    def __init__(
+        self,
+        *,
+        token: _builtins.bytes = ...,
+        log_probability: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["log_probability", b"log_probability", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScoredToken: _TypeAlias = ScoredToken  # noqa: Y015
 
 @_typing.final
 class GenerateCompletion(_message.Message):
@@ -432,6 +517,8 @@ class GenerateCompletion(_message.Message):
     COMPLETION_TOKENS_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
+    MEAN_LOG_PROBABILITY_FIELD_NUMBER: _builtins.int
+    CACHED_PROMPT_TOKENS_FIELD_NUMBER: _builtins.int
     finish_reason: Global___FinishReason.ValueType
     """Why it ended."""
     prompt_tokens: _builtins.int
@@ -440,6 +527,12 @@ class GenerateCompletion(_message.Message):
     """Tokens generated."""
     model: _builtins.str
     """Fingerprint of the model."""
+    mean_log_probability: _builtins.float
+    """Mean of the log-probabilities of all deltas' tokens; its exponential, the geometric mean of the probabilities, tells
+    how sure the model was, 0 to 1. Absent if they were not asked for, or there was no token.
+    """
+    cached_prompt_tokens: _builtins.int
+    """Tokens of the prompt that had been read before, for one that began alike, and so cost nothing."""
     @_builtins.property
     def timings(self) -> _containers.RepeatedCompositeFieldContainer[_stage_timing_pb2.StageTiming]:
         """How long each stage took."""
@@ -452,11 +545,15 @@ class GenerateCompletion(_message.Message):
         completion_tokens: _builtins.int = ...,
         model: _builtins.str = ...,
         timings: _abc.Iterable[_stage_timing_pb2.StageTiming] | None = ...,
+        mean_log_probability: _builtins.float | None = ...,
+        cached_prompt_tokens: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_mean_log_probability", b"_mean_log_probability", "mean_log_probability", b"mean_log_probability"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completion_tokens", b"completion_tokens", "finish_reason", b"finish_reason", "model", b"model", "prompt_tokens", b"prompt_tokens", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mean_log_probability", b"_mean_log_probability", "cached_prompt_tokens", b"cached_prompt_tokens", "completion_tokens", b"completion_tokens", "finish_reason", b"finish_reason", "mean_log_probability", b"mean_log_probability", "model", b"model", "prompt_tokens", b"prompt_tokens", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__mean_log_probability: _TypeAlias = _typing.Literal["mean_log_probability"]  # noqa: Y015
+    _WhichOneofArgType__mean_log_probability: _TypeAlias = _typing.Literal["_mean_log_probability", b"_mean_log_probability"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mean_log_probability) -> _WhichOneofReturnType__mean_log_probability | None: ...
 
 Global___GenerateCompletion: _TypeAlias = GenerateCompletion  # noqa: Y015

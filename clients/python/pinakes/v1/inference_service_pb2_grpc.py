@@ -87,8 +87,9 @@ class InferenceServiceServicer:
 
     def Generate(self, request, context):
         """Streams a model's continuation of a prompt: `delta` events, then exactly one `completion`. Cancelling the call
-        stops the generation. Fails with INVALID_ARGUMENT if a parameter is out of its range; with RESOURCE_EXHAUSTED if all
-        slots are taken and the queue is full.
+        stops the generation. Fails with INVALID_ARGUMENT if a parameter is out of its range, the prompt does not fit into
+        the model's context, or the grammar or schema cannot be used; with RESOURCE_EXHAUSTED if all slots are taken and the
+        queue is full: retry after the RetryInfo's delay; with UNAVAILABLE if the model does not answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

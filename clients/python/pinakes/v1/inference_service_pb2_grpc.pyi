@@ -47,8 +47,9 @@ class InferenceServiceStub:
     """
     Generate: _grpc.UnaryStreamMultiCallable[_inference_service_pb2.GenerateRequest, _inference_service_pb2.GenerateResponse]
     """Streams a model's continuation of a prompt: `delta` events, then exactly one `completion`. Cancelling the call
-    stops the generation. Fails with INVALID_ARGUMENT if a parameter is out of its range; with RESOURCE_EXHAUSTED if all
-    slots are taken and the queue is full.
+    stops the generation. Fails with INVALID_ARGUMENT if a parameter is out of its range, the prompt does not fit into
+    the model's context, or the grammar or schema cannot be used; with RESOURCE_EXHAUSTED if all slots are taken and the
+    queue is full: retry after the RetryInfo's delay; with UNAVAILABLE if the model does not answer.
     """
 
 @_typing.type_check_only
@@ -70,8 +71,9 @@ class InferenceServiceAsyncStub(InferenceServiceStub):
     """
     Generate: _aio.UnaryStreamMultiCallable[_inference_service_pb2.GenerateRequest, _inference_service_pb2.GenerateResponse]  # type: ignore[assignment]
     """Streams a model's continuation of a prompt: `delta` events, then exactly one `completion`. Cancelling the call
-    stops the generation. Fails with INVALID_ARGUMENT if a parameter is out of its range; with RESOURCE_EXHAUSTED if all
-    slots are taken and the queue is full.
+    stops the generation. Fails with INVALID_ARGUMENT if a parameter is out of its range, the prompt does not fit into
+    the model's context, or the grammar or schema cannot be used; with RESOURCE_EXHAUSTED if all slots are taken and the
+    queue is full: retry after the RetryInfo's delay; with UNAVAILABLE if the model does not answer.
     """
 
 class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -114,8 +116,9 @@ class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_inference_service_pb2.GenerateResponse], _abc.AsyncIterator[_inference_service_pb2.GenerateResponse]]:
         """Streams a model's continuation of a prompt: `delta` events, then exactly one `completion`. Cancelling the call
-        stops the generation. Fails with INVALID_ARGUMENT if a parameter is out of its range; with RESOURCE_EXHAUSTED if all
-        slots are taken and the queue is full.
+        stops the generation. Fails with INVALID_ARGUMENT if a parameter is out of its range, the prompt does not fit into
+        the model's context, or the grammar or schema cannot be used; with RESOURCE_EXHAUSTED if all slots are taken and the
+        queue is full: retry after the RetryInfo's delay; with UNAVAILABLE if the model does not answer.
         """
 
 def add_InferenceServiceServicer_to_server(servicer: InferenceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -21,12 +21,15 @@ from triton_models.generation import (
     GenerationFailed,
     GenerationOptions,
     GenerationTask,
+    InvalidConstraint,
     Piece,
     PromptTooLong,
+    ScoredToken,
     TextGenerator,
 )
 from triton_models.orphans import exit_with_parent
 
+MAX_ALTERNATIVES = 10
 STATISTICS_WAITING = 8
 CLOSE_S = 3.0
 
@@ -92,6 +95,8 @@ class _GenerationJob:
                 self._end("cancelled")
         except PromptTooLong as error:
             self._refuse("prompt_too_long", str(error), pb_utils.TritonError.INVALID_ARG)
+        except InvalidConstraint as error:
+            self._refuse("invalid_constraint", str(error), pb_utils.TritonError.INVALID_ARG)
         except GenerationFailed as error:
             self._refuse("failed", str(error), pb_utils.TritonError.INTERNAL)
         except Exception as error:  # noqa: BLE001 - the thread must live on, and the caller must be answered
@@ -112,8 +117,9 @@ class _GenerationJob:
         if piece.finish_reason is not None:
             self._tally.ended(piece.finish_reason)
             self._sender.send(_last_response(piece), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
-        elif piece.text:
-            self._sender.send(pb_utils.InferenceResponse([_bytes("TEXT", piece.text)]))
+        elif piece.text or piece.tokens:
+            tokens = _tokens(piece, self._task.alternatives) if self._task.log_probabilities else []
+            self._sender.send(pb_utils.InferenceResponse([_bytes("TEXT", piece.text), *tokens]))
         return True
 
     def _end(self, outcome: str) -> None:
@@ -187,6 +193,10 @@ def _task(request: Any) -> GenerationTask:
         temperature=float(_value(request, "TEMPERATURE", 0.0)),
         seed=int(_value(request, "SEED", 0)),
         stop=tuple(text for text in _texts(request, "STOP") if text),
+        grammar="".join(_texts(request, "GRAMMAR")),
+        json_schema="".join(_texts(request, "JSON_SCHEMA")),
+        log_probabilities=_flag(request, "LOG_PROBABILITIES"),
+        alternatives=int(_value(request, "ALTERNATIVES", 0)),
     )
     if not task.prompt:
         raise ValueError("PROMPT is empty")
@@ -194,6 +204,10 @@ def _task(request: Any) -> GenerationTask:
         raise ValueError("MAX_TOKENS must be at least 1")
     if not 0 <= task.temperature <= 2:
         raise ValueError("TEMPERATURE must be between 0 and 2")
+    if task.grammar and task.json_schema:
+        raise ValueError("GRAMMAR and JSON_SCHEMA exclude each other")
+    if not 0 <= task.alternatives <= MAX_ALTERNATIVES:
+        raise ValueError(f"ALTERNATIVES must be between 0 and {MAX_ALTERNATIVES}")
     return task
 
 
@@ -217,7 +231,11 @@ def _refusal(code: str, message: str, status: int) -> Any:
 
 
 def _last_response(piece: Piece) -> Any:
-    counts = (("PROMPT_TOKENS", piece.prompt_tokens), ("COMPLETION_TOKENS", piece.completion_tokens))
+    counts = (
+        ("PROMPT_TOKENS", piece.prompt_tokens),
+        ("CACHED_TOKENS", piece.cached_tokens),
+        ("COMPLETION_TOKENS", piece.completion_tokens),
+    )
     return pb_utils.InferenceResponse(
         [
             _bytes("TEXT", piece.text),
@@ -225,6 +243,22 @@ def _last_response(piece: Piece) -> Any:
             *(pb_utils.Tensor(name, np.array([count], dtype=np.int32)) for name, count in counts),
         ]
     )
+
+
+def _tokens(piece: Piece, alternatives: int) -> list[Any]:
+    """The chosen tokens as columns, and the likeliest in their places as tables with a row for each of them."""
+    chosen = [token.chosen for token in piece.tokens]
+    outputs = [*_scored("TOKEN", chosen, (len(chosen),))]
+    if alternatives:
+        likeliest = [alternative for token in piece.tokens for alternative in token.alternatives]
+        outputs += _scored("ALTERNATIVE", likeliest, (len(chosen), alternatives))
+    return outputs
+
+
+def _scored(name: str, tokens: Sequence[ScoredToken], shape: tuple[int, ...]) -> list[Any]:
+    texts = np.array([token.token for token in tokens], dtype=np.object_).reshape(shape)
+    scores = np.array([token.log_probability for token in tokens], dtype=np.float32).reshape(shape)
+    return [pb_utils.Tensor(name, texts), pb_utils.Tensor(f"{name}_LOG_PROBABILITY", scores)]
 
 
 def _bytes(name: str, text: str) -> Any:
