@@ -23,6 +23,7 @@ PinakesError
 ├── DependencyUnavailable          a model, the database or the queue does not answer
 │   └── IndexBehind                the index has not reached the asked position
 ├── ModelNotInstalled              the model slot is empty
+│   └── SlotMisconfigured          the slot's endpoint refuses the key, or knows no such model
 ├── ModelLoadFailed                a model cannot be loaded; what serves goes on serving
 ├── ModelInUse                     an alias names the model
 ├── ModelMemoryExhausted           the model does not fit beside those that are in use
@@ -199,6 +200,15 @@ class ModelNotInstalled(PinakesError):
     def __init__(self, slot: str) -> None:
         super().__init__(f"no model is installed for {slot}")
         self.slot = slot
+
+
+class SlotMisconfigured(ModelNotInstalled):
+    """The settings of `slot` are wrong: `problem` says how, without the key."""
+
+    def __init__(self, slot: str, problem: str) -> None:
+        PinakesError.__init__(self, f"the slot {slot} is not set up correctly: {problem}; ask the operator")
+        self.slot = slot
+        self.problem = problem
 
 
 class ModelNotFound(NotFound):
