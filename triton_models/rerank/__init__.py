@@ -1,0 +1,1 @@
+"""How well passages answer a query: late interaction over the token vectors of multilingual-e5-small."""

@@ -1,0 +1,137 @@
+"""Scores how well passages answer a query, by late interaction.
+
+Every token of the query looks for the token of the passage that is most like it; the score is the mean of these
+likenesses, weighted by how much each token of the query matters (MaxSim, Khattab and Zaharia, "ColBERT", SIGIR 2020,
+section 3.2, with learned weights). Tokens are compared as the encoder sees them in their context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from triton_models.embed.encoder import MAX_TOKENS, PREFIXES, batches_by_length
+from triton_models.embed.networks import onnxruntime_session
+from triton_models.embed.tokenizer import EOS, PAD, E5Tokenizer
+
+Floats = npt.NDArray[np.float32]
+
+NO_WORDS = -1.0
+"""The score of a passage without a token: below every other."""
+_MAX_CHARACTERS = 16 * MAX_TOKENS
+"""Of a text are read; a longer one has far more tokens than the network takes."""
+PREFIX_TOKENS = 3
+"""The mark of the beginning, and what the tokenizer makes of each of PREFIXES; none of them says anything."""
+
+
+class TokenVectors(NamedTuple):
+    """vectors: float32[n, length, hidden]. importance: float32[n, length]."""
+
+    vectors: Floats
+    importance: Floats
+
+
+RerankNetwork = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int32]], TokenVectors]
+"""From ids int64[n, length] and mask int32[n, length]. For one thread at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class RerankOptions:
+    batch_tokens: int = 2048
+    """Tokens that go through the network at once, padding included."""
+
+
+class _Text(NamedTuple):
+    """Without prefix and marks. vectors: float32[tokens, hidden]. importance: float32[tokens]."""
+
+    vectors: Floats
+    importance: Floats
+
+
+_NOTHING = _Text(np.empty((0, 0), np.float32), np.empty(0, np.float32))
+
+
+class Reranker:
+    """For one thread at a time."""
+
+    def __init__(self, network: RerankNetwork, tokenizer: E5Tokenizer, options: RerankOptions) -> None:
+        self._network = network
+        self._tokenizer = tokenizer
+        self._options = options
+
+    def scores(self, queries: Sequence[str], passages: Sequence[str]) -> Floats:
+        """float32[n]: how well passage i answers query i, from -1 to 1; NaN for a query without words.
+
+        A text is read as far as 512 tokens. Cost: the encoder's, once for each different text; comparing is little
+        beside it. Like the encoder's vectors, a score depends a little on what else is scored in the same call.
+        """
+        asked = [("query", query) for query in queries]
+        texts = self._encoded(list(dict.fromkeys([*asked, *(("passage", passage) for passage in passages)])))
+        scores = np.empty(len(passages), np.float32)
+        for query in dict.fromkeys(asked):
+            rows = [row for row, each in enumerate(asked) if each == query]
+            scores[rows] = late_interaction(*texts[query], [texts["passage", passages[row]].vectors for row in rows])
+        return scores
+
+    def warm_up(self) -> None:
+        """Runs the network in a few sizes, so that no caller pays for its first use."""
+        for length in (8, 128, MAX_TOKENS):
+            self._run([[EOS] * length])
+
+    def _encoded(self, texts: Sequence[tuple[str, str]]) -> dict[tuple[str, str], _Text]:
+        encoded = {text: _NOTHING for text in texts if not text[1].strip()}
+        texts = [text for text in texts if text not in encoded]
+        ids = [self._ids(*text) for text in texts]
+        for rows in batches_by_length([len(row) for row in ids], self._options.batch_tokens):
+            vectors, importance = self._run([ids[row] for row in rows])
+            for place, row in enumerate(rows):
+                own = slice(PREFIX_TOKENS, len(ids[row]) - 1)
+                encoded[texts[row]] = _Text(vectors[place, own], importance[place, own])
+        return encoded
+
+    def _ids(self, kind: str, text: str) -> list[int]:
+        ids = self._tokenizer.encode(PREFIXES[kind] + text[:_MAX_CHARACTERS])
+        return ids if len(ids) <= MAX_TOKENS else [*ids[: MAX_TOKENS - 1], EOS]
+
+    def _run(self, ids: list[list[int]]) -> TokenVectors:
+        length = max(map(len, ids))
+        tokens = np.full((len(ids), length), PAD, dtype=np.int64)
+        mask = np.zeros((len(ids), length), dtype=np.int32)
+        for row, values in enumerate(ids):
+            tokens[row, : len(values)] = values
+            mask[row, : len(values)] = 1
+        return self._network(tokens, mask)
+
+
+def late_interaction(query: Floats, importance: Floats, passages: Sequence[Floats]) -> Floats:
+    """float32[len(passages)]: the mean over the query's tokens of the greatest product with a token of the passage.
+
+    query: float32[m, hidden]; importance: float32[m], above 0; each passage float32[tokens, hidden]. One matrix product
+    of all tokens: 2 ms for 20 passages of 160 tokens and a query of 20. NaN for a query without tokens, NO_WORDS for
+    such a passage.
+    """
+    scores = np.full(len(passages), NO_WORDS, np.float32)
+    if not len(query):
+        scores[:] = np.nan
+        return scores
+    filled = [place for place, passage in enumerate(passages) if len(passage)]
+    if filled:
+        products = np.concatenate([passages[place] for place in filled]) @ query.T
+        starts = np.cumsum([0, *(len(passages[place]) for place in filled[:-1])])
+        scores[filled] = np.maximum.reduceat(products, starts, axis=0) @ (importance / importance.sum())
+    return scores
+
+
+def onnxruntime_network(network: Path, threads: int) -> RerankNetwork:
+    """The ONNX file on the CPU."""
+    session = onnxruntime_session(network, threads)
+
+    def run(ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int32]) -> TokenVectors:
+        return TokenVectors(*session.run(["vectors", "importance"], {"input_ids": ids, "attention_mask": mask}))
+
+    return run
