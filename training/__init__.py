@@ -1,0 +1,1 @@
+"""Trains what Pinakes does not take from others: `python -m training`."""

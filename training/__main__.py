@@ -1,0 +1,102 @@
+"""`python -m training rerank`: trains the head of the reranker."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from training.examples import ExampleLimits, NoExamples, read_examples
+from training.mining import mined
+from training.tokens import TokenReader
+from triton_models.catalogue import load_catalogue
+from triton_models.digests import sha256_of
+from triton_models.embed.tokenizer import E5Tokenizer, write_tokenizer
+from triton_models.embed.weights import E5Weights
+from triton_models.fetching import ArtifactStore
+from triton_models.preparation import default_cache
+from triton_models.progress import silent
+from triton_models.rerank.head import log_information
+from triton_models.rerank.network import write_token_network
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Trains Pinakes' own models.")
+console = Console()
+
+_ENCODER = "e5-small-q4"
+_MAX_TOKENS = 256
+_MINED_EACH, _NEIGHBOURS = 24, 6
+
+
+@app.callback()
+def training() -> None:
+    """Makes the commands subcommands, however few there are."""
+
+
+@app.command("rerank")
+def rerank_command(
+    data: Annotated[Path, typer.Option(help="A folder with train_pairs/ and retrieval sets that have train/.")],
+    out: Annotated[Path, typer.Option(help="Where the head goes, and what a later run goes on with.")],
+    without: Annotated[str, typer.Option(help="Comma-separated sources to leave out.")] = "en_scifact",
+    characters: Annotated[int, typer.Option(help="Of the passages of a source, at most.")] = 1_500_000,
+    epochs: Annotated[int, typer.Option(help="Times that every question is learned from.")] = 2,
+    seed: Annotated[int, typer.Option(help="Decides what is drawn, and in which order it is learned.")] = 1,
+    threads: Annotated[int, typer.Option(help="Cores to use.")] = 2,
+) -> None:
+    """Learns from `data`, and writes `out`/head.npz with head.json, which says how it was made.
+
+    Run again with the same arguments after it was stopped, it goes on; with others, give it another folder.
+    """
+    # Torch is an extra; only this command needs it.
+    from training.learning import LearningOptions, Lesson, Step, learned
+
+    out.mkdir(parents=True, exist_ok=True)
+    limits = ExampleLimits(characters, questions_per_passage=3)
+    try:
+        sources = read_examples(data, frozenset(without.split(",")), limits, seed)
+    except NoExamples as exc:
+        console.print(f"[red]{exc}[/red]", soft_wrap=True)
+        raise typer.Exit(1) from None
+    weights = E5Weights(_encoder())
+    reader = _reader(weights, out, threads)
+    lessons = []
+    for source in sources:
+        asked = reader.read("query", [question.text for question in source.questions], f"{source.name}: questions")
+        told = reader.read("passage", source.passages, f"{source.name}: passages")
+        negatives = mined(source, asked, told, _MINED_EACH, _NEIGHBOURS)
+        lessons.append(Lesson(source.name, source.questions, asked, told, negatives))
+    options = LearningOptions(epochs=epochs, seed=seed, threads=threads)
+
+    def report(step: Step) -> None:
+        console.print(f"step {step.number} of {step.of}: loss {step.loss:.4f}")
+
+    head = learned(lessons, log_information(weights.vocabulary.scores), options, out / "checkpoint.pt", report)
+    head.save(out / "head.npz")
+    made = {
+        "sha256": sha256_of(out / "head.npz"),
+        "sources": {each.name: [len(each.questions), len(each.passages)] for each in sources},
+        "limits": dataclasses.asdict(limits),
+        "learning": dataclasses.asdict(options),
+    }
+    (out / "head.json").write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+    console.print(f"the head is in {out / 'head.npz'}", soft_wrap=True)
+
+
+def _encoder() -> Path:
+    artifact = load_catalogue().artifacts[_ENCODER]
+    return ArtifactStore(default_cache()).fetch(_ENCODER, artifact, silent)
+
+
+def _reader(weights: E5Weights, out: Path, threads: int) -> TokenReader:
+    network = out / "encoder.onnx"
+    files = write_tokenizer(weights.vocabulary, out)
+    write_token_network(weights, network)
+    tokenizer = E5Tokenizer(out / files["tokenizer"], out / files["normalization"])
+    return TokenReader(network, tokenizer, out / "tokens", _MAX_TOKENS, threads)
+
+
+if __name__ == "__main__":
+    app()
