@@ -39,7 +39,9 @@ def list_models(
         for model in found:
             json_lines.write(model, sys.stdout)
         return
-    table = Table("model", "slot", "state", "memory", "alias", "last used", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for title in ("model", "slot", "state", "memory", "alias", "last used"):
+        table.add_column(title, overflow="fold")
     for model in found:
         used = f"{model.last_use_time:%Y-%m-%d %H:%M:%S} UTC" if model.last_use_time else ""
         state = Text(model.state.value, _STYLES.get(model.state, ""))
