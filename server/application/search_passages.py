@@ -50,8 +50,14 @@ class SearchOptions:
 
     default_limit: int = 10
     dense_weight: float = 0.5
-    rerank_depth: int = 50
+    rerank_depth: int = 20
     """How many fused candidates the reranker reorders."""
+    rerank_depth_reduced: int = 8
+    """As many when less than `rerank_full_s` is left of the deadline."""
+    rerank_full_s: float = 1.0
+    rerank_weight: float = 4.0
+    """What a reranker's score weighs beside the fused score, as a share of the best fused score: both know something
+    that the other does not."""
     fetch_surplus: int = 8
     """Candidates fetched beyond the limit, since some may have been deleted a moment ago."""
     rerank_reserve_s: float = 0.5
@@ -135,7 +141,8 @@ class SearchPassages:
         reranked_by = ""
         if reranker is not None:
             candidates, degradations = await self._reranked(reranker, query, candidates, deadline, clock)
-            reranked_by = reranker.fingerprint if candidates and not degradations else ""
+            ran = any(candidate.rerank_score is not None for candidate in candidates)
+            reranked_by = reranker.fingerprint if ran else ""
         passages = candidates[:limit]
         if command.snippets and command.mode is not SearchMode.DENSE:
             passages = await self.highlighted(query, passages, deadline, clock)
@@ -206,14 +213,33 @@ class SearchPassages:
     ) -> tuple[tuple[RankedPassage, ...], tuple[Degradation, ...]]:
         if not candidates:
             return candidates, ()
-        if deadline.remaining() < self._options.rerank_reserve_s:
+        left = deadline.remaining()
+        if left < self._options.rerank_reserve_s:
             return candidates, (Degradation.RERANK_SKIPPED,)
+        reduced = left < self._options.rerank_full_s and len(candidates) > self._options.rerank_depth_reduced
+        depth = self._options.rerank_depth_reduced if reduced else self._options.rerank_depth
         try:
             with clock.stage("rerank"):
-                texts = [candidate.passage.text for candidate in candidates]
+                texts = [candidate.passage.text for candidate in candidates[:depth]]
                 scores = await reranker.rerank(query, texts, deadline.less(self._options.rerank_reserve_s / 2))
         except (DependencyUnavailable, Overloaded, StageDeadline) as error:
             _log.warning("rerank_skipped", error=type(error).__name__)
             return candidates, (Degradation.RERANK_SKIPPED,)
-        order = np.argsort(-scores, kind="stable")
-        return tuple(replace(candidates[i], score=float(scores[i]), rerank_score=float(scores[i])) for i in order), ()
+        degradations = (Degradation.RERANK_REDUCED,) if reduced else ()
+        return _reordered(candidates, scores, self._options.rerank_weight), degradations
+
+
+def _reordered(
+    candidates: Sequence[RankedPassage], scores: npt.NDArray[np.float32], weight: float
+) -> tuple[RankedPassage, ...]:
+    """The first candidates, which have scores, by fused and reranker's score; the others behind them, as they were."""
+    best = candidates[0].score if candidates[0].score > 0 else 1.0
+    shares = np.array([candidate.score / best for candidate in candidates])
+    combined = shares[: len(scores)] + weight * scores
+    first = tuple(
+        replace(candidates[i], score=float(combined[i]), rerank_score=float(scores[i]))
+        for i in np.argsort(-combined, kind="stable")
+    )
+    last = first[-1].score
+    others = zip(candidates[len(scores) :], shares[len(scores) :].tolist(), strict=True)
+    return first + tuple(replace(candidate, score=min(share, last)) for candidate, share in others)

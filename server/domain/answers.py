@@ -18,6 +18,7 @@ class Degradation(enum.Enum):
     NO_RERANKER = "no_reranker"
     RERANK_SKIPPED = "rerank_skipped"
     EXTRACTIVE = "extractive"
+    RERANK_REDUCED = "rerank_reduced"
 
 
 @dataclass(frozen=True, slots=True)

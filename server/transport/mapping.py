@@ -147,6 +147,7 @@ _ANSWER_STATUSES = {
 _DEGRADATIONS = {
     Degradation.NO_RERANKER: answer_service_pb2.DEGRADATION_NO_RERANKER,
     Degradation.RERANK_SKIPPED: answer_service_pb2.DEGRADATION_RERANK_SKIPPED,
+    Degradation.RERANK_REDUCED: answer_service_pb2.DEGRADATION_RERANK_REDUCED,
     Degradation.EXTRACTIVE: answer_service_pb2.DEGRADATION_EXTRACTIVE,
 }
 _EMBEDDING_KINDS = {

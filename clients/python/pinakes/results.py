@@ -70,6 +70,7 @@ class Degradation(WireEnum):
     NO_RERANKER = "no_reranker"
     RERANK_SKIPPED = "rerank_skipped"
     EXTRACTIVE = "extractive"
+    RERANK_REDUCED = "rerank_reduced"
 
 
 class EmbeddingKind(WireEnum):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from server.application.ports import EmbeddingKind
@@ -108,6 +110,43 @@ async def test_a_reranker_that_cannot_run_is_skipped(reranker: ScriptedReranker,
     outcome = await Searching(reranker).run(SearchCommand("abc", limit=2), seconds)
     assert ids(outcome) == "ab"
     assert outcome.degradations == (Degradation.RERANK_SKIPPED,)
+
+
+async def test_scores_of_search_and_reranker_count_together() -> None:
+    """What stands far above the others in the search is not moved by a little of the reranker's."""
+    searching = Searching(ScriptedReranker("of b"))
+    searching.index.hits = (replace(HITS[0], score=9.0), replace(HITS[1], score=0.9), replace(HITS[2], score=0.5))
+    outcome = await searching.run(SearchCommand("abc"))
+    assert ids(outcome) == "bac"
+    weight = SearchOptions().rerank_weight
+    assert [ranked.score for ranked in outcome.passages] == pytest.approx([0.1 + weight, 1.0, 0.5 / 9])
+    assert [ranked.rerank_score for ranked in outcome.passages] == [1.0, 0.0, 0.0]
+
+
+async def test_near_the_deadline_fewer_are_reranked_and_the_others_stay_behind_them() -> None:
+    outcome = await Searching(ScriptedReranker("of j")).run(SearchCommand("abc"), seconds=0.9)
+    assert ids(outcome) == "abcdefghij"
+    assert [ranked.rerank_score is None for ranked in outcome.passages] == [False] * 8 + [True] * 2
+    scores = [ranked.score for ranked in outcome.passages]
+    assert scores == sorted(scores, reverse=True)
+    assert (outcome.degradations, outcome.reranker) == ((Degradation.RERANK_REDUCED,), "reranker@1")
+
+
+async def test_no_more_are_reranked_than_the_budget_allows() -> None:
+    names = [f"{number:02}" for number in range(30)]
+    store = ScriptedStore({name: passage(name, f"text of {name}") for name in names})
+    index = ScriptedIndex(tuple(hit(name, rank) for rank, name in enumerate(names, start=1)))
+    use_case = SearchPassages(
+        OneModel(ScriptedEmbedder()),
+        OneModel(ScriptedReranker("of 29")),
+        index,
+        store,
+        ScriptedHighlighter(),
+        SearchOptions(),
+    )
+    outcome = await use_case.run(PRINCIPAL, SearchCommand("abc", limit=30), Deadline.after(10), StageClock())
+    assert sum(ranked.rerank_score is not None for ranked in outcome.passages) == SearchOptions().rerank_depth
+    assert outcome.degradations == ()
 
 
 async def test_only_what_is_returned_is_highlighted() -> None:

@@ -20,6 +20,7 @@ ENDINGS = {
 NOTES = {
     Degradation.NO_RERANKER: "no reranker is installed",
     Degradation.RERANK_SKIPPED: "the reranker was skipped",
+    Degradation.RERANK_REDUCED: "the reranker read fewer passages, for lack of time",
     Degradation.EXTRACTIVE: "there was no time to generate: this is the sentence of the sources that fits best",
 }
 

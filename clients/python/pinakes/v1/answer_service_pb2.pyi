@@ -63,6 +63,8 @@ class _DegradationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degradati
     """The reranker did not answer in time, or failed: the order of the hybrid search stands."""
     DEGRADATION_EXTRACTIVE: _Degradation.ValueType  # 3
     """The deadline did not leave time to generate: the answer is the passages' sentence that fits the question best."""
+    DEGRADATION_RERANK_REDUCED: _Degradation.ValueType  # 4
+    """The deadline did not leave time to rerank all: fewer passages were, and the others stand behind them."""
 
 class Degradation(_Degradation, metaclass=_DegradationEnumTypeWrapper):
     """What the server left out or replaced while answering."""
@@ -75,6 +77,8 @@ DEGRADATION_RERANK_SKIPPED: Degradation.ValueType  # 2
 """The reranker did not answer in time, or failed: the order of the hybrid search stands."""
 DEGRADATION_EXTRACTIVE: Degradation.ValueType  # 3
 """The deadline did not leave time to generate: the answer is the passages' sentence that fits the question best."""
+DEGRADATION_RERANK_REDUCED: Degradation.ValueType  # 4
+"""The deadline did not leave time to rerank all: fewer passages were, and the others stand behind them."""
 Global___Degradation: _TypeAlias = Degradation  # noqa: Y015
 
 @_typing.final

@@ -184,7 +184,9 @@ class RankedPassage(_message.Message):
     score: _builtins.float
     """The score that the ranking was made by; comparable within one response only."""
     rerank_score: _builtins.float
-    """The reranker's score; absent when no reranker ran."""
+    """The reranker's score; absent when no reranker ran, or it was not asked about this passage. The ranking is made by it
+    and the score of the hybrid search together.
+    """
     @_builtins.property
     def passage(self) -> Global___Passage:
         """The passage."""

@@ -171,7 +171,9 @@ class SearchRequest(_message.Message):
     consistency_token: _builtins.str
     """From JobSuccess or DeleteDocumentResponse: waits until the index has come this far. Empty: no wait."""
     rerank: _builtins.bool
-    """Reorders the best passages with the reranker when one is installed. Absent: true."""
+    """Reorders the best 20 passages with the reranker when one is installed, or fewer, or none, when the deadline is near
+    (`RankedPassage.rerank_score` tells which). Absent: true.
+    """
     debug: _builtins.bool
     """Fills `SearchResponse.debug`."""
     @_builtins.property
