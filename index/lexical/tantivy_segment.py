@@ -167,14 +167,18 @@ class TokenWeight(NamedTuple):
 
 def global_weights(searchers: Sequence[LexicalSearcher], tokens: Iterable[str]) -> list[dict[str, TokenWeight]]:
     """Each searcher's weights of the tokens that it has. (The average length of a chunk stays the searcher's own.)"""
-    total = sum(searcher.rows for searcher in searchers)
+    sizes = [searcher.rows for searcher in searchers]
+    total = sum(sizes)
     weights: list[dict[str, TokenWeight]] = [{} for _ in searchers]
     for token in tokens:
         frequencies = [searcher.document_frequency(token) for searcher in searchers]
-        rarity = _inverse_frequency(sum(frequencies), total)
-        for of_searcher, searcher, frequency in zip(weights, searchers, frequencies, strict=True):
+        containing = sum(frequencies)
+        if not containing:
+            continue
+        rarity = _inverse_frequency(containing, total)
+        for of_searcher, rows, frequency in zip(weights, sizes, frequencies, strict=True):
             if frequency:
-                factor = rarity / _inverse_frequency(frequency, searcher.rows)
+                factor = 1.0 if rows == total else rarity / _inverse_frequency(frequency, rows)
                 of_searcher[token] = TokenWeight(factor, rarity, frequency)
     return weights
 
