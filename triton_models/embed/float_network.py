@@ -34,14 +34,15 @@ _PADDED = -1e4
 
 def write_float_network(weights: E5Weights, path: Path, precision: Precision) -> None:
     """470 MB in fp32, half of it in the others; takes seconds."""
-    onnx.save(_FloatEncoder(weights, precision).model(), path)
+    encoder = FloatGraph(weights)
+    encoder.precision = precision
+    onnx.save(encoder.model(), path)
 
 
-class _FloatEncoder(EncoderGraph):
-    def __init__(self, weights: E5Weights, precision: Precision) -> None:
-        super().__init__(weights)
-        self._type = _TYPES[precision]
-        self._dtype: npt.DTypeLike = helper.tensor_dtype_to_np_dtype(self._type)
+class FloatGraph(EncoderGraph):
+    """Goes before the graph whose operators it replaces. Set `precision` before a model is asked for."""
+
+    precision: Precision = "fp32"
 
     def model(self) -> onnx.ModelProto:
         return helper.make_model(
@@ -50,6 +51,15 @@ class _FloatEncoder(EncoderGraph):
             ir_version=_IR_VERSION,
             producer_name="pinakes",
         )
+
+    @property
+    def _type(self) -> int:
+        return _TYPES[self.precision]
+
+    @property
+    def _dtype(self) -> npt.DTypeLike:
+        dtype: npt.DTypeLike = helper.tensor_dtype_to_np_dtype(self._type)
+        return dtype
 
     def _embeddings(self) -> str:
         hidden = self._shape.hidden

@@ -19,7 +19,7 @@ from triton_models.rerank.head import Head, log_information
 
 def write_network(weights: E5Weights, head: Head, path: Path) -> None:
     """About 80 MB; takes seconds."""
-    onnx.save(_RerankGraph(weights, head).model(), path)
+    onnx.save(RerankGraph(weights, head).model(), path)
 
 
 def write_token_network(weights: E5Weights, path: Path) -> None:
@@ -45,7 +45,9 @@ class _TokenGraph(EncoderGraph):
         return [helper.make_tensor_value_info("hidden", TensorProto.FLOAT, ["n", "length", self._shape.hidden])]
 
 
-class _RerankGraph(_TokenGraph):
+class RerankGraph(_TokenGraph):
+    """`float_network.py` puts standard operators in the place of some."""
+
     def __init__(self, weights: E5Weights, head: Head) -> None:
         super().__init__(weights)
         self._head = head
