@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -33,7 +34,8 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class PassageIndexOptions:
-    search_threads: int = 2
+    search_threads: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
+    """One per core: more make every search slower and none faster."""
     waiting_searches: int = 64
     """More searches than these wait for a thread: they are refused."""
     retry_after_s: float = 0.5

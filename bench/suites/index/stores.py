@@ -46,7 +46,7 @@ STORES: tuple[StoreKind, ...] = (
         store_pinakes.CONFIGURATION,
         store_pinakes.prepare,
         store_pinakes.load,
-        store_pinakes.PinakesStore,
+        store_pinakes.ServedPinakesStore,
     ),
     StoreKind(
         "LanceDB",
