@@ -37,12 +37,19 @@ def served_network(model: str) -> TokenNetwork:
     """The model of that name in the Triton that runs this process. Raises ServedNetworkFailed when called."""
 
     def run(ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-        room = ((0, 0), (0, -ids.shape[1] % LENGTH_STEP))
-        padded_ids, padded_mask = np.pad(ids, room, constant_values=PAD), np.pad(mask, room)
+        padded_ids, padded_mask = padded_to_step(ids, mask)
         (vectors,) = call_model(model, {"input_ids": padded_ids, "attention_mask": padded_mask}, ["embedding"])
         return vectors
 
     return run
+
+
+def padded_to_step(
+    ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int32]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """Both with padding up to a length that served networks see."""
+    room = ((0, 0), (0, -ids.shape[1] % LENGTH_STEP))
+    return np.pad(ids, room, constant_values=PAD), np.pad(mask, room)
 
 
 def onnxruntime_session(network: Path, threads: int) -> onnxruntime.InferenceSession:
