@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
 
 from triton_models.catalogue import load_catalogue
 from triton_models.errors import ModelFilesError
 from triton_models.preparation import default_cache, find_prepared, prepare
 from triton_models.prepared import PreparedModels
-from triton_models.progress import OnProgress, Progress
 from triton_models.rendering import render_missing
+from triton_models.terminal import CacheOption, bars, console, sentences
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The models that Pinakes serves.")
-console = Console()
 
-CacheOption = Annotated[Path | None, typer.Option("--cache", help="Where models are kept.", show_default=False)]
 OnlyOption = Annotated[
     str, typer.Option("--only", help="Comma-separated slots and names of models; all models if not given.")
 ]
@@ -40,7 +33,7 @@ def prepare_command(
     local: Annotated[Path | None, typer.Option("--from", help="A folder that may hold artifacts already.")] = None,
 ) -> None:
     """Fetches, verifies and converts the models; does nothing if they are ready."""
-    with _sentences(), _bars() as on_progress:
+    with sentences(), bars() as on_progress:
         catalogue = load_catalogue(additions=additions)
         models = prepare(cache or default_cache(), on_progress, only=_names(only), catalogue=catalogue, local=local)
     console.print(f"models are ready in {models}", soft_wrap=True)
@@ -49,7 +42,7 @@ def prepare_command(
 @app.command("verify")
 def verify_command(cache: CacheOption = None, only: OnlyOption = "", additions: CatalogueOption = None) -> None:
     """Reads every prepared file and compares its sha256."""
-    with _sentences(), _bars() as on_progress:
+    with sentences(), bars() as on_progress:
         models = _prepared(cache, only, additions)
         PreparedModels.open(models).verify(on_progress)
     console.print(f"every file in {models} is what it should be", soft_wrap=True)
@@ -58,7 +51,7 @@ def verify_command(cache: CacheOption = None, only: OnlyOption = "", additions: 
 @app.command("list")
 def list_command(additions: CatalogueOption = None) -> None:
     """Names each slot's models, the default first, with the licence and size of their artifacts."""
-    with _sentences():
+    with sentences():
         catalogue = load_catalogue(additions=additions)
     for name, model in catalogue.all_models().items():
         console.print(f"[bold]{model.slot}[/]: {name}")
@@ -77,7 +70,7 @@ def render_command(
     additions: CatalogueOption = None,
 ) -> None:
     """Adds the prepared models to a repository, also of a running Triton; what is there stays as it is."""
-    with _sentences():
+    with sentences():
         models = _prepared(cache, only, additions)
         added = render_missing(profile, models, out, cores=len(os.sched_getaffinity(0)))
     console.print(f"added to {out}: {', '.join(added) or 'nothing, it has all of them'}", soft_wrap=True)
@@ -93,46 +86,6 @@ def _prepared(cache: Path | None, only: str, additions: Path | None) -> Path:
 
 def _names(only: str) -> list[str] | None:
     return [name.strip() for name in only.split(",")] if only else None
-
-
-@contextmanager
-def _sentences() -> Iterator[None]:
-    try:
-        yield
-    except ModelFilesError as exc:
-        console.print(str(exc), style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from exc
-
-
-@contextmanager
-def _bars() -> Iterator[OnProgress]:
-    """Shows each step as a bar."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[amount]}"),
-        TimeRemainingColumn(),
-    )
-    tasks: dict[str, TaskID] = {}
-    with Bars(*columns, console=console) as bars:
-
-        def show(progress: Progress) -> None:
-            if progress.step not in tasks:
-                tasks[progress.step] = bars.add_task(progress.step, total=None, amount="")
-            bars.update(
-                tasks[progress.step],
-                completed=progress.done,
-                total=progress.total or None,
-                amount=_amount(progress),
-            )
-
-        yield show
-
-
-def _amount(progress: Progress) -> str:
-    if progress.unit == "bytes":
-        return f"{progress.done / 1e6:.1f} / {progress.total / 1e6:.1f} MB"
-    return f"{progress.done} / {progress.total}" if progress.total else ""
 
 
 if __name__ == "__main__":

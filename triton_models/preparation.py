@@ -12,13 +12,10 @@ Layout of a cache folder; everything in it can be deleted at any time while noth
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,11 +28,12 @@ from triton_models.errors import NotEnoughSpace, NotPrepared, UnknownName
 from triton_models.fetching import ArtifactStore, free_bytes
 from triton_models.prepared import PreparedModels, PreparedSlot, describe_files, write_manifest
 from triton_models.progress import OnProgress, Progress, silent
+from triton_models.publishing import UNFINISHED, exclusive, replacing_folder
 
 _KEY_DIGITS = 16
 _SPARE_BYTES = 200_000_000
 _SLOT_FILE = "slot.json"
-_UNFINISHED = ".part-"
+_WAITING = Progress("waiting for another preparation", 0, 0, "steps")
 
 
 def default_cache() -> Path:
@@ -62,7 +60,7 @@ def prepare(
     if ready is not None:
         return ready
     cache.mkdir(parents=True, exist_ok=True)
-    with _locked(cache / "prepare.lock", on_progress):
+    with exclusive(cache / "prepare.lock", lambda: on_progress(_WAITING)):
         return preparation.ready() or preparation.run()
 
 
@@ -129,7 +127,7 @@ class _Preparation:
         self._remove_unfinished()
         self._require_space()
         prepared = [self._prepare_model(planned) for planned in self._plan]
-        with _replacing_folder(self._target) as folder:
+        with replacing_folder(self._target) as folder:
             for planned in self._plan:
                 (folder / planned.folder).symlink_to(Path("../../slots") / f"{planned.model.slot}-{planned.key}")
             pairs = list(zip(self._plan, prepared, strict=True))
@@ -140,7 +138,7 @@ class _Preparation:
 
     def _remove_unfinished(self) -> None:
         """What a killed run left; the lock says that nobody works on it."""
-        for folder in self._cache.glob(f"*/{_UNFINISHED}*"):
+        for folder in self._cache.glob(f"*/{UNFINISHED}*"):
             shutil.rmtree(folder, ignore_errors=True)
 
     def _require_space(self) -> None:
@@ -159,7 +157,7 @@ class _Preparation:
         if done is not None:
             return done
         artifacts = {role: self._fetch(name) for role, name in model.artifacts.items()}
-        with _replacing_folder(target) as folder:
+        with replacing_folder(target) as folder:
             if model.conversion is None:
                 roles = {role: _link(path, folder) for role, path in artifacts.items()}
             else:
@@ -216,30 +214,3 @@ def _link(path: Path, folder: Path) -> str:
     except OSError:
         shutil.copyfile(path, folder / path.name)
     return path.name
-
-
-@contextmanager
-def _replacing_folder(target: Path) -> Iterator[Path]:
-    """A folder that becomes `target` when the context ends without an error, and leaves nothing otherwise."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=_UNFINISHED))
-    try:
-        yield partial
-        partial.chmod(0o755)
-        if target.exists():
-            shutil.rmtree(target)
-        partial.rename(target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-@contextmanager
-def _locked(path: Path, on_progress: OnProgress) -> Iterator[None]:
-    """Released by the kernel when the process ends, however it ends."""
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_progress(Progress("waiting for another preparation", 0, 0, "steps"))
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
