@@ -10,13 +10,14 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import kernels
 from server.adapters import triton_embedder, triton_generator, triton_recognizer, triton_reranker
 from server.adapters.database_binding import bind
 from server.adapters.document_reader import FileDocumentReader
+from server.adapters.endpoint_slot import EndpointSlot
 from server.adapters.file_blobs import FileBlobStore
 from server.adapters.index_generations import FollowedLog, HybridIndexGenerations
 from server.adapters.index_highlighter import IndexHighlighter
@@ -26,6 +27,9 @@ from server.adapters.model_catalogue import CatalogueFiles
 from server.adapters.model_memory import StubMemory
 from server.adapters.nats_bell import NatsBell
 from server.adapters.nats_connection import NatsConnection
+from server.adapters.openai_embedder import OpenAiEmbedder
+from server.adapters.openai_endpoint import OpenAiEndpoint
+from server.adapters.openai_generator import OpenAiGenerator
 from server.adapters.postgres.blob_references import PostgresBlobReferences
 from server.adapters.postgres.change_log import PostgresChangeLog
 from server.adapters.postgres.chunk_writer import PostgresChunkWriter
@@ -66,6 +70,7 @@ from server.application.verify_index import VerifyIndex
 from server.application.watch_job import WatchJob
 from server.application.work_off_queue import WorkOffQueue
 from server.domain.deadline import Deadline
+from server.domain.errors import DependencyUnavailable, Overloaded, StageDeadline
 from server.domain.generations import GenerationOptions
 from server.domain.models import EMBEDDING_SLOT, SLOTS, alias_of
 from server.domain.principals import Principal
@@ -82,6 +87,7 @@ from server.transport.search_servicer import SearchServicer
 
 _LOG_SUBJECT = "pinakes.log"
 _START_LIMIT_S = 300.0
+_ENDPOINT_LIMIT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +109,10 @@ class _Models:
     catalogue: CatalogueFiles
     store: PostgresModelAliases
     aliases: FollowAliases
-    embedder: ServedSlot[Embedder]
+    embedder: ServedSlot[Embedder] | EndpointSlot[Embedder]
     reranker: ServedSlot[Reranker]
     recognizer: ServedSlot[TextRecognizer]
-    generator: ServedSlot[Generator]
+    generator: ServedSlot[Generator] | EndpointSlot[Generator]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +216,7 @@ async def _stores(settings: Settings) -> AsyncIterator[_Stores]:
 
 @asynccontextmanager
 async def _models(settings: Settings, pool: PostgresPool) -> AsyncIterator[_Models]:
-    """The slots, each served by what its alias names, while the context lasts."""
+    """The slots, each served by what its alias or the settings name, while the context lasts."""
     async with AsyncExitStack() as opened:
         triton = await opened.enter_async_context(TritonConnection(settings.triton.address))
 
@@ -226,15 +232,38 @@ async def _models(settings: Settings, pool: PostgresPool) -> AsyncIterator[_Mode
         def generator(model: str, deadline: Deadline) -> Awaitable[Generator]:
             return TritonGenerator.connect(triton, model, deadline, settings.triton.generator)
 
-        embed = ServedSlot(triton_embedder.SLOT, triton, embedder)
+        embed = await _embedding_endpoint(settings, opened) or ServedSlot(triton_embedder.SLOT, triton, embedder)
         rerank = ServedSlot(triton_reranker.SLOT, triton, reranker)
         ocr = ServedSlot(triton_recognizer.SLOT, triton, recognizer)
-        generate = ServedSlot(triton_generator.SLOT, triton, generator)
+        generate = await _generation_endpoint(settings, opened) or ServedSlot(triton_generator.SLOT, triton, generator)
         catalogue, store = CatalogueFiles(settings.models.catalogue), PostgresModelAliases(pool)
-        slots: dict[str, FilledSlot] = dict(zip(SLOTS, (embed, generate, ocr, rerank), strict=True))
-        aliases = FollowAliases(store, catalogue, triton, slots, settings.models.aliases)
+        filled = dict(zip(SLOTS, (embed, generate, ocr, rerank), strict=True))
+        slots: dict[str, FilledSlot] = {name: slot for name, slot in filled.items() if isinstance(slot, ServedSlot)}
+        fixed = {name: slot.serving for name, slot in filled.items() if isinstance(slot, EndpointSlot)}
+        aliases = FollowAliases(store, catalogue, triton, slots, settings.models.aliases, fixed)
         await opened.enter_async_context(_in_background(aliases.run()))
         yield _Models(triton, catalogue, store, aliases, embed, rerank, ocr, generate)
+
+
+async def _embedding_endpoint(settings: Settings, opened: AsyncExitStack) -> EndpointSlot[Embedder] | None:
+    """None if the settings name none. Raises SlotMisconfigured, DependencyUnavailable."""
+    own = settings.embedding
+    if not own.endpoint.url:
+        return None
+    endpoint = await opened.enter_async_context(OpenAiEndpoint(own.endpoint, own.key(), triton_embedder.SLOT))
+    model = await OpenAiEmbedder.connect(endpoint, Deadline.after(_ENDPOINT_LIMIT_S), own.embedder)
+    return EndpointSlot[Embedder](endpoint, model)
+
+
+async def _generation_endpoint(settings: Settings, opened: AsyncExitStack) -> EndpointSlot[Generator] | None:
+    """None if the settings name none. Raises SlotMisconfigured, so that a wrong key is noticed at the start."""
+    own = settings.generation
+    if not own.endpoint.url:
+        return None
+    endpoint = await opened.enter_async_context(OpenAiEndpoint(own.endpoint, own.key(), triton_generator.SLOT))
+    with suppress(DependencyUnavailable, StageDeadline, Overloaded):  # it may come later: health tells
+        await endpoint.check(Deadline.after(_ENDPOINT_LIMIT_S))
+    return EndpointSlot[Generator](endpoint, OpenAiGenerator(endpoint, own.generator))
 
 
 @asynccontextmanager

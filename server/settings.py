@@ -31,6 +31,9 @@ from server.adapters.hybrid_passage_index import PassageIndexOptions
 from server.adapters.index_highlighter import HighlighterOptions
 from server.adapters.jetstream import JetStreamOptions
 from server.adapters.nats_connection import NatsConnectionOptions
+from server.adapters.openai_embedder import OpenAiEmbedderOptions
+from server.adapters.openai_endpoint import OpenAiEndpointOptions
+from server.adapters.openai_generator import OpenAiGeneratorOptions
 from server.adapters.postgres.pool import PostgresOptions
 from server.adapters.triton_generator import TritonGeneratorOptions
 from server.adapters.triton_recognizer import TritonRecognizerOptions
@@ -116,6 +119,38 @@ class ModelSettings:
     keep: KeepOptions = field(default_factory=KeepOptions)
 
 
+@dataclass(frozen=True, slots=True)
+class EndpointSettings:
+    """With an `endpoint.url` (that of an API like OpenAI's) it serves the slot, and Triton does not. The key is in
+    `api_key` or in the file `api_key_file`; neither: none is sent."""
+
+    endpoint: OpenAiEndpointOptions = field(default_factory=OpenAiEndpointOptions)
+    api_key: SecretStr = field(default_factory=lambda: SecretStr(""))
+    api_key_file: Path | None = None
+
+    def key(self) -> str:
+        """Raises InvalidSettings for a file that cannot be read or holds no key."""
+        if self.api_key_file is None:
+            return self.api_key.get_secret_value()
+        try:
+            key = self.api_key_file.read_text().strip()
+        except (OSError, ValueError) as error:
+            raise InvalidSettings(f"api_key_file: {self.api_key_file} cannot be read") from error
+        if not key:
+            raise InvalidSettings(f"api_key_file: {self.api_key_file} is empty")
+        return key
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingEndpointSettings(EndpointSettings):
+    embedder: OpenAiEmbedderOptions = field(default_factory=OpenAiEmbedderOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationEndpointSettings(EndpointSettings):
+    generator: OpenAiGeneratorOptions = field(default_factory=OpenAiGeneratorOptions)
+
+
 class Settings(BaseSettings):
     """The whole tree; frozen. Components get their own part and never see the rest."""
 
@@ -136,6 +171,8 @@ class Settings(BaseSettings):
     nats: NatsSettings = NatsSettings()
     triton: TritonSettings = TritonSettings()
     models: ModelSettings = ModelSettings()
+    embedding: EmbeddingEndpointSettings = EmbeddingEndpointSettings()
+    generation: GenerationEndpointSettings = GenerationEndpointSettings()
     supervisor: SupervisorOptions = SupervisorOptions()
     index: PassageIndexOptions = PassageIndexOptions()
     reader: DocumentReaderOptions = DocumentReaderOptions()

@@ -42,12 +42,15 @@ class FollowAliases:
         readiness: ModelReadiness,
         slots: Mapping[str, FilledSlot],
         options: AliasOptions,
+        fixed: Mapping[str, str] | None = None,
     ) -> None:
+        """`fixed`: what serves the slots whose model the settings name, not an alias; they have no chain."""
         self._store = store
         self._catalogue = catalogue
         self._readiness = readiness
         self._slots = slots
         self._options = options
+        self._fixed = dict(fixed or {})
         self._looking = asyncio.Lock()
         self._chains: dict[str, tuple[str, ...]] = {}
         self._set: frozenset[str] = frozenset()
@@ -62,14 +65,18 @@ class FollowAliases:
 
     def aliases(self) -> tuple[Alias, ...]:
         """At the last look; one for each slot."""
-        return tuple(self.alias(slot) for slot in self._slots)
+        return tuple(self.alias(slot) for slot in sorted(self._slots.keys() | self._fixed.keys()))
 
     def alias(self, slot: str) -> Alias:
-        return Alias(alias_of(slot), slot, self.chain(slot), self._slots[slot].serving, slot not in self._set)
+        return Alias(alias_of(slot), slot, self.chain(slot), self.serving(slot), slot not in self._set)
+
+    def fixed(self, slot: str) -> bool:
+        """Whether the settings name the slot's model."""
+        return slot in self._fixed
 
     def serving(self, slot: str) -> str:
         """The model that serves the slot in this process; empty: none."""
-        return self._slots[slot].serving
+        return self._fixed[slot] if slot in self._fixed else self._slots[slot].serving
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -94,9 +101,9 @@ class FollowAliases:
 
     async def until_serving(self, slots: Sequence[str], deadline: Deadline) -> None:
         """Returns when all of them are served. Raises DependencyUnavailable when they are not by then."""
-        while not all(self._slots[slot].serving for slot in slots):
+        while not all(map(self.serving, slots)):
             if deadline.remaining() <= self._options.poll_s:
-                missing = next(slot for slot in slots if not self._slots[slot].serving)
+                missing = next(slot for slot in slots if not self.serving(slot))
                 models = ", ".join(self.chain(missing)) or "none"
                 raise DependencyUnavailable(
                     f"the model slot {missing}", f"none of its models ({models}) is ready in time"

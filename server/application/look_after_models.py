@@ -113,6 +113,8 @@ class LookAfterModels:
         slot = slot_of(alias)
         if slot is None:
             raise InvalidField("alias", f"must be one of {', '.join(map(alias_of, SLOTS))}")
+        if self._aliases.fixed(slot):
+            raise InvalidField("alias", "the settings have an endpoint serve this slot")
         chain = await self._chain(slot, models)
         if chain:
             await self._generation_of(slot, chain)

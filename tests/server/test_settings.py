@@ -70,6 +70,18 @@ def test_a_missing_file_and_an_unknown_name_in_it_are_named(tmp_path: Path) -> N
         load_settings(file)
 
 
+def test_a_catalogue_of_ones_own_lies_in_the_data_directory_or_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "pinakes.toml"
+    file.write_text(f'data_dir = "{tmp_path}"\n')
+    assert load_settings(file).model_catalogue == tmp_path / "models.toml"
+    own = tmp_path / "own.toml"
+    file.write_text(f'[models]\ncatalogue = "{own}"\n')
+    with pytest.raises(InvalidSettings, match=r"no file .*own\.toml"):
+        load_settings(file)
+    own.touch()
+    assert load_settings(file).model_catalogue == own
+
+
 def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PINAKES_POSTGRES__DSN", "host=db password=hunter2")
     settings = load_settings()
@@ -81,3 +93,33 @@ def test_children_read_the_same_file(tmp_path: Path) -> None:
     file = tmp_path / "pinakes.toml"
     file.write_text("")
     assert stack_options(load_settings(file), file).serve[-2:] == ("--config", str(file))
+
+
+def test_an_endpoint_takes_its_key_from_a_variable_or_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PINAKES_GENERATION__ENDPOINT__URL", "https://api.example.org/v1")
+    monkeypatch.setenv("PINAKES_GENERATION__ENDPOINT__MODEL", "some/model")
+    assert load_settings().generation.key() == ""
+    monkeypatch.setenv("PINAKES_GENERATION__API_KEY", "sk-secret")
+    settings = load_settings()
+    assert settings.generation.key() == "sk-secret"
+    assert settings.generation.endpoint.identity == "https://api.example.org/v1#some/model"
+    assert "sk-secret" not in repr(settings)
+    file = tmp_path / "key"
+    monkeypatch.setenv("PINAKES_GENERATION__API_KEY_FILE", str(file))
+    for content in (None, " \n", b"\xff"):
+        if content is not None:
+            file.write_bytes(content.encode() if isinstance(content, str) else content)
+        with pytest.raises(InvalidSettings, match="api_key_file"):
+            load_settings().generation.key()
+    file.write_text("sk-other\n")
+    assert load_settings().generation.key() == "sk-other"
+    assert load_settings().embedding.key() == ""
+
+
+@pytest.mark.parametrize("url", ["ftp://host", "https://user:sk-secret@host/v1", "host"])
+def test_an_endpoint_that_is_none_is_named(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PINAKES_EMBEDDING__ENDPOINT__URL", url)
+    monkeypatch.setenv("PINAKES_EMBEDDING__ENDPOINT__MODEL", "m")
+    with pytest.raises(InvalidSettings, match=r"embedding\.endpoint") as caught:
+        load_settings()
+    assert "sk-secret" not in str(caught.value)
