@@ -236,7 +236,7 @@ async def _models(settings: Settings, pool: PostgresPool) -> AsyncIterator[_Mode
         rerank = ServedSlot(triton_reranker.SLOT, triton, reranker)
         ocr = ServedSlot(triton_recognizer.SLOT, triton, recognizer)
         generate = await _generation_endpoint(settings, opened) or ServedSlot(triton_generator.SLOT, triton, generator)
-        catalogue, store = CatalogueFiles(settings.models.catalogue), PostgresModelAliases(pool)
+        catalogue, store = CatalogueFiles(settings.model_catalogue), PostgresModelAliases(pool)
         filled = dict(zip(SLOTS, (embed, generate, ocr, rerank), strict=True))
         slots: dict[str, FilledSlot] = {name: slot for name, slot in filled.items() if isinstance(slot, ServedSlot)}
         fixed = {name: slot.serving for name, slot in filled.items() if isinstance(slot, EndpointSlot)}

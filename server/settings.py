@@ -60,6 +60,8 @@ from server.transport.grpc_server import ServerOptions
 _PREFIX = "PINAKES_"
 TUNED_FILE = "tuned.toml"
 """In the data directory: settings that were measured there. It is read at the next start."""
+CATALOGUE_FILE = "models.toml"
+"""In the data directory: models beside the package's."""
 
 
 class InvalidSettings(Exception):
@@ -111,7 +113,8 @@ class TritonSettings:
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
-    """`catalogue` is a file with models beside the package's (triton_models/README.md)."""
+    """`catalogue` is a file with models beside the package's (triton_models/README.md); without one, `models.toml` in
+    the data directory is, if it is there."""
 
     catalogue: Path | None = None
     aliases: AliasOptions = field(default_factory=AliasOptions)
@@ -188,6 +191,18 @@ class Settings(BaseSettings):
     highlighter: HighlighterOptions = HighlighterOptions()
     answers: AnswerOptions = AnswerOptions()
 
+    @property
+    def model_catalogue(self) -> Path:
+        """The file with models beside the package's. It need not exist."""
+        return self.models.catalogue or self.data_dir / CATALOGUE_FILE
+
+    @field_validator("models")
+    @classmethod
+    def _catalogue_exists(cls, models: ModelSettings) -> ModelSettings:
+        if models.catalogue is not None and not models.catalogue.is_file():
+            raise ValueError(f"models.catalogue: there is no file {models.catalogue}")
+        return models
+
     @field_validator("server")
     @classmethod
     def _loopback_only(cls, options: ServerOptions) -> ServerOptions:
@@ -256,7 +271,7 @@ def stack_options(settings: Settings, config: Path | None = None) -> StackOption
         nats_url=settings.nats.url.get_secret_value() or None,
         triton_address=settings.triton.address or None,
         profile=settings.triton.profile,
-        catalogue=settings.models.catalogue,
+        catalogue=settings.model_catalogue,
         postgres=settings.postgres.embedded,
         nats=settings.nats.embedded,
         triton=settings.triton.embedded,

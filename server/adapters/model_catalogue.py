@@ -13,9 +13,9 @@ from triton_models.preparation import fingerprints
 
 
 class CatalogueFiles:
-    """The package's catalogue, and a team's own file beside it. What somebody adds to a file is noticed."""
+    """The package's catalogue, and a team's own file beside it, if it is there. What somebody adds to it is noticed."""
 
-    def __init__(self, additions: Path | None = None) -> None:
+    def __init__(self, additions: Path) -> None:
         self._additions = additions
         self._read: tuple[object, KnownModels] | None = None
 
@@ -25,15 +25,14 @@ class CatalogueFiles:
 
     def _current(self) -> KnownModels:
         try:
-            stamp = [(path.stat().st_mtime_ns, path.stat().st_size) for path in self._files()]
+            files = [path for path in (DEFAULT_CATALOGUE, self._additions) if path.exists()]
+            stamp = [(path, path.stat().st_mtime_ns, path.stat().st_size) for path in files]
             if self._read is None or self._read[0] != stamp:
-                self._read = stamp, _known(load_catalogue(additions=self._additions))
+                additions = self._additions if self._additions in files else None
+                self._read = stamp, _known(load_catalogue(additions=additions))
         except (ModelFilesError, OSError) as error:
             raise DependencyUnavailable("the model catalogue", str(error)) from error
         return self._read[1]
-
-    def _files(self) -> tuple[Path, ...]:
-        return (DEFAULT_CATALOGUE,) if self._additions is None else (DEFAULT_CATALOGUE, self._additions)
 
 
 def _known(catalogue: Catalogue) -> KnownModels:

@@ -12,7 +12,7 @@ from server.embedded.errors import PartFailed, PrerequisiteMissing
 @dataclass(frozen=True, slots=True)
 class ModelRepository:
     """The models of `profile`, from those in `cache`, as Triton reads them from `path`. `catalogue` is a file with
-    models beside the package's."""
+    models beside the package's, if it is there."""
 
     profile: str
     cache: Path
@@ -29,14 +29,18 @@ class ModelRepository:
         from triton_models.rendering import render
 
         try:
-            models = find_prepared(self.cache, catalogue=load_catalogue(additions=self.catalogue))
+            additions = self.catalogue if self.catalogue is not None and self.catalogue.exists() else None
+            models = find_prepared(self.cache, catalogue=load_catalogue(additions=additions))
             if models is None:
-                raise PrerequisiteMissing(f"the models are not prepared in {self.cache}", self._preparation())
+                raise PrerequisiteMissing(
+                    f"the models are not prepared in {self.cache}", _preparation(self.cache, additions)
+                )
             render(self.profile, models, self.path, cores=len(os.sched_getaffinity(0)))
         except ModelFilesError as exc:
             raise PartFailed("triton", str(exc)) from exc
 
-    def _preparation(self) -> str:
-        if self.catalogue is None:
-            return "make setup"
-        return f"python -m triton_models prepare --cache {self.cache} --catalogue {self.catalogue}"
+
+def _preparation(cache: Path, additions: Path | None) -> str:
+    if additions is None:
+        return "make setup"
+    return f"python -m triton_models prepare --cache {cache} --catalogue {additions}"

@@ -35,7 +35,7 @@ class StackOptions:
 
     `serve` and `worker` are commands; they find everything through the variables that `child_environment` sets.
     `repository` is a Triton model repository to serve, all of it, instead of the prepared models of `profile`; of these
-    the server has those loaded that it needs. `catalogue` is a file with models beside the package's.
+    the server has those loaded that it needs. `catalogue` is a file with models beside the package's, if it is there.
     """
 
     data: Path
@@ -106,7 +106,7 @@ def child_environment(options: StackOptions, endpoints: Endpoints) -> dict[str, 
         "PINAKES_SERVER__ADDRESS": endpoints.server,
         "PINAKES_DATA_DIR": str(options.data.absolute()),
         "PINAKES_CACHE_DIR": str(options.cache.absolute()),
-        **({} if options.catalogue is None else {"PINAKES_MODELS__CATALOGUE": str(options.catalogue.absolute())}),
+        **_catalogue(options),
     }
 
 
@@ -155,6 +155,13 @@ def _triton(options: StackOptions, directory: DataDirectory) -> tuple[Part, str]
         models = ModelRepository(options.profile, options.cache, data / "repository", catalogue)
         server = EmbeddedTriton(models.path, data, options.environment, options.triton, models.write, load=())
     return server, server.address
+
+
+def _catalogue(options: StackOptions) -> dict[str, str]:
+    """The children have another working directory; and what is not there may come later."""
+    if options.catalogue is None or not options.catalogue.exists():
+        return {}
+    return {"PINAKES_MODELS__CATALOGUE": str(options.catalogue.absolute())}
 
 
 def _model_control(triton: Part) -> dict[str, str]:
