@@ -9,6 +9,9 @@ commits now and then, and after a restart goes on from `position`:
         request = SearchRequest(Filter(Reader("t", "u")), limit=10, vector=vector, text="what to look for")
         result = index.snapshot().search(request)
 
+A search lets go of the interpreter, and has to get it back, some ten times for each part of the index. A host with
+other busy Python threads should let them give way sooner than after the default 5 ms: `sys.setswitchinterval(0.0005)`.
+
 Where is what?
 
 - `hybrid`: the owner's interface. `writer`: the state behind it, and what a commit is.
@@ -22,6 +25,7 @@ Where is what?
 - `dense`: search by vector. `lexical`: search by words (Tantivy, with an analyzer of our own), and the
   parts of texts that show them. `fusion`: both together.
 - `planner`, `merging`: pure decisions. `rebuilding`: what a merge does. `verifying`, `saving`: care while it serves.
+  `processes`: where large rebuilds and the analysis of many chunks run, so that searches go on.
 - `generations`: several indexes of one log, one of which serves. `comparison`: how well each finds what is nearest.
   `contents`: what an index consists of. `tuning`: measuring what the planner decides by.
 - Deleting marks a row; rebuilding a segment (`maintain`, `compact`) takes the row's bytes off the disk.
@@ -44,6 +48,8 @@ from index.conditions import (
 from index.contents import PartFacts, describe
 from index.errors import (
     GenerationRefused,
+    HelperFailed,
+    HelperStopped,
     HybridIndexError,
     IndexCorrupt,
     IndexLocked,
@@ -91,6 +97,8 @@ __all__ = [
     "GenerationRefused",
     "GenerationState",
     "Generations",
+    "HelperFailed",
+    "HelperStopped",
     "Highlighter",
     "Hit",
     "HybridIndex",

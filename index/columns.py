@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -143,11 +143,17 @@ def join(sources: Sequence[tuple[Columns, npt.NDArray[np.int64]]]) -> Columns:
     texts: dict[str, Texts] = {
         key: join_texts((columns.texts[key], rows) for columns, rows in sources) for key in TEXTS
     }
-    every_row = np.arange(rows, dtype=np.int32)
-    names = {key: (column.codes, every_row, len(column.names)) for key, column in single.items()}
-    for key, lists in multiple.items():
+    joined = Columns(rows, single, multiple, numbers, texts)
+    return replace(joined, lookup=lookup_of(joined))
+
+
+def lookup_of(columns: Columns) -> RowLookup:
+    """Of columns that get no more rows. Cost: see RowLookup.of."""
+    every_row = np.arange(columns.rows, dtype=np.int32)
+    names = {key: (column.codes, every_row, len(column.names)) for key, column in columns.single.items()}
+    for key, lists in columns.multiple.items():
         names[key] = (lists.codes, np.repeat(every_row, np.diff(lists.offsets)), len(lists.names))
-    return Columns(rows, single, multiple, numbers, texts, RowLookup.of(names, numbers))
+    return RowLookup.of(names, columns.numbers)
 
 
 def _join_names(sources: list[tuple[NameColumn, npt.NDArray[np.int64]]]) -> NameColumn:

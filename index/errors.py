@@ -6,6 +6,8 @@ HybridIndexError
 ├── IndexLocked         another process (or object) has the directory open
 ├── GenerationRefused   a generation is not in the state that the call needs
 ├── InvalidOperation    an operation does not fit the index; nothing of its batch was applied
+├── HelperFailed        a process that worked for the index ended, or cannot be started; try again
+├── HelperStopped       the index is being closed, and with it what worked for it in the background
 └── SearchStopped       the caller's stop signal came during a search
 """
 
@@ -25,6 +27,10 @@ class IndexCorrupt(HybridIndexError):
         super().__init__(f"{path} is corrupt: {problem}")
         self.path = path
         self.problem = problem
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Helper processes raise it, too."""
+        return type(self), (self.path, self.problem)
 
 
 class IndexMismatch(HybridIndexError):
@@ -57,6 +63,20 @@ class InvalidOperation(HybridIndexError):
         super().__init__(f"the operation at position {position} is refused: {problem}")
         self.position = position
         self.problem = problem
+
+
+class HelperFailed(HybridIndexError):
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"a process that works for the index failed: {problem}")
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.problem,)
+
+
+class HelperStopped(HybridIndexError):
+    def __init__(self) -> None:
+        super().__init__("the index is being closed")
 
 
 class SearchStopped(HybridIndexError):

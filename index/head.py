@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from index.columns import MULTIPLE, NUMBERS, SINGLE, TEXTS, Columns, NameColumn, NameListColumn
+from index.columns import MULTIPLE, NUMBERS, SINGLE, TEXTS, Columns, NameColumn, NameListColumn, lookup_of
 from index.dense.side import DenseSide
 from index.dense.vectors import Vectors, center_of, encoded, padded
 from index.lexical.tantivy_segment import LexicalSearcher, RowDocuments
+from index.lookup import RowLookup
 from index.operations import AnalyzedChunk, Attributes
 from index.part import LiveRows, Part
 from index.row_sets import Words, no_rows
@@ -76,11 +77,12 @@ class _GrowingLists:
         return NameListColumn(self._offsets.view(), self._codes.view(), self.names)
 
 
-class Head:
-    """Chunks that no segment holds yet. One writer; `part` gives what searches may use from any thread."""
+class GrowingRows:
+    """Attributes and vectors of chunks, in the order of their arrival. One writer; `columns` and `vectors` keep what
+    they show."""
 
-    def __init__(self, dimension: int, name: str = HEAD) -> None:
-        self.name = name
+    def __init__(self, dimension: int) -> None:
+        self.rows = 0
         self._digits = GrowingArray(np.uint8, padded(dimension) // 2)
         self._fine = GrowingArray(np.int8, padded(dimension))
         self._scales = GrowingArray(np.float32)
@@ -89,45 +91,10 @@ class Head:
         self._multiple = {key: _GrowingLists() for key in MULTIPLE}
         self._numbers = {key: GrowingArray(dtype) for key, dtype in NUMBERS.items()}
         self._texts: dict[str, list[str]] = {key: [] for key in TEXTS}
-        self._live = LiveRows(no_rows(0), 0)
-        self._row_of: dict[str, int] = {}
-        self._documents: RowDocuments | None = None
-        self._lexical: LexicalSearcher | None = None
 
-    @property
-    def rows(self) -> int:
-        """Rows, removed ones included."""
-        return self._live.rows
-
-    @property
-    def live(self) -> Words:
-        """The rows that are not removed."""
-        return self._live.words
-
-    def append(self, chunks: Sequence[AnalyzedChunk]) -> bool:
-        """Adds chunks, each in the place of an older version here; whether there was one."""
-        first, dead = self.rows, self._live.rows - self._live.live
+    def append(self, chunks: Sequence[AnalyzedChunk]) -> None:
+        """At least one chunk."""
         self._append_vectors(np.stack([chunk.vector for chunk in chunks]))
-        self._append_attributes(chunks)
-        if self._documents is None:
-            self._documents = RowDocuments()
-        self._lexical = None
-        self._live.append(len(chunks))
-        for row, chunk in enumerate(chunks, start=first):
-            self._documents.add(row, chunk.tokens, chunk.attributes)
-            self.remove(chunk.chunk_id)
-            self._row_of[chunk.chunk_id] = row
-        return self._live.rows - self._live.live > dead
-
-    def _append_vectors(self, originals: npt.NDArray[np.float32]) -> None:
-        if self._center is None:
-            self._center = center_of(originals)
-        vectors = encoded(originals, self._center)
-        self._digits.extend(vectors.digits)
-        self._fine.extend(vectors.fine)
-        self._scales.extend(vectors.scales)
-
-    def _append_attributes(self, chunks: Sequence[AnalyzedChunk]) -> None:
         attributes = [chunk.attributes for chunk in chunks]
         self._single["tenant"].extend(each.tenant for each in attributes)
         self._single["owner"].extend(each.owner for each in attributes)
@@ -139,6 +106,67 @@ class Head:
             column.extend([each.position for each in chunks] if key == "position" else _all(attributes, key))
         self._texts["chunk_id"].extend(chunk.chunk_id for chunk in chunks)
         self._texts["tokens"].extend(chunk.tokens for chunk in chunks)
+        self.rows += len(chunks)
+
+    def _append_vectors(self, originals: npt.NDArray[np.float32]) -> None:
+        if self._center is None:
+            self._center = center_of(originals)
+        vectors = encoded(originals, self._center)
+        self._digits.extend(vectors.digits)
+        self._fine.extend(vectors.fine)
+        self._scales.extend(vectors.scales)
+
+    def columns(self, lookup: RowLookup | None = None) -> Columns:
+        return Columns(
+            rows=self.rows,
+            single={key: names.column() for key, names in self._single.items()},
+            multiple={key: lists.column() for key, lists in self._multiple.items()},
+            numbers={key: array.view() for key, array in self._numbers.items()},
+            texts=dict(self._texts),
+            lookup=lookup,
+        )
+
+    def vectors(self) -> Vectors:
+        """Of at least one row."""
+        assert self._center is not None, "no rows"
+        return Vectors(self._digits.view(), self._fine.view(), self._scales.view(), self._center)
+
+
+class Head:
+    """Chunks that no segment holds yet. One writer; `part` gives what searches may use from any thread."""
+
+    def __init__(self, dimension: int) -> None:
+        self._name = HEAD
+        self._rows = GrowingRows(dimension)
+        self._live = LiveRows(no_rows(0), 0)
+        self._row_of: dict[str, int] = {}
+        self._documents: RowDocuments | None = None
+        self._lexical: LexicalSearcher | None = None
+        self._lookup: RowLookup | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows, removed ones included."""
+        return self._rows.rows
+
+    @property
+    def live(self) -> Words:
+        """The rows that are not removed."""
+        return self._live.words
+
+    def append(self, chunks: Sequence[AnalyzedChunk]) -> bool:
+        """Adds chunks, each in the place of an older version here; whether there was one."""
+        first, dead = self.rows, self._live.rows - self._live.live
+        self._rows.append(chunks)
+        if self._documents is None:
+            self._documents = RowDocuments()
+        self._lexical = None
+        self._live.append(len(chunks))
+        for row, chunk in enumerate(chunks, start=first):
+            self._documents.add(row, chunk.tokens, chunk.attributes)
+            self.remove(chunk.chunk_id)
+            self._row_of[chunk.chunk_id] = row
+        return self._live.rows - self._live.live > dead
 
     def remove(self, chunk_id: str) -> bool:
         """Whether the chunk was here."""
@@ -147,21 +175,25 @@ class Head:
             self._live.remove(row)
         return row >= 0
 
+    def freeze(self, name: str) -> None:
+        """Nothing is appended any more. Filters find rows by name from now on, as they do in segments. Cost: some
+        sorts, 2 ms for 8,192 rows."""
+        self._name = name
+        if self.rows:
+            self._lookup = lookup_of(self._rows.columns())
+
+    def columns(self) -> Columns:
+        """Of all that was appended."""
+        return self._rows.columns(self._lookup)
+
     def part(self) -> Part | None:
         """All that was appended; None if that is nothing. Costs a Tantivy commit (2 ms) if there is something new."""
-        if self._documents is None or self._center is None:
+        if self._documents is None:
             return None
         if self._lexical is None:
             self._lexical = self._documents.searcher()
-        columns = Columns(
-            rows=self.rows,
-            single={key: names.column() for key, names in self._single.items()},
-            multiple={key: lists.column() for key, lists in self._multiple.items()},
-            numbers={key: array.view() for key, array in self._numbers.items()},
-            texts=dict(self._texts),
-        )
-        vectors = Vectors(self._digits.view(), self._fine.view(), self._scales.view(), self._center)
-        return Part(self.name, columns, DenseSide(vectors), self._lexical, self._live.words)
+        dense = DenseSide(self._rows.vectors())
+        return Part(self._name, self.columns(), dense, self._lexical, self._live.words)
 
     def close(self) -> None:
         """Parts stay usable."""

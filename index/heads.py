@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from index import journal
+from index.columns import Columns
 from index.head import HEAD, Head
 from index.manifest import JournalEntry
 from index.operations import AnalyzedChunk, Remove
@@ -37,9 +38,12 @@ class JournaledHead:
     def part(self) -> Part | None:
         return self._head.part()
 
+    def columns(self) -> Columns:
+        return self._head.columns()
+
     def freeze(self) -> None:
-        """Only the name that searches report changes."""
-        self._head.name = f"{HEAD}-{self.entry.name}"
+        """Takes no more chunks."""
+        self._head.freeze(f"{HEAD}-{self.entry.name}")
 
     def append(self, chunks: Sequence[AnalyzedChunk]) -> None:
         """Each in the place of its older version here."""

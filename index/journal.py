@@ -7,6 +7,7 @@ many bytes count; what a crash left beyond them is overwritten.
 from __future__ import annotations
 
 import json
+import operator
 import os
 import struct
 import zlib
@@ -24,16 +25,18 @@ Record = AnalyzedChunk | Remove
 
 _PREFIX = struct.Struct("<III")
 _ATTRIBUTES = tuple(field.name for field in fields(Attributes))
+_values = operator.attrgetter(*_ATTRIBUTES)
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def encode(record: Record) -> bytes:
     content: dict[str, Any] = {"position": record.position, "chunk_id": record.chunk_id}
     vector = b""
     if isinstance(record, AnalyzedChunk):
-        attributes = {name: getattr(record.attributes, name) for name in _ATTRIBUTES}
+        attributes = dict(zip(_ATTRIBUTES, _values(record.attributes), strict=True))
         content |= {"tokens": record.tokens, "attributes": attributes}
-        vector = record.vector.astype("<f4").tobytes()
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+        vector = record.vector.astype("<f4", copy=False).tobytes()
+    text = _to_json(content).encode()
     return _PREFIX.pack(len(text), len(vector), zlib.crc32(vector, zlib.crc32(text))) + text + vector
 
 
@@ -55,11 +58,11 @@ def append(path: Path, committed_bytes: int, records: Iterable[bytes]) -> int:
 
 
 def replay(path: Path, committed_bytes: int) -> Iterator[Record]:
-    """The records in order. Raises IndexCorrupt."""
+    """The records in order. Raises IndexCorrupt, and OSError for a file that is there and cannot be read now."""
     try:
         content = path.read_bytes()[:committed_bytes]
-    except OSError as error:
-        raise IndexCorrupt(path, str(error)) from error
+    except FileNotFoundError as error:
+        raise IndexCorrupt(path, "missing") from error
     if len(content) < committed_bytes:
         raise IndexCorrupt(path, f"{len(content)} bytes of {committed_bytes}")
     start = 0
@@ -74,10 +77,10 @@ def _decode(path: Path, content: bytes, start: int) -> tuple[Record, int]:
     text_bytes, vector_bytes, checksum = _PREFIX.unpack_from(content, start)
     middle = start + _PREFIX.size + text_bytes
     end = middle + vector_bytes
-    body = content[start + _PREFIX.size : end]
+    body = memoryview(content)[start + _PREFIX.size : end]
     if end > len(content) or zlib.crc32(body) != checksum:
         raise IndexCorrupt(path, f"the record at byte {start} is damaged")
-    record = json.loads(body[:text_bytes])
+    record = json.loads(str(body[:text_bytes], "utf-8"))
     if "attributes" not in record:
         return Remove(**record), end
     attributes = record["attributes"]

@@ -6,6 +6,7 @@ import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,10 +31,17 @@ SMALL_FILE_BYTES = 1 << 20
 _TANTIVY_LOCKS = ".tantivy-"
 
 
+class RowSource(NamedTuple):
+    """What rows of a segment are taken from."""
+
+    columns: Columns
+    dense: DenseSide
+
+
 def write_segment(
-    directory: Path, sources: Sequence[tuple[Part, npt.NDArray[np.int64]]], options: IndexOptions
+    directory: Path, sources: Sequence[tuple[RowSource, npt.NDArray[np.int64]]], options: IndexOptions
 ) -> SegmentEntry:
-    """Writes some rows of other parts as a new segment, durably; at least one row. Creates `directory`."""
+    """Writes some rows of each source as a new segment, durably; at least one row. Creates `directory`."""
     directory.mkdir()
     columns = column_store.join([(part.columns, rows) for part, rows in sources])
     dense = dense_store.join(
@@ -72,7 +80,8 @@ class Segment:
     oldest removal of a row whose bytes are still here, if any; 0 for one of before it was opened."""
 
     def __init__(self, directory: Path, entry: SegmentEntry, verify: bool) -> None:
-        """Raises IndexCorrupt. Without `verify` sizes, headers and small files are checked."""
+        """Raises IndexCorrupt, and OSError for a file that cannot be opened now. Without `verify` sizes, headers and
+        small files are checked."""
         self.directory = directory
         self.entry = entry
         check_files(directory, entry.files, math.inf if verify else SMALL_FILE_BYTES)
@@ -96,7 +105,7 @@ class Segment:
         except BaseException as error:
             if not isinstance(error, ValueError | OSError) and type(error).__name__ != "PanicException":
                 raise
-            self.verify()  # names the file
+            self.verify()  # names the file, or raises OSError if files cannot be opened now
             raise IndexCorrupt(self.directory / LEXICAL_DIRECTORY, str(error)) from error
 
     def _stored_live_rows(self) -> npt.NDArray[np.uint64]:

@@ -56,11 +56,17 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
 
 
 def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Maps an array file; the arrays are read-only and keep the map alive. Raises IndexCorrupt."""
+    """Maps an array file; the arrays are read-only and keep the map alive.
+
+    Raises IndexCorrupt for a file that is missing or damaged; OSError for one that cannot be opened now, which says
+    nothing of what is in it (permissions, too many open files).
+    """
     try:
         with path.open("rb") as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:
+    except FileNotFoundError as error:
+        raise IndexCorrupt(path, "missing") from error
+    except ValueError as error:
         raise IndexCorrupt(path, str(error)) from error
     table, start = _read_table(path, data)
     arrays = {}

@@ -14,14 +14,18 @@ from index.errors import IndexMismatch, InvalidOperation
 from index.heads import JournaledHead
 from index.layout import SEGMENTS_DIRECTORY, journal_name, remove_strays, segment_directory
 from index.lexical.analyzer import ANALYZER, Analyzer
+from index.lexical.streams import StreamMaker
 from index.manifest import JournalEntry, Manifest, read_manifest, write_manifest
 from index.merging import SegmentFacts, plan_merge
 from index.operations import AnalyzedChunk, Operation, Remove, Upsert
 from index.options import IndexOptions
-from index.rebuilding import Rebuild
+from index.processes import HelperProcess
+from index.rebuilding import JournaledRows, Rebuild, RebuildOrder, SegmentRows
 from index.segment import Segment, remove_unnamed
 from index.snapshot import Snapshot
 from index.strings import hash_ids
+
+_LEAST_PRIORITY = 19
 
 
 class IndexWriter:
@@ -43,6 +47,10 @@ class IndexWriter:
         self._heads: list[JournaledHead] = []
         self._serial = manifest.serial
         self._planned: list[Rebuild] = []
+        self._sealing = HelperProcess(_LEAST_PRIORITY)
+        self._merging = HelperProcess(_LEAST_PRIORITY)
+        self._analysing = HelperProcess()
+        self._streams = StreamMaker(analyzer, self._analysing)
         self.segments = tuple(segments)
         self.position = manifest.position
         for entry in manifest.journals:
@@ -90,7 +98,7 @@ class IndexWriter:
         for operation in new:
             self._check(operation)
         if new:
-            for record in self._change([self._analyzed(operation) for operation in new]):
+            for record in self._change(self._analyzed(new)):
                 self._heads[-1].note(record)
             self.position = new[-1].position
         if self.snapshot.position != self.position:
@@ -138,8 +146,14 @@ class IndexWriter:
 
     def _rebuild(self, heads: Sequence[JournaledHead], segments: Sequence[Segment]) -> Rebuild:
         """Into a directory that was never used, not even by a commit that failed."""
-        directory = segment_directory(self._directory, self._next_serial())
-        return Rebuild(directory, heads, segments, self.position, self._options)
+        order = RebuildOrder(
+            segment_directory(self._directory, self._next_serial()),
+            self._manifest.dimension,
+            tuple(JournaledRows(self._directory, head.entry, head.rows, head.live) for head in heads),
+            tuple(SegmentRows(segment.directory, segment.entry, segment.live) for segment in segments),
+            self._options,
+        )
+        return Rebuild(order, heads, segments, self.position, self._merging if segments else self._sealing)
 
     def install(self, rebuild: Rebuild) -> None:
         """See HybridIndex.install."""
@@ -167,7 +181,13 @@ class IndexWriter:
         if self._frozen or self.holds_removed or len(self.segments) > 1:
             self._run(self._rebuild(self._frozen, self.segments))
 
+    def stop_helpers(self) -> None:
+        """See HybridIndex.stop_rebuilds. For any thread."""
+        for helper in (self._sealing, self._merging, self._analysing):
+            helper.stop()
+
     def close(self) -> None:
+        self.stop_helpers()
         for head in self._heads:
             head.close()
 
@@ -193,8 +213,8 @@ class IndexWriter:
             self._begin_head(journals[-1])
 
     def _begin_head(self, entry: JournalEntry) -> None:
-        for head in self._heads:
-            head.freeze()
+        if self._heads:
+            self._heads[-1].freeze()
         self._heads = [*self._heads, JournaledHead(self._directory, self._manifest.dimension, entry)]
 
     def _run(self, rebuild: Rebuild) -> None:
@@ -243,16 +263,21 @@ class IndexWriter:
             if not np.isfinite(operation.vector).all():
                 raise InvalidOperation(operation.position, "its vector has values that are not finite")
 
-    def _analyzed(self, operation: Operation) -> journal.Record:
-        if isinstance(operation, Remove):
-            return operation
-        return AnalyzedChunk(
-            position=operation.position,
-            chunk_id=operation.chunk_id,
-            vector=np.ascontiguousarray(operation.vector, np.float32),
-            tokens=self._analyzer.stream(operation.heading, operation.text),
-            attributes=operation.attributes,
-        )
+    def _analyzed(self, operations: Sequence[Operation]) -> list[journal.Record]:
+        upserts = [each for each in operations if isinstance(each, Upsert)]
+        streams = iter(self._streams.streams([(each.heading, each.text) for each in upserts]))
+        return [
+            operation
+            if isinstance(operation, Remove)
+            else AnalyzedChunk(
+                position=operation.position,
+                chunk_id=operation.chunk_id,
+                vector=np.ascontiguousarray(operation.vector, np.float32),
+                tokens=next(streams),
+                attributes=operation.attributes,
+            )
+            for operation in operations
+        ]
 
     def _change(self, records: Sequence[journal.Record]) -> list[journal.Record]:
         """Those of the records that changed anything."""

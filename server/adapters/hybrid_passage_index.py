@@ -160,8 +160,9 @@ class HybridPassageIndex:
             self._advanced.notify_all()
 
     async def close(self) -> None:
-        """Ends after running changes and rebuilds."""
+        """Ends after running changes; of rebuilds, large ones are given up."""
         self._closing = True
+        await asyncio.to_thread(self._index.stop_rebuilds)
         while self._rebuilding:
             await asyncio.wait(self._rebuilding)
         await asyncio.to_thread(self._rebuilders.shutdown)
@@ -188,6 +189,8 @@ class HybridPassageIndex:
                 await asyncio.wrap_future(self._rebuilders.submit(rebuild.run))
             finally:
                 await self._write(functools.partial(self._index.install, rebuild))
+        except index.HelperStopped:
+            return False
         except (index.HybridIndexError, DependencyUnavailable, OSError, ValueError) as error:
             _log.warning("index_rebuild_failed", generation=self.generation, reason=str(error))
             return False

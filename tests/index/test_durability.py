@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -206,6 +207,29 @@ def test_every_damaged_file_is_named(
                 finally:
                     damaged.close()
             assert caught.value.path == path
+
+
+@pytest.mark.parametrize("file", ["rows", "tombstones", "journal"])
+@pytest.mark.parametrize("problem", [errno.EMFILE, errno.EACCES, errno.ENOMEM])
+def test_a_file_that_cannot_be_opened_now_is_not_corrupt(
+    problem: int, file: str, open_index: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever takes it for corrupt deletes an index that is whole."""
+    filled(open_index)
+    monkeypatch.setattr(segment_module, "SMALL_FILE_BYTES", -1)
+    really_open = Path.open
+
+    def refuse(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name.startswith(file):
+            raise OSError(problem, os.strerror(problem), str(path))
+        return really_open(path, *arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", refuse)
+        with pytest.raises(OSError, match=file) as caught:
+            open_index()
+    assert caught.value.errno == problem
+    assert len(open_index().snapshot().live_rows()) == 4
 
 
 def test_sizes_are_checked_even_without_checksums(open_index: Open, tmp_path: Path) -> None:

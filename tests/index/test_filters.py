@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 import index.expressions
 from index import AllOf, AnyOf, Attributes, Condition, Created, Filter, Not, OfDocuments, OnPages, Reader, Tagged
 from index.cache import LeastRecentlyUsed
-from index.columns import MULTIPLE, NUMBERS, SINGLE, Columns, NameColumn, NameListColumn, join
+from index.columns import MULTIPLE, NUMBERS, SINGLE, Columns, NameColumn, NameListColumn, join, lookup_of
 from index.conditions import MAX_CONDITIONS, MAX_DEPTH
 from index.filters import allowed_rows
 from index.postings import Postings, SortedRows
@@ -85,6 +86,12 @@ def sealed(chunks: list[Attributes]) -> Columns:
     return Columns.from_arrays({name: read_only(array) for name, array in arrays.items()})
 
 
+def frozen(chunks: list[Attributes]) -> Columns:
+    """As a frozen head has them."""
+    columns = growing(chunks)
+    return replace(columns, lookup=lookup_of(columns))
+
+
 def read_only(array: npt.NDArray[Number]) -> npt.NDArray[Number]:
     array = array.view()
     array.flags.writeable = False
@@ -108,12 +115,12 @@ def test_every_way_of_compiling_finds_what_a_look_at_each_chunk_finds(
     assert allowed(wanted, growing(chunks)) == truth
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index.expressions, "_FEW", one_in)
-        segment = sealed(chunks)
-        assert allowed(wanted, segment) == truth
-        assert allowed(wanted, segment) == truth  # from the cache
-        assert allowed(Filter(reader), segment) == [
-            row for row, each in enumerate(chunks) if fits(each, Filter(reader))
-        ]
+        for part in (sealed(chunks), frozen(chunks)):
+            assert allowed(wanted, part) == truth
+            assert allowed(wanted, part) == truth  # from the cache
+            assert allowed(Filter(reader), part) == [
+                row for row, each in enumerate(chunks) if fits(each, Filter(reader))
+            ]
 
 
 def many(rows: int) -> list[Attributes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -136,6 +137,24 @@ async def test_segments_are_rebuilt_in_the_background(tmp_path: Path) -> None:
     again = await open_index(tmp_path, options)
     found = await again.search(query(limit=10), query_vector(1), Deadline.after(5))
     assert len(found.hits) == 7
+    await again.close()
+
+
+def endless(order: object) -> None:
+    time.sleep(600)
+
+
+async def test_closing_does_not_wait_for_a_large_rebuild(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("index.rebuilding.carry_out", endless)
+    opened = await open_index(tmp_path, PassageIndexOptions(index=index.IndexOptions(seal_rows=1, helper_rows=1)))
+    await serving(opened).apply([entry(1, "a")])
+    await serving(opened).commit()
+    async with asyncio.timeout(60):
+        await opened.close()
+    monkeypatch.undo()
+    again = await open_index(tmp_path)
+    found = await again.search(query(limit=10), query_vector(1), Deadline.after(5))
+    assert [hit.chunk_id for hit in found.hits] == ["a"]
     await again.close()
 
 

@@ -58,7 +58,7 @@ def measure_upserts(
                 schedule,
                 new,
                 rate,
-                plan.batch,
+                plan.apply_every_s,
                 plan.commit_every_s,
                 plan.search_threads,
                 access.limit,
@@ -74,7 +74,7 @@ def measure_upserts(
             )
             name = upserts_series(rate)
             series.append(Series(name, "open_loop", samples, rate_per_s=plan.searches_per_s))
-            behind = max(0, int(rate * result.seconds) - result.written - plan.batch)
+            behind = max(0, int(rate * (result.seconds - plan.apply_every_s)) - result.written)
             runs.append(UpsertRun(rate, name, rows, result.written, behind, result.seconds, result.rebuilds))
     return series, runs
 

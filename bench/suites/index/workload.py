@@ -89,11 +89,12 @@ class HybridPlan(Strict):
 
 
 class UpsertPlan(Strict):
-    """Searches arrive at random times at `searches_per_s`, by words and vectors under a filter."""
+    """Searches arrive at random times at `searches_per_s`, by words and vectors under a filter. Upserts become due
+    evenly, and are applied every `apply_every_s`."""
 
     rows: Count
     rates_per_s: tuple[float, ...]
-    batch: Count
+    apply_every_s: float
     commit_every_s: float
     seconds: float
     searches_per_s: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
-_IDLE_WRITER_S = 0.002
+_LARGEST_BATCH = 512
+_REBUILDS = 2
+_SWITCH_INTERVAL_S = 0.000_5
+"""Threads that want the interpreter get it after so long, ten times sooner than by default: a search lets go of it, and
+has to get it back, some ten times for each part of the index."""
 _ANY_READER = "asker"
 
 
@@ -53,6 +58,7 @@ class Changing:
 
 
 def make() -> Changing:
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     prepare()
     return Changing()
 
@@ -73,13 +79,14 @@ def search_while_upserting(
     schedule: Sequence[float],
     entries: Sequence[Entry],
     rate_per_s: float,
-    batch: int,
+    apply_every_s: float,
     commit_every_s: float,
     threads: int,
     limit: int,
 ) -> Upserted:
     """Searches at the times of `schedule`, while `entries` are upserted at a steady rate (0: not at all) as the server
-    does it: one writer, which commits now and then, and a thread that rebuilds what is due after a commit.
+    does it: one writer, which applies what has become due and commits now and then, and two threads that rebuild what
+    is due after a commit.
 
     Returns when the last search has; rebuilds that still run then are waited for.
     """
@@ -87,7 +94,7 @@ def search_while_upserting(
     assert store is not None and queries is not None, "open the index first"
     vectors = [np.array(queries[ask.number]) for ask in asks]
     searches: list[Searched] = []
-    writer = _Writer(changing, entries, rate_per_s, batch, commit_every_s)
+    writer = _Writer(changing, entries, rate_per_s, apply_every_s, commit_every_s)
     origin = time.perf_counter()
 
     def search(place: int, due: float) -> None:
@@ -110,23 +117,29 @@ def search_while_upserting(
 
 
 class _Writer:
-    """Writes in a thread, rebuilds in another, under one lock: the index has one owner at a time."""
+    """Writes in a thread, rebuilds in two others (heads need not wait for a merge of segments), under one lock: the
+    index has one owner at a time."""
 
     def __init__(
-        self, changing: Changing, entries: Sequence[Entry], rate_per_s: float, batch: int, commit_every_s: float
+        self,
+        changing: Changing,
+        entries: Sequence[Entry],
+        rate_per_s: float,
+        apply_every_s: float,
+        commit_every_s: float,
     ) -> None:
         self.rebuilds = 0
         self._changing = changing
         self._index = _index(changing)
         self._entries = entries
         self._rate_per_s = rate_per_s
-        self._batch = batch
+        self._apply_every_s = apply_every_s
         self._commit_every_s = commit_every_s
         self._owning = threading.Lock()
         self._stopping = threading.Event()
         self._written = 0
         self._thread = threading.Thread(target=self._write, name="writer")
-        self._rebuilder: threading.Thread | None = None
+        self._rebuilders: list[threading.Thread] = []
 
     def start(self) -> None:
         self._thread.start()
@@ -134,25 +147,25 @@ class _Writer:
     def stop(self) -> int:
         """How many were written."""
         self._stopping.set()
-        for thread in (self._thread, self._rebuilder):
-            if thread is not None and thread.ident is not None:
+        for thread in (self._thread, *self._rebuilders):
+            if thread.ident is not None:
                 thread.join()
         return self._written
 
     def _write(self) -> None:
         began = committed = time.perf_counter()
-        while not self._stopping.is_set():
+        while not self._stopping.wait(self._apply_every_s):
             now = time.perf_counter()
             due = int((now - began) * self._rate_per_s) - self._written
-            if due >= self._batch:
-                self._apply(self._batch)
+            while due > 0 and not self._stopping.is_set():
+                count = min(due, _LARGEST_BATCH)
+                self._apply(count)
+                due -= count
             if now - committed >= self._commit_every_s:
                 committed = now
                 with self._owning:
                     self._index.commit()
                 self._start_rebuilding()
-            if due < self._batch:
-                time.sleep(_IDLE_WRITER_S)
 
     def _apply(self, count: int) -> None:
         vectors = self._changing.vectors
@@ -168,9 +181,10 @@ class _Writer:
         self._written += count
 
     def _start_rebuilding(self) -> None:
-        if self._rebuilder is None or not self._rebuilder.is_alive():
-            self._rebuilder = threading.Thread(target=self._rebuild, name="rebuilder")
-            self._rebuilder.start()
+        self._rebuilders = [each for each in self._rebuilders if each.is_alive()]
+        for _ in range(_REBUILDS - len(self._rebuilders)):
+            self._rebuilders.append(threading.Thread(target=self._rebuild, name="rebuilder"))
+            self._rebuilders[-1].start()
 
     def _rebuild(self) -> None:
         while True:
@@ -183,7 +197,7 @@ class _Writer:
             finally:
                 with self._owning:
                     self._index.install(rebuild)
-            self.rebuilds += 1
+                    self.rebuilds += 1
 
 
 def replace_entries(changing: Changing, removed: Sequence[int], added: Sequence[Entry]) -> None:
