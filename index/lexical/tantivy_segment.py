@@ -40,7 +40,7 @@ _CREATED, _FIRST_PAGE, _LAST_PAGE = "created_unix_s", "first_page", "last_page"
 _LEAST_INTEGER, _GREATEST_INTEGER = -(1 << 63), (1 << 63) - 1
 _SATURATED = 2.2
 """BM25 of a token is less than this times its inverse document frequency: Tantivy's k1 + 1."""
-_COMMON_SHARE = 0.25
+_COMMON_SHARE = 0.35
 """Tokens are common that together weigh at most this share of what the rarest does."""
 _LEAST_COMMON_ROWS = 1_000
 _NARROW = 10
