@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from triton_models.ocr.document import PageLine
+from triton_models.ocr.document import PageCharacters, PageLine
 from triton_models.ocr.reading_order import in_reading_order, is_downward_page, separator
 
 
@@ -72,6 +74,45 @@ def test_pieces_of_a_row_become_a_line() -> None:
     assert joined.text == "The best of the year"
     assert joined.confidence == pytest.approx((0.9 * 8 + 0.5 * 11) / 19)
     assert joined.quad.tolist() == [[50, 10], [400, 11], [400, 31], [50, 30]]
+
+
+def test_columns_set_close_together_are_not_joined() -> None:
+    """The gutter is narrower than what joins two pieces of a row."""
+    left, right = column("l", 6, 50, 490, 100), column("r", 6, 506, 950, 100)
+    assert texts(shuffled([*left, *right])) == [*(f"l{i}" for i in range(6)), *(f"r{i}" for i in range(6))]
+
+
+def test_a_few_rows_with_a_space_at_one_place_are_joined_still() -> None:
+    left, right = column("l", 3, 50, 490, 100), column("r", 3, 506, 950, 100)
+    assert texts(shuffled([*left, *right])) == [f"l{i} r{i}" for i in range(3)]
+
+
+def test_a_quotation_set_into_the_gutter_does_not_part_the_columns() -> None:
+    left, right = column("l", 12, 50, 480, 100), column("r", 12, 540, 950, 100)
+    for lines in (left, right):
+        for i in (5, 6):
+            x0, x1 = (50, 400) if lines is left else (620, 950)
+            lines[i] = line(f"{lines[i].text}", x0, 100 + 30 * i, x1, 120 + 30 * i)
+    quotation = [line(f"q{i}", 420, 100 + 30 * i, 600, 120 + 30 * i) for i in (5, 6)]
+    expected = [*(f"l{i}" for i in range(12)), *(f"r{i}" for i in range(12)), "q5", "q6"]
+    assert texts(shuffled([*left, *right, *quotation])) == expected
+
+
+def test_characters_of_joined_pieces_make_the_text() -> None:
+    def with_characters(one: PageLine) -> PageLine:
+        count = len(one.text)
+        (x0, y0), (x1, y1) = one.quad[0].tolist(), one.quad[2].tolist()
+        xs = np.linspace(x0, x1, count + 1)
+        quads = [[[a, y0], [b, y0], [b, y1], [a, y1]] for a, b in pairwise(xs.tolist())]
+        confidences = np.full(count, one.confidence, dtype=np.float32)
+        return replace(one, characters=PageCharacters(tuple(one.text), confidences, np.array(quads, dtype=np.float32)))
+
+    pieces = [line("The best", 50, 10, 200, 30, 0.9), line("of all", 212, 10, 400, 30, 0.5)]
+    (joined,) = in_reading_order([with_characters(piece) for piece in pieces])
+    assert "".join(joined.characters.texts) == joined.text == "The best of all"
+    assert joined.characters.confidences[8] == 0.5
+    assert joined.characters.quads[8].tolist() == [[200, 10], [212, 10], [212, 30], [200, 30]]
+    assert len(joined.characters.quads) == len(joined.text)
 
 
 def test_far_apart_pieces_stay_apart() -> None:

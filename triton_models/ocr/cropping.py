@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from triton_models.ocr.decoding import Pixels
 from triton_models.ocr.detection import Quad
@@ -34,3 +35,17 @@ def crop(image: Pixels, quad: Quad) -> Pixels:
     )
     line = np.asarray(flat, dtype=np.uint8)
     return np.ascontiguousarray(np.rot90(line)) if is_tall(quad) else line
+
+
+def parts(quad: Quad, edges: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The quad cut across its line. edges: float32[n, 2], where each part starts and ends, as shares of the line's
+    length. float32[n, 4, 2]."""
+    starts, ends = edges[:, :1], edges[:, 1:]
+    top, right, bottom, left = quad
+    if is_tall(quad):
+        corners = [top, right, right, top], [left, bottom, bottom, left]
+    else:
+        corners = [top, top, left, left], [right, right, bottom, bottom]
+    shares = [starts, starts, ends, ends] if is_tall(quad) else [starts, ends, ends, starts]
+    cut = [a + share * (b - a) for a, b, share in zip(*corners, shares, strict=True)]
+    return np.stack(cut, axis=1).astype(np.float32)

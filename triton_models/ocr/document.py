@@ -2,10 +2,13 @@
 
     {"width": 1240, "height": 1754,
      "lines": [{"text": "Terms", "confidence": 0.98, "box": [x0, y0, x1, y1],
-                "polygon": [[x, y], [x, y], [x, y], [x, y]]}]}
+                "polygon": [[x, y], [x, y], [x, y], [x, y]],
+                "characters": [["T", 0.99, x0, y0, x1, y1], …]}]}
 
 Lines are in reading order. Coordinates are pixels of the image as it was sent (turned upright by its EXIF), origin
 top-left; `polygon` goes clockwise from the corner where the text starts, `box` is the upright rectangle around it.
+`characters` has every character of `text`, spaces included, each with its confidence and box. Where a box ends along
+the line is estimated from the middles of the characters: between two neighbours it is halfway.
 """
 
 from __future__ import annotations
@@ -14,8 +17,21 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from triton_models.ocr.detection import Quad
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PageCharacters:
+    """`texts` joined are the line's text. confidences: float32[n]; quads: float32[n, 4, 2], corners as in `Quad`."""
+
+    texts: tuple[str, ...]
+    confidences: npt.NDArray[np.float32]
+    quads: npt.NDArray[np.float32]
+
+
+NO_CHARACTERS = PageCharacters((), np.empty(0, dtype=np.float32), np.empty((0, 4, 2), dtype=np.float32))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,6 +42,7 @@ class PageLine:
     confidence: float
     quad: Quad
     vertical: bool = False
+    characters: PageCharacters = NO_CHARACTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +62,7 @@ def to_json(page: PageDocument) -> bytes:
                 "confidence": round(line.confidence, 4),
                 "box": [*_rounded(line.quad.min(axis=0)), *_rounded(line.quad.max(axis=0))],
                 "polygon": [_rounded(corner) for corner in line.quad],
+                "characters": _characters(line.characters),
             }
             for line in page.lines
         ],
@@ -52,5 +70,11 @@ def to_json(page: PageDocument) -> bytes:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _rounded(point: np.typing.NDArray[np.float32]) -> list[float]:
+def _characters(characters: PageCharacters) -> list[list[str | float]]:
+    boxes = np.concatenate([characters.quads.min(axis=1), characters.quads.max(axis=1)], axis=1).round(1).tolist()
+    confidences = characters.confidences.astype(np.float64).round(4).tolist()
+    return [[text, sure, *box] for text, sure, box in zip(characters.texts, confidences, boxes, strict=True)]
+
+
+def _rounded(point: npt.NDArray[np.float32]) -> list[float]:
     return [round(float(coordinate), 1) for coordinate in point]

@@ -40,12 +40,12 @@ def turns_to_upright(image: Pixels, quads: Sequence[Quad], recognizer: Recognize
     return 3 if tall else 2
 
 
-def turned_quads(quads: Sequence[Quad], width: int, height: int, turns: int) -> list[Quad]:
-    """The quads' places after `numpy.rot90(image, turns)` of an image of that width and height. The corners keep their
-    meaning: the first is where the text starts."""
-    turned = list(quads)
+def turned_quads(quads: Quad, width: int, height: int, turns: int) -> Quad:
+    """The places of one quad or of several, float32[..., 4, 2], after `numpy.rot90(image, turns)` of an image of that
+    width and height. The corners keep their meaning: the first is where the text starts."""
+    turned = quads
     for _ in range(turns % 4):
-        turned = [np.stack([quad[:, 1], width - 1 - quad[:, 0]], axis=1).astype(np.float32) for quad in turned]
+        turned = np.stack([turned[..., 1], width - 1 - turned[..., 0]], axis=-1).astype(np.float32)
         width, height = height, width
     return turned
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from triton_models.ocr.cropping import crop, is_tall
+from triton_models.ocr.cropping import crop, is_tall, parts
 from triton_models.ocr.decoding import Pixels, UnreadableImage, decode
 from triton_models.ocr.detection import Detector, Quad
-from triton_models.ocr.document import PageDocument, PageLine
+from triton_models.ocr.document import PageCharacters, PageDocument, PageLine
 from triton_models.ocr.orientation import turned_quads, turns_to_upright
 from triton_models.ocr.reading_order import in_reading_order
-from triton_models.ocr.recognition import Recognizer
+from triton_models.ocr.recognition import ReadLine, Recognizer
+from triton_models.ocr.vertical import mended
+
+REACH = 0.6
+"""Line heights. No character reaches farther than this to either side of its middle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +64,44 @@ class PageReader:
         return _Page(image, turns, quads)
 
     def _documents(self, pages: Sequence[_Page]) -> list[PageDocument]:
-        read = iter(self._recognizer.read([crop(page.image, quad) for page in pages for quad in page.quads]))
+        quads = [quad for page in pages for quad in page.quads]
+        crops = [crop(page.image, quad) for page in pages for quad in page.quads]
+        read = self._recognizer.read(crops)
+        downward = [index for index, quad in enumerate(quads) if is_tall(quad)]
+        sound = mended([crops[index] for index in downward], [read[index] for index in downward], self._recognizer)
+        for index, line in zip(downward, sound, strict=True):
+            read[index] = line
+        placed = (_placed(*one) for one in zip(quads, crops, read, strict=True))
         documents = []
         for page in pages:
-            lines = []
-            for quad, line in zip(page.quads, read, strict=False):
-                if line.text.strip() and line.confidence >= self._options.min_confidence:
-                    lines.append(PageLine(line.text.strip(), line.confidence, quad, is_tall(quad)))
+            lines = [line for line in itertools.islice(placed, len(page.quads)) if self._is_kept(line)]
             documents.append(_as_sent(page, in_reading_order(lines)))
         return documents
+
+    def _is_kept(self, line: PageLine) -> bool:
+        return bool(line.text) and line.confidence >= self._options.min_confidence
+
+
+def _placed(quad: Quad, crop: Pixels, read: ReadLine) -> PageLine:
+    line = read.stripped()
+    height, width = crop.shape[:2]
+    extents = np.array(line.extents(width, REACH * height), dtype=np.float32).reshape(-1, 2) / width
+    characters = PageCharacters(
+        tuple(character.text for character in line.characters),
+        np.array([character.confidence for character in line.characters], dtype=np.float32),
+        parts(quad, extents),
+    )
+    return PageLine(line.text, line.confidence, quad, is_tall(quad), characters)
 
 
 def _as_sent(page: _Page, lines: Sequence[PageLine]) -> PageDocument:
     """The page with its coordinates as in the image that came."""
     height, width = page.image.shape[:2]
-    quads = turned_quads([line.quad for line in lines], width, height, -page.turns)
-    if page.turns % 2:
-        height, width = width, height
-    return PageDocument(width, height, tuple(replace(line, quad=quad) for line, quad in zip(lines, quads, strict=True)))
+
+    def turned(line: PageLine) -> PageLine:
+        places = turned_quads(line.characters.quads, width, height, -page.turns)
+        quad = turned_quads(line.quad, width, height, -page.turns)
+        return replace(line, quad=quad, characters=replace(line.characters, quads=places))
+
+    size = (height, width) if page.turns % 2 else (width, height)
+    return PageDocument(*size, tuple(map(turned, lines)) if page.turns else tuple(lines))

@@ -18,10 +18,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from triton_models.ocr.document import PageLine
+from triton_models.ocr.document import PageCharacters, PageLine
 
-JOIN_GAP = 1.2
+JOIN_GAP = 1.0
 """Pieces of a row closer than this many line heights are one line."""
+STRIP = 0.4
+"""A strip that parts columns set close together is at least this many line heights wide …"""
+STRIP_ROWS = 3.0
+"""… and its rows follow each other within this many line heights."""
 SAME_ROW = 0.6
 """Pieces whose heights overlap by more than this share of the lower one stand in one row."""
 GUTTER = 0.7
@@ -30,6 +34,10 @@ COLUMN_LINES = 4
 """A column has at least this many lines."""
 COLUMN_WIDTH = 7.0
 """The median line of running text is at least this many line heights wide."""
+BESIDE = 0.2
+"""Text whose height overlaps with more than this share of an inset line stands beside it."""
+INSETS = 0.25
+"""Lines set into a gutter are at most this share of the lines beside it."""
 LEVEL = 0.25
 """Lines whose middles differ by less than this many line heights are level."""
 LEVEL_LINES = 0.6
@@ -100,16 +108,67 @@ def _place(line: PageLine, downward: bool, angle: float) -> _Placed:
 
 
 def _joined(placed: Sequence[_Placed]) -> list[_Placed]:
-    """Pieces of one line made one, wherever two stand side by side with a small gap."""
+    """Pieces of one line made one, wherever two stand side by side with a small gap that is no gutter."""
     items = sorted(placed, key=lambda item: item.x0)
+    gutters = _gutters(items)
     joined: list[_Placed] = []
     for item in items:
-        at = next((i for i in range(len(joined) - 1, -1, -1) if _continues(joined[i], item)), None)
+        at = next(
+            (
+                i
+                for i in range(len(joined) - 1, -1, -1)
+                if _continues(joined[i], item) and not any(gutter.parts(joined[i], item) for gutter in gutters)
+            ),
+            None,
+        )
         if at is None:
             joined.append(item)
         else:
             joined[at] = _join(joined[at], item)
     return joined
+
+
+@dataclass(frozen=True, slots=True)
+class _Gutter:
+    """A white strip between x0 and x1, from y0 down to y1."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    rows: int
+
+    def parts(self, left: _Placed, right: _Placed) -> bool:
+        x = (self.x0 + self.x1) / 2
+        inside = self.y0 <= _middle(left) <= self.y1 and self.y0 <= _middle(right) <= self.y1
+        return inside and left.x1 <= x <= right.x0
+
+    def goes_on(self, left: _Placed, right: _Placed) -> _Gutter | None:
+        """The strip with the gap between two pieces of the next row; None if they do not leave enough of it white."""
+        x0, x1 = max(self.x0, left.x1), min(self.x1, right.x0)
+        height = min(left.height, right.height)
+        below = _middle(left) - self.y1
+        if x1 - x0 < STRIP * height or not 0 < below < STRIP_ROWS * height:
+            return None
+        return _Gutter(x0, self.y0, x1, _middle(left) + 0.5 * height, self.rows + 1)
+
+
+def _gutters(items: Sequence[_Placed]) -> list[_Gutter]:
+    """White strips through enough rows whose pieces would be joined otherwise. Columns set close together have them;
+    the spaces between words of one column do not keep to one place for so many rows."""
+    pairs = [(left, right) for right in items for left in items if left.x0 < right.x0 and _continues(left, right)]
+    strips: list[_Gutter] = []
+    for left, right in sorted(pairs, key=lambda pair: _middle(pair[0])):
+        height = min(left.height, right.height)
+        if right.x0 - left.x1 < STRIP * height:
+            continue
+        grown = [(index, more) for index, strip in enumerate(strips) if (more := strip.goes_on(left, right))]
+        for index, more in grown:
+            strips[index] = more
+        if not grown:
+            middle = _middle(left)
+            strips.append(_Gutter(left.x1, middle - 0.5 * height, right.x0, middle + 0.5 * height, 1))
+    return [strip for strip in strips if strip.rows >= COLUMN_LINES]
 
 
 def _continues(left: _Placed, right: _Placed) -> bool:
@@ -132,8 +191,25 @@ def _join(left: _Placed, right: _Placed) -> _Placed:
         quad = np.array([one.quad[0], one.quad[1], two.quad[2], two.quad[3]], dtype=np.float32)
     else:
         quad = np.array([one.quad[0], two.quad[1], two.quad[2], one.quad[3]], dtype=np.float32)
-    line = replace(one, text=text, confidence=confidence, quad=quad)
+    line = replace(one, text=text, confidence=confidence, quad=quad, characters=_joined_characters(one, two))
     return _Placed(line, left.x0, min(left.y0, right.y0), max(left.x1, right.x1), max(left.y1, right.y1))
+
+
+def _joined_characters(one: PageLine, two: PageLine) -> PageCharacters:
+    """With the separator between them, of which nobody is more sure than of the rest of the line."""
+    left, right = one.characters, two.characters
+    if not left.texts or not right.texts:
+        return left if left.texts else right
+    between = separator(one.text, two.text)
+    gap = np.array([left.quads[-1, 1], right.quads[0, 0], right.quads[0, 3], left.quads[-1, 2]], dtype=np.float32)
+    if one.vertical:
+        gap = np.array([left.quads[-1, 3], left.quads[-1, 2], right.quads[0, 1], right.quads[0, 0]], dtype=np.float32)
+    sure = np.float32(min(one.confidence, two.confidence))
+    return PageCharacters(
+        (*left.texts, *between, *right.texts),
+        np.concatenate([left.confidences, [sure] * len(between), right.confidences]).astype(np.float32),
+        np.concatenate([left.quads, gap[None][: len(between)], right.quads]).astype(np.float32),
+    )
 
 
 def separator(left: str, right: str) -> str:
@@ -149,11 +225,12 @@ def separator(left: str, right: str) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Columns:
-    """What stands above, left of, right of, and below a gutter."""
+    """What stands above, left of, right of, and below a gutter, and the insets that interrupt it."""
 
     above: list[_Placed]
     left: list[_Placed]
     right: list[_Placed]
+    inset: list[_Placed]
     below: list[_Placed]
 
 
@@ -161,7 +238,7 @@ def _cut(items: Sequence[_Placed]) -> list[_Placed]:
     columns = _widest_columns(items)
     if columns is None:
         return _by_rows(items)
-    return [*_cut(columns.above), *_cut(columns.left), *_cut(columns.right), *_cut(columns.below)]
+    return [*_cut(columns.above), *_cut(columns.left), *_cut(columns.right), *_cut(columns.inset), *_cut(columns.below)]
 
 
 def _widest_columns(items: Sequence[_Placed]) -> _Columns | None:
@@ -169,18 +246,36 @@ def _widest_columns(items: Sequence[_Placed]) -> _Columns | None:
     best: _Columns | None = None
     for x in _gaps(items):
         crossing = sorted((item for item in items if item.x0 < x < item.x1), key=_middle)
-        bounds = [-math.inf, *map(_middle, crossing), math.inf]
-        for top, bottom in pairwise(bounds):
-            beside = [item for item in items if top < _middle(item) < bottom]
-            if best is not None and len(beside) <= len(best.left) + len(best.right):
-                continue
-            left = [item for item in beside if item.x1 <= x]
-            right = [item for item in beside if item.x0 >= x]
-            if _are_columns(left, right):
-                above = [item for item in items if _middle(item) <= top]
-                below = [item for item in items if _middle(item) >= bottom]
-                best = _Columns(above, left, right, below)
+        insets = [item for item in crossing if _is_inset(item, items)]
+        for inset in ([], insets) if insets else ([],):
+            bounds = [-math.inf, *(_middle(item) for item in crossing if item not in inset), math.inf]
+            for top, bottom in pairwise(bounds):
+                columns = _columns(items, x, top, bottom, inset)
+                size = len(columns.left) + len(columns.right)
+                if best is not None and size <= len(best.left) + len(best.right):
+                    continue
+                if len(columns.inset) <= INSETS * size and _are_columns(columns.left, columns.right):
+                    best = columns
     return best
+
+
+def _columns(items: Sequence[_Placed], x: float, top: float, bottom: float, insets: Sequence[_Placed]) -> _Columns:
+    """The items parted at x between top and bottom."""
+    beside = [item for item in items if top < _middle(item) < bottom]
+    return _Columns(
+        [item for item in items if _middle(item) <= top],
+        [item for item in beside if item.x1 <= x],
+        [item for item in beside if item.x0 >= x],
+        [item for item in beside if item in insets],
+        [item for item in items if _middle(item) >= bottom],
+    )
+
+
+def _is_inset(item: _Placed, items: Sequence[_Placed]) -> bool:
+    """Whether text stands on both sides of it, as beside a quotation or a picture's caption that is set into the page;
+    beside a heading over two columns there is none."""
+    level = [other for other in items if _overlap(item.y0, item.y1, other.y0, other.y1) > BESIDE * item.height]
+    return any(other.x1 <= item.x0 for other in level) and any(other.x0 >= item.x1 for other in level)
 
 
 def _gaps(items: Sequence[_Placed]) -> list[float]:

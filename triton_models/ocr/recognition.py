@@ -1,4 +1,4 @@
-"""Reads lines: batches of flat crops to text and confidence.
+"""Reads lines: batches of flat crops to characters with their confidences and places.
 
 Decoding is Connectionist Temporal Classification's best path: Graves et al., ICML 2006, section 3.2.
 """
@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,7 +24,27 @@ LINE_HEIGHT = 48
 BLANK = 0
 """The class that separates characters."""
 
-Network = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+STRIDE = 8
+"""Pixels of the network's input for each step of its output."""
+
+
+class Steps(NamedTuple):
+    """What the network says of each step of each line.
+
+    classes: int32[lines, steps], the likeliest class; probabilities: float32[lines, steps], how likely it is; spaces:
+    float32[lines, steps], how likely the space is.
+    """
+
+    classes: npt.NDArray[np.int32]
+    probabilities: npt.NDArray[np.float32]
+    spaces: npt.NDArray[np.float32]
+
+
+SPACE = 0.05
+"""The network leaves out narrow spaces. Between narrow characters a space stands where it is at least this likely at
+any step, though the blank is likelier."""
+
+Network = Callable[[npt.NDArray[np.float32]], Steps]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +60,42 @@ class RecognitionOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadLine:
-    """`confidence`: mean probability of the characters, 0 for an empty text."""
+class ReadCharacter:
+    """`middle`: where the character stands, in pixels from the line's start."""
 
     text: str
     confidence: float
+    middle: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLine:
+    characters: tuple[ReadCharacter, ...] = ()
+
+    @property
+    def text(self) -> str:
+        return "".join(character.text for character in self.characters)
+
+    @property
+    def confidence(self) -> float:
+        """Mean of the characters' probabilities but for spaces, 0 for an empty text."""
+        sure = [character.confidence for character in self.characters if not character.text.isspace()]
+        return sum(sure) / len(sure) if sure else 0.0
+
+    def extents(self, length: float, reach: float) -> list[tuple[float, float]]:
+        """From where to where each character goes along a line of that length: halfway to its neighbours, but no
+        farther than `reach` from its middle."""
+        middles = [character.middle for character in self.characters]
+        cuts = [0.0, *((one + two) / 2 for one, two in pairwise(middles)), length]
+        return [
+            (max(start, middle - reach), min(end, middle + reach))
+            for middle, (start, end) in zip(middles, pairwise(cuts), strict=bool(middles))
+        ]
+
+    def stripped(self) -> ReadLine:
+        """Without spaces at its ends."""
+        kept = [index for index, character in enumerate(self.characters) if character.text.strip()]
+        return ReadLine(self.characters[kept[0] : kept[-1] + 1]) if kept else ReadLine()
 
 
 class Recognizer:
@@ -55,14 +108,16 @@ class Recognizer:
     def read(self, lines: Sequence[Pixels]) -> list[ReadLine]:
         """One result per line, in order. Lines of like width go through the network together."""
         widths = [scaled_width(line, self._options) for line in lines]
-        results = [ReadLine("", 0.0)] * len(lines)
+        results = [ReadLine()] * len(lines)
         for members in batches(widths, self._options):
             width = padded_width(max(widths[member] for member in members), self._options)
             batch = np.zeros((len(members), 3, LINE_HEIGHT, width), dtype=np.float32)
             for row, member in enumerate(members):
                 batch[row, :, :, : widths[member]] = normalized(lines[member], widths[member])
-            for member, probabilities in zip(members, self._network(batch), strict=True):
-                results[member] = best_path(probabilities, self._characters)
+            steps = self._network(batch)
+            for row, member in enumerate(members):
+                scale = lines[member].shape[1] / widths[member]
+                results[member] = best_path(Steps(*(part[row] for part in steps)), self._characters, scale * STRIDE)
         return results
 
 
@@ -104,13 +159,26 @@ def normalized(line: Pixels, width: int) -> npt.NDArray[np.float32]:
     return resized.astype(np.float32).transpose(2, 0, 1) * np.float32(2 / 255) - np.float32(1)
 
 
-def best_path(probabilities: npt.NDArray[np.float32], characters: Sequence[str]) -> ReadLine:
-    """probabilities: float32[steps, 1 + len(characters)]. Repeats collapse, blanks go."""
-    classes = probabilities.argmax(axis=1)
-    starts = np.ones(len(classes), dtype=bool)
-    starts[1:] = classes[1:] != classes[:-1]
-    kept = np.flatnonzero(starts & (classes != BLANK))
-    if not len(kept):
-        return ReadLine("", 0.0)
-    text = "".join(characters[classes[step] - 1] for step in kept)
-    return ReadLine(text, float(probabilities[kept, classes[kept]].mean()))
+def best_path(steps: Steps, characters: Sequence[str], step_px: float) -> ReadLine:
+    """steps: of one line, so without the first axis. Repeats collapse, blanks go. `step_px`: the line's pixels for a
+    step. Of a repeated class the likeliest step tells place and confidence."""
+    classes, probabilities = steps.classes, steps.probabilities
+    bounds = np.flatnonzero(np.diff(classes, prepend=-1, append=-1)).tolist()
+    read: list[ReadCharacter] = []
+    before = 0
+    for start, end in pairwise(bounds):
+        if classes[start] == BLANK:
+            continue
+        text = characters[classes[start] - 1]
+        if read and _may_part(read[-1].text) and _may_part(text) and start > before:
+            between = before + int(steps.spaces[before:start].argmax())
+            if steps.spaces[between] >= SPACE:
+                read.append(ReadCharacter(" ", float(steps.spaces[between]), (between + 0.5) * step_px))
+        peak = start + int(probabilities[start:end].argmax())
+        read.append(ReadCharacter(text, float(probabilities[peak]), (peak + 0.5) * step_px))
+        before = end
+    return ReadLine(tuple(read))
+
+
+def _may_part(text: str) -> bool:
+    return text.isascii() and not text.isspace()

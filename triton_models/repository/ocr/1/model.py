@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
+from triton_models.bls import network_name
 from triton_models.ocr.decoding import UnreadableImage
 from triton_models.ocr.detection import DetectionOptions, Detector
 from triton_models.ocr.document import PageDocument, to_json
-from triton_models.ocr.networks import openvino_network
+from triton_models.ocr.networks import FloatBatch, detection_network, recognition_network
 from triton_models.ocr.pipeline import PageReader, PageReaderOptions
-from triton_models.ocr.recognition import RecognitionOptions, Recognizer, characters_of
+from triton_models.ocr.recognition import Network, RecognitionOptions, Recognizer, characters_of
+from triton_models.ocr.served import served_detection, served_recognition
 from triton_models.orphans import exit_with_parent
 
 
@@ -23,13 +25,10 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         exit_with_parent()
         settings = {key: entry["string_value"] for key, entry in json.loads(args["model_config"])["parameters"].items()}
-        threads, compiled = int(settings["threads"]), Path(settings["compiled"])
-        recognizer = Path(settings["recognizer"])
+        detection, recognition = _networks(settings, args["model_name"])
         self._reader = PageReader(
-            Detector(openvino_network(Path(settings["detector"]), threads, compiled), DetectionOptions()),
-            Recognizer(
-                openvino_network(recognizer, threads, compiled), characters_of(recognizer), RecognitionOptions()
-            ),
+            Detector(detection, DetectionOptions()),
+            Recognizer(recognition, characters_of(Path(settings["recognizer"])), RecognitionOptions()),
             PageReaderOptions(limit_pixels=int(settings["limit_pixels"])),
         )
 
@@ -38,6 +37,22 @@ class TritonPythonModel:
         batches = [pb_utils.get_input_tensor_by_name(request, "IMAGE").as_numpy().reshape(-1) for request in requests]
         results = iter(self._reader.read([bytes(image) for batch in batches for image in batch]))
         return [_response([next(results) for _ in batch]) for batch in batches]
+
+
+def _networks(settings: Mapping[str, str], model: str) -> tuple[Callable[[FloatBatch], FloatBatch], Network]:
+    """For detection and for recognition."""
+    detector, recognizer = Path(settings["detector"]), Path(settings["recognizer"])
+    match settings["runtime"]:
+        case "openvino":
+            threads, compiled = int(settings["threads"]), Path(settings["compiled"])
+            return detection_network(detector, threads, compiled), recognition_network(recognizer, threads, compiled)
+        case "triton":
+            return (
+                served_detection(network_name(model, "detector")),
+                served_recognition(network_name(model, "recognizer")),
+            )
+        case other:
+            raise ValueError(f"the profile's runtime {other!r} is none of openvino and triton")
 
 
 def _response(results: Sequence[PageDocument | UnreadableImage]) -> Any:
