@@ -1,0 +1,60 @@
+"""Puts the suite's parts together."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from bench.record import Findings, SummaryRow
+from bench.stack import running_stack
+from bench.suites.base import PROJECT, RunRequest, Table, judged
+from bench.suites.models.generation import generation_rows, measure_generation
+from bench.suites.models.workload import ModelsWorkload
+from bench.targets import Endpoints
+
+GENERATION = "generation"
+
+
+class ModelsSuite:
+    name = "models"
+    parts: tuple[str, ...] = (GENERATION,)
+    description = "the models over gRPC beside the bare engines: speed and quality"
+
+    async def run(self, request: RunRequest) -> Findings:
+        """Raises StackFailed; ValueError or OSError for a workload that cannot be."""
+        workload = ModelsWorkload.model_validate(request.workload)
+        parts = request.only or self.parts
+        found: list[Findings] = []
+        async with _endpoints(request) as endpoints:
+            if GENERATION in parts:
+                found.append(await measure_generation(endpoints, workload.generation, request.seed))
+        series = tuple(one for findings in found for one in findings.series)
+        return Findings(series, {name: fact for findings in found for name, fact in findings.facts.items()})
+
+    def remarks(self, findings: Findings) -> list[str]:
+        """The figures say it all."""
+        return []
+
+    def figures(self, findings: Findings) -> Mapping[str, Figure]:
+        """Latencies say it all."""
+        return {}
+
+    def summarize(self, findings: Findings, workload: Table, seed: int) -> tuple[SummaryRow, ...]:
+        rows = (*generation_rows(findings, seed),)
+        targets = ModelsWorkload.model_validate(workload).targets
+        shown = {row.name for row in rows}
+        return judged(rows, {name: target for name, target in targets.items() if name in shown})
+
+
+@asynccontextmanager
+async def _endpoints(request: RunRequest) -> AsyncIterator[Endpoints]:
+    if request.endpoints is not None:
+        yield request.endpoints
+        return
+    with tempfile.TemporaryDirectory(prefix="pinakes-bench-") as folder:
+        async with running_stack(PROJECT, request.data or Path(folder), request.stack) as endpoints:
+            yield endpoints
