@@ -15,7 +15,7 @@ from tritonclient.utils import InferenceServerException
 
 from server.adapters.triton_client import TritonConnection
 from server.adapters.triton_failures import translated
-from server.application.ports import RecognizedImage, RecognizedLine
+from server.application.ports import RecognizedCharacter, RecognizedImage, RecognizedLine
 from server.domain.deadline import Deadline
 from server.domain.documents import Box
 from server.domain.errors import StageDeadline, UnreadableDocument
@@ -83,10 +83,19 @@ class TritonTextRecognizer:
         problem = bytes(result.as_numpy("ERROR")[0, 0])
         if problem:
             raise UnreadableDocument(problem.decode())
-        return _recognized(bytes(result.as_numpy("PAGE")[0, 0]))
+        # A dense page has thousands of characters: milliseconds that the event loop does not have.
+        return await asyncio.to_thread(_recognized, bytes(result.as_numpy("PAGE")[0, 0]))
 
 
 def _recognized(document: bytes) -> RecognizedImage:
     page = json.loads(document)
-    lines = tuple(RecognizedLine(line["text"], line["confidence"], Box(*line["box"])) for line in page["lines"])
-    return RecognizedImage(page["width"], page["height"], lines)
+    lines = (
+        RecognizedLine(
+            line["text"],
+            line["confidence"],
+            Box(*line["box"]),
+            tuple(RecognizedCharacter(text, confidence, Box(*box)) for text, confidence, *box in line["characters"]),
+        )
+        for line in page["lines"]
+    )
+    return RecognizedImage(page["width"], page["height"], tuple(lines))

@@ -44,7 +44,8 @@ class EmbeddingKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """vectors: float32[n, dim], rows of length 1. token_counts: int32[n], before truncation. truncated: bool[n]."""
+    """vectors: float32[n, dim], rows of length 1. token_counts: int32[n], before truncation; 0: unknown. truncated:
+    bool[n]."""
 
     vectors: npt.NDArray[np.float32]
     token_counts: npt.NDArray[np.int32]
@@ -72,10 +73,20 @@ class Reranker(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class RecognizedLine:
+class RecognizedCharacter:
     text: str
     confidence: float
     box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizedLine:
+    """`characters` joined are the text."""
+
+    text: str
+    confidence: float
+    box: Box
+    characters: tuple[RecognizedCharacter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

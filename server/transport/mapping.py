@@ -589,7 +589,17 @@ def recognize_text_response(
 ) -> inference_service_pb2.RecognizeTextResponse:
     return inference_service_pb2.RecognizeTextResponse(
         lines=[
-            inference_service_pb2.RecognizedLine(text=line.text, confidence=line.confidence, box=box_to_wire(line.box))
+            inference_service_pb2.RecognizedLine(
+                text=line.text,
+                confidence=line.confidence,
+                box=box_to_wire(line.box),
+                characters=[
+                    inference_service_pb2.RecognizedCharacter(
+                        text=character.text, confidence=character.confidence, box=box_to_wire(character.box)
+                    )
+                    for character in line.characters
+                ],
+            )
             for line in image.lines
         ],
         width=image.width,

@@ -345,9 +345,14 @@ def rerank_scores(wire: inference_service_pb2.RerankResponse) -> results.RerankS
     return results.RerankScores(tuple(wire.scores), wire.model, timings(wire.timings))
 
 
+def recognized_line(wire: inference_service_pb2.RecognizedLine) -> results.RecognizedLine:
+    characters = (results.RecognizedCharacter(c.text, c.confidence, box(c.box)) for c in wire.characters)
+    return results.RecognizedLine(wire.text, wire.confidence, box(wire.box), tuple(characters))
+
+
 def recognized_text(wire: inference_service_pb2.RecognizeTextResponse) -> results.RecognizedText:
     return results.RecognizedText(
-        lines=tuple(results.RecognizedLine(line.text, line.confidence, box(line.box)) for line in wire.lines),
+        lines=tuple(recognized_line(line) for line in wire.lines),
         width=wire.width,
         height=wire.height,
         model=wire.model,

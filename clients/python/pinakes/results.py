@@ -592,12 +592,22 @@ class RerankScores:
 
 
 @dataclass(frozen=True, slots=True)
-class RecognizedLine:
-    """A line of text in an image; `confidence` is 0 to 1, `box` in pixels."""
+class RecognizedCharacter:
+    """A character of a line; `confidence` is 0 to 1. `box` is in pixels, as large as the line across it."""
 
     text: str
     confidence: float
     box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class RecognizedLine:
+    """A line of text in an image; `confidence` is 0 to 1, `box` in pixels. `characters` joined are the text."""
+
+    text: str
+    confidence: float
+    box: Box
+    characters: tuple[RecognizedCharacter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from server.application.ports import (
     ChosenToken,
     Embeddings,
     GeneratedText,
+    RecognizedCharacter,
     RecognizedImage,
     RecognizedLine,
     ScoredToken,
@@ -114,6 +115,7 @@ RANKED = RankedPassage(
 )
 
 
+CHARACTER = RecognizedCharacter("t", 0.8, Box(1, 2, 3, 4))
 SCORED = ScoredToken(b"text", -0.25)
 GENERATION = Generation(
     name="generation-2",
@@ -223,7 +225,7 @@ RESPONSES: list[Message] = [
     ),
     mapping.rerank_response([0.5], "r@1", TIMINGS),
     mapping.recognize_text_response(
-        RecognizedImage(10, 20, (RecognizedLine("text", 0.9, Box(1, 2, 3, 4)),)), "ocr@1", TIMINGS
+        RecognizedImage(10, 20, (RecognizedLine("t", 0.9, Box(1, 2, 3, 4), (CHARACTER,)),)), "ocr@1", TIMINGS
     ),
     mapping.models_response(ModelPage((MODEL,), "more", 1_000)),
     mapping.describe_response(MODEL),

@@ -26,17 +26,17 @@ from pinakes.v1 import passage_pb2 as pinakes_dot_v1_dot_passage__pb2
 from pinakes.v1 import stage_timing_pb2 as pinakes_dot_v1_dot_stage__timing__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"pinakes/v1/inference_service.proto\x12\npinakes.v1\x1a\x18pinakes/v1/passage.proto\x1a\x1dpinakes/v1/stage_timing.proto\"F\n\x0c\x45mbedRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.pinakes.v1.EmbeddingKind\"s\n\rEmbedResponse\x12)\n\nembeddings\x18\x01 \x03(\x0b\x32\x15.pinakes.v1.Embedding\x12\r\n\x05model\x18\x02 \x01(\t\x12(\n\x07timings\x18\x03 \x03(\x0b\x32\x17.pinakes.v1.StageTiming\"C\n\tEmbedding\x12\x0e\n\x06values\x18\x01 \x03(\x02\x12\x13\n\x0btoken_count\x18\x02 \x01(\x05\x12\x11\n\ttruncated\x18\x03 \x01(\x08\"-\n\rRerankRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\r\n\x05texts\x18\x02 \x03(\t\"Y\n\x0eRerankResponse\x12\x0e\n\x06scores\x18\x01 \x03(\x02\x12\r\n\x05model\x18\x02 \x01(\t\x12(\n\x07timings\x18\x03 \x03(\x0b\x32\x17.pinakes.v1.StageTiming\"%\n\x14RecognizeTextRequest\x12\r\n\x05image\x18\x01 \x01(\x0c\"\x9a\x01\n\x15RecognizeTextResponse\x12)\n\x05lines\x18\x01 \x03(\x0b\x32\x1a.pinakes.v1.RecognizedLine\x12\r\n\x05width\x18\x02 \x01(\x05\x12\x0e\n\x06height\x18\x03 \x01(\x05\x12\r\n\x05model\x18\x04 \x01(\t\x12(\n\x07timings\x18\x05 \x03(\x0b\x32\x17.pinakes.v1.StageTiming\"X\n\x0eRecognizedLine\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x02\x12$\n\x03\x62ox\x18\x03 \x01(\x0b\x32\x17.pinakes.v1.BoundingBox\"\xed\x01\n\x0fGenerateRequest\x12\x0e\n\x06prompt\x18\x01 \x01(\t\x12\x0e\n\x06system\x18\x02 \x01(\t\x12\x12\n\nmax_tokens\x18\x03 \x01(\x05\x12\x13\n\x0btemperature\x18\x04 \x01(\x02\x12\x11\n\x04seed\x18\x05 \x01(\x03H\x01\x88\x01\x01\x12\x0c\n\x04stop\x18\x06 \x03(\t\x12\x11\n\x07grammar\x18\x07 \x01(\tH\x00\x12\x15\n\x0bjson_schema\x18\x08 \x01(\tH\x00\x12\x19\n\x11log_probabilities\x18\t \x01(\x08\x12\x14\n\x0c\x61lternatives\x18\n \x01(\x05\x42\x0c\n\nconstraintB\x07\n\x05_seed\"}\n\x10GenerateResponse\x12*\n\x05\x64\x65lta\x18\x01 \x01(\x0b\x32\x19.pinakes.v1.GenerateDeltaH\x00\x12\x34\n\ncompletion\x18\x02 \x01(\x0b\x32\x1e.pinakes.v1.GenerateCompletionH\x00\x42\x07\n\x05\x65vent\"F\n\rGenerateDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\'\n\x06tokens\x18\x02 \x03(\x0b\x32\x17.pinakes.v1.ChosenToken\"e\n\x0b\x43hosenToken\x12\'\n\x06\x63hosen\x18\x01 \x01(\x0b\x32\x17.pinakes.v1.ScoredToken\x12-\n\x0c\x61lternatives\x18\x02 \x03(\x0b\x32\x17.pinakes.v1.ScoredToken\"5\n\x0bScoredToken\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x17\n\x0flog_probability\x18\x02 \x01(\x02\"\x8a\x02\n\x12GenerateCompletion\x12/\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x18.pinakes.v1.FinishReason\x12\x15\n\rprompt_tokens\x18\x02 \x01(\x05\x12\x19\n\x11\x63ompletion_tokens\x18\x03 \x01(\x05\x12\r\n\x05model\x18\x04 \x01(\t\x12(\n\x07timings\x18\x05 \x03(\x0b\x32\x17.pinakes.v1.StageTiming\x12!\n\x14mean_log_probability\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x1c\n\x14\x63\x61\x63hed_prompt_tokens\x18\x07 \x01(\x05\x42\x17\n\x15_mean_log_probability*e\n\rEmbeddingKind\x12\x1e\n\x1a\x45MBEDDING_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45MBEDDING_KIND_QUERY\x10\x01\x12\x1a\n\x16\x45MBEDDING_KIND_PASSAGE\x10\x02*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x32\xb0\x02\n\x10InferenceService\x12<\n\x05\x45mbed\x12\x18.pinakes.v1.EmbedRequest\x1a\x19.pinakes.v1.EmbedResponse\x12?\n\x06Rerank\x12\x19.pinakes.v1.RerankRequest\x1a\x1a.pinakes.v1.RerankResponse\x12T\n\rRecognizeText\x12 .pinakes.v1.RecognizeTextRequest\x1a!.pinakes.v1.RecognizeTextResponse\x12G\n\x08Generate\x12\x1b.pinakes.v1.GenerateRequest\x1a\x1c.pinakes.v1.GenerateResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"pinakes/v1/inference_service.proto\x12\npinakes.v1\x1a\x18pinakes/v1/passage.proto\x1a\x1dpinakes/v1/stage_timing.proto\"F\n\x0c\x45mbedRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.pinakes.v1.EmbeddingKind\"s\n\rEmbedResponse\x12)\n\nembeddings\x18\x01 \x03(\x0b\x32\x15.pinakes.v1.Embedding\x12\r\n\x05model\x18\x02 \x01(\t\x12(\n\x07timings\x18\x03 \x03(\x0b\x32\x17.pinakes.v1.StageTiming\"C\n\tEmbedding\x12\x0e\n\x06values\x18\x01 \x03(\x02\x12\x13\n\x0btoken_count\x18\x02 \x01(\x05\x12\x11\n\ttruncated\x18\x03 \x01(\x08\"-\n\rRerankRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\r\n\x05texts\x18\x02 \x03(\t\"Y\n\x0eRerankResponse\x12\x0e\n\x06scores\x18\x01 \x03(\x02\x12\r\n\x05model\x18\x02 \x01(\t\x12(\n\x07timings\x18\x03 \x03(\x0b\x32\x17.pinakes.v1.StageTiming\"%\n\x14RecognizeTextRequest\x12\r\n\x05image\x18\x01 \x01(\x0c\"\x9a\x01\n\x15RecognizeTextResponse\x12)\n\x05lines\x18\x01 \x03(\x0b\x32\x1a.pinakes.v1.RecognizedLine\x12\r\n\x05width\x18\x02 \x01(\x05\x12\x0e\n\x06height\x18\x03 \x01(\x05\x12\r\n\x05model\x18\x04 \x01(\t\x12(\n\x07timings\x18\x05 \x03(\x0b\x32\x17.pinakes.v1.StageTiming\"\x8d\x01\n\x0eRecognizedLine\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x02\x12$\n\x03\x62ox\x18\x03 \x01(\x0b\x32\x17.pinakes.v1.BoundingBox\x12\x33\n\ncharacters\x18\x04 \x03(\x0b\x32\x1f.pinakes.v1.RecognizedCharacter\"]\n\x13RecognizedCharacter\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x02\x12$\n\x03\x62ox\x18\x03 \x01(\x0b\x32\x17.pinakes.v1.BoundingBox\"\xed\x01\n\x0fGenerateRequest\x12\x0e\n\x06prompt\x18\x01 \x01(\t\x12\x0e\n\x06system\x18\x02 \x01(\t\x12\x12\n\nmax_tokens\x18\x03 \x01(\x05\x12\x13\n\x0btemperature\x18\x04 \x01(\x02\x12\x11\n\x04seed\x18\x05 \x01(\x03H\x01\x88\x01\x01\x12\x0c\n\x04stop\x18\x06 \x03(\t\x12\x11\n\x07grammar\x18\x07 \x01(\tH\x00\x12\x15\n\x0bjson_schema\x18\x08 \x01(\tH\x00\x12\x19\n\x11log_probabilities\x18\t \x01(\x08\x12\x14\n\x0c\x61lternatives\x18\n \x01(\x05\x42\x0c\n\nconstraintB\x07\n\x05_seed\"}\n\x10GenerateResponse\x12*\n\x05\x64\x65lta\x18\x01 \x01(\x0b\x32\x19.pinakes.v1.GenerateDeltaH\x00\x12\x34\n\ncompletion\x18\x02 \x01(\x0b\x32\x1e.pinakes.v1.GenerateCompletionH\x00\x42\x07\n\x05\x65vent\"F\n\rGenerateDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\'\n\x06tokens\x18\x02 \x03(\x0b\x32\x17.pinakes.v1.ChosenToken\"e\n\x0b\x43hosenToken\x12\'\n\x06\x63hosen\x18\x01 \x01(\x0b\x32\x17.pinakes.v1.ScoredToken\x12-\n\x0c\x61lternatives\x18\x02 \x03(\x0b\x32\x17.pinakes.v1.ScoredToken\"5\n\x0bScoredToken\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x17\n\x0flog_probability\x18\x02 \x01(\x02\"\x8a\x02\n\x12GenerateCompletion\x12/\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x18.pinakes.v1.FinishReason\x12\x15\n\rprompt_tokens\x18\x02 \x01(\x05\x12\x19\n\x11\x63ompletion_tokens\x18\x03 \x01(\x05\x12\r\n\x05model\x18\x04 \x01(\t\x12(\n\x07timings\x18\x05 \x03(\x0b\x32\x17.pinakes.v1.StageTiming\x12!\n\x14mean_log_probability\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x1c\n\x14\x63\x61\x63hed_prompt_tokens\x18\x07 \x01(\x05\x42\x17\n\x15_mean_log_probability*e\n\rEmbeddingKind\x12\x1e\n\x1a\x45MBEDDING_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45MBEDDING_KIND_QUERY\x10\x01\x12\x1a\n\x16\x45MBEDDING_KIND_PASSAGE\x10\x02*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x32\xb0\x02\n\x10InferenceService\x12<\n\x05\x45mbed\x12\x18.pinakes.v1.EmbedRequest\x1a\x19.pinakes.v1.EmbedResponse\x12?\n\x06Rerank\x12\x19.pinakes.v1.RerankRequest\x1a\x1a.pinakes.v1.RerankResponse\x12T\n\rRecognizeText\x12 .pinakes.v1.RecognizeTextRequest\x1a!.pinakes.v1.RecognizeTextResponse\x12G\n\x08Generate\x12\x1b.pinakes.v1.GenerateRequest\x1a\x1c.pinakes.v1.GenerateResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pinakes.v1.inference_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EMBEDDINGKIND']._serialized_start=1655
-  _globals['_EMBEDDINGKIND']._serialized_end=1756
-  _globals['_FINISHREASON']._serialized_start=1758
-  _globals['_FINISHREASON']._serialized_end=1853
+  _globals['_EMBEDDINGKIND']._serialized_start=1804
+  _globals['_EMBEDDINGKIND']._serialized_end=1905
+  _globals['_FINISHREASON']._serialized_start=1907
+  _globals['_FINISHREASON']._serialized_end=2002
   _globals['_EMBEDREQUEST']._serialized_start=107
   _globals['_EMBEDREQUEST']._serialized_end=177
   _globals['_EMBEDRESPONSE']._serialized_start=179
@@ -51,20 +51,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECOGNIZETEXTREQUEST']._serialized_end=540
   _globals['_RECOGNIZETEXTRESPONSE']._serialized_start=543
   _globals['_RECOGNIZETEXTRESPONSE']._serialized_end=697
-  _globals['_RECOGNIZEDLINE']._serialized_start=699
-  _globals['_RECOGNIZEDLINE']._serialized_end=787
-  _globals['_GENERATEREQUEST']._serialized_start=790
-  _globals['_GENERATEREQUEST']._serialized_end=1027
-  _globals['_GENERATERESPONSE']._serialized_start=1029
-  _globals['_GENERATERESPONSE']._serialized_end=1154
-  _globals['_GENERATEDELTA']._serialized_start=1156
-  _globals['_GENERATEDELTA']._serialized_end=1226
-  _globals['_CHOSENTOKEN']._serialized_start=1228
-  _globals['_CHOSENTOKEN']._serialized_end=1329
-  _globals['_SCOREDTOKEN']._serialized_start=1331
-  _globals['_SCOREDTOKEN']._serialized_end=1384
-  _globals['_GENERATECOMPLETION']._serialized_start=1387
-  _globals['_GENERATECOMPLETION']._serialized_end=1653
-  _globals['_INFERENCESERVICE']._serialized_start=1856
-  _globals['_INFERENCESERVICE']._serialized_end=2160
+  _globals['_RECOGNIZEDLINE']._serialized_start=700
+  _globals['_RECOGNIZEDLINE']._serialized_end=841
+  _globals['_RECOGNIZEDCHARACTER']._serialized_start=843
+  _globals['_RECOGNIZEDCHARACTER']._serialized_end=936
+  _globals['_GENERATEREQUEST']._serialized_start=939
+  _globals['_GENERATEREQUEST']._serialized_end=1176
+  _globals['_GENERATERESPONSE']._serialized_start=1178
+  _globals['_GENERATERESPONSE']._serialized_end=1303
+  _globals['_GENERATEDELTA']._serialized_start=1305
+  _globals['_GENERATEDELTA']._serialized_end=1375
+  _globals['_CHOSENTOKEN']._serialized_start=1377
+  _globals['_CHOSENTOKEN']._serialized_end=1478
+  _globals['_SCOREDTOKEN']._serialized_start=1480
+  _globals['_SCOREDTOKEN']._serialized_end=1533
+  _globals['_GENERATECOMPLETION']._serialized_start=1536
+  _globals['_GENERATECOMPLETION']._serialized_end=1802
+  _globals['_INFERENCESERVICE']._serialized_start=2005
+  _globals['_INFERENCESERVICE']._serialized_end=2309
 # @@protoc_insertion_point(module_scope)

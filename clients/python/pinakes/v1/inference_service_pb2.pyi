@@ -298,6 +298,7 @@ class RecognizedLine(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     BOX_FIELD_NUMBER: _builtins.int
+    CHARACTERS_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The text."""
     confidence: _builtins.float
@@ -305,6 +306,45 @@ class RecognizedLine(_message.Message):
     @_builtins.property
     def box(self) -> _passage_pb2.BoundingBox:
         """Where the line stands, in pixels."""
+
+    @_builtins.property
+    def characters(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecognizedCharacter]:
+        """The characters of the text, spaces included: joined they are the text."""
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        confidence: _builtins.float = ...,
+        box: _passage_pb2.BoundingBox | None = ...,
+        characters: _abc.Iterable[Global___RecognizedCharacter] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "characters", b"characters", "confidence", b"confidence", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecognizedLine: _TypeAlias = RecognizedLine  # noqa: Y015
+
+@_typing.final
+class RecognizedCharacter(_message.Message):
+    """One character of recognized text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    BOX_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """The character."""
+    confidence: _builtins.float
+    """How sure the model is, 0 to 1."""
+    @_builtins.property
+    def box(self) -> _passage_pb2.BoundingBox:
+        """Where it stands, in pixels. Across the line it is as large as the line; along the line it ends halfway to its
+        neighbours, so it is no tight box around the ink.
+        """
 
     def __init__(
         self,
@@ -319,7 +359,7 @@ class RecognizedLine(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___RecognizedLine: _TypeAlias = RecognizedLine  # noqa: Y015
+Global___RecognizedCharacter: _TypeAlias = RecognizedCharacter  # noqa: Y015
 
 @_typing.final
 class GenerateRequest(_message.Message):
