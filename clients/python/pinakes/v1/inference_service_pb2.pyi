@@ -141,7 +141,7 @@ class Embedding(_message.Message):
     TOKEN_COUNT_FIELD_NUMBER: _builtins.int
     TRUNCATED_FIELD_NUMBER: _builtins.int
     token_count: _builtins.int
-    """Tokens of the text with what the model puts around it, before any was cut off."""
+    """Tokens of the text with what the model puts around it, before any was cut off; 0: the model's endpoint does not tell."""
     truncated: _builtins.bool
     """Whether the text was longer than the model reads and its end was ignored."""
     @_builtins.property
