@@ -20,6 +20,7 @@ from pinakes.v1 import (
     answer_service_pb2,
     document_service_pb2,
     inference_service_pb2,
+    model_service_pb2,
     passage_pb2,
     search_service_pb2,
     stage_timing_pb2,
@@ -37,6 +38,8 @@ QUESTIONS = [
     },
     {"question": "Why?", "language": "en", "answer_contains": [], "unanswerable": True},
 ]
+EMBEDDER = "e5@1"
+"""The model's name in Triton, as the server tells it."""
 ANSWERS = {"Who?": "It was ADA.", "いくらですか。": "８５０円です。", "Why?": "The documents do not say."}
 
 
@@ -73,13 +76,13 @@ class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[mis
     texts: list[str] = field(default_factory=list)
 
     async def ModelInfer(self, request: Any, context: Context) -> Any:  # noqa: N802 - Triton's name
-        assert request.model_name == "embed"
+        assert request.model_name == EMBEDDER
         assert {given.name: list(given.shape) for given in request.inputs} == {"TEXT": [1, 1], "KIND": [1, 1]}
         self.texts.append(request.raw_input_contents[0][4:].decode())
         assert request.raw_input_contents[1][4:] == b"query"
         output = service_pb2.ModelInferResponse.InferOutputTensor(name="EMBEDDING", datatype="FP32", shape=[1, 4])
         vector = np.full(4, 0.5, dtype=np.float32).tobytes()
-        return service_pb2.ModelInferResponse(model_name="embed", outputs=[output], raw_output_contents=[vector])
+        return service_pb2.ModelInferResponse(model_name=EMBEDDER, outputs=[output], raw_output_contents=[vector])
 
 
 @dataclass
@@ -149,6 +152,8 @@ def _script() -> Script:
     script.on("GetDocument", _get)
     script.on("Search", _search)
     script.on("Embed", returns(_embedding()))
+    alias = model_service_pb2.Alias(name="embed.default", models=[EMBEDDER], serving=EMBEDDER)
+    script.on("GetAliases", returns(model_service_pb2.GetAliasesResponse(aliases=[alias])))
     script.on("Answer", _answer)
     return script
 

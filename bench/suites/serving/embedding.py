@@ -15,7 +15,7 @@ from pinakes import AsyncClient, EmbeddingKind, PinakesError
 
 SERVER = "embed through the server"
 DIRECT = "embed directly at Triton"
-_MODEL = "embed"
+_ALIAS = "embed.default"
 
 
 def server_embed(client: AsyncClient, questions: Sequence[Question], plan: EmbedPlan) -> Operation:
@@ -29,14 +29,16 @@ def server_embed(client: AsyncClient, questions: Sequence[Question], plan: Embed
     return operation
 
 
-def direct_embed(client: triton.InferenceServerClient, questions: Sequence[Question], plan: EmbedPlan) -> Operation:
+def direct_embed(
+    client: triton.InferenceServerClient, model: str, questions: Sequence[Question], plan: EmbedPlan
+) -> Operation:
     async def operation(number: int) -> Mapping[str, float]:
         texts = triton.InferInput("TEXT", [1, 1], "BYTES")
         texts.set_data_from_numpy(np.array([[_text(questions, number).encode()]], dtype=np.object_))
         kinds = triton.InferInput("KIND", [1, 1], "BYTES")
         kinds.set_data_from_numpy(np.array([[b"query"]], dtype=np.object_))
         try:
-            reply = await client.infer(_MODEL, [texts, kinds], client_timeout=plan.deadline_s)
+            reply = await client.infer(model, [texts, kinds], client_timeout=plan.deadline_s)
         except InferenceServerException as exc:
             raise OperationFailed(str(exc.status() or type(exc).__name__)) from exc
         if reply.as_numpy("EMBEDDING") is None:
@@ -50,11 +52,12 @@ async def measure_embeds(
     client: AsyncClient, triton_address: str, questions: Sequence[Question], plan: EmbedPlan
 ) -> list[Series]:
     """Two series whose n-th calls embed the same text, which neither has seen before."""
+    model = next(alias.serving for alias in await client.models.aliases() if alias.name == _ALIAS)
     direct = triton.InferenceServerClient(triton_address)
     try:
         operations = {
             SERVER: server_embed(client, questions, plan),
-            DIRECT: direct_embed(direct, questions, plan),
+            DIRECT: direct_embed(direct, model, questions, plan),
         }
         await alternating(operations, plan.warm_up, plan.limit_s)
         later = {name: _from(operation, plan.warm_up) for name, operation in operations.items()}
