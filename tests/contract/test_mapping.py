@@ -233,3 +233,8 @@ def test_confidence_is_the_geometric_mean_of_the_probabilities() -> None:
     silent = mapping.generate_event(inference_service_pb2.GenerateResponse(completion=wire))
     assert isinstance(silent, results.GenerateCompletion)
     assert silent.confidence is None
+
+
+def test_two_constraints_are_refused_rather_than_one_dropped() -> None:
+    with pytest.raises(ValueError, match="exclude"):
+        requests.generate("p", options.GenerateOptions(grammar="g", json_schema="{}"))

@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
+from tritonclient.grpc import InferInput
 
+from server.adapters.triton_client import TritonConnection
 from server.adapters.triton_generator import TritonGenerator
 from server.application.ports import ChosenToken, GeneratedText, GenerationRequest
 from server.domain.deadline import Deadline
 from server.domain.errors import InvalidField
+from tests.triton.small_catalogue import default_model
 
 CAPITAL = GenerationRequest("What is the capital of France? Answer in one word.", max_tokens=20)
 SCHEMA = {
@@ -133,3 +139,18 @@ async def test_a_prompt_that_begins_alike_is_not_read_again(generator: TritonGen
 async def test_the_greatest_seed_repeats_like_any_other(generator: TritonGenerator) -> None:
     request = GenerationRequest("Write a story.", max_tokens=12, temperature=1.5, seed=2**32 - 1)
     assert len({await text(generator, request) for _ in range(3)}) == 1
+
+
+async def test_a_million_characters_and_bytes_that_are_no_text_are_refused(
+    connection: TritonConnection, generator: TritonGenerator
+) -> None:
+    with pytest.raises(InvalidField, match="at most 4096 fit"):
+        await text(generator, GenerationRequest("ferry " * 170_000))
+    prompt = InferInput("PROMPT", [1], "BYTES")
+    prompt.set_data_from_numpy(np.array([b"\xff\xfe"], dtype=np.object_))
+
+    async def request() -> AsyncIterator[dict[str, Any]]:
+        yield {"model_name": default_model("generate"), "inputs": [prompt]}
+
+    results = [error async for _, error in connection.client.stream_infer(request(), stream_timeout=60)]
+    assert results[0].message().startswith("invalid: ")

@@ -122,6 +122,9 @@ def recognize_text(image: bytes) -> inference_service_pb2.RecognizeTextRequest:
 
 
 def generate(prompt: str, options: GenerateOptions) -> inference_service_pb2.GenerateRequest:
+    """Raises ValueError for both a grammar and a schema, of which the message could hold only one."""
+    if "grammar" in options and "json_schema" in options:
+        raise ValueError("grammar and json_schema exclude each other")
     request = inference_service_pb2.GenerateRequest(
         prompt=prompt,
         system=options.get("system", ""),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from server.adapters.endpoint_slot import EndpointSlot
 from server.adapters.openai_embedder import OpenAiEmbedder, OpenAiEmbedderOptions
 from server.adapters.openai_endpoint import OpenAiEndpoint, OpenAiEndpointOptions
 from server.adapters.openai_generator import OpenAiGenerator, OpenAiGeneratorOptions
@@ -319,3 +320,21 @@ async def test_a_refused_text_is_named(server: Endpoint, connection: OpenAiEndpo
     with pytest.raises(InvalidField, match="too long") as caught:
         await model.embed(["a"], EmbeddingKind.QUERY, Deadline.after(10))
     assert caught.value.field == "texts"
+
+
+# --- the slot -----------------------------------------------------------------------------------------------------
+
+
+async def test_others_endpoints_are_not_asked_every_second(
+    server: Endpoint, connection: OpenAiEndpoint, generator: OpenAiGenerator
+) -> None:
+    now = 0.0
+    slot = EndpointSlot(connection, generator, lambda: now)
+    server.reply = Reply(200, {"data": []})
+    answers = []
+    for now, status in ((0.0, 200), (14.9, 500), (15.0, 500), (16.9, 200), (17.0, 200)):  # noqa: B007 - the slot's clock
+        server.reply = Reply(status, {"data": []})
+        answers.append((await slot.ready(Deadline.after(5)), len(server.seen)))
+    assert answers == [(True, 1), (True, 1), (False, 2), (False, 2), (True, 3)]
+    assert slot.model() is generator
+    assert slot.serving == f"{server.url}#some/model"
