@@ -69,6 +69,24 @@ def find_prepared(cache: Path, *, only: Sequence[str] | None = None, catalogue: 
     return _Preparation(cache, catalogue or load_catalogue(), only, None, silent).ready()
 
 
+def prepared_so_far(cache: Path, catalogue: Catalogue) -> PreparedModels:
+    """The models that earlier runs have finished, whichever set they belong to: what somebody has added to the
+    catalogue and not prepared yet is left out. Raises NotPrepared if one that serves a slot by default is missing."""
+    directory = cache / "slots"
+    slots: list[PreparedSlot] = []
+    others: list[PreparedSlot] = []
+    folders: dict[str, str] = {}
+    for name in sorted(catalogue.all_models()):
+        planned = _planned(name, catalogue)
+        done = _read_slot(directory / planned.target)
+        if done is not None:
+            (slots if planned.default else others).append(done)
+            folders[name] = planned.target
+        elif planned.default:
+            raise NotPrepared(directory, f"{name} is not there")
+    return PreparedModels(directory, slots, others, folders)
+
+
 def fingerprints(catalogue: Catalogue) -> dict[str, str]:
     """Each model's by its name. Raises UnknownName for a conversion that there is not."""
     return {name: _planned(name, catalogue).fingerprint for name in catalogue.all_models()}
@@ -87,6 +105,11 @@ class _PlannedModel:
     @property
     def default(self) -> bool:
         return self.folder == self.model.slot
+
+    @property
+    def target(self) -> str:
+        """The folder of `slots` that it is kept in."""
+        return f"{self.model.slot}-{self.key}"
 
     @property
     def identity(self) -> str:
@@ -129,7 +152,7 @@ class _Preparation:
         prepared = [self._prepare_model(planned) for planned in self._plan]
         with replacing_folder(self._target) as folder:
             for planned in self._plan:
-                (folder / planned.folder).symlink_to(Path("../../slots") / f"{planned.model.slot}-{planned.key}")
+                (folder / planned.folder).symlink_to(Path("../../slots") / planned.target)
             pairs = list(zip(self._plan, prepared, strict=True))
             defaults = [done for planned, done in pairs if planned.default]
             write_manifest(folder, defaults, [done for planned, done in pairs if not planned.default])
@@ -152,7 +175,7 @@ class _Preparation:
 
     def _prepare_model(self, planned: _PlannedModel) -> PreparedSlot:
         model = planned.model
-        target = self._cache / "slots" / f"{model.slot}-{planned.key}"
+        target = self._cache / "slots" / planned.target
         done = _read_slot(target)
         if done is not None:
             return done

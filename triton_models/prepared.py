@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -70,11 +70,19 @@ class PreparedModels:
     """`directory/<slot>/<file>` for the default of every slot, `directory/<model>@<version>/<file>` for other models.
     The manifest is written last: with it, everything is there."""
 
-    def __init__(self, directory: Path, slots: tuple[PreparedSlot, ...], others: tuple[PreparedSlot, ...] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        slots: Sequence[PreparedSlot],
+        others: Sequence[PreparedSlot] = (),
+        folders: Mapping[str, str] | None = None,
+    ) -> None:
+        """`folders`: where in `directory` each model's files are, if not where they should be."""
         self.directory = directory
         self.slots = {slot.slot: slot for slot in slots}
         self.models = {each.model: each for each in (*slots, *others)}
-        self._folders = {slot.model: slot.slot for slot in slots} | {each.model: each.model for each in others}
+        usual = {slot.model: slot.slot for slot in slots} | {each.model: each.model for each in others}
+        self._folders = usual if folders is None else dict(folders)
 
     @classmethod
     def open(cls, directory: Path) -> PreparedModels:

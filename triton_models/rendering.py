@@ -38,19 +38,28 @@ def profiles() -> list[str]:
     return sorted(path.stem for path in PROFILES.glob("*.toml"))
 
 
-def render(profile: str, models: Path, out: Path, *, cores: int, slots: list[str] | None = None) -> Path:
+def render(
+    profile: str, models: Path | PreparedModels, out: Path, *, cores: int, slots: list[str] | None = None
+) -> Path:
     """Writes the repository for `models` (see preparation.prepare) as the folder `out`, replacing it; returns `out`.
 
     The cores are divided among the instances of a model, not among models: each may use all of them while the others
-    rest. `slots` restricts it. Milliseconds. Raises UnknownName, NotPrepared, InvalidCatalogue.
+    rest. `slots` restricts it. A model that serves no slot by default and cannot be rendered is left out, and whoever
+    loads it is told. Milliseconds. Raises UnknownName, NotPrepared, InvalidCatalogue.
     """
-    prepared = PreparedModels.open(models)
+    prepared = models if isinstance(models, PreparedModels) else PreparedModels.open(models)
+    defaults = {slot.model for slot in prepared.slots.values()}
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=_UNFINISHED) as scratch:
         folder = Path(scratch) / "repository"
         folder.mkdir()
         for name in _wanted(prepared, slots):
-            _render_model(profile, name, prepared, cores, folder / name)
+            try:
+                _render_model(profile, name, prepared, cores, folder / name)
+            except InvalidCatalogue:
+                if name in defaults:
+                    raise
+                shutil.rmtree(folder / name)
         shutil.rmtree(out, ignore_errors=True)
         folder.rename(out)
     return out

@@ -20,22 +20,28 @@ class ModelRepository:
     catalogue: Path | None = None
 
     def write(self) -> None:
-        """Replaces what is at `path`. Raises PrerequisiteMissing when the models are not in the cache, PartFailed when
-        they cannot be rendered."""
+        """Replaces what is at `path` by the models that are in the cache. While somebody edits the catalogue file, and
+        it cannot be read, what is there stays. Raises PrerequisiteMissing when one that serves by default is not in the
+        cache, PartFailed when it cannot be rendered."""
         # Not needed, and not loaded, where Triton runs elsewhere.
         from triton_models.catalogue import load_catalogue
-        from triton_models.errors import ModelFilesError
-        from triton_models.preparation import find_prepared
+        from triton_models.errors import InvalidCatalogue, ModelFilesError, NotPrepared
+        from triton_models.preparation import prepared_so_far
         from triton_models.rendering import render
 
+        additions = self.catalogue if self.catalogue is not None and self.catalogue.exists() else None
         try:
-            additions = self.catalogue if self.catalogue is not None and self.catalogue.exists() else None
-            models = find_prepared(self.cache, catalogue=load_catalogue(additions=additions))
-            if models is None:
-                raise PrerequisiteMissing(
-                    f"the models are not prepared in {self.cache}", _preparation(self.cache, additions)
-                )
+            catalogue = load_catalogue(additions=additions)
+        except InvalidCatalogue as exc:
+            if self.path.exists():
+                return
+            raise PartFailed("triton", str(exc)) from exc
+        try:
+            models = prepared_so_far(self.cache, catalogue)
             render(self.profile, models, self.path, cores=len(os.sched_getaffinity(0)))
+        except NotPrepared as exc:
+            problem = f"the models are not prepared in {self.cache}"
+            raise PrerequisiteMissing(problem, _preparation(self.cache, additions)) from exc
         except ModelFilesError as exc:
             raise PartFailed("triton", str(exc)) from exc
 

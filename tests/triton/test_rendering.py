@@ -8,10 +8,10 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from tests.triton.small_catalogue import catalogue_of, file_artifact, sha256
-from triton_models.catalogue import read_additions
-from triton_models.errors import InvalidCatalogue, UnknownName
-from triton_models.preparation import prepare
+from tests.triton.small_catalogue import artifact, catalogue_of, file_artifact, sha256
+from triton_models.catalogue import Catalogue, Model, Source, read_additions
+from triton_models.errors import InvalidCatalogue, NotPrepared, UnknownName
+from triton_models.preparation import prepare, prepared_so_far
 from triton_models.rendering import divide, render, render_missing
 
 
@@ -73,6 +73,28 @@ def test_models_that_come_later_are_added_and_what_is_there_stays(tmp_path: Path
     config = text_format.Parse((out / "generate-model@2" / "config.pbtxt").read_text(), model_config_pb2.ModelConfig())
     assert config.name == "generate-model@2"
     assert Path(config.parameters["weights"].string_value).read_bytes() == second
+
+
+def test_what_is_not_prepared_or_cannot_be_rendered_keeps_nobody_from_serving(tmp_path: Path) -> None:
+    base = catalogue_of(generate=file_artifact(tmp_path / "first.gguf", b"weights"))
+    cache = tmp_path / "cache"
+    prepare(cache, catalogue=base)
+    absent = Source(file=tmp_path / "absent.bin")
+    artifacts = base.artifacts | {"later": artifact(b"later", absent, file="later.gguf")}
+    models = {
+        "wrong@1": Model(slot="generate", artifacts={"other_role": "generate"}),
+        "later@1": Model(slot="generate", artifacts={"weights": "later"}),
+    }
+    catalogue = Catalogue(artifacts=artifacts, slots=base.slots, models=models)
+    prepare(cache, catalogue=catalogue, only=["wrong@1"])
+    found = prepared_so_far(cache, catalogue)
+    assert set(found.models) == {"generate-model@1", "wrong@1"}
+    out = render("cpu", found, tmp_path / "repository", cores=1)
+    assert [path.name for path in out.iterdir()] == ["generate-model@1"]
+    with pytest.raises(InvalidCatalogue, match="'weights' is no variable"):
+        render_missing("cpu", prepare(cache, catalogue=catalogue, only=["generate", "wrong@1"]), out, cores=1)
+    with pytest.raises(NotPrepared, match="generate-model@1"):
+        prepared_so_far(tmp_path / "empty", catalogue)
 
 
 def test_unknown_names_are_refused(tmp_path: Path, models: Path) -> None:
