@@ -13,25 +13,31 @@ from bench.record import Findings, SummaryRow
 from bench.stack import running_stack
 from bench.suites.base import PROJECT, RunRequest, Table, judged
 from bench.suites.models.generation import generation_rows, measure_generation
+from bench.suites.models.ocr import measure_ocr, ocr_rows
 from bench.suites.models.workload import ModelsWorkload
 from bench.targets import Endpoints
 
 GENERATION = "generation"
+OCR = "ocr"
 
 
 class ModelsSuite:
     name = "models"
-    parts: tuple[str, ...] = (GENERATION,)
+    parts: tuple[str, ...] = (GENERATION, OCR)
     description = "the models over gRPC beside the bare engines: speed and quality"
 
     async def run(self, request: RunRequest) -> Findings:
-        """Raises StackFailed; ValueError or OSError for a workload that cannot be."""
+        """Without a folder of retrieval sets, pages are read only if that part was named. Raises StackFailed,
+        NoDataSets; ValueError or OSError for a workload that cannot be."""
         workload = ModelsWorkload.model_validate(request.workload)
-        parts = request.only or self.parts
+        parts = request.only or (self.parts if request.sets else (GENERATION,))
+        sets = request.sets or Path()
         found: list[Findings] = []
         async with _endpoints(request) as endpoints:
             if GENERATION in parts:
                 found.append(await measure_generation(endpoints, workload.generation, request.seed))
+            if OCR in parts:
+                found.append(await measure_ocr(endpoints, workload.ocr, sets, request.seed))
         series = tuple(one for findings in found for one in findings.series)
         return Findings(series, {name: fact for findings in found for name, fact in findings.facts.items()})
 
@@ -44,7 +50,7 @@ class ModelsSuite:
         return {}
 
     def summarize(self, findings: Findings, workload: Table, seed: int) -> tuple[SummaryRow, ...]:
-        rows = (*generation_rows(findings, seed),)
+        rows = (*generation_rows(findings, seed), *ocr_rows(findings, seed))
         targets = ModelsWorkload.model_validate(workload).targets
         shown = {row.name for row in rows}
         return judged(rows, {name: target for name, target in targets.items() if name in shown})

@@ -20,5 +20,23 @@ class GenerationPlan(Strict):
     context_tokens: int = Field(gt=0)
 
 
+class OcrPlan(Strict):
+    """Pages of each group are typeset from the named retrieval sets, in the fonts in turn. `tesseract` is a program,
+    which finds its languages (eng, jpn, jpn_vert) as its environment says; `threads` are its."""
+
+    deadline_s: float
+    limit_s: float
+    warm_up: int
+    pages: int = Field(gt=0)
+    english_set: str
+    japanese_set: str
+    english_fonts: tuple[str, ...] = Field(min_length=1)
+    japanese_fonts: tuple[str, ...] = Field(min_length=1)
+    noisy_dpi: tuple[int, ...] = Field(min_length=1)
+    tesseract: str
+    threads: int = Field(gt=0)
+
+
 class ModelsWorkload(Workload):
+    ocr: OcrPlan
     generation: GenerationPlan
