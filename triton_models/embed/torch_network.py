@@ -6,7 +6,7 @@ word table from 4 bits, matrices from int8 with a scale per output. Activations 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,15 @@ def torch_network(network: Path, device: str, threads: int) -> TokenNetwork:
     Raises ConversionFailed for a network that `embed/network.py` did not write.
     """
     torch.set_num_threads(threads)
-    dtype = torch.float32 if device == _CPU else torch.bfloat16
-    weights = _Weights.read(network, device, dtype)
+    encoder = TorchEncoder.read(network, device)
 
     def run(ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
         with torch.inference_mode():
-            vectors = _encode(weights, torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
-            result: npt.NDArray[np.float32] = vectors.to(_CPU).numpy()
+            masked = torch.from_numpy(mask).to(device)
+            states = encoder.states(torch.from_numpy(ids).to(device), masked)
+            # The mean differs from the sum by a factor, which the norm takes away.
+            summed = (states * masked[:, :, None]).sum(dim=1)
+            result: npt.NDArray[np.float32] = functional.normalize(summed, dim=1).to(_CPU).numpy()
         return result
 
     return run
@@ -77,15 +79,20 @@ class _Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Weights:
+class TorchEncoder:
+    """What the encoder makes of tokens. `constants`: the others of the ONNX file, by name, in float32 on the device."""
+
     words: torch.Tensor
     positions: torch.Tensor
     norm: _Norm
     layers: tuple[_Layer, ...]
     heads: int
+    constants: Callable[[str], torch.Tensor]
 
     @classmethod
-    def read(cls, network: Path, device: str, dtype: torch.dtype) -> _Weights:
+    def read(cls, network: Path, device: str) -> TorchEncoder:
+        """Raises ConversionFailed."""
+        dtype = torch.float32 if device == _CPU else torch.bfloat16
         graph = _Graph(onnx.load(str(network)), device, dtype)
         return cls(
             words=graph.tensor(graph.words()),
@@ -93,7 +100,17 @@ class _Weights:
             norm=graph.norm("emb.ln", "x"),
             layers=tuple(graph.layer(f"l{index}.") for index in range(graph.layers())),
             heads=graph.heads(),
+            constants=lambda name: torch.from_numpy(graph.constant(name).astype(np.float32)).to(device),
         )
+
+    def states(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """ids, mask: [n, length]. The last layer's output, float32[n, length, hidden]."""
+        tokens = mask.bool()[:, None, None, :]
+        x = self.norm(functional.embedding(ids, self.words) + self.positions[: ids.shape[1]])
+        for layer in self.layers:
+            x = layer.attention_norm(x + layer.output(_attended(layer.joint(x), tokens, self.heads)))
+            x = layer.output_norm(x + layer.outer(functional.gelu(layer.inner(x))))
+        return x.float()
 
 
 class _Graph:
@@ -156,18 +173,6 @@ class _Graph:
         if node not in self._nodes:
             raise ConversionFailed(f"the network has no node {node}: Torch runs those of multilingual-e5-small only")
         return {each.name: onnx.helper.get_attribute_value(each) for each in self._nodes[node].attribute}
-
-
-def _encode(weights: _Weights, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """ids, mask: [n, length]. float32[n, hidden], rows of length 1."""
-    tokens = mask.bool()[:, None, None, :]
-    x = weights.norm(functional.embedding(ids, weights.words) + weights.positions[: ids.shape[1]])
-    for layer in weights.layers:
-        x = layer.attention_norm(x + layer.output(_attended(layer.joint(x), tokens, weights.heads)))
-        x = layer.output_norm(x + layer.outer(functional.gelu(layer.inner(x))))
-    # The mean differs from the sum by a factor, which the norm takes away.
-    summed = (x.float() * mask[:, :, None]).sum(dim=1)
-    return functional.normalize(summed, dim=1)
 
 
 def _attended(joint: torch.Tensor, tokens: torch.Tensor, heads: int) -> torch.Tensor:

@@ -14,6 +14,7 @@ from triton_models.embed.encoder import PREFIXES, Encoder, EncoderOptions
 from triton_models.embed.networks import TokenNetwork, onnxruntime_network, served_network
 from triton_models.embed.tokenizer import E5Tokenizer
 from triton_models.orphans import exit_with_parent
+from triton_models.placement import torch_device
 
 
 class TritonPythonModel:
@@ -59,9 +60,7 @@ def _network(settings: Mapping[str, str], args: Mapping[str, str]) -> TokenNetwo
             # An extra: not installed where it is not wanted.
             from triton_models.embed.torch_network import torch_network
 
-            on_gpu = args["model_instance_kind"] == "GPU"
-            device = f"cuda:{args['model_instance_device_id']}" if on_gpu else "cpu"
-            return torch_network(Path(settings["network"]), device, int(settings["threads"]))
+            return torch_network(Path(settings["network"]), torch_device(args), int(settings["threads"]))
         case "triton":
             return served_network(network_name(args["model_name"], "network"))
         case other:

@@ -19,13 +19,14 @@ from triton_models.ocr.pipeline import PageReader, PageReaderOptions
 from triton_models.ocr.recognition import Network, RecognitionOptions, Recognizer, characters_of
 from triton_models.ocr.served import served_detection, served_recognition
 from triton_models.orphans import exit_with_parent
+from triton_models.placement import torch_device
 
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         exit_with_parent()
         settings = {key: entry["string_value"] for key, entry in json.loads(args["model_config"])["parameters"].items()}
-        detection, recognition = _networks(settings, args["model_name"])
+        detection, recognition = _networks(settings, args)
         self._reader = PageReader(
             Detector(detection, DetectionOptions()),
             Recognizer(recognition, characters_of(Path(settings["recognizer"])), RecognitionOptions()),
@@ -39,20 +40,29 @@ class TritonPythonModel:
         return [_response([next(results) for _ in batch]) for batch in batches]
 
 
-def _networks(settings: Mapping[str, str], model: str) -> tuple[Callable[[FloatBatch], FloatBatch], Network]:
+def _networks(
+    settings: Mapping[str, str], args: Mapping[str, str]
+) -> tuple[Callable[[FloatBatch], FloatBatch], Network]:
     """For detection and for recognition."""
     detector, recognizer = Path(settings["detector"]), Path(settings["recognizer"])
+    threads, compiled = int(settings["threads"]), Path(settings["compiled"])
     match settings["runtime"]:
         case "openvino":
-            threads, compiled = int(settings["threads"]), Path(settings["compiled"])
             return detection_network(detector, threads, compiled), recognition_network(recognizer, threads, compiled)
+        case "torch":
+            # An extra: not installed where it is not wanted.
+            from triton_models.ocr.torch_networks import torch_detection, torch_recognition
+
+            device = torch_device(args)
+            return torch_detection(detector, device, threads), torch_recognition(recognizer, device, threads)
         case "triton":
+            model = args["model_name"]
             return (
                 served_detection(network_name(model, "detector")),
                 served_recognition(network_name(model, "recognizer")),
             )
         case other:
-            raise ValueError(f"the profile's runtime {other!r} is none of openvino and triton")
+            raise ValueError(f"the profile's runtime {other!r} is none of openvino, torch and triton")
 
 
 def _response(results: Sequence[PageDocument | UnreadableImage]) -> Any:
