@@ -12,7 +12,7 @@ variables:
     $<role>         absolute path of a prepared file, such as $network or $weights
     $<key>          every other key of the slot's table in `profiles/<profile>.toml`
 
-A slot without prepared files is left out. The profile `cpu` is complete; there is no `gpu` profile yet.
+A slot without prepared files is left out. What the profile `gpu` needs besides, `engines/repository.py` adds.
 """
 
 from __future__ import annotations
