@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.suites.index import hybrid
 from bench.suites.index.access import Directory, asks, entries
 from bench.suites.index.collection import Collection, Question, exact_neighbours, synthetic_collection
 from bench.suites.index.datasets import NoDataSets, read_data_sets
 from bench.suites.index.entries import EVERYONE
+from bench.suites.index.loaded import pinakes
 from bench.suites.index.masks import filter_sets
 from bench.suites.index.passages import cut
 from bench.suites.index.processes import OWN_PYTHON, TooSlow, Worker, WorkerFailed
@@ -37,6 +39,19 @@ ACCESS = HybridPlan(
 @pytest.fixture
 def collection(tmp_path: Path) -> Collection:
     return synthetic_collection(PLAN, 1, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("loaded_before", "size"), [((), 40), ((400,), 400), ((40,), 40)], ids=["none", "the greatest", "a middle one"]
+)
+def test_a_store_is_measured_at_the_greatest_size_that_it_can_load(
+    loaded_before: tuple[int, ...], size: int, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes a second for each entry, and one size is tried after the other."""
+    monkeypatch.setattr(hybrid, "loaded", lambda kind, data, some, what, limit_s: (Path(), float(len(some))))
+    monkeypatch.setattr(hybrid, "is_loaded", lambda kind, data, rows, what: rows in loaded_before)
+    everything = entries(collection, ROWS, ACCESS, 1)
+    assert hybrid._greatest(pinakes(), collection, everything, [4, 40, 400], 50) == (size, "")
 
 
 def test_exact_neighbours_are_those_of_a_full_sort(collection: Collection) -> None:

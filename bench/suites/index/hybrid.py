@@ -13,7 +13,7 @@ from bench.suites.index.access import asks, entries
 from bench.suites.index.collection import Collection
 from bench.suites.index.crew import in_turns
 from bench.suites.index.entries import Ask, Entry
-from bench.suites.index.loaded import chosen_stores, loaded
+from bench.suites.index.loaded import chosen_stores, is_loaded, loaded
 from bench.suites.index.observations import HybridRun
 from bench.suites.index.processes import TooSlow, Worker, WorkerFailed
 from bench.suites.index.ranking import documents_of, ndcg
@@ -21,6 +21,7 @@ from bench.suites.index.store_work import Called, Held
 from bench.suites.index.stores import PINAKES, StoreKind
 from bench.suites.index.workload import HybridPlan
 
+_WHAT = "hybrid"
 _HARD_LIMIT = 3.0
 """A load that was thought to fit into its budget is given up after so many times of it."""
 
@@ -69,18 +70,19 @@ def measure_hybrid(collection: Collection, plan: HybridPlan, seed: int) -> tuple
 def _greatest(
     kind: StoreKind, collection: Collection, everything: Sequence[Entry], sizes: Sequence[int], budget_s: float
 ) -> tuple[int, str]:
-    """The greatest size that the store loads within the budget, judged by the one before it; 0 and why, if none."""
+    """The greatest size that the store loads within the budget, judged by the one before it, or that an earlier run
+    loaded; 0 and why, if none."""
     fits = 0
     for size in sizes:
         try:
-            _, seconds = loaded(kind, collection, everything[:size], "hybrid", _HARD_LIMIT * budget_s)
+            _, seconds = loaded(kind, collection, everything[:size], _WHAT, _HARD_LIMIT * budget_s)
         except TooSlow:
             return fits, f"not loaded within {_HARD_LIMIT * budget_s:.0f} s"
         except WorkerFailed as failed:
             return fits, str(failed).strip().splitlines()[-1]
         fits = size
         larger = next((each for each in sizes if each > size), size)
-        if seconds * larger / size > budget_s:
+        if seconds * larger / size > budget_s and not is_loaded(kind, collection, larger, _WHAT):
             break
     return fits, ""
 
@@ -99,7 +101,7 @@ def _measure_at(
     with ExitStack() as stack:
         opened = []
         for kind in kinds:
-            folder, seconds = loaded(kind, collection, those, "hybrid", _HARD_LIMIT * plan.load_budget_s)
+            folder, seconds = loaded(kind, collection, those, _WHAT, _HARD_LIMIT * plan.load_budget_s)
             worker = stack.enter_context(Worker(kind.python, store_work.maker(kind.name)))
             worker.call(store_work.set_asks, asked, collection.queries_path)
             open_s = worker.call(store_work.open_and_ask, folder, plan.limit)

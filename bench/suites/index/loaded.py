@@ -34,10 +34,7 @@ def loaded(
 ) -> tuple[Path, float]:
     """The store's folder and the seconds that it took to fill; filled if there is none. what: names the entries.
     Raises TooSlow, WorkerFailed."""
-    digest = hashlib.sha256(json.dumps(dict(kind.configuration), sort_keys=True).encode())
-    digest.update(source_digest(INDEX_SOURCES).encode() if kind.name == PINAKES else _PEERS_LOCK.read_bytes())
-    name = "".join(character if character.isalnum() else "-" for character in kind.name.lower())
-    folder = collection.folder / "stores" / f"{name}-{what}-{len(entries)}-{digest.hexdigest()[:12]}"
+    folder = _folder(kind, collection, len(entries), what)
     if not folder.exists():
         remove_stale(folder)
         print(f"loading {len(entries):,} passages into {kind.name}", flush=True)
@@ -53,6 +50,18 @@ def loaded(
             shutil.rmtree(partial, ignore_errors=True)
         print(f"  {seconds:.0f} s", flush=True)
     return folder / _STORE_FOLDER, float((folder / _LOAD_SECONDS_FILE).read_text())
+
+
+def is_loaded(kind: StoreKind, collection: Collection, rows: int, what: str) -> bool:
+    """Whether `loaded` would find the store filled."""
+    return _folder(kind, collection, rows, what).exists()
+
+
+def _folder(kind: StoreKind, collection: Collection, rows: int, what: str) -> Path:
+    digest = hashlib.sha256(json.dumps(dict(kind.configuration), sort_keys=True).encode())
+    digest.update(source_digest(INDEX_SOURCES).encode() if kind.name == PINAKES else _PEERS_LOCK.read_bytes())
+    name = "".join(character if character.isalnum() else "-" for character in kind.name.lower())
+    return collection.folder / "stores" / f"{name}-{what}-{rows}-{digest.hexdigest()[:12]}"
 
 
 def pinakes() -> StoreKind:
