@@ -9,9 +9,6 @@ commits now and then, and after a restart goes on from `position`:
         request = SearchRequest(Filter(Reader("t", "u")), limit=10, vector=vector, text="what to look for")
         result = index.snapshot().search(request)
 
-A search lets go of the interpreter, and has to get it back, some ten times for each part of the index. A host with
-other busy Python threads should let them give way sooner than after the default 5 ms: `sys.setswitchinterval(0.0005)`.
-
 Where is what?
 
 - `hybrid`: the owner's interface. `writer`: the state behind it, and what a commit is.

@@ -91,9 +91,9 @@ class HybridIndex:
         """Makes what was applied durable, and freezes the head when it is full: searched on, but waiting for a rebuild
         to write it as a segment.
 
-        Cost: some fsyncs. If more heads wait than IndexOptions.max_frozen_heads, because rebuilds are not run or are
-        too slow for the changes, they are written at once: 0.1 ms per row, during which the caller waits and searches
-        go on.
+        Cost: some fsyncs. If more heads wait than IndexOptions.max_frozen_heads allows, because rebuilds are not run or
+        are too slow for the changes, they are written at once: 0.1 ms per row, during which the caller waits and
+        searches go on.
         """
         self._writer.commit()
 
@@ -141,7 +141,8 @@ class HybridIndex:
         """Commits, writes the heads as a segment, and rebuilds every segment that holds a removed or replaced chunk:
         nothing of it remains on disk.
 
-        (What the file system or a still open snapshot keeps is beyond this.)
+        (What the file system, a still open snapshot or a rebuild that is planned and not installed keeps is beyond
+        this.)
         """
         self._writer.compact()
 

@@ -18,11 +18,11 @@ def segment_directory(directory: Path, serial: int) -> Path:
     return directory / SEGMENTS_DIRECTORY / f"segment-{serial:08d}"
 
 
-def remove_strays(directory: Path, manifest: Manifest | None, unfinished: set[str]) -> None:
-    """Deletes what a crash, or the commit before, left: journals, segments and unfinished manifests. `unfinished`
-    segments are kept."""
-    journals = {entry.name for entry in manifest.journals} if manifest else set()
-    segments = {entry.name for entry in manifest.segments} | unfinished if manifest else set()
+def remove_strays(directory: Path, manifest: Manifest | None, in_use: set[str]) -> None:
+    """Deletes what a crash, or the commit before, left: journals, segments and unfinished manifests. Journals and
+    segments `in_use` are kept."""
+    journals = in_use | ({entry.name for entry in manifest.journals} if manifest else set())
+    segments = in_use | ({entry.name for entry in manifest.segments} if manifest else set())
     for path in (*directory.glob("journal-*"), *directory.glob(f"{MANIFEST_FILE}.new")):
         if path.name not in journals:
             path.unlink()

@@ -15,7 +15,8 @@ class IndexOptions:
     seal_rows: int = 8_192
     """A commit freezes the head when it has this many rows, so that it is written as a segment."""
     max_frozen_heads: int = 4
-    """With more heads than this waiting to be written, a commit writes them itself, however long that takes."""
+    """With more heads than this waiting to be written, and twice as many while some are being written, a commit writes
+    them itself, however long that takes."""
     merge_width: int = 4
     """So many segments of about one size are merged into one; each size is this many times the one below."""
     max_dead_share: float = 1 / 3

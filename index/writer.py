@@ -26,6 +26,8 @@ from index.snapshot import Snapshot
 from index.strings import hash_ids
 
 _LEAST_PRIORITY = 19
+_WAITING_FOR_REBUILD = 2
+"""While a rebuild of heads is planned, so many times as many of them may wait."""
 
 
 class IndexWriter:
@@ -107,7 +109,9 @@ class IndexWriter:
     def commit(self) -> None:
         """See HybridIndex.commit."""
         self._commit(freeze=self._heads[-1].rows >= self._options.seal_rows)
-        if len(self._frozen) > self._options.max_frozen_heads:
+        # A rebuild that was planned takes most of them: writing them here as well would be done for nothing.
+        times = _WAITING_FOR_REBUILD if any(each.heads for each in self._planned) else 1
+        if len(self._frozen) > times * self._options.max_frozen_heads:
             self._run(self._rebuild(self._frozen, ()))
 
     def plan_rebuild(self) -> Rebuild | None:
@@ -311,7 +315,12 @@ class IndexWriter:
         return Snapshot(parts, self.position, self._manifest.dimension, self._analyzer, self._options)
 
     def _sweep(self) -> None:
-        """Deletes files that the manifest does not name: replaced ones, and those of a commit that failed."""
+        """Deletes files that the manifest does not name: replaced ones, and those of a commit that failed. What planned
+        rebuilds write and read stays until they are installed."""
         for segment in self.segments:
             remove_unnamed(segment.directory, segment.entry)
-        remove_strays(self._directory, self._manifest, {each.directory.name for each in self._planned})
+        in_use = {each.directory.name for each in self._planned}
+        for rebuild in self._planned:
+            in_use |= {head.entry.name for head in rebuild.heads}
+            in_use |= {segment.directory.name for segment in rebuild.segments}
+        remove_strays(self._directory, self._manifest, in_use)

@@ -458,6 +458,24 @@ def test_changes_during_a_rebuild_are_kept(open_index: Open, analyzer: Analyzer,
     check_search(open_index().snapshot(), model, EVERYONE, "apple pear", 1, 9)
 
 
+def test_heads_wait_for_the_rebuild_that_was_planned_but_not_for_ever(open_index: Open) -> None:
+    index = open_index(options=IndexOptions(seal_rows=1, max_frozen_heads=2))
+
+    def heads_after(position: int) -> int:
+        index.apply([chunk(position, f"chunk-{position}")])
+        index.commit()
+        return sum(part.name.startswith("head") for part in index.snapshot().parts)
+
+    assert [heads_after(position) for position in range(1, 5)] == [1, 2, 0, 1]
+    rebuild = index.plan_rebuild()
+    assert rebuild is not None
+    assert [heads_after(position) for position in range(5, 9)] == [2, 3, 4, 0]
+    rebuild.run()
+    index.install(rebuild)
+    assert not rebuild.directory.exists(), "it came too late"
+    assert len(index.snapshot().search(SearchRequest(EVERYONE, 10, vector=query_vector(0))).hits) == 8
+
+
 def test_a_rebuild_that_failed_or_came_too_late_leaves_nothing(open_index: Open, tmp_path: Path) -> None:
     index = open_index(options=IndexOptions(seal_rows=2))
     index.apply([chunk(1, "a"), chunk(2, "b")])

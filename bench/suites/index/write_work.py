@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -25,9 +24,6 @@ Rows = npt.NDArray[np.int64]
 
 _LARGEST_BATCH = 512
 _REBUILDS = 2
-_SWITCH_INTERVAL_S = 0.000_5
-"""Threads that want the interpreter get it after so long, ten times sooner than by default: a search lets go of it, and
-has to get it back, some ten times for each part of the index."""
 _ANY_READER = "asker"
 
 
@@ -58,7 +54,6 @@ class Changing:
 
 
 def make() -> Changing:
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     prepare()
     return Changing()
 
