@@ -58,7 +58,9 @@ class TensorRtToolkit:
             raise EngineBuildFailed(network.stem, "; ".join(problems))
         config = builder.create_builder_config()
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, _WORKSPACE_BYTES)
-        config.set_timing_cache(config.create_timing_cache(timings), ignore_mismatch=False)
+        if not config.set_timing_cache(config.create_timing_cache(timings), ignore_mismatch=False):
+            # From something else after all.
+            config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
         for shapes in profiles:
             profile = builder.create_optimization_profile()
             for name, shape in shapes.items():
@@ -96,24 +98,28 @@ class _TensorRtEngine:
         context, results = self._context, {}
         with ExitStack() as stack:
             stream = stack.enter_context(self._cuda.stream())
-            context.set_optimization_profile_async(self._profile(inputs), stream)
+            self._require(context.set_optimization_profile_async(self._profile(inputs), stream))
             # Kept until the copies have been made.
             sources = {name: np.ascontiguousarray(values) for name, values in inputs.items()}
             for name, values in sources.items():
-                context.set_input_shape(name, values.shape)
+                self._require(context.set_input_shape(name, values.shape))
                 memory = stack.enter_context(self._cuda.memory(values.nbytes))
                 self._cuda.to_device(memory, values, stream)
-                context.set_tensor_address(name, memory)
+                self._require(context.set_tensor_address(name, memory))
             for name in self._outputs:
                 dtype = self._trt.nptype(self._engine.get_tensor_dtype(name))
                 results[name] = np.empty(tuple(context.get_tensor_shape(name)), dtype)
-                context.set_tensor_address(name, stack.enter_context(self._cuda.memory(results[name].nbytes)))
-            if not context.execute_async_v3(stream):
-                raise EngineBuildFailed("the plan", f"it does not run: {self._log.last_words()}")
+                memory = stack.enter_context(self._cuda.memory(results[name].nbytes))
+                self._require(context.set_tensor_address(name, memory))
+            self._require(context.execute_async_v3(stream))
             for name, values in results.items():
                 self._cuda.to_host(values, context.get_tensor_address(name), stream)
             self._cuda.wait(stream)
         return results
+
+    def _require(self, done: bool) -> None:
+        if not done:
+            raise EngineBuildFailed("the plan", f"it does not run: {self._log.last_words()}")
 
     def _profile(self, inputs: Arrays) -> int:
         for index in range(self._engine.num_optimization_profiles):
