@@ -8,7 +8,7 @@ from pathlib import Path
 from triton_models.errors import UnknownName
 from triton_models.progress import OnProgress
 
-_VERSIONS = {"e5": 2}
+_VERSIONS = {"e5": 2, "late-interaction": 1}
 """Grows with every change of a conversion that changes its results; with it, what was converted before is not used."""
 
 
@@ -26,6 +26,10 @@ def convert(name: str, artifacts: Mapping[str, Path], folder: Path, on_progress:
     """
     conversion_version(name)
     # Imported here: the converters need packages that take long to import, and are rarely wanted.
+    if name == "late-interaction":
+        from triton_models.rerank.conversion import convert_reranker
+
+        return convert_reranker(artifacts["weights"], artifacts["head"], folder, on_progress)
     from triton_models.embed.conversion import convert_e5
 
     return convert_e5(artifacts["weights"], folder, on_progress)

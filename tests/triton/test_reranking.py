@@ -1,10 +1,9 @@
-"""The wire of the slot `rerank`."""
+"""The model of the slot `rerank` on a real Triton."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from string import Template
 
 import numpy as np
 import pytest
@@ -16,25 +15,37 @@ from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, StageDeadline
 from server.embedded.process import free_port, running
 from server.embedded.triton import EmbeddedTriton
-from triton_models.rendering import REPOSITORY
+from tests.triton.small_catalogue import file_artifact
+from triton_models.catalogue import Catalogue, Slot, load_catalogue
+from triton_models.preparation import prepare
+from triton_models.rendering import render
+from triton_models.rerank.head import Head
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.models]
 
-MODEL = "word-overlap@1"
+MODEL = "late@1"
+QUERY = "Who wrote the weather into the log?"
+ANSWER = "The lighthouse keeper wrote the weather into the log every evening."
+OTHER = "Apples are picked in September, before the first frost."
 
 
 @pytest.fixture(scope="module")
-def reranking_triton(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Iterator[str]:
-    """host:port of a Triton that serves only `rerank`: the slot's own configuration, with a model of the tests."""
+def reranking_triton(
+    model_cache: Path, tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
+) -> Iterator[str]:
+    """host:port of a Triton that serves only a reranker, with a head that is not trained."""
     folder = tmp_path_factory.mktemp("reranking")
-    slot = folder / "repository" / MODEL
-    (slot / "1").mkdir(parents=True)
-    model = Path(__file__).with_name("word_overlap") / "model.py"
-    (slot / "1" / "model.py").write_text(model.read_text(encoding="utf-8"), encoding="utf-8")
-    template = Template((REPOSITORY / "rerank" / "config.pbtxt.template").read_text(encoding="utf-8"))
-    config = template.substitute(name=MODEL, instances=1, threads=1, fingerprint="word-overlap@1+0")
-    (slot / "config.pbtxt").write_text(config, encoding="utf-8")
-    server = EmbeddedTriton(folder / "repository", folder / "data", environment)
+    encoder = load_catalogue().artifacts["e5-small-q4"]
+    Head.untrained(np.zeros(384, np.float32), rank=4, seed=1).save(folder / "head.npz")
+    head = file_artifact(folder / "head.npz", (folder / "head.npz").read_bytes())
+    slot = Slot(
+        model="late", version=1, conversion="late-interaction", artifacts={"weights": "e5-small-q4", "head": "head"}
+    )
+    catalogue = Catalogue(artifacts={"e5-small-q4": encoder, "head": head}, slots={"rerank": slot})
+    fetched = model_cache / "artifacts" / encoder.sha256
+    models = prepare(folder / "cache", catalogue=catalogue, local=fetched)
+    repository = render("cpu", models, folder / "repository", cores=1)
+    server = EmbeddedTriton(repository, folder / "data", environment)
     with running(server, folder / "triton.log"):
         yield server.address
 
@@ -42,11 +53,27 @@ def reranking_triton(tmp_path_factory: pytest.TempPathFactory, environment: dict
 async def test_scores_come_in_the_order_of_the_texts(reranking_triton: str) -> None:
     async with TritonConnection(reranking_triton) as connection:
         reranker = await TritonReranker.connect(connection, MODEL, Deadline.after(10), BatchOptions(texts=3))
-        assert reranker.fingerprint == "word-overlap@1+0"
-        texts = [" ".join(["lighthouse", "keeper", "log"][: i % 4]) or "nothing" for i in range(20)]
-        scores = await reranker.rerank("lighthouse keeper log", texts, Deadline.after(10))
+        assert reranker.fingerprint.startswith("late@1.1+")
+        texts = [[OTHER, ANSWER, " "][i % 3] for i in range(20)]
+        scores = await reranker.rerank(QUERY, texts, Deadline.after(10))
     assert scores.dtype == np.float32
-    np.testing.assert_allclose(scores, [(i % 4) / 3 for i in range(20)], rtol=1e-6)
+    by_text = [scores[place::3] for place in range(3)]
+    assert by_text[1].min() > by_text[0].max() > by_text[2].max() == by_text[2].min() == -1.0
+
+
+async def test_a_text_of_a_million_characters_costs_what_the_model_reads_of_it(reranking_triton: str) -> None:
+    async with TritonConnection(reranking_triton) as connection:
+        reranker = await TritonReranker.connect(connection, MODEL, Deadline.after(10))
+        [long, short] = await reranker.rerank(QUERY, [ANSWER + " and" * 250_000, OTHER], Deadline.after(30))
+    assert long > short
+
+
+async def test_a_blank_query_is_refused_and_the_model_goes_on(reranking_triton: str) -> None:
+    async with TritonConnection(reranking_triton) as connection:
+        reranker = await TritonReranker.connect(connection, MODEL, Deadline.after(10))
+        with pytest.raises(DependencyUnavailable, match="QUERY must not be blank"):
+            await reranker.rerank(" \n", [ANSWER], Deadline.after(10))
+        assert (await reranker.rerank(QUERY, [ANSWER], Deadline.after(10))).shape == (1,)
 
 
 async def test_no_texts_need_no_call(reranking_triton: str) -> None:
