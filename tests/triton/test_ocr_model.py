@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from server.application.ports import RecognizedImage
 from server.domain.deadline import Deadline
 from server.domain.errors import StageDeadline, UnreadableDocument
 
+PAGES = Path(__file__).parent / "pages"
 SAMPLES = Path(__file__).parents[2] / "samples"
 LEFT = ["The ferry leaves at seven", "from the northern quay and", "returns before the tide", "has turned at midnight."]
 RIGHT = ["Tickets are sold on board", "until the bell has rung", "twice and the gangway", "has been taken away."]
@@ -73,6 +75,41 @@ async def test_a_japanese_notice_is_read(recognizer: TritonTextRecognizer) -> No
     text = "".join(line.text for line in page.lines)
     for words in ("榊原直樹", "75分", "700円"):
         assert words in text
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+async def test_downward_lines_are_read_with_their_punctuation(recognizer: TritonTextRecognizer, turns: int) -> None:
+    """Drawn with IPA Mincho: the network alone skips every comma, bracket, long vowel mark and small kana."""
+    out = io.BytesIO()
+    Image.open(PAGES / "columns.png").convert("L").rotate(90 * turns, expand=True).save(out, "PNG")
+    page = await read(recognizer, out.getvalue())
+    text = unicodedata.normalize("NFKC", "".join(line.text for line in page.lines))
+    for words in (
+        "早い。漁に出た船が、",
+        "「今日は大漁だ」と、",
+        "笑った。市場（午前六時",
+        "サーモン",
+        "いっぱいに並ぶ。",
+    ):
+        assert unicodedata.normalize("NFKC", words) in text
+    for line in page.lines:
+        assert "".join(character.text for character in line.characters) == line.text
+    boxes = [character.box for line in page.lines for character in line.characters]
+    assert all(0 <= box.x0 < box.x1 <= page.width and 0 <= box.y0 < box.y1 <= page.height for box in boxes)
+
+
+async def test_each_character_has_its_place_and_confidence(recognizer: TritonTextRecognizer) -> None:
+    page = await read(recognizer, drawn(LEFT))
+    for line in page.lines:
+        assert "".join(character.text for character in line.characters) == line.text
+        starts = [character.box.x0 for character in line.characters]
+        assert starts == sorted(starts)
+        assert line.box.x0 - 1 <= starts[0]
+        assert line.characters[-1].box.x1 <= line.box.x1 + 1
+        assert all(0 < character.confidence <= 1 for character in line.characters)
+    # The font's letters are 20 px wide on average; the line begins 60 px from the edge.
+    first = page.lines[0].characters[0].box
+    assert (first.x0, first.x1) == pytest.approx((60, 85), abs=14)
 
 
 async def test_an_empty_page_has_no_lines(recognizer: TritonTextRecognizer) -> None:

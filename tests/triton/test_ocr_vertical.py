@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from triton_models.ocr.decoding import Pixels
 from triton_models.ocr.recognition import ReadCharacter, ReadLine, RecognitionOptions, Recognizer, Steps
-from triton_models.ocr.vertical import gaps_of, mended, row
+from triton_models.ocr.vertical import are_lying, gaps_of, mended, row
 
 PITCH = 40
 MARKS = {"、": (3, 3, 11, 11), "。": (3, 3, 11, 11), "ー": (4, 17, 36, 23), "　": (0, 0, 0, 0)}
@@ -62,6 +66,24 @@ def test_edges_of_a_gap_go_around_its_ink() -> None:
 def test_lines_that_are_not_of_wide_characters_have_no_gaps() -> None:
     assert gaps_of(lying("日、本語"), ReadLine(tuple(ReadCharacter("a", 0.9, x) for x in (24.0, 104.0, 144.0)))) == []
     assert gaps_of(lying("日、本語"), ReadLine()) == []
+
+
+@given(st.lists(st.floats(1, 160), min_size=1, max_size=8), st.sampled_from([1, 12, 48, 200]))
+def test_whatever_was_read_and_however_high_the_line_its_gaps_can_be_set(steps: list[float], height: int) -> None:
+    middles = np.cumsum(steps).tolist()
+    read = ReadLine(tuple(ReadCharacter("日", 0.9, middle) for middle in middles))
+    ink = np.random.default_rng(0).integers(0, 2, (height, math.ceil(middles[-1]) + 30, 1)) * 255
+    line = np.repeat(ink, 3, axis=2).astype(np.uint8)
+    for gap in gaps_of(line, read):
+        assert 0 <= gap.at <= len(middles)
+        assert all(row(line, read, gap, lying=lying).size for lying in (False, True))
+
+
+def test_rows_of_lying_characters_are_told_by_what_is_left_out() -> None:
+    lines = ["日本、語ー学", "漢字。仮名ー"]
+    assert are_lying([lying(text) for text in lines], [read_of(text) for text in lines])
+    assert not are_lying([lying(text) for text in lines], [read_of(text, skipped="") for text in lines])
+    assert not are_lying([], [])
 
 
 def test_white_on_black_has_the_same_gaps() -> None:

@@ -15,7 +15,7 @@ from triton_models.ocr.document import PageCharacters, PageDocument, PageLine
 from triton_models.ocr.orientation import turned_quads, turns_to_upright
 from triton_models.ocr.reading_order import in_reading_order
 from triton_models.ocr.recognition import ReadLine, Recognizer
-from triton_models.ocr.vertical import mended
+from triton_models.ocr.vertical import are_lying, mended
 
 REACH = 0.6
 """Line heights. No character reaches farther than this to either side of its middle."""
@@ -67,7 +67,7 @@ class PageReader:
         quads = [quad for page in pages for quad in page.quads]
         crops = [crop(page.image, quad) for page in pages for quad in page.quads]
         read = self._recognizer.read(crops)
-        downward = [index for index, quad in enumerate(quads) if is_tall(quad)]
+        downward = self._lying(pages, crops, read)
         sound = mended([crops[index] for index in downward], [read[index] for index in downward], self._recognizer)
         for index, line in zip(downward, sound, strict=True):
             read[index] = line
@@ -77,6 +77,20 @@ class PageReader:
             lines = [line for line in itertools.islice(placed, len(page.quads)) if self._is_kept(line)]
             documents.append(_as_sent(page, in_reading_order(lines)))
         return documents
+
+    def _lying(self, pages: Sequence[_Page], crops: Sequence[Pixels], read: Sequence[ReadLine]) -> list[int]:
+        """Which of all pages' lines hold lying characters: those that run downwards, and rows where all are such."""
+        lying: list[int] = []
+        start = 0
+        for page in pages:
+            members = range(start, start + len(page.quads))
+            rows = [index for index, quad in zip(members, page.quads, strict=True) if not is_tall(quad)]
+            if are_lying([crops[index] for index in rows], [read[index] for index in rows]):
+                lying += members
+            else:
+                lying += sorted({*members}.difference(rows))
+            start += len(page.quads)
+        return lying
 
     def _is_kept(self, line: PageLine) -> bool:
         return bool(line.text) and line.confidence >= self._options.min_confidence

@@ -48,6 +48,10 @@ SLACK = 0.12
 """Of the pitch: ink this far outside a line's first or last cell is that cell's own."""
 MARGIN = 0.12
 """Of the pitch: ground around a row."""
+LYING = 0.06
+"""Of lying characters more than this share is left out …"""
+LYING_LEAST = 4
+"""… and at least so many."""
 LONGEST_GAP = 6
 """Cells. A longer gap is no punctuation."""
 
@@ -81,6 +85,14 @@ def mended(lines: Sequence[Pixels], read: Sequence[ReadLine], recognizer: Recogn
             fillings.append(_filling(gap, standing, lying, _previous(one, gap)))
         filled.append(_with(one, gaps, fillings))
     return filled
+
+
+def are_lying(lines: Sequence[Pixels], read: Sequence[ReadLine]) -> bool:
+    """Whether the rows of a page are its downward lines, because the page came turned: so much is left out of rows of
+    lying characters only. `lines` and `read` are those of one page."""
+    cells = sum(len(gap.edges) - 1 for line, one in zip(lines, read, strict=True) for gap in gaps_of(line, one))
+    wide = sum(_is_wide(character.text) for one in read for character in one.characters)
+    return cells >= LYING_LEAST and cells > LYING * wide
 
 
 # --- gaps --------------------------------------------------------------------------------------------------------
@@ -124,10 +136,14 @@ def _valley(profile: npt.NDArray[np.int_], edge: float, pitch: float) -> int:
 
 
 def pitch_of(middles: Sequence[float], height: int) -> float:
-    """From one character's middle to the next: the median of what can be a pitch at the line's height."""
+    """From one character's middle to the next, as most of them are: the mean around the median of what can be a pitch
+    at the line's height (the median alone is as coarse as the network's steps)."""
     steps = np.diff(middles)
     steps = steps[(steps > 0.5 * height) & (steps < 1.3 * height)]
-    return float(np.mean(steps[np.abs(steps - np.median(steps)) < 0.2 * height])) if len(steps) else 0.85 * height
+    if not len(steps):
+        return 0.85 * height
+    usual = float(np.quantile(steps, 0.5, method="nearest"))
+    return float(np.mean(steps[np.abs(steps - usual) < 0.2 * height]))
 
 
 def ink_of(line: Pixels) -> npt.NDArray[np.bool_]:
