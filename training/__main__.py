@@ -1,4 +1,4 @@
-"""`python -m training rerank`: trains the head of the reranker."""
+"""`python -m training`: trains the head of the reranker, and says how good it is."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import json
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from rich.console import Console
+from rich.table import Table
 
+from bench.suites.index.datasets import read_data_sets
 from training.examples import ExampleLimits, NoExamples, read_examples
 from training.mining import mined
 from training.tokens import TokenReader
@@ -20,7 +23,7 @@ from triton_models.embed.weights import E5Weights
 from triton_models.fetching import ArtifactStore
 from triton_models.preparation import default_cache
 from triton_models.progress import silent
-from triton_models.rerank.head import log_information
+from triton_models.rerank.head import Head, log_information
 from triton_models.rerank.network import write_token_network
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Trains Pinakes' own models.")
@@ -83,6 +86,40 @@ def rerank_command(
     }
     (out / "head.json").write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
     console.print(f"the head is in {out / 'head.npz'}", soft_wrap=True)
+
+
+@app.command("evaluate")
+def evaluate_command(
+    data: Annotated[Path, typer.Option(help="A folder with retrieval sets that have dev/.")],
+    out: Annotated[Path, typer.Option(help="Where what the encoder makes of the sets is kept.")],
+    head: Annotated[Path | None, typer.Option(help="A trained head; what is not trained if not given.")] = None,
+    sets: Annotated[str, typer.Option(help="Comma-separated; all if not given.")] = "",
+    questions: Annotated[int, typer.Option(help="Of a set, at most.")] = 200,
+    weight: Annotated[float, typer.Option(help="Of the reranker's score beside the fused one.")] = 4.0,
+    threads: Annotated[int, typer.Option(help="Cores to use.")] = 2,
+) -> None:
+    """Compares dense, BM25, fused and reranked orders by nDCG@10."""
+    from training.evaluation import DENSE, FUSED, LEXICAL, RERANKED, RerankingPlan, average_gain, evaluated
+
+    out.mkdir(parents=True, exist_ok=True)
+    wanted = frozenset(sets.split(",")) if sets else None
+    weights = E5Weights(_encoder())
+    reader = _reader(weights, out, threads)
+    trained = Head.load(head) if head else Head.untrained(np.zeros(weights.shape.hidden, np.float32), rank=1, seed=1)
+    plan = RerankingPlan(questions=questions, rerank_weight=weight)
+    table = Table("set", "questions", DENSE, LEXICAL, FUSED, RERANKED, "gain", "95 %")
+    qualities = []
+    for data_set in read_data_sets(data):
+        if wanted is not None and data_set.name not in wanted:
+            continue
+        quality = evaluated(data_set, reader, trained, log_information(weights.vocabulary.scores), plan)
+        qualities.append(quality)
+        means = [f"{quality.scores[kind].mean():.3f}" for kind in (DENSE, LEXICAL, FUSED, RERANKED)]
+        gain = quality.gain
+        asked = str(len(quality.scores[FUSED]))
+        table.add_row(data_set.name, asked, *means, f"{gain.mean:+.3f}", f"{gain.low:+.3f} to {gain.high:+.3f}")
+    console.print(table)
+    console.print(f"average gain of {len(qualities)} sets: {average_gain(qualities):+.4f}")
 
 
 def _encoder() -> Path:

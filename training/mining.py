@@ -26,7 +26,7 @@ def mined(
 
     Cost: a matrix of questions times passages, 512 questions at a time.
     """
-    lexical, asked = bm25(passages, _PIECES), _counts(questions, _PIECES).sign()
+    lexical, asked = bm25(passages), counts(questions).sign()
     found: list[Rows] = []
     for start in range(0, len(examples.questions), _QUESTIONS_AT_ONCE):
         rows = slice(start, start + _QUESTIONS_AT_ONCE)
@@ -43,25 +43,26 @@ def mined(
     return tuple(found)
 
 
-def bm25(passages: TokenVectors, pieces: int) -> sparse.csr_matrix:
+def bm25(passages: TokenVectors) -> sparse.csr_matrix:
     """float32[passages, pieces]: what each piece of the tokenizer adds to a passage's score (Robertson and Zaragoza,
     "The Probabilistic Relevance Framework: BM25 and Beyond", 2009, section 3.4). Pieces stand for words: they are there
     for every language."""
-    counts = _counts(passages, pieces)
-    lengths = np.asarray(counts.sum(axis=1)).ravel()
-    having = np.asarray(counts.sign().sum(axis=0)).ravel()
-    rarity = np.log1p((counts.shape[0] - having + 0.5) / (having + 0.5))
-    entries = counts.tocoo()
+    times = counts(passages)
+    lengths = np.asarray(times.sum(axis=1)).ravel()
+    having = np.asarray(times.sign().sum(axis=0)).ravel()
+    rarity = np.log1p((times.shape[0] - having + 0.5) / (having + 0.5))
+    entries = times.tocoo()
     norm = _K1 * (1 - _B + _B * lengths[entries.row] / lengths.mean())
     weights = rarity[entries.col] * entries.data * (_K1 + 1) / (entries.data + norm)
-    return sparse.csr_matrix((weights.astype(np.float32), (entries.row, entries.col)), shape=counts.shape)
+    return sparse.csr_matrix((weights.astype(np.float32), (entries.row, entries.col)), shape=times.shape)
 
 
-def _counts(texts: TokenVectors, pieces: int) -> sparse.csr_matrix:
-    shape = (len(texts.starts) - 1, pieces)
-    counts = sparse.csr_matrix((np.ones(len(texts.ids), np.float32), texts.ids, texts.starts), shape=shape)
-    counts.sum_duplicates()
-    return counts
+def counts(texts: TokenVectors) -> sparse.csr_matrix:
+    """float32[texts, pieces]: how often each piece of the tokenizer occurs."""
+    shape = (len(texts.starts) - 1, _PIECES)
+    times = sparse.csr_matrix((np.ones(len(texts.ids), np.float32), texts.ids, texts.starts), shape=shape)
+    times.sum_duplicates()
+    return times
 
 
 def _best(scores: Floats, count: int) -> Rows:

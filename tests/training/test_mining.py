@@ -25,7 +25,7 @@ def naive_bm25(texts: list[list[int]], text: int, piece: int) -> float:
 @settings(max_examples=40, deadline=None)
 @given(TEXTS)
 def test_weights_are_those_of_the_formula(texts: list[list[int]]) -> None:
-    weights = bm25(token_vectors(texts), 10).toarray()
+    weights = bm25(token_vectors(texts))[:, :10].toarray()
     expected = [[naive_bm25(texts, text, piece) for piece in range(10)] for text in range(len(texts))]
     np.testing.assert_allclose(weights, expected, rtol=1e-5)
 
