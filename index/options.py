@@ -24,8 +24,8 @@ class IndexOptions:
     build_threads: int = 1
     """Threads that may work on one rebuild."""
     helper_rows: int = 4_096
-    """Rebuilds of so many rows and more run in a process of their own, at the lowest priority: they take no turns of
-    the interpreter from searches, and closing the index ends them at once."""
+    """Rebuilds of so many rows and more run in a process of their own, at a low priority: they take no turns of the
+    interpreter from searches, and closing the index ends them at once."""
     min_candidates: int = 50
     """Each branch retrieves max(min_candidates, candidates_per_hit * limit) before fusion."""
     candidates_per_hit: int = 4

@@ -25,7 +25,9 @@ from index.segment import Segment, remove_unnamed
 from index.snapshot import Snapshot
 from index.strings import hash_ids
 
-_LEAST_PRIORITY = 19
+_SEALING_NICENESS = 10
+"""Heads must be written as fast as they fill up, or changes wait for it."""
+_MERGING_NICENESS = 19
 _WAITING_FOR_REBUILD = 2
 """While a rebuild of heads is planned, so many times as many of them may wait."""
 
@@ -49,8 +51,8 @@ class IndexWriter:
         self._heads: list[JournaledHead] = []
         self._serial = manifest.serial
         self._planned: list[Rebuild] = []
-        self._sealing = HelperProcess(_LEAST_PRIORITY)
-        self._merging = HelperProcess(_LEAST_PRIORITY)
+        self._sealing = HelperProcess(_SEALING_NICENESS)
+        self._merging = HelperProcess(_MERGING_NICENESS)
         self._analysing = HelperProcess()
         self._streams = StreamMaker(analyzer, self._analysing)
         self.segments = tuple(segments)
