@@ -22,9 +22,11 @@ from PIL import Image, ImageDraw, ImageFont
 from tritonclient.grpc import InferenceServerClient, InferInput, model_config_pb2
 
 from server.embedded.process import Launch, running
-from server.embedded.triton import EmbeddedTriton
+from server.embedded.triton import EmbeddedTriton, TritonOptions
 from tests.triton.engines.onnx_runtime import OnnxRuntimeToolkit
+from tests.triton.small_catalogue import file_artifact
 from triton_models.bls import network_name
+from triton_models.catalogue import Catalogue, Slot, load_catalogue
 from triton_models.engines.building import PlannedEngine, planned_engines
 from triton_models.engines.cache import AcceptedEngine, EngineCache
 from triton_models.engines.conversion import with_likeliest_class, write_converted
@@ -33,10 +35,12 @@ from triton_models.engines.repository import render_with_engines
 from triton_models.preparation import prepare
 from triton_models.prepared import PreparedModels
 from triton_models.rendering import render
+from triton_models.rerank.head import Head
 
 pytestmark = pytest.mark.models
 
 SLOTS = ["embed", "ocr"]
+RERANKER = "late@1"
 PLANNED = [planned for planned in planned_engines("gpu") if planned.slot in SLOTS]
 TOOLKIT = OnnxRuntimeToolkit()
 
@@ -56,21 +60,42 @@ def network_file(planned: PlannedEngine, prepared: PreparedModels, folder: Path)
     return path
 
 
+def publish(planned: PlannedEngine, prepared: PreparedModels, folder: Path) -> None:
+    """An ONNX file as an accepted engine of the cache `folder`."""
+    engines, key = EngineCache(folder), planned.key(TOOLKIT)
+    with engines.building(key, lambda: None), engines.scratch(key) as scratch:
+        plan = scratch / "model.plan"
+        shutil.copyfile(network_file(planned, prepared, folder), plan)
+        size = plan.stat().st_size
+        engines.publish(AcceptedEngine(key=key, plan_sha256="", plan_bytes=size, agreement=1, samples=0), plan)
+
+
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory, prepared: PreparedModels) -> Path:
     """Rendered with engines that are ONNX files."""
     folder = tmp_path_factory.mktemp("gpu")
-    engines = EngineCache(folder)
     for planned in PLANNED:
-        key = planned.key(TOOLKIT)
-        with engines.building(key, lambda: None), engines.scratch(key) as scratch:
-            plan = scratch / "model.plan"
-            shutil.copyfile(network_file(planned, prepared, folder), plan)
-            size = plan.stat().st_size
-            accepted = AcceptedEngine(key=key, plan_sha256="", plan_bytes=size, agreement=1, samples=0)
-            engines.publish(accepted, plan)
+        publish(planned, prepared, folder)
     out = folder / "repository"
     return render_with_engines("gpu", prepared.directory, out, PLANNED, TOOLKIT, folder, cores=2)
+
+
+@pytest.fixture(scope="module")
+def reranking(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Path:
+    """The repository of a reranker whose head is not trained."""
+    folder = tmp_path_factory.mktemp("reranking")
+    Head.untrained(np.zeros(384, np.float32), rank=4, seed=1).save(folder / "head.npz")
+    encoder = load_catalogue().artifacts["e5-small-q4"]
+    head = file_artifact(folder / "head.npz", (folder / "head.npz").read_bytes())
+    slot = Slot(
+        model="late", version=1, conversion="late-interaction", artifacts={"weights": "e5-small-q4", "head": "head"}
+    )
+    catalogue = Catalogue(artifacts={"e5-small-q4": encoder, "head": head}, slots={"rerank": slot})
+    models = prepare(folder, catalogue=catalogue, local=model_cache / "artifacts" / encoder.sha256)
+    planned = list(planned_engines("gpu", catalogue))
+    assert [each.name for each in planned] == ["rerank.network"]
+    publish(planned[0], PreparedModels.open(models), folder)
+    return render_with_engines("gpu", models, folder / "repository", planned, TOOLKIT, folder, cores=2)
 
 
 def config_of(folder: Path) -> model_config_pb2.ModelConfig:
@@ -152,10 +177,13 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, repository: Path, environment: dict[str, str]) -> Iterator[Served]:
-    """A Triton with the repository, where a python model takes the place of each engine."""
+def served(
+    tmp_path_factory: pytest.TempPathFactory, repository: Path, reranking: Path, environment: dict[str, str]
+) -> Iterator[Served]:
+    """A Triton with both repositories, where a python model takes the place of each engine."""
     folder = tmp_path_factory.mktemp("strict")
     models = shutil.copytree(repository, folder / "repository")
+    shutil.copytree(reranking, models, dirs_exist_ok=True)
     for network in models.glob("*.*"):
         if not (network / "1" / "model.plan").exists():
             continue
@@ -165,7 +193,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, repository: Path, environme
         config.instance_group.add(kind=model_config_pb2.ModelInstanceGroup.KIND_CPU, count=1)
         (network / "config.pbtxt").write_text(text_format.MessageToString(config), encoding="utf-8")
         shutil.copy(Path(__file__).with_name("onnx_runtime_model") / "model.py", network / "1" / "model.py")
-    server = StrictTriton(models, folder / "data", environment)
+    server = StrictTriton(models, folder / "data", environment, TritonOptions(exit_grace_s=1))
     with running(server, folder / "triton.log"), InferenceServerClient(server.address) as client:
         yield Served(client, dict([server.admin_header]))
 
@@ -204,3 +232,13 @@ def test_pages_are_read_by_the_served_networks(served: Served, prepared: Prepare
     page = json.loads(answer.as_numpy("PAGE")[0, 0])
     assert all(served.calls(network_name(prepared.slots["ocr"].model, role)) for role in ("detector", "recognizer"))
     assert [line["text"] for line in page["lines"]] == ["Deliveries are taken at gate 7.", "Ring twice and wait."]
+
+
+@pytest.mark.stack
+def test_passages_are_scored_by_the_served_network(served: Served) -> None:
+    passages = ["Apples are picked in September.", "The lighthouse keeper wrote the weather into the log.", " "]
+    query = [b"Who wrote the weather into the log?"] * len(passages)
+    inputs = [bytes_input("QUERY", query), bytes_input("PASSAGE", [passage.encode() for passage in passages])]
+    apples, keeper, blank = served.client.infer(RERANKER, inputs).as_numpy("SCORE")[:, 0]
+    assert keeper > apples > blank
+    assert served.calls(network_name(RERANKER, "network")) > 0
