@@ -241,6 +241,8 @@ async def _models(settings: Settings, pool: PostgresPool) -> AsyncIterator[_Mode
         slots: dict[str, FilledSlot] = {name: slot for name, slot in filled.items() if isinstance(slot, ServedSlot)}
         fixed = {name: slot.serving for name, slot in filled.items() if isinstance(slot, EndpointSlot)}
         aliases = FollowAliases(store, catalogue, triton, slots, settings.models.aliases, fixed)
+        # A mistake in it is told at the start rather than waited for.
+        await catalogue.read()
         await opened.enter_async_context(_in_background(aliases.run()))
         yield _Models(triton, catalogue, store, aliases, embed, rerank, ocr, generate)
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
+
+import structlog
 
 from server.domain.errors import DependencyUnavailable
 from server.domain.models import CatalogueModel, KnownModels, ModelArtifact
@@ -11,13 +14,17 @@ from triton_models.catalogue import DEFAULT_CATALOGUE, Catalogue, load_catalogue
 from triton_models.errors import ModelFilesError
 from triton_models.preparation import fingerprints
 
+_log = structlog.get_logger()
+
 
 class CatalogueFiles:
-    """The package's catalogue, and a team's own file beside it, if it is there. What somebody adds to it is noticed."""
+    """The package's catalogue, and a team's own file beside it, if it is there. What somebody changes in it is noticed;
+    while it cannot be read (somebody is editing it), what it said before holds."""
 
     def __init__(self, additions: Path) -> None:
         self._additions = additions
-        self._read: tuple[object, KnownModels] | None = None
+        self._stamp: object = None
+        self._read: KnownModels | None = None
 
     async def read(self) -> KnownModels:
         """See the port."""
@@ -27,12 +34,17 @@ class CatalogueFiles:
         try:
             files = [path for path in (DEFAULT_CATALOGUE, self._additions) if path.exists()]
             stamp = [(path, path.stat().st_mtime_ns, path.stat().st_size) for path in files]
-            if self._read is None or self._read[0] != stamp:
+            if self._read is None or self._stamp != stamp:
                 additions = self._additions if self._additions in files else None
-                self._read = stamp, _known(load_catalogue(additions=additions))
+                self._read, self._stamp = _known(load_catalogue(additions=additions)), stamp
         except (ModelFilesError, OSError) as error:
-            raise DependencyUnavailable("the model catalogue", str(error)) from error
-        return self._read[1]
+            if self._read is None:
+                raise DependencyUnavailable("the model catalogue", str(error)) from error
+            if self._read.problem != str(error):
+                _log.warning("model_catalogue_unreadable", problem=str(error))
+                self._read = replace(self._read, problem=str(error))
+            self._stamp = None
+        return self._read
 
 
 def _known(catalogue: Catalogue) -> KnownModels:

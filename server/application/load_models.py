@@ -19,11 +19,10 @@ from server.domain.errors import (
     ModelInUse,
     ModelLoadFailed,
     ModelMemoryExhausted,
-    ModelNotFound,
     PinakesError,
     StageDeadline,
 )
-from server.domain.models import CatalogueModel, LoadedState, MemorySource, MemoryUse, Model, ModelState
+from server.domain.models import CatalogueModel, KnownModels, LoadedState, MemorySource, MemoryUse, Model, ModelState
 
 _log = structlog.get_logger()
 
@@ -54,7 +53,7 @@ class _Load:
 class _Inventory:
     """What is loaded, and when each model was last used, in Unix seconds."""
 
-    known: Mapping[str, CatalogueModel]
+    known: KnownModels
     states: Mapping[str, LoadedState]
     uses: Mapping[str, float] = field(default_factory=dict)
 
@@ -104,19 +103,14 @@ class LoadModels:
 
     async def known(self, name: str) -> CatalogueModel:
         """Raises ModelNotFound, DependencyUnavailable."""
-        models = (await self._catalogue.read()).models
-        if name not in models:
-            raise ModelNotFound(name)
-        return models[name]
+        return (await self._catalogue.read()).model(name)
 
     async def models(self, names: Sequence[str] | None = None) -> list[Model]:
         """By name; all of the catalogue if no `names` are given. Raises ModelNotFound, DependencyUnavailable."""
         inventory = await self._inventory()
-        for name in names or ():
-            if name not in inventory.known:
-                raise ModelNotFound(name)
-        chosen = sorted(inventory.known) if names is None else names
-        return [self._told(inventory.known[name], inventory) for name in chosen]
+        known = inventory.known
+        chosen = [known.models[name] for name in sorted(known.models)] if names is None else map(known.model, names)
+        return [self._told(model, inventory) for model in chosen]
 
     async def load(self, name: str, deadline: Deadline) -> None:
         """Returns when the model is ready. Calls for one model share one load; when the last of them is cancelled or
@@ -221,7 +215,7 @@ class LoadModels:
             inventory = await self._inventory()
             held = {
                 name: self._use(known).size_bytes
-                for name, known in inventory.known.items()
+                for name, known in inventory.known.models.items()
                 if inventory.holds_memory(name) and name not in self._reserved
             }
             needed = self._use(model).size_bytes
@@ -248,10 +242,12 @@ class LoadModels:
         now = time.time()
         serving = {self._aliases.serving(alias.slot) for alias in self._aliases.aliases()}
         first = {alias.models[0] for alias in self._aliases.aliases() if alias.models}
-        used = {name: max(inventory.uses.get(name, 0.0), self._asked_for.get(name, 0.0)) for name in inventory.known}
+        used = {
+            name: max(inventory.uses.get(name, 0.0), self._asked_for.get(name, 0.0)) for name in inventory.known.models
+        }
         idle = [
             name
-            for name in inventory.known
+            for name in inventory.known.models
             if inventory.state(name).state is ModelState.READY
             and name not in serving | first
             and time.monotonic() >= self._noticed_at.get(name, 0.0)
@@ -261,7 +257,7 @@ class LoadModels:
 
     async def _inventory(self) -> _Inventory:
         deadline = Deadline.after(_QUESTION_LIMIT_S)
-        known = (await self._catalogue.read()).models
+        known = await self._catalogue.read()
         states = await self._control.states(deadline)
         uses = await self._control.last_uses(deadline)
         measured = await self._memory.measured()

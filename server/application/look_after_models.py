@@ -6,7 +6,7 @@ import asyncio
 import base64
 import binascii
 import hashlib
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from server.application.load_models import LoadModels
 from server.application.ports import AliasStore, IndexGenerations, ModelCatalogue, ModelControl
 from server.application.query import bounded
 from server.domain.deadline import Deadline
-from server.domain.errors import EmbeddingMismatch, InvalidField, InvalidPageToken, ModelNotFound
+from server.domain.errors import EmbeddingMismatch, InvalidField, InvalidPageToken
 from server.domain.generations import GenerationState
 from server.domain.models import (
     EMBEDDING_SLOT,
@@ -133,7 +133,7 @@ class LookAfterModels:
             raise InvalidField("models", f"must hold at most {_LONGEST_CHAIN} models, and holds {len(models):,}")
         if len(set(models)) < len(models):
             raise InvalidField("models", "must not hold a model twice")
-        return [_of_slot(slot, position, name, catalogue.models) for position, name in enumerate(models)]
+        return [_of_slot(slot, position, catalogue.model(name)) for position, name in enumerate(models)]
 
     async def _generation_of(self, slot: str, chain: Sequence[CatalogueModel]) -> str | None:
         """The generation of the index that has to take the serving one's place with the alias."""
@@ -175,12 +175,10 @@ class LookAfterModels:
         return await asyncio.shield(task)
 
 
-def _of_slot(slot: str, position: int, name: str, models: Mapping[str, CatalogueModel]) -> CatalogueModel:
-    if name not in models:
-        raise ModelNotFound(name)
-    if models[name].slot != slot:
-        raise InvalidField(f"models[{position}]", f"{name} is for the slot {models[name].slot}, not for {slot}")
-    return models[name]
+def _of_slot(slot: str, position: int, model: CatalogueModel) -> CatalogueModel:
+    if model.slot != slot:
+        raise InvalidField(f"models[{position}]", f"{model.name} is for the slot {model.slot}, not for {slot}")
+    return model
 
 
 def _page_token(last: str, slot: str) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from server.domain.errors import DependencyUnavailable, ModelNotFound
+
 SLOTS = ("embed", "generate", "ocr", "rerank")
 """What the server needs models for."""
 EMBEDDING_SLOT = "embed"
@@ -50,10 +52,20 @@ class CatalogueModel:
 
 @dataclass(frozen=True, slots=True)
 class KnownModels:
-    """The catalogue: its models by name, and the one that serves a slot by default, by slot."""
+    """The catalogue: its models by name, and the one that serves a slot by default, by slot. With a `problem`, it
+    cannot be read now, and this is what it was before."""
 
     models: Mapping[str, CatalogueModel]
     defaults: Mapping[str, str]
+    problem: str = ""
+
+    def model(self, name: str) -> CatalogueModel:
+        """Raises ModelNotFound, and DependencyUnavailable for one that may be in what cannot be read."""
+        if name in self.models:
+            return self.models[name]
+        if self.problem:
+            raise DependencyUnavailable("the model catalogue", self.problem)
+        raise ModelNotFound(name)
 
 
 class ModelState(enum.Enum):

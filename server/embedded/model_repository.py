@@ -19,6 +19,16 @@ class ModelRepository:
     path: Path
     catalogue: Path | None = None
 
+    def check(self) -> None:
+        """Raises PartFailed for a catalogue file that cannot be read."""
+        from triton_models.catalogue import load_catalogue
+        from triton_models.errors import ModelFilesError
+
+        try:
+            load_catalogue(additions=self._additions())
+        except ModelFilesError as exc:
+            raise PartFailed("triton", str(exc)) from exc
+
     def write(self) -> None:
         """Replaces what is at `path` by the models that are in the cache. While somebody edits the catalogue file, and
         it cannot be read, what is there stays. Raises PrerequisiteMissing when one that serves by default is not in the
@@ -29,7 +39,7 @@ class ModelRepository:
         from triton_models.preparation import prepared_so_far
         from triton_models.rendering import render
 
-        additions = self.catalogue if self.catalogue is not None and self.catalogue.exists() else None
+        additions = self._additions()
         try:
             catalogue = load_catalogue(additions=additions)
         except InvalidCatalogue as exc:
@@ -44,6 +54,9 @@ class ModelRepository:
             raise PrerequisiteMissing(problem, _preparation(self.cache, additions)) from exc
         except ModelFilesError as exc:
             raise PartFailed("triton", str(exc)) from exc
+
+    def _additions(self) -> Path | None:
+        return self.catalogue if self.catalogue is not None and self.catalogue.exists() else None
 
 
 def _preparation(cache: Path, additions: Path | None) -> str:

@@ -153,6 +153,7 @@ def _triton(options: StackOptions, directory: DataDirectory) -> tuple[Part, str]
     else:
         catalogue = None if options.catalogue is None else options.catalogue.absolute()
         models = ModelRepository(options.profile, options.cache, data / "repository", catalogue)
+        models.check()
         server = EmbeddedTriton(models.path, data, options.environment, options.triton, models.write, load=())
     return server, server.address
 
