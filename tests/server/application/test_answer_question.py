@@ -35,7 +35,8 @@ QUESTION = "How many passengers does the ferry Sanderling carry?"
 
 
 def answering(
-    generator: ScriptedGenerator, hits: Sequence[IndexHit] = (hit("ferry", 1), hit("ticket", 2, 0.8))
+    generator: ScriptedGenerator | OneModel[ScriptedGenerator],
+    hits: Sequence[IndexHit] = (hit("ferry", 1), hit("ticket", 2, 0.8)),
 ) -> AnswerQuestion:
     store = ScriptedStore({name: passage(name, text) for name, text in TEXTS.items()})
     search = SearchPassages(
@@ -46,7 +47,8 @@ def answering(
         ScriptedHighlighter(),
         SearchOptions(),
     )
-    return AnswerQuestion(search, OneModel(generator), AnswerOptions())
+    slot = generator if isinstance(generator, OneModel) else OneModel(generator)
+    return AnswerQuestion(search, slot, AnswerOptions())
 
 
 async def events(answer: AnswerQuestion, command: AnswerCommand, seconds: float = 30.0) -> list[AnswerEvent]:
@@ -79,12 +81,24 @@ async def test_sources_then_text_and_citations_then_one_completion() -> None:
     end = completion(stream)
     assert end.status is AnswerStatus.ANSWERED
     assert end.unsupported == ()
-    assert end.generator == "generator@1"
+    assert (end.generator, end.embedder, end.reranker) == ("generator@1", "embedder@1", "")
     assert end.usage is not None and end.usage.prompt_tokens == 30
     assert end.degradations == (Degradation.NO_RERANKER,)
     assert {"embed", "search", "fetch", "first_token", "generate", "attribute", "total"} <= {
         timing.stage for timing in end.timings
     }
+
+
+async def test_an_answer_is_finished_and_named_by_the_model_that_began_it() -> None:
+    slot = OneModel(ScriptedGenerator("It carries 610 passengers."))
+    later = ScriptedGenerator("Never said.", fingerprint="generator@2")
+    stream: list[AnswerEvent] = []
+    async for event in answering(slot).run(PRINCIPAL, AnswerCommand(QUESTION), Deadline.after(30)):
+        stream.append(event)
+        if isinstance(event, Delta):
+            slot.filled = later
+    assert (text(stream), completion(stream).generator) == ("It carries 610 passengers.", "generator@1")
+    assert later.requests == []
 
 
 async def test_an_invented_sentence_is_marked_and_not_cited() -> None:
