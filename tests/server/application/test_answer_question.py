@@ -97,7 +97,7 @@ async def test_an_answer_is_finished_and_named_by_the_model_that_began_it() -> N
         stream.append(event)
         if isinstance(event, Delta):
             slot.filled = later
-    assert (text(stream), completion(stream).generator) == ("It carries 610 passengers.", "generator@1")
+    assert (text(stream).strip(), completion(stream).generator) == ("It carries 610 passengers.", "generator@1")
     assert later.requests == []
 
 
