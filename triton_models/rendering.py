@@ -39,14 +39,23 @@ def profiles() -> list[str]:
 
 
 def render(
-    profile: str, models: Path | PreparedModels, out: Path, *, cores: int, slots: list[str] | None = None
+    profile: str,
+    models: Path | PreparedModels,
+    out: Path,
+    *,
+    cores: int,
+    slots: list[str] | None = None,
+    with_engines: bool = False,
 ) -> Path:
     """Writes the repository for `models` (see preparation.prepare) as the folder `out`, replacing it; returns `out`.
 
     The cores are divided among the instances of a model, not among models: each may use all of them while the others
     rest. `slots` restricts it. A model that serves no slot by default and cannot be rendered is left out, and whoever
-    loads it is told. Milliseconds. Raises UnknownName, NotPrepared, InvalidCatalogue.
+    loads it is told. Milliseconds. Raises UnknownName, NotPrepared, InvalidCatalogue; the last also for a profile whose
+    networks are engines, unless the caller adds them (`with_engines`).
     """
+    if not with_engines:
+        _require_no_engines(profile)
     prepared = models if isinstance(models, PreparedModels) else PreparedModels.open(models)
     defaults = {slot.model for slot in prepared.slots.values()}
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -70,6 +79,7 @@ def render_missing(profile: str, models: Path, out: Path, *, cores: int) -> list
 
     What is there stays as it is: a model's name stands for the same files for good. Raises as `render`.
     """
+    _require_no_engines(profile)
     prepared = PreparedModels.open(models)
     out.mkdir(parents=True, exist_ok=True)
     added = [name for name in _wanted(prepared, None) if not (out / name).exists()]
@@ -94,6 +104,14 @@ def _profile(name: str) -> dict[str, dict[str, Any]]:
     if name not in profiles():
         raise UnknownName("profile", name, profiles())
     return tomllib.loads((PROFILES / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def _require_no_engines(profile: str) -> None:
+    if any("networks" in table for table in _profile(profile).values()):
+        raise InvalidCatalogue(
+            PROFILES / f"{profile}.toml",
+            "its networks are engines; `python -m triton_models.engines repository` writes what serves it",
+        )
 
 
 def _wanted(prepared: PreparedModels, slots: list[str] | None) -> list[str]:

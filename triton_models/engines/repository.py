@@ -49,7 +49,7 @@ def render_with_engines(
     engines, prepared = EngineCache(cache), PreparedModels.open(models)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".rendering-") as scratch:
-        folder = render(profile, models, Path(scratch) / "repository", cores=cores)
+        folder = render(profile, models, Path(scratch) / "repository", cores=cores, with_engines=True)
         for engine in planned:
             if engine.slot not in prepared.slots:
                 continue

@@ -32,9 +32,10 @@ from triton_models.engines.cache import AcceptedEngine, EngineCache
 from triton_models.engines.conversion import with_likeliest_class, write_converted
 from triton_models.engines.errors import EngineMissing
 from triton_models.engines.repository import render_with_engines
+from triton_models.errors import InvalidCatalogue
 from triton_models.preparation import prepare
 from triton_models.prepared import PreparedModels
-from triton_models.rendering import render
+from triton_models.rendering import render, render_missing
 from triton_models.rerank.head import Head
 
 pytestmark = pytest.mark.models
@@ -154,6 +155,14 @@ def test_the_server_sees_the_same_model_in_every_profile(
 def test_an_engine_that_was_not_built_is_named(prepared: PreparedModels, tmp_path: Path) -> None:
     with pytest.raises(EngineMissing, match=r"no engine of embed\.network for ONNX Runtime 1 on no GPU"):
         render_with_engines("gpu", prepared.directory, tmp_path / "out", PLANNED, TOOLKIT, tmp_path, cores=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_models_that_call_engines_are_not_written_without_them(prepared: PreparedModels, tmp_path: Path) -> None:
+    with pytest.raises(InvalidCatalogue, match=r"engines repository"):
+        render("gpu", prepared.directory, tmp_path / "out", cores=2)
+    with pytest.raises(InvalidCatalogue, match=r"engines repository"):
+        render_missing("gpu", prepared.directory, tmp_path / "out", cores=2)
     assert list(tmp_path.iterdir()) == []
 
 
