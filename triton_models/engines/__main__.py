@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from triton_models.catalogue import load_catalogue
-from triton_models.engines.building import PlannedEngine, build_engine, planned_engines
+from triton_models.engines.building import PlannedEngine, build_engine, find_engine, planned_engines
 from triton_models.engines.cache import EngineCache
 from triton_models.engines.errors import EngineError
 from triton_models.engines.repository import render_with_engines
@@ -37,12 +37,13 @@ def build_command(cache: CacheOption = None, profile: ProfileOption = "gpu", onl
 @app.command("verify")
 def verify_command(cache: CacheOption = None, profile: ProfileOption = "gpu", only: OnlyOption = "") -> None:
     """Reads every engine of this GPU, and compares its sha256."""
-    engines = EngineCache(cache or default_cache())
+    folder = cache or default_cache()
+    engines = EngineCache(folder)
     with sentences():
         toolkit = TensorRtToolkit()
         for planned in _chosen(profile, only):
             key = planned.key(toolkit)
-            if engines.find(key) is None or engines.damaged(key):
+            if find_engine(planned, toolkit, folder) is None or engines.damaged(key):
                 raise EngineError(f"{planned.name} is missing or damaged: delete {engines.plan(key).parent}, and build")
     console.print("every engine is what was accepted")
 

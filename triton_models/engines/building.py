@@ -63,6 +63,12 @@ def planned_engines(profile: str, catalogue: Catalogue | None = None) -> Iterato
             yield PlannedEngine(deployment.slot, role, network, each, artifacts)
 
 
+def find_engine(planned: PlannedEngine, toolkit: EngineToolkit, cache: Path) -> AcceptedEngine | None:
+    """None if there is none that is whole, or none that agrees as well as is asked for by now."""
+    found = EngineCache(cache).find(planned.key(toolkit))
+    return found if found is not None and found.agreement >= planned.network.least_agreement else None
+
+
 def build_engine(
     planned: PlannedEngine, toolkit: EngineToolkit, cache: Path, on_progress: OnProgress = silent
 ) -> AcceptedEngine:
@@ -73,12 +79,12 @@ def build_engine(
     that failed or was killed. Raises EngineError, NotEnoughSpace, SourceFailed.
     """
     engines, key = EngineCache(cache), planned.key(toolkit)
-    found = engines.find(key)
+    found = find_engine(planned, toolkit, cache)
     if found is not None:
         return found
     waiting = Progress(f"waiting for another builder of {planned.name}", 0, 0, "steps")
     with engines.building(key, lambda: on_progress(waiting)):
-        found = engines.find(key)
+        found = find_engine(planned, toolkit, cache)
         if found is not None:
             return found
         try:

@@ -16,7 +16,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
 from triton_models.bls import network_name
-from triton_models.engines.building import PlannedEngine
+from triton_models.engines.building import PlannedEngine, find_engine
 from triton_models.engines.cache import EngineCache
 from triton_models.engines.deployment import NetworkDeployment, Span
 from triton_models.engines.errors import EngineMissing
@@ -46,20 +46,19 @@ def render_with_engines(
 
     Seconds: the engines are linked, or copied where they cannot be. Raises EngineMissing, and as `render`.
     """
-    engines, prepared = EngineCache(cache), PreparedModels.open(models)
+    prepared = PreparedModels.open(models)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".rendering-") as scratch:
         folder = render(profile, models, Path(scratch) / "repository", cores=cores, with_engines=True)
         for engine in planned:
             if engine.slot not in prepared.slots:
                 continue
-            key = engine.key(toolkit)
-            if engines.find(key) is None:
+            if find_engine(engine, toolkit, cache) is None:
                 raise EngineMissing(engine.name, toolkit.version, toolkit.gpu)
             name = network_name(prepared.slots[engine.slot].model, engine.role)
             version = folder / name / "1"
             version.mkdir(parents=True)
-            _link(engines.plan(key), version / "model.plan")
+            _link(EngineCache(cache).plan(engine.key(toolkit)), version / "model.plan")
             config = text_format.MessageToString(network_config(name, engine.network, engine.deployment))
             (folder / name / "config.pbtxt").write_text(config, encoding="utf-8")
         shutil.rmtree(out, ignore_errors=True)

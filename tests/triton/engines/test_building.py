@@ -100,6 +100,15 @@ def test_an_engine_that_computes_something_else_is_refused(tmp_path: Path) -> No
     assert left(cache) == []
 
 
+def test_an_engine_is_built_again_when_more_is_asked_of_it(tmp_path: Path) -> None:
+    toolkit, cache = OnnxRuntimeToolkit(), tmp_path / "cache"
+    worse = Doubling(half_error=0.004)
+    assert 0.99 < build_engine(planned(tmp_path, worse), toolkit, cache).agreement < 0.999
+    with pytest.raises(EngineRefused):
+        build_engine(planned(tmp_path, replace(worse, least_agreement=0.999)), toolkit, cache)
+    assert len(toolkit.built) == 2
+
+
 def test_an_engine_without_numbers_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EngineRefused, match="nan"):
         build_engine(planned(tmp_path, Doubling(half_error=float("nan"))), OnnxRuntimeToolkit(), tmp_path / "cache")

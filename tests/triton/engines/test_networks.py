@@ -13,11 +13,13 @@ import onnxruntime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from triton_models.embed.encoder import DIMENSION, MAX_TOKENS
 from triton_models.embed.float_network import Precision, write_float_network
 from triton_models.embed.networks import LENGTH_STEP, onnxruntime_network
 from triton_models.embed.weights import E5Weights
+from triton_models.engines.__main__ import app
 from triton_models.engines.building import planned_engines
 from triton_models.engines.conversion import write_converted
 from triton_models.engines.deployment import Deployment, input_shapes
@@ -95,6 +97,14 @@ def test_networks_and_precisions_that_there_are_not_are_refused() -> None:
 def test_without_tensorrt_it_is_said_what_is_missing() -> None:
     with pytest.raises(ToolkitMissing, match="extra `tensorrt`"):
         TensorRtToolkit()
+
+
+@pytest.mark.parametrize("command", [["build"], ["verify"], ["build", "--only", "embed.network"]])
+def test_the_command_says_it_in_a_sentence(tmp_path: Path, command: list[str]) -> None:
+    result = CliRunner().invoke(app, [*command, "--cache", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "engines cannot be built here" in " ".join(result.output.split())
+    assert "Traceback" not in result.output
 
 
 @pytest.fixture(scope="module")
