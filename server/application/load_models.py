@@ -214,8 +214,8 @@ class LoadModels:
         async with self._admission:
             inventory = await self._inventory()
             held = {
-                name: self._use(known).size_bytes
-                for name, known in inventory.known.models.items()
+                name: self._taken(name, inventory)
+                for name in inventory.states
                 if inventory.holds_memory(name) and name not in self._reserved
             }
             needed = self._use(model).size_bytes
@@ -266,6 +266,11 @@ class LoadModels:
             if state.state is ModelState.READY and name in measured:
                 self._measured[name] = measured[name]
         return _Inventory(known, states, uses)
+
+    def _taken(self, name: str, inventory: _Inventory) -> int:
+        """Also of one that is no longer in the catalogue."""
+        known = inventory.known.models.get(name)
+        return self._measured.get(name, 0) if known is None else self._use(known).size_bytes
 
     def _use(self, model: CatalogueModel) -> MemoryUse:
         if model.name in self._measured:

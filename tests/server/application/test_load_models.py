@@ -181,6 +181,14 @@ class TestMemory:
         [later] = await models.loads.models(["a@1"])
         assert later.memory.source is MemorySource.MEASURED, "what it took is known from then on"
 
+    async def test_what_is_loaded_counts_also_when_the_catalogue_has_forgotten_it(self) -> None:
+        models = Models(known("a@1"), known("b@1", size=30))
+        await models.loads.load("a@1", soon())
+        models.triton.resident["a@1"] = 80
+        del models.catalogue.models["a@1"]
+        with pytest.raises(ModelMemoryExhausted):
+            await models.loads.load("b@1", soon())
+
     async def test_the_budget_is_a_share_of_the_machine_by_default(self) -> None:
         assert Models(load=LoadOptions(memory_share=0.25)).loads.budget_bytes == BUDGET // 4
 
