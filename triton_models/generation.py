@@ -27,12 +27,16 @@ _RANDOM_SEED = xllamacpp.LLAMA_DEFAULT_SEED
 @dataclass(frozen=True, slots=True)
 class GenerationOptions:
     """`slots` tasks run at once, each in a context of `context_tokens`. `prompt_cache_bytes` bounds the memory that
-    keeps the contexts of ended tasks, for prompts that start alike."""
+    keeps the contexts of ended tasks, for prompts that start alike.
+
+    A cancelled task's slot is free after two batches at most, and while one task's prompt is read, others wait a batch
+    for each token: `batch_tokens` is small. Processor time for a prompt of 469 tokens, against batches of 512 (Qwen2.5
+    0.5B in Q4_K_M, AVX2, medians of three rounds in turns): 1.26 with 32, 1.06 with 64, 1.05 with 128."""
 
     threads: int = 2
     slots: int = 2
     context_tokens: int = 4096
-    batch_tokens: int = 32
+    batch_tokens: int = 64
     prompt_cache_bytes: int = 256 * 1024 * 1024
 
 
