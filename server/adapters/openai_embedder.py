@@ -62,8 +62,9 @@ class OpenAiEmbedder:
         return self._dimension
 
     async def embed(self, texts: Sequence[str], kind: EmbeddingKind, deadline: Deadline) -> Embeddings:
-        """See the port. The API tells no token counts of single texts (they are 0 here), and a text that is too long it
-        refuses: raises InvalidField, too, and SlotMisconfigured."""
+        """See the port. The API tells no token counts of single texts (they are 0 here), and what it does with a
+        text that is too long is its own: most refuse it (raises InvalidField, too), llama.cpp's server has HTTP 500 for
+        it. Raises SlotMisconfigured, too."""
         prefix = self._options.query_prefix if kind is EmbeddingKind.QUERY else self._options.passage_prefix
         batches = list(split([prefix + text for text in texts], self._options.batches))
         try:
