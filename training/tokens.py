@@ -82,10 +82,11 @@ class TokenReader:
                 hidden[row] = vectors[: len(ids[row])]
         ordered = [hidden[row] for row in range(len(ids))]
         sums = np.stack([vectors.sum(axis=0) for vectors in ordered])
-        own = [vectors[PREFIX_TOKENS:-1] for vectors in ordered]
+        said = slice(PREFIX_TOKENS[kind], -1)
+        own = [vectors[said] for vectors in ordered]
         return {
             "vectors": np.concatenate(own).astype(np.float16),
-            "ids": np.concatenate([np.array(row[PREFIX_TOKENS:-1], np.int32) for row in ids]),
+            "ids": np.concatenate([np.array(row[said], np.int32) for row in ids]),
             "counts": np.array([len(vectors) for vectors in own], np.int64),
             "embeddings": sums / np.linalg.norm(sums, axis=1, keepdims=True),
         }

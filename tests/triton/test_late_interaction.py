@@ -14,14 +14,21 @@ from triton_models.embed.encoder import MAX_TOKENS
 from triton_models.embed.tokenizer import BOS, EOS, PAD, E5Tokenizer
 from triton_models.errors import ConversionFailed
 from triton_models.rerank.head import Head, log_information
-from triton_models.rerank.reranker import NO_WORDS, Reranker, RerankOptions, TokenVectors, late_interaction
+from triton_models.rerank.reranker import (
+    NO_WORDS,
+    PREFIX_TOKENS,
+    Reranker,
+    RerankOptions,
+    TokenVectors,
+    late_interaction,
+)
 
 _HIDDEN = 6
 _VECTORS = np.random.default_rng(7).standard_normal((128, _HIDDEN), np.float32)
 
 
 class LetterTokenizer(E5Tokenizer):
-    """A letter is a token, and a prefix is two."""
+    """A letter is a token; prefixes are as long as the real ones."""
 
     def __init__(self) -> None:
         self.characters = 0
@@ -29,7 +36,7 @@ class LetterTokenizer(E5Tokenizer):
     def encode(self, text: str) -> list[int]:
         self.characters += len(text)
         kind, _, rest = text.partition(": ")
-        return [BOS, ord(kind[0]), ord(":"), *map(ord, rest), EOS]
+        return [BOS, *[ord("!")] * (PREFIX_TOKENS[kind] - 1), *map(ord, rest), EOS]
 
 
 class LetterNetwork:
@@ -77,7 +84,7 @@ def test_each_text_is_read_once_and_batches_hold_similar_lengths() -> None:
     ranker, network, _ = reranker(batch_tokens=64)
     passages = ["abc" * 9, "ab", "abc" * 9, "ba"]
     ranker.scores(["gh"] * 4, passages)
-    assert sorted(network.shapes) == [(1, 31), (3, 6)]
+    assert sorted(network.shapes) == [(1, 31), (3, 7)]
 
 
 def test_a_long_text_is_cut_before_it_costs_anything() -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from triton_models.catalogue import load_catalogue
-from triton_models.embed.encoder import MAX_TOKENS
+from triton_models.embed.encoder import MAX_TOKENS, PREFIXES
 from triton_models.embed.networks import onnxruntime_session
 from triton_models.embed.tokenizer import PAD, E5Tokenizer
 from triton_models.embed.weights import E5Weights
@@ -18,7 +18,14 @@ from triton_models.progress import silent
 from triton_models.rerank.conversion import convert_reranker
 from triton_models.rerank.head import Head, log_information
 from triton_models.rerank.network import write_token_network
-from triton_models.rerank.reranker import NO_WORDS, Reranker, RerankOptions, TokenVectors, onnxruntime_network
+from triton_models.rerank.reranker import (
+    NO_WORDS,
+    PREFIX_TOKENS,
+    Reranker,
+    RerankOptions,
+    TokenVectors,
+    onnxruntime_network,
+)
 
 pytestmark = pytest.mark.models
 
@@ -72,6 +79,14 @@ def test_the_network_is_the_encoder_with_the_head_behind_it(
     np.testing.assert_allclose(vectors, moved / np.linalg.norm(moved, axis=2, keepdims=True), atol=1e-5)
     information = log_information(parsed.vocabulary.scores)
     np.testing.assert_allclose(importance, np.exp((hidden - center) @ direction + 0.5 * information[tokens]), rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", PREFIXES)
+def test_prefixes_have_as_many_tokens_as_are_left_out(converted: dict[str, Path], kind: str) -> None:
+    tokenizer = E5Tokenizer(converted["tokenizer"], converted["normalization"])
+    for text in ("hello world", "灯台守は", "42"):
+        ids, bare = tokenizer.encode(PREFIXES[kind] + text), tokenizer.encode(text)
+        assert ids[PREFIX_TOKENS[kind] :] == bare[1:]
 
 
 def test_the_passage_that_answers_comes_first_in_both_languages(converted: dict[str, Path]) -> None:

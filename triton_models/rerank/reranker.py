@@ -25,7 +25,7 @@ NO_WORDS = -1.0
 """The score of a passage without a token: below every other."""
 _MAX_CHARACTERS = 16 * MAX_TOKENS
 """Of a text are read; a longer one has far more tokens than the network takes."""
-PREFIX_TOKENS = 3
+PREFIX_TOKENS = {"query": 4, "passage": 3}
 """The mark of the beginning, and what the tokenizer makes of each of PREFIXES; none of them says anything."""
 
 
@@ -90,7 +90,7 @@ class Reranker:
         for rows in batches_by_length([len(row) for row in ids], self._options.batch_tokens):
             vectors, importance = self._run([ids[row] for row in rows])
             for place, row in enumerate(rows):
-                own = slice(PREFIX_TOKENS, len(ids[row]) - 1)
+                own = slice(PREFIX_TOKENS[texts[row][0]], len(ids[row]) - 1)
                 encoded[texts[row]] = _Text(vectors[place, own], importance[place, own])
         return encoded
 
