@@ -23,7 +23,7 @@ def describe(snapshot: Snapshot) -> tuple[PartFacts, ...]:
     """The parts, the newest first. Cost: one look at each word of 64 rows' bits."""
     return tuple(
         PartFacts(
-            part.name, part.columns.rows, part.columns.rows - kernels.count(part.live), part.dense.graph is not None
+            part.name, part.columns.rows, part.columns.rows - kernels.count(part.live), part.dense.graphed is not None
         )
         for part in snapshot.parts
     )

@@ -11,25 +11,26 @@ class Plan(enum.Enum):
 
     SKIP = "skip"
     FLAT = "flat"
+    CELLS = "cells"
     WALK = "walk"
-    FILTERED_WALK = "filtered_walk"
 
 
 @dataclass(frozen=True, slots=True)
 class PlannerThresholds:
     """Where one way of searching becomes slower than the next, on the machine at hand: `index.tuning` measures them."""
 
-    flat_rows: int = 12_000
-    """Up to so many allowed rows, comparing them all is at least as fast as a walk."""
-    walk_share: float = 0.9
-    """From this share of allowed rows on, a walk through all rows that drops those not allowed is at least as fast as
-    one through the allowed rows alone."""
+    flat_rows: int = 4_000
+    """Up to so many allowed rows, comparing them all is at least as fast as choosing cells."""
+    walk_share: float = 0.35
+    """From this share of allowed rows near the query on, walking through all rows and dropping those not allowed is at
+    least as fast as comparing what is allowed, cell by cell."""
 
 
-def choose_plan(rows: int, allowed: int, has_graph: bool, thresholds: PlannerThresholds) -> Plan:
-    """rows: of the part, removed ones included. allowed: rows that the filter leaves, counted."""
+def choose_plan(allowed: int, near_share: float | None, thresholds: PlannerThresholds) -> Plan:
+    """allowed: rows that the filter leaves of the part, counted. near_share: the share of the rows near the query that
+    it leaves, counted; None where there is no graph."""
     if allowed == 0:
         return Plan.SKIP
-    if not has_graph or allowed <= thresholds.flat_rows:
+    if near_share is None or allowed <= thresholds.flat_rows:
         return Plan.FLAT
-    return Plan.WALK if allowed >= thresholds.walk_share * rows else Plan.FILTERED_WALK
+    return Plan.WALK if near_share >= thresholds.walk_share else Plan.CELLS

@@ -44,9 +44,11 @@ def write_segment(
     """Writes some rows of each source as a new segment, durably; at least one row. Creates `directory`."""
     directory.mkdir()
     columns = column_store.join([(part.columns, rows) for part, rows in sources])
-    dense = dense_store.join(
+    dense, order = dense_store.join(
         [(part.dense, rows) for part, rows in sources], options.graph_rows, options.graph, options.build_threads
     )
+    if order is not None:
+        columns = column_store.join([(columns, order)])
     rows_of_ids = RowOfId.of(columns.texts["chunk_id"])
     write_arrays(directory / ROWS_FILE, {**dense.arrays(), **columns.arrays(), **rows_of_ids.arrays()})
     _write_lexical(directory / LEXICAL_DIRECTORY, columns)
@@ -93,6 +95,8 @@ class Segment:
             self._rows_of_ids = RowOfId(ids, arrays["id_hashes"], arrays["rows_by_hash"])
         except KeyError as error:
             raise IndexCorrupt(directory / ROWS_FILE, f"no array {error}") from error
+        except ValueError as error:
+            raise IndexCorrupt(directory / ROWS_FILE, str(error)) from error
         self._lexical = self._open_lexical()
         self._live = LiveRows(self._stored_live_rows(), entry.rows)
         self._stored_dead = self.dead

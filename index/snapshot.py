@@ -17,7 +17,7 @@ from index.lexical.query import parse
 from index.lexical.tantivy_segment import global_weights, rarities
 from index.options import IndexOptions
 from index.part import Part
-from index.planner import Plan, choose_plan
+from index.planner import Plan
 from index.row_sets import Words, row_numbers
 from index.search import Hit, PartReport, SearchRequest, SearchResult
 
@@ -119,15 +119,14 @@ class Snapshot:
         reports = []
         for each in filtered:
             _check(stop)
-            part, distances, visited = each.part, 0, 0
-            plan = choose_plan(
-                part.columns.rows, each.count, part.dense.graph is not None, self._options.planner_thresholds
+            nearest = each.part.dense.search(
+                query, each.allowed, each.count, wanted, effort, self._options.planner_thresholds
             )
-            if plan is not Plan.SKIP:
-                nearest = part.dense.search(query, each.allowed, plan, wanted, effort)
-                distances, visited = nearest.distances, nearest.visited
+            if len(nearest.rows):
                 found.append(Ranking(each.first + nearest.rows.astype(np.int64), nearest.scores))
-            reports.append(PartReport(part.name, plan.value, each.count, distances, visited))
+            reports.append(
+                PartReport(each.part.name, nearest.plan.value, each.count, nearest.distances, nearest.visited)
+            )
         return self._best(found, wanted), tuple(reports)
 
     def _by_words(

@@ -22,10 +22,10 @@ from index.row_sets import Words, no_rows
 from index.snapshot import Snapshot, Stop, never
 
 _K = 10
-_FEWEST, _MOST = 500, 128_000
+_FEWEST, _MOST = 250, 16_000
 """Allowed rows between which the end of comparing them all is looked for."""
 _STEP = math.sqrt(2.0)
-_SHARES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98)
+_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 class NothingToMeasure(ValueError):
@@ -45,8 +45,8 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """The thresholds, and what they come from: `flat` compares FLAT with FILTERED_WALK, `walk` WALK with
-    FILTERED_WALK, on a part of `rows` rows."""
+    """The thresholds, and what they come from: `flat` compares FLAT with CELLS, `walk` WALK with
+    CELLS, on a part of `rows` rows."""
 
     thresholds: PlannerThresholds
     rows: int
@@ -102,7 +102,7 @@ def _crossing(before: Measured, after: Measured) -> float:
 
 
 def _largest(snapshot: Snapshot) -> tuple[Part, npt.NDArray[np.int64]]:
-    graphs = [(part, rows) for part, rows in snapshot.live_rows() if part.dense.graph is not None and len(rows)]
+    graphs = [(part, rows) for part, rows in snapshot.live_rows() if part.dense.graphed is not None and len(rows)]
     if not graphs:
         raise NothingToMeasure
     return max(graphs, key=lambda each: len(each[1]))
@@ -133,7 +133,7 @@ class _Bench:
         self._random = np.random.default_rng(0)
 
     def ratio(self, plan: Plan, size: int) -> float:
-        """How long `plan` takes with `size` allowed rows, as a multiple of a filtered walk: the median of repeats."""
+        """How long `plan` takes with `size` allowed rows, as a multiple of opening cells: the median of repeats."""
         ratios = []
         for number in range(self._repeats + 1):
             if self._stop():
@@ -141,15 +141,15 @@ class _Bench:
             allowed = self._allowed(size)
             [vector] = self._side.vectors.decoded(self._random.choice(self._live, 1))
             query = DenseQuery.of(vector)
-            plans = [plan, Plan.FILTERED_WALK]
+            plans = [plan, Plan.CELLS]
             seconds = {each: self._seconds(each, query, allowed) for each in (plans if number % 2 else plans[::-1])}
             if number:  # the first one finds everything cold
-                ratios.append(seconds[plan] / seconds[Plan.FILTERED_WALK])
+                ratios.append(seconds[plan] / seconds[Plan.CELLS])
         return statistics.median(ratios)
 
     def _seconds(self, plan: Plan, query: DenseQuery, allowed: Words) -> float:
         started = time.perf_counter()
-        self._side.search(query, allowed, plan, self._wanted, self._effort)
+        self._side.search_by(plan, query, allowed, kernels.count(allowed), self._wanted, self._effort)
         return time.perf_counter() - started
 
     def _allowed(self, size: int) -> Words:

@@ -19,6 +19,7 @@ from kernels.bitmap import (
     unite,
 )
 from kernels.building import Linking, connect, propose, select_edges, similarity, trim
+from kernels.cells import assign_cells, count_between, list_between, scan_cells, survey
 from kernels.distance import (
     CODE_WIDTH,
     HAS_VNNI,
@@ -34,20 +35,22 @@ from kernels.distance import (
 )
 from kernels.diversity import select_diverse
 from kernels.fusion import fuse_convex, fuse_distribution, fuse_reciprocal_rank
-from kernels.graph import NO_ROW, keep_allowed, spread_rows, walk, walk_allowed
+from kernels.graph import NO_ROW, keep_allowed, walk
 from kernels.jit import JITTED, compiled_signatures
-from kernels.nearest import nearest_listed, nearest_walked
+from kernels.nearest import nearest_in_cells, nearest_listed, nearest_walked
 from kernels.pool import entry_of, offer, row_of, score_of, unpack
 from kernels.quantization import decode, encode, prepare_query, quantize
-from kernels.scan import refine, scan_digits
+from kernels.scan import refine, scan_digits, scan_more
 from kernels.texts import find_texts
 from kernels.warming import warm_up
 
 KERNELS = (
+    "assign_cells",
     "carries_any",
     "clear_rows",
     "connect",
     "count",
+    "count_between",
     "decode",
     "dot_codes",
     "dot_codes_portable",
@@ -65,6 +68,7 @@ KERNELS = (
     "intersect",
     "intersection",
     "keep_allowed",
+    "list_between",
     "list_rows",
     "mark_any",
     "mark_common",
@@ -73,6 +77,7 @@ KERNELS = (
     "mark_postings",
     "mark_rows",
     "mark_set",
+    "nearest_in_cells",
     "nearest_listed",
     "nearest_walked",
     "offer",
@@ -81,19 +86,20 @@ KERNELS = (
     "quantize",
     "refine",
     "row_of",
+    "scan_cells",
     "scan_digits",
+    "scan_more",
     "score_of",
     "select_diverse",
     "select_edges",
     "similarity",
-    "spread_rows",
     "subtract",
     "sum_codes",
+    "survey",
     "trim",
     "unite",
     "unpack",
     "walk",
-    "walk_allowed",
 )
 """Every public kernel; each has a NumPy twin of its name in tests/kernels/naive.py."""
 
@@ -106,11 +112,13 @@ __all__ = [
     "ROW_WIDTH",
     "WORD_BITS",
     "Linking",
+    "assign_cells",
     "carries_any",
     "clear_rows",
     "compiled_signatures",
     "connect",
     "count",
+    "count_between",
     "decode",
     "dot_codes",
     "dot_codes_portable",
@@ -128,6 +136,7 @@ __all__ = [
     "intersect",
     "intersection",
     "keep_allowed",
+    "list_between",
     "list_rows",
     "mark_any",
     "mark_common",
@@ -136,6 +145,7 @@ __all__ = [
     "mark_postings",
     "mark_rows",
     "mark_set",
+    "nearest_in_cells",
     "nearest_listed",
     "nearest_walked",
     "offer",
@@ -144,18 +154,19 @@ __all__ = [
     "quantize",
     "refine",
     "row_of",
+    "scan_cells",
     "scan_digits",
+    "scan_more",
     "score_of",
     "select_diverse",
     "select_edges",
     "similarity",
-    "spread_rows",
     "subtract",
     "sum_codes",
+    "survey",
     "trim",
     "unite",
     "unpack",
     "walk",
-    "walk_allowed",
     "warm_up",
 ]

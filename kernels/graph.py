@@ -14,7 +14,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from kernels.bits import trailing_zeros
 from kernels.distance import dot_digits, sum_codes
 from kernels.jit import kernel
 from kernels.memory import prefetch_row
@@ -24,7 +23,6 @@ from kernels.quantization import DIGIT_CENTER
 NO_ROW = -1
 
 _ROWS_AT_ONCE = 2
-_BRIDGES_AHEAD = 4
 
 Digits = npt.NDArray[np.uint8]
 Codes = npt.NDArray[np.int8]
@@ -45,21 +43,6 @@ def _visit(visited: Words, row: int) -> bool:
 @kernel
 def _contains(words: Words, row: int) -> bool:
     return bool((words[row >> 6] >> np.uint64(row & 63)) & np.uint64(1))
-
-
-@kernel
-def spread_rows(words: Words, rows: Rows) -> int:
-    """Some rows of a set, spread evenly over it, into rows: int32[m]; returns how many, fewer than m where sets are
-    small."""
-    found = 0
-    blocks = min(rows.shape[0], words.shape[0])
-    for block in range(blocks):
-        for i in range(block * words.shape[0] // blocks, (block + 1) * words.shape[0] // blocks):
-            if words[i] != np.uint64(0):
-                rows[found] = i * 64 + trailing_zeros(words[i])
-                found += 1
-                break
-    return found
 
 
 @kernel
@@ -144,81 +127,6 @@ def walk(
                         walked += 1
             at += 1
         expanded += taken
-        size, lowest = _rank(digits, scales, links, query, offset, trail, first, walked, pool, size)
-        at = min(at, lowest)
-    for i in range(walked):
-        visited[trail[i] >> 6] = np.uint64(0)
-    counts[0] += walked
-    counts[1] += expanded
-    return size
-
-
-@kernel
-def walk_allowed(
-    digits: Digits,
-    scales: Floats,
-    links: Rows,
-    starts: Rows,
-    query: Codes,
-    allowed: Words,
-    visited: Words,
-    trail: Rows,
-    pool: Entries,
-    counts: Entries,
-) -> int:
-    """As `walk`, but only through allowed rows: where a neighbour is not allowed, the neighbours behind it take its
-    place (Patel et al., "ACORN: Performant and Predicate-Agnostic Search Over Vector Embeddings and Structured Data",
-    2024, section 5), as many as a row has links at most.
-
-    allowed: uint64[ceil(n/64)]; starts: allowed rows, spread widely, since the allowed rows need not hang together.
-    """
-    rows = digits.shape[0]
-    offset = float(DIGIT_CENTER * np.float32(sum_codes(query)))
-    degree = links.shape[1]
-    bridge = np.empty(max(1, degree), np.int32)
-    walked = _begin(digits, starts, visited, trail)
-    size, at = _rank(digits, scales, links, query, offset, trail, 0, walked, pool, 0)
-    expanded = 0
-    while True:
-        while at < size and pool[at] & EXPANDED != 0:
-            at += 1
-        if at >= size:
-            break
-        row = row_of(pool[at])
-        pool[at] |= EXPANDED
-        at += 1
-        expanded += 1
-        first = walked
-        bridges = 0
-        for i in range(degree):
-            neighbour = links[row, i]
-            if not 0 <= neighbour < rows:
-                break
-            if _contains(allowed, neighbour):
-                trail[walked] = neighbour
-                walked += _visit(visited, neighbour)
-            else:
-                bridge[bridges] = neighbour
-                bridges += 1
-        for i in range(min(bridges, _BRIDGES_AHEAD)):
-            prefetch_row(links, bridge[i])
-        for i in range(bridges):
-            if walked - first >= degree:
-                break
-            prefetch_row(links, bridge[min(i + _BRIDGES_AHEAD, bridges - 1)])
-            expanded += 1
-            for j in range(degree):
-                neighbour = links[bridge[i], j]
-                if not 0 <= neighbour < rows:
-                    break
-                # Without a branch on what chance decides.
-                at_word, bit = neighbour >> 6, np.uint64(neighbour & 63)
-                fits = (allowed[at_word] >> bit) & (~visited[at_word] >> bit) & np.uint64(1)
-                visited[at_word] |= fits << bit
-                trail[walked] = neighbour
-                walked += int(fits)
-        for i in range(first, walked):
-            prefetch_row(digits, trail[i])
         size, lowest = _rank(digits, scales, links, query, offset, trail, first, walked, pool, size)
         at = min(at, lowest)
     for i in range(walked):

@@ -3,7 +3,7 @@
 Stored vectors are kept around a center, in two steps. *Digits* of 4 bits are what searching reads: a walk from row to
 row waits for memory more than it computes, and they are an eighth of the floats. *Fine* codes of 8 bits are what a
 digit leaves over: with them the best rows are compared again, as well as 12 bits can tell them apart. Queries are int8
-codes.
+codes, with fine codes of their own for the second comparison.
 """
 
 from __future__ import annotations
@@ -95,16 +95,16 @@ def decode(
 
 
 @kernel
-def prepare_query(
-    vector: npt.NDArray[np.float32], floats: npt.NDArray[np.float32], codes: npt.NDArray[np.int8]
-) -> None:
-    """Fills floats: float32[w] with the vector, float32[d], and zeros, and codes: int8[w] with the same quantized. The
-    scale is dropped: it is the same for all that a query is compared with."""
+def prepare_query(vector: npt.NDArray[np.float32], codes: npt.NDArray[np.int8], fine: npt.NDArray[np.int8]) -> float:
+    """Fills codes and fine: int8[w] so that vector: float32[d] is about step * (codes + fine / 254), zeros from d on;
+    returns the step. The error of a component is at most step / 508."""
     largest = np.float32(0.0)
     for j in range(vector.shape[0]):
         largest = max(largest, abs(vector[j]))
     inverse = np.float32(_LARGEST_CODE) / largest if largest > 0 else np.float32(0.0)
-    for j in range(floats.shape[0]):
-        value = vector[j] if j < vector.shape[0] else np.float32(0.0)
-        floats[j] = value
-        codes[j] = np.int8(np.rint(value * inverse))
+    for j in range(codes.shape[0]):
+        value = vector[j] * inverse if j < vector.shape[0] else np.float32(0.0)
+        code = np.rint(value)
+        codes[j] = np.int8(code)
+        fine[j] = np.int8(np.rint((value - code) * FINE_STEPS))
+    return float(largest / np.float32(_LARGEST_CODE))

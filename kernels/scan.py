@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from kernels.distance import dot_digits, sum_codes
+from kernels.distance import dot_codes, dot_digits, sum_codes
 from kernels.jit import kernel
 from kernels.memory import prefetch_row
 from kernels.pool import Entries, entry_of, offer, row_of
-from kernels.quantization import DIGIT_CENTER, FINE_STEPS, LARGEST_DIGIT
+from kernels.quantization import DIGIT_CENTER, FINE_STEPS
 
 Digits = npt.NDArray[np.uint8]
 Codes = npt.NDArray[np.int8]
@@ -28,9 +28,14 @@ def scan_digits(digits: Digits, scales: Floats, query: Codes, candidates: Rows, 
     int32[m], distinct rows. Scores lack the query's scale and its product with the rows' center, which does not change
     their order.
     """
+    return scan_more(digits, scales, query, candidates, pool, 0)
+
+
+@kernel
+def scan_more(digits: Digits, scales: Floats, query: Codes, candidates: Rows, pool: Entries, size: int) -> int:
+    """As `scan_digits`, into a pool that has `size` entries of other rows already; returns how many it has then."""
     offset = DIGIT_CENTER * np.float32(sum_codes(query))
     capacity = pool.shape[0]
-    size = 0
     last = candidates.shape[0] - 1
     for i in range(candidates.shape[0]):
         prefetch_row(digits, candidates[min(i + _ROWS_AHEAD, last)])
@@ -45,26 +50,39 @@ def scan_digits(digits: Digits, scales: Floats, query: Codes, candidates: Rows, 
 
 @kernel
 def refine(
-    digits: Digits, fine: Codes, scales: Floats, bias: float, query: Floats, pool: Entries, size: int, best: Entries
+    digits: Digits,
+    fine: Codes,
+    scales: Floats,
+    bias: float,
+    query: Codes,
+    query_fine: Codes,
+    step: float,
+    pool: Entries,
+    size: int,
+    best: Entries,
 ) -> int:
-    """Ranks the rows of `size` entries of the pool by bias + scales[row] * (digits[row] - 7.5 + fine[row] / 254) .
-    query; the first go into `best`, best first. Returns how many, min(len(best), size).
+    """Ranks the rows of `size` entries of the pool by bias + scales[row] * (digits[row] - 7.5 + fine[row] / 254) . q,
+    where q = step * (query + query_fine / 254); the first go into `best`, best first. Returns how many, min(len(best),
+    size).
 
-    fine: int8[n, w]; query: float32[w], zeros where vectors have no component; bias: its product with the rows' center.
+    fine: int8[n, w]; query, query_fine, step: as `prepare_query` gives them; bias: the query's product with the rows'
+    center. Products are of integers and exact: as floats they took seven times as long.
     """
-    half = digits.shape[1]
+    query_sum, query_fine_sum = sum_codes(query), sum_codes(query_fine)
     for i in range(size):
         prefetch_row(fine, row_of(pool[i]))
     kept = 0
     for i in range(size):
         row = row_of(pool[i])
-        low, high = np.float32(0.0), np.float32(0.0)
-        for j in range(half):
-            packed = digits[row, j]
-            low_digit = np.float32(packed & np.uint8(LARGEST_DIGIT)) - DIGIT_CENTER
-            high_digit = np.float32(packed >> np.uint8(4)) - DIGIT_CENTER
-            low += (low_digit + np.float32(fine[row, j]) / FINE_STEPS) * query[j]
-            high += (high_digit + np.float32(fine[row, half + j]) / FINE_STEPS) * query[half + j]
-        offer(best, kept, entry_of(np.float32(bias) + scales[row] * (low + high), row))
+        product = _product(digits[row], fine[row], query, query_sum)
+        product += _product(digits[row], fine[row], query_fine, query_fine_sum) / FINE_STEPS
+        offer(best, kept, entry_of(np.float32(bias) + scales[row] * np.float32(step) * product, row))
         kept = min(kept + 1, best.shape[0])
     return kept
+
+
+@kernel
+def _product(digits: Digits, fine: Codes, query: Codes, query_sum: int) -> np.float32:
+    """(digits - 7.5 + fine / 254) . query, for one row."""
+    coarse = np.float32(dot_digits(digits, query)) - DIGIT_CENTER * np.float32(query_sum)
+    return coarse + np.float32(dot_codes(fine, query, query_sum)) / FINE_STEPS

@@ -8,7 +8,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kernels import bitmap, building, distance, diversity, fusion, graph, nearest, pool, quantization, scan, texts
+from kernels import (
+    bitmap,
+    building,
+    cells,
+    distance,
+    diversity,
+    fusion,
+    graph,
+    nearest,
+    pool,
+    quantization,
+    scan,
+    texts,
+)
 
 _DIMENSION = 8
 _ROWS = 3
@@ -34,11 +47,13 @@ def _steps() -> dict[str, Callable[[], object]]:
     vectors = _read_only(np.eye(_ROWS, _DIMENSION, dtype=np.float32))
     codes = np.zeros((_ROWS, distance.ROW_WIDTH), np.int8)
     scales = np.zeros(_ROWS, np.float32)
-    query, query_codes = np.zeros(distance.ROW_WIDTH, np.float32), np.zeros(distance.ROW_WIDTH, np.int8)
+    query_codes = np.zeros(distance.ROW_WIDTH, np.int8)
+    cell_ends, means = _read_only(np.arange(1, _ROWS + 1, dtype=np.int32)), np.zeros(_ROWS, np.float32)
     scores, rows = np.zeros(_ROWS, np.float32), np.zeros(_ROWS, np.int32)
     digits, center = np.zeros((_ROWS, distance.CODE_WIDTH), np.uint8), _read_only(np.zeros(_DIMENSION, np.float32))
     stored = _read_only(digits), _read_only(scales)
     fine = _read_only(codes)
+    searched = (stored[0], fine, stored[1], center, center, query_codes, query_codes.copy(), 1.0)
     links = np.full((_ROWS, 1), graph.NO_ROW, np.int32)
     starts = np.zeros(1, np.int32)
     entries, counts = np.full(_ROWS, pool.entry_of(0.0, 0)), np.zeros(2, np.int64)
@@ -52,7 +67,7 @@ def _steps() -> dict[str, Callable[[], object]]:
         "sum_codes": lambda: distance.sum_codes(query_codes),
         "dot_codes": lambda: distance.dot_codes(fine[0], query_codes, 0),
         "dot_digits": lambda: distance.dot_digits(stored[0][0], query_codes),
-        "dot_floats": lambda: distance.dot_floats(vectors[0], query),
+        "dot_floats": lambda: distance.dot_floats(vectors[0], center),
         "quantize": lambda: quantization.quantize(vectors, codes, scales),
         "encode": lambda: quantization.encode(vectors, center, digits, codes, scales),
         "decode": lambda: quantization.decode(
@@ -64,38 +79,46 @@ def _steps() -> dict[str, Callable[[], object]]:
         "offer": lambda: pool.offer(entries.copy(), 0, 0),
         "unpack": lambda: pool.unpack(entries, rows, scores),
         "scan_digits": lambda: scan.scan_digits(*stored, query_codes, rows, entries),
-        "refine": lambda: scan.refine(stored[0], fine, stored[1], 0.0, query, entries, 1, entries.copy()),
-        "spread_rows": lambda: (graph.spread_rows(words, rows), graph.spread_rows(live, rows)),
-        "walk": lambda: graph.walk(
-            *stored, _read_only(links), _read_only(starts), query_codes, visited, trail, entries, counts
+        "scan_more": lambda: scan.scan_more(*stored, query_codes, rows, entries, 0),
+        "refine": lambda: scan.refine(
+            stored[0], fine, stored[1], 0.0, query_codes, query_codes, 1.0, entries, 1, entries.copy()
         ),
-        "walk_allowed": lambda: (
-            graph.walk_allowed(*stored, _read_only(links), starts, query_codes, words, visited, trail, entries, counts),
-            graph.walk_allowed(*stored, _read_only(links), starts, query_codes, live, visited, trail, entries, counts),
+        "assign_cells": lambda: cells.assign_cells(*stored, rows, codes, scales, scales, rows.copy()),
+        "count_between": lambda: (cells.count_between(words, 0, 1), cells.count_between(live, 0, 1)),
+        "list_between": lambda: (
+            cells.list_between(words, 0, 1, rows, 0),
+            cells.list_between(live, 0, 1, rows, 0),
         ),
+        "survey": lambda: [
+            cells.survey(fine, stored[1], cell_ends, cell_ends, query_codes, some, means, starts)
+            for some in (words, live)
+        ],
+        "scan_cells": lambda: [
+            cells.scan_cells(
+                *stored, cell_ends, means, stored[1], query_codes, some, 1, 1, 1.0, trail, entries.copy(), counts
+            )
+            for some in (words, live)
+        ],
+        "walk": lambda: graph.walk(*stored, _read_only(links), starts, query_codes, visited, trail, entries, counts),
         "keep_allowed": lambda: (
             graph.keep_allowed(entries, 1, words, 1),
             graph.keep_allowed(entries, 1, live, 1),
         ),
-        "prepare_query": lambda: (
-            quantization.prepare_query(center, query, query_codes),
-            quantization.prepare_query(center.copy(), query, query_codes),
-        ),
-        "nearest_listed": lambda: nearest.nearest_listed(
-            stored[0], fine, stored[1], center, query, query_codes, rows, entries, rows.copy(), scores
-        ),
+        "prepare_query": lambda: quantization.prepare_query(center, query_codes, query_codes.copy()),
+        "nearest_listed": lambda: nearest.nearest_listed(*searched, rows, entries.copy(), rows.copy(), scores),
+        "nearest_in_cells": lambda: [
+            nearest.nearest_in_cells(
+                *searched, cell_ends, means, stored[1], some, 1, 1.0, trail, entries.copy(), counts, rows, scores
+            )
+            for some in (words, live)
+        ],
         "nearest_walked": lambda: [
             nearest.nearest_walked(
-                stored[0],
-                fine,
-                stored[1],
-                center,
-                query,
-                query_codes,
+                *searched,
                 _read_only(links),
-                _read_only(starts),
+                starts,
                 some,
-                True,
+                1,
                 1,
                 visited,
                 trail,

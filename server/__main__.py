@@ -80,7 +80,7 @@ def tune(config: ConfigOption = None, data_dir: DataOption = None) -> None:
     flat = f"{found.flat_rows:,} (so far {before.flat_rows:,})"
     share = f"{found.walk_share:g} (so far {before.walk_share:g})"
     typer.echo(f"  flat_rows {flat}: up to so many allowed rows are all compared")
-    typer.echo(f"  walk_share {share}: from this share of allowed rows on, all rows are walked")
+    typer.echo(f"  walk_share {share}: from this share of allowed rows near a query on, all rows are walked")
     typer.echo(f"written to {settings.data_dir / TUNED_FILE}")
 
 

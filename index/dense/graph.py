@@ -14,7 +14,8 @@ import kernels
 from index.dense.vectors import Vectors, read_only
 
 _STARTS = 256
-_MOST_STARTS = 320
+"""While the graph is built, walks begin at so many of its rows."""
+_MOST_STRAYS = 64
 _SLACK = 16
 """Rows may have so many more links while the graph is built: they are thinned out less often."""
 _BATCH_SHARE = 32
@@ -42,22 +43,24 @@ class GraphOptions:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """links: int32[n, degree], each row's neighbours, filled up with -1. starts: int32[m], where walks begin. Read-
-    only."""
+    """links: int32[n, degree], each row's neighbours, filled up with -1. strays: int32[m], rows that no links lead to:
+    every walk begins there too. Read-only."""
 
     links: npt.NDArray[np.int32]
-    starts: npt.NDArray[np.int32]
+    strays: npt.NDArray[np.int32]
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        return {"links": self.links, "starts": self.starts}
+        return {"links": self.links, "strays": self.strays}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Graph:
-        return cls(arrays["links"], arrays["starts"])
+        """Raises KeyError for a missing array."""
+        return cls(arrays["links"], arrays["strays"])
 
 
-def build_graph(vectors: Vectors, options: GraphOptions, threads: int = 1) -> Graph:
-    """Links all rows (at least one).
+def build_graph(vectors: Vectors, landmarks: npt.NDArray[np.int32], options: GraphOptions, threads: int = 1) -> Graph:
+    """Links all rows (at least one), so that links lead to each from one of the landmarks, rows all over the graph: the
+    walks will begin at some of them.
 
     Depends on the vectors and options only, not on the threads. Memory while building: 590 bytes a row of 384
     components.
@@ -66,7 +69,7 @@ def build_graph(vectors: Vectors, options: GraphOptions, threads: int = 1) -> Gr
     with ThreadPoolExecutor(threads, thread_name_prefix="index-graph") as pool:
         for batch in builder.batches():
             builder.link(batch, pool)
-    return builder.graph()
+    return builder.graph(landmarks)
 
 
 class _Scratch:
@@ -135,26 +138,24 @@ class _Builder:
             proposals,
         )
 
-    def graph(self) -> Graph:
+    def graph(self, landmarks: npt.NDArray[np.int32]) -> Graph:
         links = np.empty((len(self._order), self._options.degree), np.int32)
         kernels.trim(self._by, self._links, self._scratch[0].ranked, links)
-        starts = _connected(links, self._order[:_STARTS])
-        return Graph(read_only(links), read_only(starts))
+        strays = _connect(links, landmarks)
+        return Graph(read_only(links), read_only(strays))
 
 
-def _connected(links: npt.NDArray[np.int32], starts: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+def _connect(links: npt.NDArray[np.int32], landmarks: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
     """Sees to it that every row can be reached: links rows that no walk comes to from a row that they link to, in the
-    place of a missing link; makes starts of what is left, as far as there is room. Changes `links`; returns
-    starts."""
-    reached = _reached(links, starts)
+    place of a missing link. Changes `links`; returns what is left, as far as every walk can afford it."""
+    reached = _reached(links, landmarks)
     for row in np.flatnonzero(~reached).tolist():
         ways = [other for other in links[row].tolist() if other != kernels.NO_ROW and reached[other]]
         free = [other for other in ways if links[other, -1] == kernels.NO_ROW]
         if free:
             links[free[0], np.argmax(links[free[0]] == kernels.NO_ROW)] = row
             reached[row] = True
-    left = np.flatnonzero(~_reached(links, starts)).astype(np.int32)
-    return np.concatenate([starts, left[: _MOST_STARTS - len(starts)]])
+    return np.flatnonzero(~_reached(links, landmarks)).astype(np.int32)[:_MOST_STRAYS]
 
 
 def _reached(links: npt.NDArray[np.int32], starts: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:

@@ -43,6 +43,12 @@ class Vectors:
         kernels.decode(self.digits, self.fine, self.scales, self.center, rows, vectors)
         return vectors
 
+    def taken(self, rows: npt.NDArray[np.int32]) -> Vectors:
+        """Some rows, in an order of their own."""
+        return Vectors(
+            read_only(self.digits[rows]), read_only(self.fine[rows]), read_only(self.scales[rows]), self.center
+        )
+
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         return {"digits": self.digits, "fine": self.fine, "scales": self.scales, "center": self.center}
 

@@ -346,7 +346,7 @@ async def test_search_explains_itself(pinakes: Pinakes, script: Script) -> None:
     debug = search_service_pb2.SearchDebug(
         segments=[
             search_service_pb2.SegmentPlan(
-                segment="segment-00000003", plan="filtered_walk", allowed=12_000, distances=1_500, visited=300
+                segment="segment-00000003", plan="cells", allowed=12_000, distances=1_500, visited=300
             )
         ],
         lexical_candidates=41,
@@ -356,7 +356,7 @@ async def test_search_explains_itself(pinakes: Pinakes, script: Script) -> None:
     script.on("Search", server.returns(search_service_pb2.SearchResponse(passages=[ranked], debug=debug)))
     result = await pinakes("search", "q", "--explain", "--fusion", "distribution", "--diversity", "0.5")
     assert "3 (0.875)" in result.output
-    assert "segment-00000003  filtered_walk  12,000   1,500      300" in result.output
+    assert "segment-00000003  cells  12,000   1,500      300" in result.output
     assert "generation generation-2, 41 found by words" in result.output
     request = script.seen("Search")[0].request
     assert request.debug

@@ -98,7 +98,7 @@ def test_nothing_is_compiled_after_warm_up(open_index: Open) -> None:
         request = SearchRequest(wanted, 2, vector=query_vector(0), text="apple", fusion=fusion, diversity=1)
         assert len(index.snapshot().search(request).hits) == 2
         plans = {part.plan for part in index.snapshot().search(replace(request, filter=everyone)).parts}
-        assert plans == {"flat", "filtered_walk"}
+        assert plans == {"flat", "walk"}
     assert kernels.compiled_signatures() == before
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -213,21 +214,103 @@ def scan_digits(digits: Digits, scales: Floats, query: Codes, candidates: Rows, 
     return _fill(pool, [_by_digits(digits, scales, query, row) for row in candidates.tolist()])
 
 
+def scan_more(digits: Digits, scales: Floats, query: Codes, candidates: Rows, pool: Entries, size: int) -> int:
+    return _fill(
+        pool, [*pool[:size].tolist(), *(_by_digits(digits, scales, query, row) for row in candidates.tolist())]
+    )
+
+
 def refine(
-    digits: Digits, fine: Codes, scales: Floats, bias: float, query: Floats, pool: Entries, size: int, best: Entries
+    digits: Digits,
+    fine: Codes,
+    scales: Floats,
+    bias: float,
+    query: Codes,
+    query_fine: Codes,
+    step: float,
+    pool: Entries,
+    size: int,
+    best: Entries,
 ) -> int:
     rows = [row_of(entry) for entry in pool[:size].tolist()]
     steps = unpacked(digits[rows]) - 7.5 + fine[rows] / 254
-    scores = bias + scales[rows] * (steps @ query)
+    scores = bias + scales[rows] * step * (steps @ (query + query_fine / 254))
     return _fill(best, [entry_of(score, row) for score, row in zip(scores, rows, strict=True)])
 
 
-def spread_rows(words: Words, rows: Rows) -> int:
-    blocks = min(len(rows), len(words))
-    bounds = [block * len(words) // blocks for block in range(blocks)] + [len(words)]
-    found = [start * 64 + row for start, end in itertools.pairwise(bounds) for row in rows_of(words[start:end])[:1]]
-    rows[: len(found)] = found
-    return len(found)
+def assign_cells(
+    digits: Digits, scales: Floats, rows: Rows, codes: Codes, cell_scales: Floats, halves: Floats, cells: Rows
+) -> None:
+    vectors = scales[rows, None] * (unpacked(digits[rows]) - np.float32(7.5))
+    means = cell_scales[:, None] * codes
+    cells[:] = np.argmax(vectors @ means.T - halves, axis=1)
+
+
+def count_between(words: Words, first: int, end: int) -> int:
+    return sum(first <= row < end for row in rows_of(words))
+
+
+def list_between(words: Words, first: int, end: int, rows: Rows, found: int) -> int:
+    listed = [row for row in rows_of(words) if first <= row < end]
+    rows[found : found + len(listed)] = listed
+    return found + len(listed)
+
+
+def survey(
+    codes: Codes, scales: Floats, ends: Rows, medoids: Rows, query: Codes, allowed: Words, means: Floats, starts: Rows
+) -> float:
+    means[:] = (codes.astype(np.int32) @ query.astype(np.int32)).astype(np.float32) * scales
+    nearest = np.argsort(-means, kind="stable")[: len(starts)]
+    starts[:] = medoids[nearest]
+    sizes = np.diff(ends, prepend=0)
+    fits = [count_between(allowed, int(ends[cell] - sizes[cell]), int(ends[cell])) for cell in nearest[:4]]
+    return float(sum(fits) / sizes[nearest[:4]].sum())
+
+
+def scan_cells(
+    digits: Digits,
+    scales: Floats,
+    ends: Rows,
+    means: Floats,
+    deviations: Floats,
+    query: Codes,
+    allowed: Words,
+    k: int,
+    fewest: int,
+    missing: float,
+    listed: Rows,
+    pool: Entries,
+    counts: Entries,
+) -> int:
+    firsts = [0, *ends[:-1].tolist()]
+    fits = [count_between(allowed, first, end) for first, end in zip(firsts, ends.tolist(), strict=True)]
+    spread = np.maximum(deviations * np.sqrt(np.square(query.astype(np.float32)).sum()), 1e-6)
+    hopes = {cell: entry_of(means[cell] + 2.5 * spread[cell], cell) for cell, fit in enumerate(fits) if fit}
+    order = sorted(hopes, key=lambda cell: -hopes[cell])
+
+    def expected(cells: list[int], entry: int) -> float:
+        score = score_of(entry)
+        apart = {cell: min(max((score - means[cell]) / spread[cell], -4.0), 6.0) for cell in cells}
+        steps = {cell: math.floor(32 * z + 0.5) / 32 for cell, z in apart.items()}
+        return sum(fits[cell] * 0.5 * math.erfc(z / 2**0.5) for cell, z in steps.items())
+
+    opened, compared, size, batch = 0, 0, 0, max(1, len(order) // 64)
+    while opened < len(order):
+        some = order[opened : opened + batch]
+        opened += len(some)
+        found = 0
+        for cell in some:
+            found = list_between(allowed, firsts[cell], int(ends[cell]), listed, found)
+        size = scan_more(digits, scales, query, listed[:found], pool, size)
+        compared += found
+        batch = max(1, opened // 3)
+        if size >= k and compared >= fewest:
+            found_of = {number: expected(order[:opened], int(pool[number - 1])) for number in (k, size)}
+            correction = min(16.0, *(number / max(share, 1e-9) for number, share in found_of.items()))
+            if correction * expected(order[opened:], int(pool[k - 1])) <= missing * k:
+                break
+    counts += [compared, opened]
+    return size
 
 
 def _neighbours(links: Rows, row: int) -> list[int]:
@@ -235,7 +318,7 @@ def _neighbours(links: Rows, row: int) -> list[int]:
 
 
 def _best_first(
-    pool: Entries, starts: Rows, score: Callable[[int], int], beyond: Callable[[int, set[int]], list[int]], at_once: int
+    pool: Entries, starts: Rows, score: Callable[[int], int], beyond: Callable[[int, set[int]], list[int]]
 ) -> list[int]:
     """Walks; `beyond` gives the rows to look at after a row, given those seen. Entries, rows seen, rows expanded."""
     seen: set[int] = set()
@@ -247,7 +330,7 @@ def _best_first(
         seen.update(found)
         looked += found
         entries = sorted([*entries, *map(score, found)], reverse=True)[: len(pool)]
-        ahead = [row_of(entry) for entry in entries if row_of(entry) not in done][:at_once]
+        ahead = [row_of(entry) for entry in entries if row_of(entry) not in done][:2]
         if not ahead:
             pool[: len(entries)] = [entry | (1 << 31) for entry in entries]
             return [len(entries), len(looked), len(done)]
@@ -271,37 +354,8 @@ def walk(
     def beyond(row: int, seen: set[int]) -> list[int]:
         return [other for other in _neighbours(links, row) if other not in seen]
 
-    size, looked, expanded = _best_first(pool, starts, lambda row: _by_digits(digits, scales, query, row), beyond, 2)
+    size, looked, expanded = _best_first(pool, starts, lambda row: _by_digits(digits, scales, query, row), beyond)
     counts += [looked, expanded]
-    return size
-
-
-def walk_allowed(
-    digits: Digits,
-    scales: Floats,
-    links: Rows,
-    starts: Rows,
-    query: Codes,
-    allowed: Words,
-    visited: Words,
-    trail: Rows,
-    pool: Entries,
-    counts: Entries,
-) -> int:
-    fits = set(rows_of(allowed))
-    bridged = 0
-
-    def beyond(row: int, seen: set[int]) -> list[int]:
-        nonlocal bridged
-        found = [other for other in _neighbours(links, row) if other in fits - seen]
-        for bridge in _neighbours(links, row):
-            if bridge not in fits and len(found) < links.shape[1]:
-                bridged += 1
-                found += [other for other in _neighbours(links, bridge) if other in fits - seen - set(found)]
-        return found
-
-    size, looked, expanded = _best_first(pool, starts, lambda row: _by_digits(digits, scales, query, row), beyond, 1)
-    counts += [looked, expanded + bridged]
     return size
 
 
@@ -312,10 +366,13 @@ def keep_allowed(pool: Entries, size: int, allowed: Words, limit: int) -> int:
     return len(kept)
 
 
-def prepare_query(vector: Floats, floats: Floats, codes: Codes) -> None:
-    floats[:] = 0
-    floats[: len(vector)] = vector
-    quantize(floats[None, :], codes[None, :], np.zeros(1, np.float32))
+def prepare_query(vector: Floats, codes: Codes, fine: Codes) -> float:
+    step = float(np.abs(vector).max() / np.float32(127))
+    steps = np.zeros(len(codes))
+    steps[: len(vector)] = vector / step if step else 0
+    codes[:] = np.rint(steps)
+    fine[:] = np.rint((steps - codes) * 254)
+    return step
 
 
 def _finish(
@@ -323,14 +380,18 @@ def _finish(
     fine: Codes,
     scales: Floats,
     center: Floats,
-    query: Floats,
+    vector: Floats,
+    codes: Codes,
+    codes_fine: Codes,
+    step: float,
     pool: Entries,
     found: int,
     rows: Rows,
     scores: Floats,
 ) -> int:
     best = np.zeros(len(rows), np.int64)
-    kept = refine(digits, fine, scales, float(center @ query[: len(center)]), query, pool, found, best)
+    bias = float(center @ vector)
+    kept = refine(digits, fine, scales, bias, codes, codes_fine, step, pool, found, best)
     unpack(best[:kept], rows[:kept], scores[:kept])
     return kept
 
@@ -340,15 +401,46 @@ def nearest_listed(
     fine: Codes,
     scales: Floats,
     center: Floats,
-    query: Floats,
+    vector: Floats,
     codes: Codes,
+    codes_fine: Codes,
+    step: float,
     candidates: Rows,
     pool: Entries,
     rows: Rows,
     scores: Floats,
 ) -> int:
     found = scan_digits(digits, scales, codes, candidates, pool)
-    return _finish(digits, fine, scales, center, query, pool, found, rows, scores)
+    return _finish(digits, fine, scales, center, vector, codes, codes_fine, step, pool, found, rows, scores)
+
+
+def nearest_in_cells(
+    digits: Digits,
+    fine: Codes,
+    scales: Floats,
+    center: Floats,
+    vector: Floats,
+    codes: Codes,
+    codes_fine: Codes,
+    step: float,
+    ends: Rows,
+    means: Floats,
+    deviations: Floats,
+    allowed: Words,
+    fewest: int,
+    missing: float,
+    listed: Rows,
+    pool: Entries,
+    counts: Entries,
+    rows: Rows,
+    scores: Floats,
+) -> int:
+    k = len(rows)
+    found = scan_cells(
+        digits, scales, ends, means, deviations, codes, allowed, k, fewest, missing, listed, pool, counts
+    )
+    counts[0] += found
+    return _finish(digits, fine, scales, center, vector, codes, codes_fine, step, pool, found, rows, scores)
 
 
 def nearest_walked(
@@ -356,12 +448,14 @@ def nearest_walked(
     fine: Codes,
     scales: Floats,
     center: Floats,
-    query: Floats,
+    vector: Floats,
     codes: Codes,
+    codes_fine: Codes,
+    step: float,
     links: Rows,
     starts: Rows,
     allowed: Words,
-    through_allowed: bool,
+    fewest: int,
     refined: int,
     visited: Words,
     trail: Rows,
@@ -370,14 +464,12 @@ def nearest_walked(
     rows: Rows,
     scores: Floats,
 ) -> int:
-    scratch = visited, trail, pool, counts
-    if through_allowed:
-        size = walk_allowed(digits, scales, links, starts, codes, allowed, *scratch)
-    else:
-        size = walk(digits, scales, links, starts, codes, *scratch)
+    size = walk(digits, scales, links, starts, codes, visited, trail, pool, counts)
     found = keep_allowed(pool, size, allowed, refined)
+    if found < fewest:
+        return 0
     counts[0] += found
-    return _finish(digits, fine, scales, center, query, pool, found, rows, scores)
+    return _finish(digits, fine, scales, center, vector, codes, codes_fine, step, pool, found, rows, scores)
 
 
 def similarity(by: kernels.Linking, left: int, right: int) -> float:

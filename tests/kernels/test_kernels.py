@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -237,13 +238,14 @@ def test_refining(seed: int, rows: int, k: int, dimension: int) -> None:
     vectors = unit_rows(rng, rows, dimension)
     center = vectors.mean(axis=0)
     digits, fine, scales = stored(rng, vectors, center)
-    query = np.zeros(fine.shape[1], np.float32)
-    query[:dimension] = vectors[0]
+    codes, codes_fine = np.zeros((2, fine.shape[1]), np.int8)
+    step = kernels.prepare_query(vectors[0], codes, codes_fine)
     bias = float(center @ vectors[0])
+    query = codes, codes_fine, step
     pool = np.array([kernels.entry_of(0.0, row) for row in rng.permutation(rows).tolist()], np.int64)
     mine, twins = np.zeros((2, min(k, rows)), np.int64)
-    size = kernels.refine(digits, fine, scales, bias, query, pool, rows, mine)
-    assert size == naive.refine(digits, fine, scales, bias, query, pool, rows, twins)
+    size = kernels.refine(digits, fine, scales, bias, *query, pool, rows, mine)
+    assert size == naive.refine(digits, fine, scales, bias, *query, pool, rows, twins)
     scores = np.array([kernels.score_of(entry) for entry in mine.tolist()])
     truth = np.array([naive.score_of(entry) for entry in twins.tolist()])
     np.testing.assert_allclose(scores, truth, atol=1e-5)
@@ -255,15 +257,82 @@ def test_refining(seed: int, rows: int, k: int, dimension: int) -> None:
 
 
 @few
-@given(seeds, st.integers(1, 300), st.integers(1, 40), st.sampled_from([0.0, 0.02, 1.0]))
-def test_spreading_rows(seed: int, rows: int, wanted: int, share: float) -> None:
+@given(seeds, st.integers(1, 300), st.integers(0, 40))
+def test_scanning_more(seed: int, rows: int, already: int) -> None:
     rng = np.random.default_rng(seed)
-    words = random_words(rng, rows, share)
-    mine, twins = np.zeros((2, wanted), np.int32)
-    size = kernels.spread_rows(words, mine)
-    assert size == naive.spread_rows(words, twins)
-    np.testing.assert_array_equal(mine[:size], twins[:size])
-    assert size > 0 or not words.any()
+    digits, scales, query = digit_rows(rng, rows)
+    order = rng.permutation(rows).astype(np.int32)
+    mine, twins = np.zeros((2, 30), np.int64)
+    size = kernels.scan_digits(digits, scales, query, order[:already], mine)
+    twins[:] = mine
+    assert kernels.scan_more(digits, scales, query, order[already:], mine, size) == min(30, rows)
+    assert naive.scan_more(digits, scales, query, order[already:], twins, size) == min(30, rows)
+    np.testing.assert_array_equal(mine[: min(30, rows)], twins[: min(30, rows)])
+
+
+@few
+@given(seeds, st.integers(1, 300), st.sampled_from([0.02, 0.5, 1.0]), st.data())
+def test_rows_between(seed: int, rows: int, share: float, data: st.DataObject) -> None:
+    words = random_words(np.random.default_rng(seed), rows, share)
+    first = data.draw(st.integers(0, rows))
+    end = data.draw(st.integers(first, rows))
+    assert kernels.count_between(words, first, end) == naive.count_between(words, first, end)
+    mine, twins = np.full((2, rows + 1), -7, np.int32)
+    assert kernels.list_between(words, first, end, mine, 1) == naive.list_between(words, first, end, twins, 1)
+    np.testing.assert_array_equal(mine, twins)
+
+
+def random_cells(rng: np.random.Generator, rows: int, cells: int) -> npt.NDArray[np.int32]:
+    """Where each ends."""
+    inner = rng.permutation(np.arange(1, rows))[: cells - 1]
+    return np.append(np.sort(inner), rows).astype(np.int32)
+
+
+@few
+@given(seeds, st.integers(1, 200), st.integers(1, 30))
+def test_assigning_rows_to_cells(seed: int, rows: int, cells: int) -> None:
+    rng = np.random.default_rng(seed)
+    digits, scales, _ = digit_rows(rng, rows)
+    codes = rng.integers(-127, 128, (cells, 2 * digits.shape[1]), dtype=np.int8)
+    cell_scales, halves = rng.random((2, cells)).astype(np.float32)
+    some = rng.permutation(rows)[: rng.integers(1, rows + 1)].astype(np.int32)
+    mine, twins = np.zeros((2, len(some)), np.int32)
+    kernels.assign_cells(digits, scales, some, codes, cell_scales, halves * 1e4, mine)
+    naive.assign_cells(digits, scales, some, codes, cell_scales, halves * 1e4, twins)
+    np.testing.assert_array_equal(mine, twins)
+
+
+@few
+@given(seeds, st.integers(1, 300), st.integers(1, 40), st.integers(1, 20), st.sampled_from([0.02, 0.5, 1.0]))
+def test_searching_cells(seed: int, rows: int, cells: int, k: int, share: float) -> None:
+    rng = np.random.default_rng(seed)
+    digits, scales, query = digit_rows(rng, rows)
+    ends, allowed = random_cells(rng, rows, cells), random_words(rng, rows, share)
+    codes = rng.integers(-127, 128, (len(ends), len(query)), dtype=np.int8)
+    cell_scales, medoids = rng.random(len(ends)).astype(np.float32), ends - 1
+    starts, twin_starts = np.zeros((2, min(3, len(ends))), np.int32)
+    means, twin_means = np.zeros((2, len(ends)), np.float32)
+    near = kernels.survey(codes, cell_scales, ends, medoids, query, allowed, means, starts)
+    truth = naive.survey(codes, cell_scales, ends, medoids, query, allowed, twin_means, twin_starts)
+    assert near == pytest.approx(truth)
+    np.testing.assert_array_equal(means, twin_means)
+    np.testing.assert_array_equal(starts, twin_starts)
+    deviations = rng.random(len(ends)).astype(np.float32)
+    fits = naive.rows_of(allowed)
+    for missing, fewest in itertools.product((0.0, 0.1, 1.0, 1e9), (0, 30)):
+        mine, twins = np.zeros((2, k + 5), np.int64)
+        counts, twin_counts = np.zeros((2, 2), np.int64)
+        listed = np.zeros(rows, np.int32)
+        arrays = digits, scales, ends, means, deviations, query, allowed, k, fewest, missing, listed
+        size = kernels.scan_cells(*arrays, mine, counts)
+        assert size == naive.scan_cells(*arrays, twins, twin_counts)
+        np.testing.assert_array_equal(mine[:size], twins[:size])
+        np.testing.assert_array_equal(counts, twin_counts)
+        assert {naive.row_of(entry) for entry in mine[:size].tolist()} <= set(fits)
+        assert size >= min(k, len(fits))
+        assert counts[0] >= min(fewest, len(fits))
+        if missing == 0.0:
+            assert counts[0] == len(fits)
 
 
 def random_links(rng: np.random.Generator, rows: int, degree: int) -> npt.NDArray[np.int32]:
@@ -293,44 +362,44 @@ def test_walking(seed: int, rows: int, effort: int, degree: int, share: float) -
     kept = kernels.keep_allowed(mine, size, allowed, 5)
     assert kept == naive.keep_allowed(twins, size, allowed, 5)
     np.testing.assert_array_equal(mine[:kept], twins[:kept])
-    starts = np.array(naive.rows_of(allowed)[:2], np.int32)
-    size = kernels.walk_allowed(digits, scales, links, starts, query, allowed, visited, trail, mine, counts)
-    assert size == naive.walk_allowed(digits, scales, links, starts, query, allowed, visited, trail, twins, truth)
-    np.testing.assert_array_equal(mine[:size], twins[:size])
-    np.testing.assert_array_equal(counts, truth)
-    assert {naive.row_of(entry) for entry in mine[:size].tolist()} <= set(naive.rows_of(allowed))
-    assert not visited.any()
 
 
 @few
-@given(seeds, st.integers(1, 120), st.integers(1, 12), st.sampled_from([0.1, 1.0]), st.booleans())
-def test_a_search_in_one_call(seed: int, rows: int, k: int, share: float, through_allowed: bool) -> None:
+@given(seeds, st.integers(1, 120), st.integers(1, 12), st.sampled_from([0.1, 1.0]))
+def test_a_search_in_one_call(seed: int, rows: int, k: int, share: float) -> None:
     rng = np.random.default_rng(seed)
     vectors = unit_rows(rng, rows, 40)
     center = vectors.mean(axis=0)
     digits, fine, scales = stored(rng, vectors, center)
-    query, codes = np.ones(fine.shape[1], np.float32), np.ones(fine.shape[1], np.int8)
-    twins_query, twins_codes = query.copy(), codes.copy()
-    kernels.prepare_query(vectors[0], query, codes)
-    naive.prepare_query(vectors[0], twins_query, twins_codes)
-    np.testing.assert_array_equal(query, twins_query)
-    assert np.abs(codes.astype(int) - twins_codes).max() <= 1
+    codes, codes_fine, twin_codes, twin_fine = np.ones((4, fine.shape[1]), np.int8)
+    step = kernels.prepare_query(vectors[0], codes, codes_fine)
+    twin_step = naive.prepare_query(vectors[0], twin_codes, twin_fine)
+    assert step == pytest.approx(twin_step)
+    both = codes + codes_fine / 254
+    np.testing.assert_allclose(both, twin_codes + twin_fine / 254, atol=0.005)
+    np.testing.assert_allclose(step * both[:40], vectors[0], atol=step / 400)
+    assert not both[40:].any()
     links, allowed = random_links(rng, rows, 6), random_words(rng, rows, share)
     candidates = np.array(naive.rows_of(allowed), np.int32)
-    starts = candidates[:2]
+    starts, ends = candidates[:2], random_cells(rng, rows, 5)
+    cells = ends, np.zeros(len(ends), np.float32), np.ones(len(ends), np.float32)
+    arrays = digits, fine, scales, center, vectors[0], codes, codes_fine, step
     found = []
     for side in (kernels, naive):
         near, scores = np.zeros(k, np.int32), np.zeros(k, np.float32)
-        pool, counts = np.zeros(2 * k, np.int64), np.zeros(2, np.int64)
-        scratch = np.zeros(-(-rows // 64), np.uint64), np.zeros(rows + 1, np.int32), pool, counts
-        arrays = digits, fine, scales, center, query, codes
+        pool, counts, trail = np.zeros(2 * k, np.int64), np.zeros(2, np.int64), np.zeros(rows + 1, np.int32)
         listed = side.nearest_listed(*arrays, candidates, pool, near, scores)
         found.append([listed, *scores[:listed].tolist()])
-        walked = side.nearest_walked(*arrays, links, starts, allowed, through_allowed, k, *scratch, near, scores)
+        opened = side.nearest_in_cells(*arrays, *cells, allowed, 3, 0.5, trail, pool, counts, near, scores)
+        found.append([opened, *scores[:opened].tolist(), *counts.tolist()])
+        scratch = np.zeros(-(-rows // 64), np.uint64), trail, pool, counts
+        walked = side.nearest_walked(*arrays, links, starts, allowed, 1, k, *scratch, near, scores)
         found.append([walked, *scores[:walked].tolist(), *counts.tolist()])
+        few = side.nearest_walked(*arrays, links, starts, allowed, 2 * k + 1, k, *scratch, near, scores)
+        assert (few, walked <= k) == (0, True)
         assert set(near[:walked].tolist()) <= set(candidates.tolist())
-    np.testing.assert_allclose(found[0], found[2], atol=1e-5)
-    np.testing.assert_allclose(found[1], found[3], atol=1e-5)
+    for mine, truth in zip(found[:3], found[3:], strict=True):
+        np.testing.assert_allclose(mine, truth, atol=1e-5)
 
 
 def linking(rng: np.random.Generator, rows: int) -> kernels.Linking:

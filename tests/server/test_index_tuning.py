@@ -65,8 +65,8 @@ def test_the_command_writes_what_the_next_start_reads(data: Path) -> None:
     assert str(data / TUNED_FILE) in result.output
     thresholds = load_settings(config).index.index.planner_thresholds
     assert f"flat_rows {thresholds.flat_rows:,} (so far {index.PlannerThresholds().flat_rows:,})" in result.output
-    assert f"walk_share {thresholds.walk_share:g} (so far 0.9)" in result.output
-    assert 500 <= thresholds.flat_rows <= ROWS
+    assert f"walk_share {thresholds.walk_share:g} (so far {index.PlannerThresholds().walk_share:g})" in result.output
+    assert 250 <= thresholds.flat_rows <= ROWS
     assert not list(data.glob("*.new"))
 
 

@@ -17,7 +17,7 @@ Rows = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 
 _FILE = "vectors"
-_REFINED_PER_RESULT = 4
+_REFINED_PER_RESULT = 8
 
 
 def prepare() -> None:
@@ -31,10 +31,12 @@ def prepare() -> None:
 class PinakesDense:
     """A VectorIndex: `index.dense` with its planner, with a graph however few rows there are."""
 
-    def __init__(self, side: DenseSide) -> None:
+    def __init__(self, side: DenseSide, order: Rows) -> None:
+        """order: the number of each stored row."""
         from index.planner import PlannerThresholds
 
         self._side = side
+        self._order = order
         self._thresholds = PlannerThresholds()
         rows = side.vectors.rows
         every = np.zeros(-(-rows // 64) * 8, np.uint8)
@@ -51,24 +53,26 @@ class PinakesDense:
 
     @classmethod
     def build(cls, vectors: Floats, threads: int) -> PinakesDense:
-        from index.dense.graph import GraphOptions, build_graph
-        from index.dense.side import DenseSide
+        from index.dense.graph import GraphOptions
+        from index.dense.side import DenseSide, join
         from index.dense.vectors import center_of, encoded
 
         stored = encoded(vectors, center_of(vectors))
-        return cls(DenseSide(stored, build_graph(stored, GraphOptions(), threads)))
+        side, order = join([(DenseSide(stored), np.arange(len(vectors)))], 1, GraphOptions(), threads)
+        return cls(side, np.arange(len(vectors)) if order is None else order)
 
     @classmethod
     def open(cls, folder: Path) -> PinakesDense:
         from index.dense.side import DenseSide
         from index.storage import read_arrays
 
-        return cls(DenseSide.from_arrays(read_arrays(folder / _FILE)))
+        arrays = read_arrays(folder / _FILE)
+        return cls(DenseSide.from_arrays(arrays), arrays["order"])
 
     def save(self, folder: Path) -> None:
         from index.storage import write_arrays
 
-        write_arrays(folder / _FILE, self._side.arrays())
+        write_arrays(folder / _FILE, {**self._side.arrays(), "order": self._order})
 
     def search(self, query: Floats, k: int, effort: int) -> Rows:
         return self.search_filtered(query, k, effort, self._all)
@@ -81,17 +85,19 @@ class PinakesDense:
         return found
 
     def filter(self, allowed: Words) -> Words:
-        return allowed
+        """Segments store rows in an order of their own."""
+        bits = np.unpackbits(allowed.view(np.uint8), bitorder="little")
+        own = np.zeros(len(allowed) * 64, np.uint8)
+        own[: len(self._order)] = bits[self._order]
+        return np.packbits(own, bitorder="little").view(np.uint64)
 
     def search_filtered(self, query: Floats, k: int, effort: int, allowed: Words) -> Rows:
         """Counting the allowed rows is part of it."""
         import kernels
         from index.dense.side import DenseQuery, Effort
-        from index.planner import Plan, choose_plan
 
-        side = self._side
-        plan = choose_plan(side.vectors.rows, kernels.count(allowed), side.graph is not None, self._thresholds)
-        if plan is Plan.SKIP:
-            return np.zeros(0, np.int64)
         refined = min(_REFINED_PER_RESULT * k, max(k, effort))
-        return side.search(DenseQuery.of(query), allowed, plan, k, Effort(effort, refined)).rows.astype(np.int64)
+        found = self._side.search(
+            DenseQuery.of(query), allowed, kernels.count(allowed), k, Effort(effort, refined), self._thresholds
+        )
+        return self._order[found.rows]

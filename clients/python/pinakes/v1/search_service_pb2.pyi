@@ -316,15 +316,15 @@ class SegmentPlan(_message.Message):
     segment: _builtins.str
     """The segment's name; `head` for the part in memory."""
     plan: _builtins.str
-    """The plan chosen: `flat` (every allowed vector is compared), `walk` (the graph is walked), `filtered_walk` (the graph is
-    walked through allowed vectors only) or `skip` (the filter allows none).
+    """The plan chosen: `flat` (every allowed vector is compared), `walk` (the graph is walked), `cells` (allowed vectors are
+    compared cell by cell, the most promising first) or `skip` (the filter allows none).
     """
     allowed: _builtins.int
     """Vectors that the filter allowed."""
     distances: _builtins.int
     """Distances computed."""
     visited: _builtins.int
-    """Nodes of the graph whose neighbours were looked at."""
+    """Nodes of the graph whose neighbours were looked at, or cells that were opened."""
     def __init__(
         self,
         *,
