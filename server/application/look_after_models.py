@@ -119,7 +119,10 @@ class LookAfterModels:
         if chain:
             await self._generation_of(slot, chain)
             await self._loads.load(chain[0].name, deadline)
-            await self._control.warm(chain[0], deadline)
+            [first] = await self._loads.models([chain[0].name])
+            # One that has been called since it was loaded is warm.
+            if first.last_use_time is None:
+                await self._control.warm(chain[0], deadline)
         return await self._whole(self._move(slot, tuple(models), chain))
 
     # -----------------------------------------------------------------------------------------------------------------

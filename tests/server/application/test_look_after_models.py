@@ -44,6 +44,15 @@ async def test_a_new_version_is_loaded_and_warm_beside_the_old_before_the_alias_
         assert models.store.rows == {}
 
 
+async def test_a_model_that_has_been_called_is_warm() -> None:
+    models = Models(known("qwen@2"))
+    async with models.kept():
+        await models.loads.load("qwen@2", soon())
+        models.triton.uses["qwen@2"] = 1_000.0
+        await models.care.set_alias("generate.default", ["qwen@2"], soon())
+        assert ("warm", "qwen@2") not in models.triton.events
+
+
 async def test_an_alias_whose_model_cannot_be_loaded_stays_where_it_is() -> None:
     models = Models(known("qwen@2"))
     models.triton.failing["qwen@2"] = "no such weights"
