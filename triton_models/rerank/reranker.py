@@ -42,8 +42,8 @@ RerankNetwork = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int32]], TokenVe
 
 @dataclass(frozen=True, slots=True)
 class RerankOptions:
-    batch_tokens: int = 2048
-    """Tokens that go through the network at once, padding included."""
+    batch_tokens: int = 1024
+    """Tokens that go through the network at once, padding included; 2,048 took an eighth longer."""
 
 
 class _Text(NamedTuple):
