@@ -106,9 +106,12 @@ class OpenAiEndpoint:
                 raise
 
     async def ready(self, deadline: Deadline) -> bool:
-        """Whether `check` passes."""
+        """Whether `check` passes, or the endpoint is only busy: with all the calls that it may have, or by its own
+        word."""
         try:
             await self.check(deadline)
+        except Overloaded:
+            return True
         except PinakesError:
             return False
         return True
@@ -196,7 +199,8 @@ class OpenAiEndpoint:
         if status == httpx2.codes.NOT_FOUND:
             return SlotMisconfigured(self._slot, _NOT_FOUND)
         code, message = _told(content)
-        problem = message.replace(self._key, "***") if self._key else message
+        # Before it is cut: what is left of a key at the end would not be found.
+        problem = (message.replace(self._key, "***") if self._key else message)[:_LONGEST_PROBLEM]
         if status in (httpx2.codes.BAD_REQUEST, httpx2.codes.CONTENT_TOO_LARGE, httpx2.codes.UNPROCESSABLE_CONTENT):
             prefix = "does not fit" if code in _CONTEXT_EXCEEDED else "the model's endpoint refuses the request"
             return InvalidField("prompt", f"{prefix}: {problem}")
@@ -221,7 +225,7 @@ def _told(content: bytes) -> tuple[str, str]:
         failure = json.loads(content)["error"]
         code = str(failure.get("code") or "")
         code = code if code in _CONTEXT_EXCEEDED else str(failure.get("type") or "")
-        return code, str(failure.get("message") or "no message")[:_LONGEST_PROBLEM]
+        return code, str(failure.get("message") or "no message")
     except (ValueError, LookupError, TypeError, AttributeError):
         return "", "no message"
 

@@ -127,8 +127,9 @@ async def test_an_endpoint_that_lists_no_models_is_ready(server: Endpoint, conne
         ({"message": "8,000 tokens", "code": "context_length_exceeded"}, "does not fit: 8,000 tokens"),
         ({"message": "too long", "code": 400, "type": "exceed_context_size_error"}, "does not fit: too long"),
         ({"message": f"at most 4 stops, {KEY}"}, "refuses the request: at most 4 stops, ***"),
+        ({"message": "x" * 290 + KEY}, f"refuses the request: {'x' * 290}***"),
     ],
-    ids=["OpenAI", "llama.cpp", "other"],
+    ids=["OpenAI", "llama.cpp", "other", "a key where it is cut"],
 )
 async def test_a_bad_request_says_what_is_bad(
     server: Endpoint, generator: OpenAiGenerator, error: dict[str, Any], says: str
@@ -209,6 +210,22 @@ async def test_no_more_calls_than_agreed_are_on_their_way(server: Endpoint, gene
     for stream in streams:
         await stream.aclose()
     assert (await pieces(generator))[-1].finish_reason == "stop"
+
+
+async def test_an_endpoint_that_is_busy_is_ready(
+    server: Endpoint, connection: OpenAiEndpoint, generator: OpenAiGenerator
+) -> None:
+    free = threading.Event()
+    server.tells(delta("So ", "stop"), hold=free)
+    streams = [generator.stream(ASKED, Deadline.after(30)) for _ in range(2)]
+    for stream in streams:
+        await anext(stream)
+    assert await connection.ready(Deadline.after(5)), "all its calls are under way"
+    free.set()
+    for stream in streams:
+        await stream.aclose()
+    server.reply = Reply(429)
+    assert await connection.ready(Deadline.after(5)), "it says so itself"
 
 
 async def test_constraints_are_asked_for_as_the_endpoint_reads_them(
