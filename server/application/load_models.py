@@ -129,15 +129,16 @@ class LoadModels:
         moment ago goes when every process has noticed. Raises ModelNotFound, ModelInUse, StageDeadline,
         DependencyUnavailable."""
         await self.known(name)
-        alias = self._alias_naming(name)
-        if alias and not force:
-            raise ModelInUse(name, alias)
-        if alias:
+        if not force:
+            self._check_unnamed(name)
+        elif self._alias_naming(name):
             self._suspended.add(name)
         try:
             async with asyncio.timeout(deadline.budget("unload")), self._changing[name]:
                 if not force:
                     await asyncio.sleep(max(0.0, self._noticed_at.get(name, 0.0) - time.monotonic()))
+                    # Once more: an alias may have been set to it meanwhile.
+                    self._check_unnamed(name)
                 await self._control.unload(name, deadline)
         except TimeoutError as error:
             raise StageDeadline("unload") from error
@@ -216,7 +217,7 @@ class LoadModels:
             held = {
                 name: self._taken(name, inventory)
                 for name in inventory.states
-                if inventory.holds_memory(name) and name not in self._reserved
+                if inventory.holds_memory(name) and name not in self._reserved and name != model.name
             }
             needed = self._use(model).size_bytes
             free = self.budget_bytes - sum(held.values()) - sum(self._reserved.values())
@@ -290,6 +291,11 @@ class LoadModels:
             aliases=tuple(alias.name for alias in self._aliases.aliases() if model.name in alias.models),
             last_use_time=None if used is None else datetime.fromtimestamp(used, UTC),
         )
+
+    def _check_unnamed(self, name: str) -> None:
+        alias = self._alias_naming(name)
+        if alias:
+            raise ModelInUse(name, alias)
 
     def _alias_naming(self, name: str) -> str | None:
         return next((alias.name for alias in self._aliases.aliases() if name in alias.models), None)

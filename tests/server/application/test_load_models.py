@@ -16,7 +16,7 @@ from server.domain.errors import (
     ModelNotFound,
     StageDeadline,
 )
-from server.domain.models import MemorySource, ModelState
+from server.domain.models import CatalogueModel, MemorySource, ModelState
 from tests.server.application.model_doubles import BUDGET, Models, known
 from tests.server.application.test_look_after_index import eventually
 
@@ -189,6 +189,19 @@ class TestMemory:
         with pytest.raises(ModelMemoryExhausted):
             await models.loads.load("b@1", soon())
 
+    async def test_a_model_that_a_server_before_began_to_load_counts_once(self) -> None:
+        models = Models(known("a@1", size=60))
+        models.triton.loaded["a@1"] = ModelState.LOADING
+        begun = models.triton.load
+
+        async def begun_again(model: CatalogueModel, deadline: Deadline) -> None:
+            del models.triton.loaded[model.name]
+            await begun(model, deadline)
+
+        models.triton.load = begun_again  # type: ignore[method-assign]
+        await models.loads.load("a@1", soon())
+        assert models.triton.loaded == {"a@1": ModelState.READY}
+
     async def test_the_budget_is_a_share_of_the_machine_by_default(self) -> None:
         assert Models(load=LoadOptions(memory_share=0.25)).loads.budget_bytes == BUDGET // 4
 
@@ -255,3 +268,18 @@ class TestUnloading:
         await loading
         await unloading
         assert models.triton.loaded == {}
+
+    async def test_what_an_alias_came_to_name_meanwhile_stays(self) -> None:
+        models = Models(known("a@1"))
+        gate = models.triton.gates["a@1"] = asyncio.Event()
+        loading = asyncio.create_task(models.loads.load("a@1", soon()))
+        await until_loading(models, "a@1")
+        unloading = asyncio.create_task(models.loads.unload("a@1", soon()))
+        await asyncio.sleep(0)
+        await models.store.set("generate", ("a@1",))
+        await models.aliases.look()
+        gate.set()
+        await loading
+        with pytest.raises(ModelInUse):
+            await unloading
+        assert models.triton.unloads() == []
