@@ -13,7 +13,7 @@ from server.application.follow_aliases import FollowAliases
 from server.application.load_models import LoadModels
 from server.application.ports import ModelReadiness
 from server.domain.deadline import Deadline
-from server.domain.errors import PinakesError
+from server.domain.errors import DependencyUnavailable, PinakesError
 from server.domain.models import SLOTS
 
 _log = structlog.get_logger()
@@ -22,12 +22,14 @@ _log = structlog.get_logger()
 @dataclass(frozen=True, slots=True)
 class KeepOptions:
     """Looks every `poll_s`. A model that failed to load is tried again after `first_retry_s`, then after twice as long,
-    and so on up to `longest_retry_s`."""
+    and so on up to `longest_retry_s`; up to `longest_outage_retry_s` only if what loads it did not answer, since that
+    says nothing of the model."""
 
     poll_s: float = 1.0
     load_limit_s: float = 600.0
     first_retry_s: float = 2.0
     longest_retry_s: float = 120.0
+    longest_outage_retry_s: float = 5.0
 
 
 class KeepModels:
@@ -70,7 +72,8 @@ class KeepModels:
             try:
                 await self._loads.load(name, Deadline.after(self._options.load_limit_s))
             except PinakesError as error:
-                self._postpone(name)
+                outage = isinstance(error, DependencyUnavailable)
+                self._postpone(name, self._options.longest_outage_retry_s if outage else self._options.longest_retry_s)
                 _log.warning("model_not_loaded", slot=slot, model=name, problem=str(error))
             else:
                 self._failures.pop(name, None)
@@ -90,7 +93,7 @@ class KeepModels:
         serving = self._aliases.serving(slot)
         return bool(serving) and await self._readiness.ready(serving, Deadline.after(self._options.poll_s))
 
-    def _postpone(self, name: str) -> None:
+    def _postpone(self, name: str, longest_s: float) -> None:
         self._failures[name] = failures = self._failures.get(name, 0) + 1
-        pause_s = min(self._options.first_retry_s * 2.0 ** min(failures - 1, 30), self._options.longest_retry_s)
+        pause_s = min(self._options.first_retry_s * 2.0 ** min(failures - 1, 30), longest_s)
         self._due[name] = time.monotonic() + pause_s

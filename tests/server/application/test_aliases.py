@@ -10,7 +10,7 @@ from server.application.follow_aliases import FollowAliases
 from server.application.keep_models import KeepOptions
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable
-from server.domain.models import SLOTS, Alias, ModelState
+from server.domain.models import SLOTS, Alias, CatalogueModel, ModelState
 from tests.server.application.model_doubles import PROMPT, MemorySlot, Models, known
 from tests.server.application.test_load_models import soon
 from tests.server.application.test_look_after_index import eventually
@@ -119,6 +119,24 @@ async def test_a_failing_model_is_tried_less_and_less_often() -> None:
     for _ in range(3):
         await models.keeping.fill("generate")
     assert models.triton.loads["b@1"] == 1
+
+
+async def test_a_triton_that_does_not_answer_is_not_tried_less_and_less_often() -> None:
+    models = Models(keep=KeepOptions(first_retry_s=1_000.0, longest_retry_s=1_000.0, longest_outage_retry_s=0.0))
+    loading = models.triton.load
+
+    async def unanswered(model: CatalogueModel, deadline: Deadline) -> None:
+        models.triton.loads[model.name] += 1
+        raise DependencyUnavailable("Triton", "it does not answer")
+
+    models.triton.load = unanswered  # type: ignore[method-assign]
+    await models.aliases.look()
+    for _ in range(3):
+        await models.keeping.fill("generate")
+    assert models.triton.loads["qwen@1"] == 3
+    models.triton.load = loading  # type: ignore[method-assign]
+    await models.keeping.fill("generate")
+    assert models.triton.loaded == {"qwen@1": ModelState.READY}
 
 
 async def test_a_slot_none_of_whose_models_can_be_loaded_keeps_nobody_waiting() -> None:
