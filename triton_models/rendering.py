@@ -65,10 +65,10 @@ def render(
         for name in _wanted(prepared, slots):
             try:
                 _render_model(profile, name, prepared, cores, folder / name)
-            except InvalidCatalogue:
+            except (InvalidCatalogue, UnknownName):
                 if name in defaults:
                     raise
-                shutil.rmtree(folder / name)
+                shutil.rmtree(folder / name, ignore_errors=True)
         shutil.rmtree(out, ignore_errors=True)
         folder.rename(out)
     return out

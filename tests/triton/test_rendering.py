@@ -84,11 +84,12 @@ def test_what_is_not_prepared_or_cannot_be_rendered_keeps_nobody_from_serving(tm
     models = {
         "wrong@1": Model(slot="generate", artifacts={"other_role": "generate"}),
         "later@1": Model(slot="generate", artifacts={"weights": "later"}),
+        "elsewhere@1": Model(slot="generation", artifacts={"weights": "generate"}),
     }
     catalogue = Catalogue(artifacts=artifacts, slots=base.slots, models=models)
-    prepare(cache, catalogue=catalogue, only=["wrong@1"])
+    prepare(cache, catalogue=catalogue, only=["wrong@1", "elsewhere@1"])
     found = prepared_so_far(cache, catalogue)
-    assert set(found.models) == {"generate-model@1", "wrong@1"}
+    assert set(found.models) == {"generate-model@1", "wrong@1", "elsewhere@1"}
     out = render("cpu", found, tmp_path / "repository", cores=1)
     assert [path.name for path in out.iterdir()] == ["generate-model@1"]
     with pytest.raises(InvalidCatalogue, match="'weights' is no variable"):
