@@ -203,6 +203,12 @@ class Settings(BaseSettings):
             raise ValueError(f"models.catalogue: there is no file {models.catalogue}")
         return models
 
+    @field_validator("embedding", "generation")
+    @classmethod
+    def _key_is_there(cls, own: EndpointSettings) -> EndpointSettings:
+        own.key()
+        return own
+
     @field_validator("server")
     @classmethod
     def _loopback_only(cls, options: ServerOptions) -> ServerOptions:
