@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from types import TracebackType
 from typing import Self
 
 import grpc
-import structlog
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
@@ -15,10 +13,7 @@ from server.adapters.triton_failures import translated
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, StageDeadline
 
-_log = structlog.get_logger()
-
 _MAX_MESSAGE_BYTES = 64 * 2**20
-_POLL_S = 0.1
 _QUESTION_LIMIT_S = 5.0
 
 
@@ -59,14 +54,6 @@ class TritonConnection:
             return bool(await self.client.is_model_ready(model, client_timeout=limit))
         except (InferenceServerException, grpc.RpcError, StageDeadline):
             return False
-
-    async def wait_until_ready(self, models: tuple[str, ...], deadline: Deadline) -> None:
-        """Raises DependencyUnavailable when one of them is not ready by then."""
-        for model in models:
-            while not await self.ready(model, deadline):
-                if deadline.remaining() <= _POLL_S:
-                    raise DependencyUnavailable(f"the model {model}", "it is not ready in time")
-                await asyncio.sleep(_POLL_S)
 
     async def fingerprint(self, model: str, deadline: Deadline) -> str:
         """From the parameter `fingerprint` of the model's configuration. Raises DependencyUnavailable, also when the
