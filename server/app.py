@@ -277,11 +277,12 @@ async def _loading(settings: Settings, models: _Models) -> AsyncIterator[_ModelC
     memory = StubMemory(settings.data_dir / "triton" / "repository")
     loads = LoadModels(models.catalogue, control, memory, models.aliases, settings.models.loads)
     keeping = KeepModels(loads, models.aliases, models.triton, settings.models.keep)
-    async with _in_background(keeping.run()):
-        try:
+    try:
+        async with _in_background(keeping.run()):
             yield _ModelCare(control, loads, keeping)
-        finally:
-            await loads.close()
+    finally:
+        # When nobody begins one any more.
+        await loads.close()
 
 
 @asynccontextmanager
