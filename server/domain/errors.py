@@ -215,7 +215,7 @@ class ModelNotFound(NotFound):
     """The catalogue has no model `model`."""
 
     def __init__(self, model: str) -> None:
-        super().__init__(f"the catalogue has no model {model}")
+        super().__init__(f"the catalogue has no model {model}; list the models to see which it has")
         self.model = model
 
 
