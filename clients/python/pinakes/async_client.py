@@ -307,7 +307,7 @@ class AsyncClient:
         self._calls = AsyncCalls(options)
         self._answers = AnswerServiceStub(self._channel)
         self._searches = SearchServiceStub(self._channel)
-        self._models = InferenceServiceStub(self._channel)
+        self._inference = InferenceServiceStub(self._channel)
         self.documents = AsyncDocuments(self._channel, self._calls, options.deadlines)
         self.index = AsyncIndex(self._channel, self._calls, options.deadlines)
         self.models = AsyncModels(self._channel, self._calls, options.deadlines)
@@ -365,13 +365,13 @@ class AsyncClient:
     ) -> Embeddings:
         """Embeds 1 to 256 texts. Queries are embedded differently: say so with `kind`."""
         return await self._calls.unary(
-            self._models.Embed, requests.embed(texts, kind), timeout_s or self._deadlines.unary_s, mapping.embeddings
+            self._inference.Embed, requests.embed(texts, kind), timeout_s or self._deadlines.unary_s, mapping.embeddings
         )
 
     async def rerank(self, query: str, texts: Sequence[str], *, timeout_s: float | None = None) -> RerankScores:
         """Scores 1 to 256 texts against a query. Raises ModelNotInstalled."""
         return await self._calls.unary(
-            self._models.Rerank,
+            self._inference.Rerank,
             requests.rerank(query, texts),
             timeout_s or self._deadlines.unary_s,
             mapping.rerank_scores,
@@ -380,7 +380,7 @@ class AsyncClient:
     async def recognize_text(self, image: bytes, *, timeout_s: float | None = None) -> RecognizedText:
         """Reads the text in an encoded image: PNG, JPEG, TIFF or WebP."""
         return await self._calls.unary(
-            self._models.RecognizeText,
+            self._inference.RecognizeText,
             requests.recognize_text(image),
             timeout_s or self._deadlines.unary_s,
             mapping.recognized_text,
@@ -391,7 +391,7 @@ class AsyncClient:
     ) -> AsyncStream[GenerateEvent]:
         """Streams a model's continuation of a prompt: GenerateDelta, and one GenerateCompletion last."""
         return self._calls.stream(
-            self._models.Generate,
+            self._inference.Generate,
             requests.generate(prompt, options),
             timeout_s or self._deadlines.generate_s,
             mapping.generate_event,

@@ -303,7 +303,7 @@ class Client:
         self._calls = SyncCalls(options)
         self._answers = AnswerServiceStub(self._channel)
         self._searches = SearchServiceStub(self._channel)
-        self._models = InferenceServiceStub(self._channel)
+        self._inference = InferenceServiceStub(self._channel)
         self.documents = Documents(self._channel, self._calls, options.deadlines)
         self.index = Index(self._channel, self._calls, options.deadlines)
         self.models = Models(self._channel, self._calls, options.deadlines)
@@ -357,13 +357,13 @@ class Client:
     ) -> Embeddings:
         """Embeds 1 to 256 texts. Queries are embedded differently: say so with `kind`."""
         return self._calls.unary(
-            self._models.Embed, requests.embed(texts, kind), timeout_s or self._deadlines.unary_s, mapping.embeddings
+            self._inference.Embed, requests.embed(texts, kind), timeout_s or self._deadlines.unary_s, mapping.embeddings
         )
 
     def rerank(self, query: str, texts: Sequence[str], *, timeout_s: float | None = None) -> RerankScores:
         """Scores 1 to 256 texts against a query. Raises ModelNotInstalled."""
         return self._calls.unary(
-            self._models.Rerank,
+            self._inference.Rerank,
             requests.rerank(query, texts),
             timeout_s or self._deadlines.unary_s,
             mapping.rerank_scores,
@@ -372,7 +372,7 @@ class Client:
     def recognize_text(self, image: bytes, *, timeout_s: float | None = None) -> RecognizedText:
         """Reads the text in an encoded image: PNG, JPEG, TIFF or WebP."""
         return self._calls.unary(
-            self._models.RecognizeText,
+            self._inference.RecognizeText,
             requests.recognize_text(image),
             timeout_s or self._deadlines.unary_s,
             mapping.recognized_text,
@@ -383,7 +383,7 @@ class Client:
     ) -> Stream[GenerateEvent]:
         """Streams a model's continuation of a prompt: GenerateDelta, and one GenerateCompletion last."""
         return self._calls.stream(
-            self._models.Generate,
+            self._inference.Generate,
             requests.generate(prompt, options),
             timeout_s or self._deadlines.generate_s,
             mapping.generate_event,
