@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from server.adapters.openai_endpoint import OpenAiEndpoint
+from server.adapters.places import Places
 from server.adapters.triton_batches import BatchOptions, split
 from server.application.ports import EmbeddingKind, Embeddings
 from server.domain.deadline import Deadline
-from server.domain.errors import DependencyUnavailable, InvalidField, Overloaded, StageDeadline
+from server.domain.errors import DependencyUnavailable, InvalidField
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,8 @@ class OpenAiEmbedder:
         self._endpoint = endpoint
         self._dimension = dimension
         self._options = options
-        self._places = asyncio.Semaphore(options.batches.concurrent)
-        self._waiting = 0
+        batches = options.batches
+        self._places = Places(endpoint.slot, batches.concurrent, batches.waiting, batches.retry_after_s)
 
     @classmethod
     async def connect(
@@ -76,29 +77,14 @@ class OpenAiEmbedder:
         return Embeddings(np.concatenate(vectors), np.zeros(len(texts), np.int32), np.zeros(len(texts), np.bool_))
 
     async def _batch(self, texts: Sequence[str], deadline: Deadline) -> npt.NDArray[np.float32]:
-        await self._take_place(deadline)
-        try:
+        async with self._places.taken(deadline):
             vectors = await _vectors(self._endpoint, texts, self._options, deadline)
-        finally:
-            self._places.release()
         if vectors.shape[1] != self._dimension:
             raise DependencyUnavailable(
                 f"the endpoint of {self._endpoint.slot}",
                 f"it gives {vectors.shape[1]} dimensions, and gave {self._dimension} before: it has another model",
             )
         return vectors
-
-    async def _take_place(self, deadline: Deadline) -> None:
-        if self._waiting >= self._options.batches.waiting:
-            raise Overloaded(self._endpoint.slot, self._options.batches.retry_after_s)
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(deadline.budget(self._endpoint.slot)):
-                await self._places.acquire()
-        except TimeoutError as error:
-            raise StageDeadline(self._endpoint.slot) from error
-        finally:
-            self._waiting -= 1
 
 
 async def _vectors(

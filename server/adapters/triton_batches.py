@@ -11,10 +11,10 @@ import numpy as np
 from tritonclient.grpc import InferInput, InferResult
 from tritonclient.utils import InferenceServerException
 
+from server.adapters.places import Places
 from server.adapters.triton_client import TritonConnection
 from server.adapters.triton_failures import translated
 from server.domain.deadline import Deadline
-from server.domain.errors import Overloaded, StageDeadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,7 @@ class BatchCalls:
         self._connection = connection
         self._slot = slot
         self._model = model
-        self._options = options
-        self._places = asyncio.Semaphore(options.concurrent)
-        self._waiting = 0
+        self._places = Places(slot, options.concurrent, options.waiting, options.retry_after_s)
 
     async def run(
         self, batches: Sequence[Sequence[InferInput]], deadline: Deadline, priority: int = 0
@@ -56,31 +54,14 @@ class BatchCalls:
         return [task.result() for task in tasks]
 
     async def _call(self, inputs: Sequence[InferInput], deadline: Deadline, priority: int) -> InferResult:
-        await self._take_place(deadline)
-        try:
+        async with self._places.taken(deadline):
             limit = deadline.budget(self._slot)
-            return await self._connection.client.infer(
-                self._model, list(inputs), client_timeout=limit, priority=priority, timeout=int(limit * 1e6)
-            )
-        except (InferenceServerException, grpc.RpcError) as error:
-            raise translated(error, self._slot) from error
-        finally:
-            self._places.release()
-
-    async def _take_place(self, deadline: Deadline) -> None:
-        if not self._places.locked():
-            await self._places.acquire()
-            return
-        if self._waiting >= self._options.waiting:
-            raise Overloaded(f"the model {self._slot}", self._options.retry_after_s)
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(deadline.budget(self._slot)):
-                await self._places.acquire()
-        except TimeoutError as error:
-            raise StageDeadline(self._slot) from error
-        finally:
-            self._waiting -= 1
+            try:
+                return await self._connection.client.infer(
+                    self._model, list(inputs), client_timeout=limit, priority=priority, timeout=int(limit * 1e6)
+                )
+            except (InferenceServerException, grpc.RpcError) as error:
+                raise translated(error, self._slot) from error
 
 
 def split(texts: Sequence[str], options: BatchOptions) -> Iterator[Sequence[str]]:
