@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tests.triton.small_catalogue import artifact, catalogue_of, file_artifact, 
 from triton_models.catalogue import Catalogue, Model, Source, read_additions
 from triton_models.errors import InvalidCatalogue, NotPrepared, UnknownName
 from triton_models.preparation import prepare, prepared_so_far
-from triton_models.rendering import divide, render, render_missing
+from triton_models.rendering import PROFILES, divide, profiles, render, render_missing
 
 
 @pytest.fixture
@@ -119,3 +120,8 @@ def test_cores_are_divided(
     cores: int, threads_most: int, instances_most: int | None, expected: tuple[int, int]
 ) -> None:
     assert divide(cores, threads_most, instances_most) == expected
+
+
+def test_llama_cpp_runs_alike_in_all_profiles() -> None:
+    tables = {name: tomllib.loads((PROFILES / f"{name}.toml").read_text())["generate"] for name in profiles()}
+    assert [name for name, table in tables.items() if table != tables["cpu"]] == []
