@@ -12,7 +12,7 @@ from server.application.background import repeat
 from server.application.ports import AliasStore, FilledSlot, ModelCatalogue, ModelReadiness
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, PinakesError
-from server.domain.models import Alias, alias_of
+from server.domain.models import EMBEDDING_SLOT, Alias, KnownModels, alias_of
 
 _log = structlog.get_logger()
 
@@ -54,6 +54,7 @@ class FollowAliases:
         self._looking = asyncio.Lock()
         self._chains: dict[str, tuple[str, ...]] = {}
         self._set: frozenset[str] = frozenset()
+        self._embedding_default = ""
 
     @property
     def options(self) -> AliasOptions:
@@ -94,8 +95,7 @@ class FollowAliases:
             known = await self._catalogue.read()
             chains = await self._store.chains()
             for slot in self._slots:
-                default = known.defaults.get(slot)
-                self._chains[slot] = chains.get(slot) or ((default,) if default else ())
+                self._chains[slot] = chains.get(slot) or self._default(slot, known)
             self._set = frozenset(slot for slot, models in chains.items() if models)
             await asyncio.gather(*(self._fill(slot, self._chains[slot]) for slot in self._slots))
 
@@ -109,6 +109,14 @@ class FollowAliases:
                     f"the model slot {missing}", f"none of its models ({models}) is ready in time"
                 )
             await asyncio.sleep(min(self._options.poll_s, 0.1))
+
+    def _default(self, slot: str, known: KnownModels) -> tuple[str, ...]:
+        """What the catalogue says; of the embedding model, what it said first: what is embedded from then on is
+        searched beside what was embedded before, and only setting the alias compares them."""
+        default = known.defaults.get(slot, "")
+        if slot == EMBEDDING_SLOT:
+            self._embedding_default = default = self._embedding_default or default
+        return (default,) if default else ()
 
     async def _fill(self, slot: str, chain: tuple[str, ...]) -> None:
         filled = self._slots[slot]

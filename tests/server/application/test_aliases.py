@@ -44,6 +44,18 @@ async def test_without_an_alias_the_catalogue_decides() -> None:
     assert models.aliases.serving("generate") == "", "an empty slot is served by nothing"
 
 
+async def test_another_default_in_the_catalogue_does_not_replace_the_embedding_model() -> None:
+    models = Models(known("e5@2", "embed"), known("qwen@2"))
+    ready(models, "e5@1", "e5@2", "qwen@1", "qwen@2")
+    await models.aliases.look()
+    models.catalogue.defaults |= {"embed": "e5@2", "generate": "qwen@2"}
+    await models.aliases.look()
+    assert (models.aliases.serving("embed"), models.aliases.serving("generate")) == ("e5@1", "qwen@2")
+    models.store.rows["embed"] = ("e5@2",)
+    await models.aliases.look()
+    assert models.aliases.serving("embed") == "e5@2"
+
+
 async def test_a_model_that_cannot_be_reached_holds_up_nobody() -> None:
     models = Models(known("b@1"))
     models.store.rows["generate"] = ("b@1", "qwen@1")
