@@ -37,28 +37,25 @@ class OpenAiGenerator:
         """See the port. Raises SlotMisconfigured, too. What the endpoint limits further (OpenAI: four stop sequences)
         it refuses itself."""
         body = self._body(request)
-        finish_reason: str | None = None
-        usage: Mapping[str, Any] = {}
+        finish_reason = ""
+        counts = (0, 0, 0)
         async with aclosing(self._endpoint.stream("/chat/completions", body, deadline)) as chunks:
             async for chunk in chunks:
-                usage = chunk.get("usage") or usage
-                for choice in chunk.get("choices") or ():
-                    finish_reason = choice.get("finish_reason") or finish_reason
-                    text = (choice.get("delta") or {}).get("content") or ""
-                    tokens = _tokens(choice, request.alternatives) if request.log_probabilities else ()
-                    if text or tokens:
-                        yield GeneratedText(text, tokens=tokens)
-        if finish_reason is None:
+                try:
+                    told = _told(chunk, request)
+                except (AttributeError, LookupError, TypeError, ValueError) as error:
+                    raise DependencyUnavailable(
+                        f"the endpoint of {self._endpoint.slot}", "it streams what is no chat completion"
+                    ) from error
+                finish_reason = told.finish_reason or finish_reason
+                counts = told.counts or counts
+                for piece in told.pieces:
+                    yield piece
+        if not finish_reason:
             raise DependencyUnavailable(f"the endpoint of {self._endpoint.slot}", "it ended before the text did")
         if finish_reason == "content_filter":
             raise InvalidField("prompt", "the model's endpoint withholds the text (content_filter)")
-        yield GeneratedText(
-            "",
-            "length" if finish_reason == "length" else "stop",
-            int(usage.get("prompt_tokens") or 0),
-            int(usage.get("completion_tokens") or 0),
-            int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0),
-        )
+        yield GeneratedText("", "length" if finish_reason == "length" else "stop", *counts)
 
     def _body(self, request: GenerationRequest) -> dict[str, Any]:
         messages = [{"role": "system", "content": request.system}] if request.system else []
@@ -93,6 +90,34 @@ def _object(schema: str) -> dict[str, Any]:
     if not isinstance(read, dict):
         raise InvalidField("json_schema", "must be a JSON object")
     return read
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What one event says. `counts`: of the prompt's, the text's and the cached tokens; None: it holds none."""
+
+    pieces: tuple[GeneratedText, ...]
+    finish_reason: str
+    counts: tuple[int, int, int] | None
+
+
+def _told(chunk: Mapping[str, Any], request: GenerationRequest) -> _Told:
+    """Raises AttributeError, LookupError, TypeError or ValueError for what has another form."""
+    pieces = []
+    finish_reason = ""
+    for choice in chunk.get("choices") or ():
+        finish_reason = str(choice.get("finish_reason") or finish_reason)
+        text = str((choice.get("delta") or {}).get("content") or "")
+        tokens = _tokens(choice, request.alternatives) if request.log_probabilities else ()
+        if text or tokens:
+            pieces.append(GeneratedText(text, tokens=tokens))
+    usage = chunk.get("usage")
+    return _Told(tuple(pieces), finish_reason, _counts(usage) if usage else None)
+
+
+def _counts(usage: Mapping[str, Any]) -> tuple[int, int, int]:
+    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+    return int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0), int(cached or 0)
 
 
 def _tokens(choice: Mapping[str, Any], alternatives: int) -> tuple[ChosenToken, ...]:

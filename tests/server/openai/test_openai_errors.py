@@ -158,11 +158,25 @@ async def test_a_refusal_without_words_is_one_nevertheless(
         Reply(200, {"choices": []}),
         Reply(events=("not JSON",)),
         Reply(events=("[]",)),
+        Reply(events=({"choices": ["text"]},)),
+        Reply(events=(delta("x", "stop"), {"usage": {"prompt_tokens": "many"}})),
         Reply(events=(delta("cut "),)),
         Reply(events=(delta("cut "), "[DONE]")),
         Reply(events=(delta("cut "), {"error": {"message": "out of memory", "code": 500}})),
     ],
-    ids=["500", "503", "elsewhere", "no stream", "no JSON", "no object", "cut off", "no reason", "error within"],
+    ids=[
+        "500",
+        "503",
+        "elsewhere",
+        "no stream",
+        "no JSON",
+        "no object",
+        "no choice",
+        "no count",
+        "cut off",
+        "no reason",
+        "error within",
+    ],
 )
 async def test_what_the_endpoint_cannot_do_is_unavailable(
     server: Endpoint, generator: OpenAiGenerator, reply: Reply
