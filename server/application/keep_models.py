@@ -82,8 +82,7 @@ class KeepModels:
                 return
 
     async def settled(self) -> bool:
-        """Whether no slot is about to be filled for the first time: each is served, or empty, or none of its models
-        could be loaded."""
+        """Whether no slot is about to be filled: each is served, or empty, or none of its models could be loaded."""
         return all([await self._settled(slot) for slot in SLOTS])
 
     async def _settled(self, slot: str) -> bool:
