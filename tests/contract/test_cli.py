@@ -493,11 +493,13 @@ class TestModels:
         served = models.Alias(name="embed.default", models=["e5@1"], serving="e5@1", by_default=True)
         degraded = models.Alias(name="generate.default", models=["qwen@2", "qwen@1"], serving="qwen@1")
         empty = models.Alias(name="rerank.default", by_default=True)
-        script.on("GetAliases", server.returns(models.GetAliasesResponse(aliases=[served, degraded, empty])))
+        fixed = models.Alias(name="ocr.default", serving="https://api.example.org/v1#ocr", by_default=True)
+        script.on("GetAliases", server.returns(models.GetAliasesResponse(aliases=[served, degraded, empty, fixed])))
         assert (await pinakes("models", "aliases")).output.splitlines() == [
             "embed.default -> e5@1 (by default)",
             "generate.default -> qwen@2, qwen@1; serving: qwen@1",
             "rerank.default -> none (by default)",
+            "ocr.default -> https://api.example.org/v1#ocr (by the server's settings)",
         ]
         changed = models.SetAliasResponse(alias=degraded, previous=["qwen@1"])
         script.on("SetAlias", server.returns(changed))

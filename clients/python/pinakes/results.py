@@ -537,8 +537,8 @@ class ModelPage:
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """Which models serve a slot: the first of `models` that can. `serving` is empty when none is loaded, `by_default`
-    says that nobody has set it."""
+    """Which models serve a slot: the first of `models` that can. `serving` is empty when none is loaded; without
+    `models` it is the endpoint that the server's settings name. `by_default` says that nobody has set it."""
 
     name: str
     slot: str

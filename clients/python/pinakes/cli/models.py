@@ -162,6 +162,8 @@ def _memory(model: Model) -> str:
 
 
 def _told(alias: Alias) -> Text:
+    if alias.serving and not alias.models:
+        return Text(f"{alias.name} -> {alias.serving}").append(" (by the server's settings)", "dim")
     told = Text(f"{alias.name} -> {', '.join(alias.models) or 'none'}")
     if alias.by_default:
         told.append(" (by default)", "dim")

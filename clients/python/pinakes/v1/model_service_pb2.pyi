@@ -201,12 +201,14 @@ class Alias(_message.Message):
     slot: _builtins.str
     """Its slot."""
     serving: _builtins.str
-    """The one that serves now; empty: none is loaded."""
+    """The one that serves now, or the endpoint with its model; empty: none is loaded."""
     by_default: _builtins.bool
     """Whether nobody has set it, and it is what the catalogue says."""
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The first one serves; the others take its place, in this order, while it cannot. Empty: the slot is empty."""
+        """The first one serves; the others take its place, in this order, while it cannot. Empty: the slot is empty, or the
+        server's settings have an endpoint serve it.
+        """
 
     def __init__(
         self,
