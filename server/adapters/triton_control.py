@@ -26,7 +26,8 @@ from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, ModelLoadFailed
 from server.domain.models import CatalogueModel, LoadedState, ModelState, WarmUp
 
-_TRITON = "Triton's model control"
+_STAGE = "model control"
+_DEPENDENCY = "Triton's model control"
 _POLL_S = 0.05
 _ROUNDS = 2
 _STATES = {
@@ -69,9 +70,9 @@ class TritonModelControl:
             except InferenceServerException as error:
                 if _status(error) in _THEIR_FAULT:
                     raise ModelLoadFailed(model.name, _cause(error.message())) from error
-                raise translated(error, _TRITON) from error
+                raise translated(error, _STAGE, _DEPENDENCY) from error
             except grpc.RpcError as error:
-                raise translated(error, _TRITON) from error
+                raise translated(error, _STAGE, _DEPENDENCY) from error
         try:
             found = await self._connection.fingerprint(model.name, deadline)
         except DependencyUnavailable as error:
@@ -109,9 +110,9 @@ class TritonModelControl:
     async def _asked(self, call: str, deadline: Deadline, *arguments: str) -> Any:
         method = getattr(self._connection.client, call)
         try:
-            return await method(*arguments, headers=self._headers, client_timeout=deadline.budget(_TRITON))
+            return await method(*arguments, headers=self._headers, client_timeout=deadline.budget(_STAGE))
         except (InferenceServerException, grpc.RpcError) as error:
-            raise translated(error, _TRITON) from error
+            raise translated(error, _STAGE, _DEPENDENCY) from error
 
 
 _GONE = LoadedState(ModelState.UNLOADED)

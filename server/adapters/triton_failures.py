@@ -8,8 +8,10 @@ from tritonclient.utils import InferenceServerException
 from server.domain.errors import DependencyUnavailable, PinakesError, StageDeadline
 
 
-def translated(failure: InferenceServerException | grpc.RpcError, model: str) -> PinakesError:
-    """The failure of a call to `model`, to be raised from it."""
+def translated(
+    failure: InferenceServerException | grpc.RpcError, model: str, dependency: str | None = None
+) -> PinakesError:
+    """The failure of a call to `model`, to be raised from it. `dependency`: what was called, if it is no model."""
     if isinstance(failure, grpc.aio.AioRpcError):
         status, problem = failure.code().name, failure.details() or failure.code().name
     elif isinstance(failure, InferenceServerException):
@@ -18,4 +20,4 @@ def translated(failure: InferenceServerException | grpc.RpcError, model: str) ->
         status, problem = "", type(failure).__name__
     if status == "DEADLINE_EXCEEDED":
         return StageDeadline(model)
-    return DependencyUnavailable(f"the model {model}", problem)
+    return DependencyUnavailable(dependency or f"the model {model}", problem)
