@@ -5,15 +5,18 @@ A test that asks for one of these fixtures is marked by it: `stack` for a real p
 
 from __future__ import annotations
 
+import asyncio
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import platformdirs
 import psycopg
 import pytest
 
+from server.adapters.postgres.migrating import migrate
+from server.adapters.postgres.pool import PostgresOptions, PostgresPool
 from server.embedded.nats import EmbeddedNats
 from server.embedded.postgres import EmbeddedPostgres
 from server.embedded.process import running
@@ -21,6 +24,13 @@ from server.embedded.triton import EmbeddedTriton
 from tests.whole_stack import WholeStack
 from triton_models.preparation import prepare
 from triton_models.rendering import render
+
+_DATABASE = "server_tests"
+_EMPTY = """
+    TRUNCATE documents, jobs, outbox, stage_results, pages, chunks, embeddings, chunk_log, model_aliases
+        RESTART IDENTITY;
+    UPDATE chunk_log_head SET position = 0;
+"""
 
 _MARKS = {
     "postgres_server": ("stack",),
@@ -63,6 +73,30 @@ def postgres_dsn(postgres_server: EmbeddedPostgres) -> Iterator[str]:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
         yield postgres_server.dsn_of(name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture(scope="session")
+def migrated_dsn(postgres_server: EmbeddedPostgres) -> str:
+    """A database with our schema, for one test at a time; take `pool`."""
+    with psycopg.connect(postgres_server.dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {_DATABASE} TEMPLATE template0".encode())
+    dsn = postgres_server.dsn_of(_DATABASE)
+
+    async def prepare() -> None:
+        async with PostgresPool(dsn) as pool:
+            await migrate(pool)
+
+    asyncio.run(prepare())
+    return dsn
+
+
+@pytest.fixture
+async def pool(migrated_dsn: str) -> AsyncIterator[PostgresPool]:
+    """A migrated database without a row."""
+    async with PostgresPool(migrated_dsn, PostgresOptions(max_connections=8)) as opened:
+        async with opened.transaction() as connection:
+            await connection.execute(_EMPTY.encode())
+        yield opened
 
 
 @pytest.fixture(scope="session")

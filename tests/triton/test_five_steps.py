@@ -34,14 +34,11 @@ from server.embedded.triton import EmbeddedTriton
 from server.transport.interceptors import CallInterceptor
 from server.transport.model_servicer import ModelServicer
 from tests.server.application.model_doubles import OneGeneration
-from tests.server.conftest import migrated_dsn, pool
 from tests.triton.small_catalogue import default_model, sha256
 from tests.triton.tiny_encoder import write_tiny_encoder
 from triton_models.__main__ import app as models_app
 from triton_models.catalogue import load_catalogue
 from triton_models.preparation import fingerprints
-
-__all__ = ["migrated_dsn", "pool"]
 
 pytestmark = pytest.mark.stack
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from index import (
@@ -24,6 +25,7 @@ from index import (
     IndexCorrupt,
     IndexOptions,
     Operation,
+    PlannerThresholds,
     Reader,
     Rebuild,
     Remove,
@@ -38,6 +40,8 @@ from tests.index.model import Model, check_search, chunk
 
 EVERYONE = Filter(Reader("t1", "alice"))
 IN_HELPERS = IndexOptions(seal_rows=3, merge_width=2, helper_rows=1)
+IN_CELLS = replace(IN_HELPERS, graph_rows=1, planner_thresholds=PlannerThresholds(flat_rows=0))
+"""Every segment stores its rows in another order than its sources do."""
 LIMIT_S = 60.0
 
 
@@ -140,7 +144,7 @@ def test_an_idle_helper_ends_and_comes_back() -> None:
 
 def test_a_helper_ends_with_a_killed_parent() -> None:
     program = (
-        "import os; from index.processes import HelperProcess; from tests.index.test_helpers import endless\n"
+        "import os; from index.processes import HelperProcess; from tests.index.test_processes import endless\n"
         "helper = HelperProcess(); print(helper.call(os.getpid), flush=True); helper.call(endless)"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
@@ -156,8 +160,10 @@ def test_a_helper_ends_with_a_killed_parent() -> None:
     eventually(gone)
 
 
-def test_rebuilds_in_helpers_give_the_same_index(open_index: Open, analyzer: Analyzer) -> None:
-    index, model = open_index(options=IN_HELPERS), Model(analyzer)
+@pytest.mark.parametrize("options", [IN_HELPERS, IN_CELLS])
+def test_rebuilds_in_helpers_give_the_same_index(open_index: Open, analyzer: Analyzer, options: IndexOptions) -> None:
+    index, model = open_index(options=options), Model(analyzer)
+    reordered = False
 
     def change(*operations: Operation) -> None:
         index.apply(operations)
@@ -173,9 +179,14 @@ def test_rebuilds_in_helpers_give_the_same_index(open_index: Open, analyzer: Ana
     sealing.run()
     change(chunk(9, "chunk-4", text="newer"), Remove(10, "chunk-5"))
     index.install(sealing)
+    check_search(index.snapshot(), model, EVERYONE, "apple 検索 pear plum newer", 1, 20)
     change(*(chunk(position, f"chunk-{position}", text="plum") for position in range(11, 15)))
     while index.maintain():
         change(Remove(index.position + 1, f"chunk-{index.position - 3}"))
+        check_search(index.snapshot(), model, EVERYONE, "apple 検索 pear plum newer", 1, 20)
+        for part in index.snapshot().parts:
+            reordered |= bool((np.diff(part.columns.numbers["position"]) < 0).any())
+    assert reordered is (options is IN_CELLS)
     index.compact()
     assert not index.holds_removed
     check_search(index.snapshot(), model, EVERYONE, "apple 検索 pear plum newer", 1, 20)
@@ -210,6 +221,23 @@ def test_a_helper_names_the_damaged_file_and_copies_nothing(open_index: Open, tm
     assert caught.value.path == damaged
     index.install(merge)
     assert not merge.directory.exists()
+
+
+def test_a_damaged_file_of_removed_rows_can_be_got_rid_of(open_index: Open) -> None:
+    """Nothing of it is copied."""
+    index = open_index(options=IN_HELPERS)
+    merge = planned_merge(index)
+    index.install(merge)
+    damaged = merge.segments[0].directory
+    columns = merge.segments[0].part().columns
+    chunk_ids = [columns.chunk_id(row) for row in range(columns.rows)]
+    index.apply([Remove(index.position + number, chunk_id) for number, chunk_id in enumerate(chunk_ids, start=1)])
+    content = bytearray((damaged / ROWS_FILE).read_bytes())
+    content[-1] ^= 1
+    (damaged / ROWS_FILE).write_bytes(content)
+    index.merge_all()
+    assert not damaged.exists()
+    index.verify()
 
 
 def test_closing_ends_rebuilds_and_the_index_is_whole(
