@@ -59,11 +59,11 @@ class RebuildOrder:
 def carry_out(order: RebuildOrder) -> SegmentEntry | None:
     """Writes the segment; None if there is no live row. Cost: 0.1 ms per row without a graph, 0.3 ms with one.
 
-    Raises IndexCorrupt if a source is damaged: what is copied would get a checksum that is right.
+    Raises IndexCorrupt if a source of live rows is damaged: what is copied would get a checksum that is right.
     """
     sources = [(_of_head(each, order.dimension), each.live) for each in order.heads if each.live.any()]
-    sources += [(_of_segment(each), each.live) for each in order.segments]
-    chosen = [(source, row_numbers(live)) for source, live in sources if live.any()]
+    sources += [(_of_segment(each), each.live) for each in order.segments if each.live.any()]
+    chosen = [(source, row_numbers(live)) for source, live in sources]
     return write_segment(order.directory, chosen, order.options) if chosen else None
 
 
