@@ -11,12 +11,26 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from index import Analyzer, Filter, HybridIndex, IndexOptions, Operation, Reader, Rebuild, Remove, SearchRequest
+from index import (
+    Analyzer,
+    Filter,
+    HybridIndex,
+    IndexOptions,
+    Operation,
+    PlannerThresholds,
+    Reader,
+    Rebuild,
+    Remove,
+    SearchRequest,
+)
 from tests.index.model import DIMENSION, FINGERPRINT, Model, check_search, chunk
 from tests.index.strategies import conditions
 
 ANALYZER = Analyzer()
-OPTIONS = IndexOptions(seal_rows=5, max_frozen_heads=2, merge_width=2)
+OPTIONS = IndexOptions(
+    seal_rows=5, max_frozen_heads=2, merge_width=2, graph_rows=2, planner_thresholds=PlannerThresholds(flat_rows=0)
+)
+"""Most segments store their rows in an order of their own, and are searched by cells or along their graphs."""
 
 names = st.integers(0, 9).map("chunk-{}".format)
 groups = st.sampled_from(["g1", "g2", "g3"])
@@ -109,6 +123,13 @@ class IndexMachine(RuleBasedStateMachine):
                 language=language,
             )
         )
+
+    @rule(chunk_ids=st.lists(names, min_size=3, max_size=8), text=words.map(" ".join))
+    def upsert_many(self, chunk_ids: list[str], text: str) -> None:
+        """One by one there are seldom enough for a segment of several rows."""
+        for chunk_id in chunk_ids:
+            self.pending.append(chunk(self.model.position + len(self.pending) + 1, chunk_id, text=text))
+        self.apply()
 
     @rule(chunk_id=names)
     def queue_remove(self, chunk_id: str) -> None:
@@ -230,7 +251,8 @@ TestIndex = IndexMachine.TestCase
 def test_a_longer_history_through_many_segments(tmp_path: Path) -> None:
     rng = np.random.default_rng(7)
     model = Model(ANALYZER)
-    options = IndexOptions(seal_rows=40, merge_width=2)
+    thresholds = PlannerThresholds(flat_rows=10)
+    options = IndexOptions(seal_rows=40, merge_width=2, graph_rows=50, planner_thresholds=thresholds)
     with HybridIndex.open(
         tmp_path, dimension=DIMENSION, fingerprint=FINGERPRINT, options=options, analyzer=ANALYZER
     ) as index:
