@@ -1,4 +1,8 @@
-"""Sets of rows as bitmaps: row r is bit r % 64 of word r // 64. Every function writes its result in place."""
+"""Sets of rows as bitmaps: row r is bit r % 64 of word r // 64. Every function writes its result in place.
+
+What comes from files may be damaged, and is looked at before its checksum: rows, codes and offsets that point nowhere
+are passed over.
+"""
 
 from __future__ import annotations
 
@@ -76,10 +80,15 @@ def mark_equal(column: npt.NDArray[np.int32], code: int, target: Words) -> None:
 
 
 @kernel
+def _is_listed(listed: npt.NDArray[np.bool_], code: int) -> bool:
+    return bool(0 <= code < listed.shape[0] and listed[code])
+
+
+@kernel
 def mark_listed(column: npt.NDArray[np.int32], listed: npt.NDArray[np.bool_], target: Words) -> None:
     """Adds the rows with listed[column[row]]. column: int32[n]; listed: bool[codes]; target: uint64[ceil(n/64)]."""
     for row in range(column.shape[0]):
-        if listed[column[row]]:
+        if _is_listed(listed, column[row]):
             target[row // 64] |= np.uint64(1) << np.uint64(row % 64)
 
 
@@ -92,8 +101,8 @@ def mark_any(
     offsets: int64[n + 1]; values: int32[m]; listed: bool[codes]; target: uint64[ceil(n/64)].
     """
     for row in range(offsets.shape[0] - 1):
-        for i in range(offsets[row], offsets[row + 1]):
-            if listed[values[i]]:
+        for i in range(max(0, offsets[row]), min(offsets[row + 1], values.shape[0])):
+            if _is_listed(listed, values[i]):
                 target[row // 64] |= np.uint64(1) << np.uint64(row % 64)
                 break
 
@@ -109,17 +118,22 @@ def mark_set(column: npt.NDArray[np.bool_], target: Words) -> None:
 @kernel
 def mark_rows(rows: npt.NDArray[np.int32], target: Words) -> None:
     """Adds rows. rows: int32[m], each below 64 * words; target: uint64[words]. Cost: about 1 ns a row."""
+    limit = WORD_BITS * target.shape[0]
     for i in range(rows.shape[0]):
         row = rows[i]
-        target[row // 64] |= np.uint64(1) << np.uint64(row % 64)
+        if 0 <= row < limit:
+            target[row // 64] |= np.uint64(1) << np.uint64(row % 64)
 
 
 @kernel
 def mark_common(rows: npt.NDArray[np.int32], words: Words, target: Words) -> int:
     """Adds those of the distinct `rows`, int32[m], that are in `words`; returns how many. words, target: uint64[w]."""
     total = 0
+    limit = WORD_BITS * target.shape[0]
     for i in range(rows.shape[0]):
         row = rows[i]
+        if not 0 <= row < limit:
+            continue
         bit = words[row // 64] & (np.uint64(1) << np.uint64(row % 64))
         if bit != np.uint64(0):
             target[row // 64] |= bit
@@ -130,9 +144,11 @@ def mark_common(rows: npt.NDArray[np.int32], words: Words, target: Words) -> int
 @kernel
 def clear_rows(rows: npt.NDArray[np.int32], target: Words) -> None:
     """Takes rows out. rows: int32[m], each below 64 * words; target: uint64[words]. Cost: about 1 ns a row."""
+    limit = WORD_BITS * target.shape[0]
     for i in range(rows.shape[0]):
         row = rows[i]
-        target[row // 64] &= ~(np.uint64(1) << np.uint64(row % 64))
+        if 0 <= row < limit:
+            target[row // 64] &= ~(np.uint64(1) << np.uint64(row % 64))
 
 
 @kernel
@@ -151,9 +167,8 @@ def mark_postings(
     """
     place = 0
     for i in range(codes.shape[0]):
-        for j in range(offsets[codes[i]], offsets[codes[i] + 1]):
-            row = rows[j]
-            target[row // 64] |= np.uint64(1) << np.uint64(row % 64)
+        first, end = max(0, offsets[codes[i]]), min(offsets[codes[i] + 1], rows.shape[0])
+        mark_rows(rows[first : max(first, end)], target)
         while place < common.shape[0] and common[place] < codes[i]:
             place += 1
         if place < common.shape[0] and common[place] == codes[i]:
@@ -175,7 +190,7 @@ def carries_any(
     """
     for i in range(rows.shape[0]):
         found[i] = False
-        for j in range(offsets[rows[i]], offsets[rows[i] + 1]):
-            if listed[values[j]]:
+        for j in range(max(0, offsets[rows[i]]), min(offsets[rows[i] + 1], values.shape[0])):
+            if _is_listed(listed, values[j]):
                 found[i] = True
                 break

@@ -224,7 +224,9 @@ def scan_cells(
 
 @kernel
 def _tail(z: float) -> float:
-    step = (min(max(z, _TAIL_FROM), _TAIL_TO) - _TAIL_FROM) * _TAIL_STEPS
+    if not z > _TAIL_FROM:  # or it is not a number, which a damaged file may have
+        return float(_TAIL[0])
+    step = (min(z, _TAIL_TO) - _TAIL_FROM) * _TAIL_STEPS
     return float(_TAIL[int(step + 0.5)])
 
 

@@ -19,7 +19,8 @@ def find_texts(
     """found[i]: the number of the i-th wanted text among texts in ascending byte order, -1 if it is not there.
 
     offsets: int64[n + 1], content: uint8[b], the distinct sorted texts; wanted_offsets: int64[m + 1], wanted_content:
-    uint8[c]; found: int32[m], written in place. Cost: log2(n) comparisons for each.
+    uint8[c]; found: int32[m], written in place. Offsets that point nowhere, in a damaged file, do no harm. Cost:
+    log2(n) comparisons for each.
     """
     for i in range(found.shape[0]):
         start, length = wanted_offsets[i], wanted_offsets[i + 1] - wanted_offsets[i]
@@ -27,7 +28,8 @@ def find_texts(
         found[i] = -1
         while low < high:
             middle = (low + high) // 2
-            first, size = offsets[middle], offsets[middle + 1] - offsets[middle]
+            first = min(max(0, offsets[middle]), content.shape[0])
+            size = min(offsets[middle + 1], content.shape[0]) - first
             same, common = 0, min(size, length)
             while same < common and content[first + same] == wanted_content[start + same]:
                 same += 1

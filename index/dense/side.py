@@ -155,7 +155,7 @@ class DenseSide:
             nearby = self.survey(query, allowed)
         if plan is Plan.CELLS:
             return self._open_cells(self.graphed.cells, query, allowed, k, refined, effort.pool, nearby)
-        fewest = min(count, k + k // _SPARE_OF_K)
+        fewest = min(count, refined, k + k // _SPARE_OF_K)
         walked = self._walk(self.graphed.graph, query, allowed, fewest, k, refined, effort.pool, nearby)
         if len(walked.rows):
             return walked

@@ -126,6 +126,12 @@ def test_a_walk_looks_at_few_rows(side: DenseSide, queries: Floats) -> None:
         assert flat.visited == 0
 
 
+def test_the_least_effort_is_enough_for_a_walk(side: DenseSide, queries: Floats) -> None:
+    for query in queries[:10]:
+        found = side.search_by(Plan.WALK, DenseQuery.of(query), all_rows(ROWS), ROWS, K, Effort(pool=K, refined=1))
+        assert (found.plan, len(found.rows)) == (Plan.WALK, K)
+
+
 @pytest.mark.parametrize("allowed", [0, 1, 3])
 @pytest.mark.parametrize("plan", [Plan.FLAT, *GRAPHED])
 def test_fewer_than_k_allowed(side: DenseSide, queries: Floats, allowed: int, plan: Plan) -> None:
