@@ -33,10 +33,12 @@ class HelperProcess:
     """Runs functions in another process: started when there is something to run, and again if it has ended. For any
     thread; calls wait for one another, and for their results, without the GIL."""
 
-    def __init__(self, niceness: int = 0, idle_s: float = IDLE_S) -> None:
-        """niceness: added to that of this process; 19 is the lowest priority there is."""
+    def __init__(self, niceness: int = 0, idle_s: float = IDLE_S, answer_s: float | None = None) -> None:
+        """niceness: added to that of this process; 19 is the lowest priority there is. answer_s: a call may take so
+        long; None where nobody can tell, and who waits ends it by `stop`."""
         self._niceness = niceness
         self._idle_s = idle_s
+        self._answer_s = answer_s
         self._calling = threading.Lock()
         self._changing = threading.Lock()
         self._child: _Child | None = None
@@ -52,13 +54,15 @@ class HelperProcess:
         """function(*args, **kwargs), of which everything is pickled. Cost: some 0.1 ms, and a second when the process
         has to be started.
 
-        Raises what the function raises; HelperFailed if the process ends meanwhile or cannot be started; HelperStopped
-        after `stop`.
+        Raises what the function raises; HelperFailed if the process ends meanwhile, cannot be started, or takes longer
+        than `answer_s` (it is ended then); HelperStopped after `stop`.
         """
         request = pickle.dumps((function, args, kwargs), pickle.HIGHEST_PROTOCOL)
         with self._calling:
             child = self._asked(request)
             try:
+                if not child.connection.poll(self._answer_s):
+                    child.kill()
                 outcome: _Outcome = child.connection.recv()
             except (EOFError, OSError) as error:
                 raise self._gone(child) from error

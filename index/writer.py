@@ -27,6 +27,8 @@ from index.strings import hash_ids
 
 _SEALING_NICENESS = 10
 """Heads must be written as fast as they fill up, or changes wait for it."""
+_ANALYSIS_S = 120.0
+"""A batch takes a second at most; a helper that needs longer hangs, and the writer with it."""
 _MERGING_NICENESS = 19
 _WAITING_FOR_REBUILD = 2
 """While a rebuild of heads is planned, so many times as many of them may wait."""
@@ -53,7 +55,7 @@ class IndexWriter:
         self._planned: list[Rebuild] = []
         self._sealing = HelperProcess(_SEALING_NICENESS)
         self._merging = HelperProcess(_MERGING_NICENESS)
-        self._analysing = HelperProcess()
+        self._analysing = HelperProcess(answer_s=_ANALYSIS_S)
         self._streams = StreamMaker(analyzer, self._analysing)
         self.segments = tuple(segments)
         self.position = manifest.position

@@ -118,6 +118,16 @@ def test_a_helper_that_dies_fails_its_call_and_is_replaced(helper: HelperProcess
     assert helper.call(os.getpid) != pid
 
 
+def test_a_helper_that_does_not_answer_is_ended() -> None:
+    helper = HelperProcess(answer_s=0.2)
+    try:
+        with pytest.raises(HelperFailed):
+            helper.call(endless)
+        assert helper.pid is None
+    finally:
+        helper.stop()
+
+
 def test_stopping_ends_a_call_and_all_later_ones(helper: HelperProcess) -> None:
     helper.call(os.getpid)
     thread, raised = in_thread(lambda: helper.call(endless))

@@ -95,10 +95,10 @@ class Prompts:
 
 @dataclass(slots=True)
 class _Seen:
-    """Counts of the calls of one series."""
+    """Counts of the calls of one series that succeeded, by their number."""
 
-    prompt_tokens: list[int] = field(default_factory=list)
-    cached_tokens: list[int] = field(default_factory=list)
+    prompt_tokens: dict[int, int] = field(default_factory=dict)
+    cached_tokens: dict[int, int] = field(default_factory=dict)
 
 
 async def measure_generation(endpoints: Endpoints, plan: GenerationPlan, seed: int) -> Findings:
@@ -143,12 +143,17 @@ async def _measure(endpoints: Endpoints, plan: GenerationPlan, seed: int, weight
     )
     facts: dict[str, JsonValue] = {
         name: {
-            "prompt_tokens": list[JsonValue](counts.prompt_tokens[plan.warm_up :]),
-            "cached_tokens": list[JsonValue](counts.cached_tokens[plan.warm_up :]),
+            "prompt_tokens": _measured(counts.prompt_tokens, plan),
+            "cached_tokens": _measured(counts.cached_tokens, plan),
         }
         for name, counts in seen.items()
     }
     return Findings(series, {"generation": facts})
+
+
+def _measured(counts: Mapping[int, int], plan: GenerationPlan) -> list[JsonValue]:
+    """Those after the rounds that only warm up."""
+    return [counts[number] for number in sorted(counts) if number >= plan.warm_up]
 
 
 def generation_rows(findings: Findings, seed: int) -> list[SummaryRow]:
@@ -230,8 +235,8 @@ def _ours(client: AsyncClient, prompts: Prompts, kind: str, plan: GenerationPlan
             raise OperationFailed(exc.reason or type(exc).__name__) from exc
         if end is None:
             raise OperationFailed("NO_END")
-        seen.prompt_tokens.append(end.prompt_tokens)
-        seen.cached_tokens.append(end.cached_prompt_tokens)
+        seen.prompt_tokens[number] = end.prompt_tokens
+        seen.cached_tokens[number] = end.cached_prompt_tokens
         return stages_of(sent, times, end.completion_tokens, plan)
 
     return operation
@@ -262,8 +267,10 @@ def _llama(client: httpx2.AsyncClient, prompts: Prompts, kind: str, plan: Genera
                         times.append(clock())
         except httpx2.HTTPError as exc:
             raise OperationFailed(type(exc).__name__) from exc
-        seen.prompt_tokens.append(int(usage["prompt_tokens"]))
-        seen.cached_tokens.append(int(usage["prompt_tokens_details"]["cached_tokens"]))
+        if not usage:
+            raise OperationFailed("NO_END")
+        seen.prompt_tokens[number] = int(usage["prompt_tokens"])
+        seen.cached_tokens[number] = int(usage["prompt_tokens_details"]["cached_tokens"])
         return stages_of(sent, times, int(usage["completion_tokens"]), plan)
 
     return operation
