@@ -11,7 +11,7 @@ from grpc.aio import ServicerContext
 from pinakes.v1 import inference_service_pb2, inference_service_pb2_grpc
 from server.application.direct_inference import DirectInference, MeanLogProbability
 from server.application.timing import StageClock
-from server.transport import mapping
+from server.transport import inference_mapping as mapping
 from server.transport.deadlines import deadline_of
 
 LONGEST_INFERENCE_S = 60.0

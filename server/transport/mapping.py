@@ -1,11 +1,12 @@
-"""Between the wire and the domain: pure functions, one per message. Protobuf ends here.
+"""Between the wire and the domain: pure functions, one per message. Protobuf ends here, and in `inference_mapping` and
+`model_mapping`.
 
 `tests/server/transport/test_mapping.py` walks every message's DESCRIPTOR and fails when a field has no meaning here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 
 from google.protobuf.duration_pb2 import Duration
@@ -16,8 +17,6 @@ from pinakes.v1 import (
     document_service_pb2,
     error_reason_pb2,
     index_service_pb2,
-    inference_service_pb2,
-    model_service_pb2,
     passage_pb2,
     search_service_pb2,
     stage_timing_pb2,
@@ -25,16 +24,6 @@ from pinakes.v1 import (
 from server.application.answer_question import AnswerCommand
 from server.application.consistency import token_of
 from server.application.look_after_index import BuildCommand, IndexStatus
-from server.application.look_after_models import ModelPage
-from server.application.ports import (
-    ChosenToken,
-    EmbeddingKind,
-    Embeddings,
-    GeneratedText,
-    GenerationRequest,
-    RecognizedImage,
-    ScoredToken,
-)
 from server.application.query import ConditionBudget
 from server.application.search_passages import SearchCommand, SearchOutcome
 from server.application.upload_document import UploadHeader
@@ -78,7 +67,6 @@ from server.domain.generations import (
     IndexCopy,
     IndexSegment,
 )
-from server.domain.models import Alias, MemorySource, Model, ModelArtifact, ModelState, WarmUp
 from server.domain.passages import (
     BranchScore,
     ConvexFusion,
@@ -127,18 +115,6 @@ _GENERATION_STATES = {
     GenerationState.SERVING: index_service_pb2.GENERATION_STATE_SERVING,
     GenerationState.FAILED: index_service_pb2.GENERATION_STATE_FAILED,
 }
-_MODEL_STATES = {
-    ModelState.UNLOADED: model_service_pb2.MODEL_STATE_UNLOADED,
-    ModelState.LOADING: model_service_pb2.MODEL_STATE_LOADING,
-    ModelState.READY: model_service_pb2.MODEL_STATE_READY,
-    ModelState.UNLOADING: model_service_pb2.MODEL_STATE_UNLOADING,
-    ModelState.FAILED: model_service_pb2.MODEL_STATE_FAILED,
-}
-_MEMORY_SOURCES = {
-    MemorySource.MEASURED: model_service_pb2.MEMORY_SOURCE_MEASURED,
-    MemorySource.DECLARED: model_service_pb2.MEMORY_SOURCE_DECLARED,
-    MemorySource.ESTIMATED: model_service_pb2.MEMORY_SOURCE_ESTIMATED,
-}
 _ANSWER_STATUSES = {
     AnswerStatus.ANSWERED: answer_service_pb2.ANSWER_STATUS_ANSWERED,
     AnswerStatus.NOT_IN_DOCUMENTS: answer_service_pb2.ANSWER_STATUS_NOT_IN_DOCUMENTS,
@@ -150,14 +126,6 @@ _DEGRADATIONS = {
     Degradation.RERANK_REDUCED: answer_service_pb2.DEGRADATION_RERANK_REDUCED,
     Degradation.EXTRACTIVE: answer_service_pb2.DEGRADATION_EXTRACTIVE,
 }
-_EMBEDDING_KINDS = {
-    inference_service_pb2.EMBEDDING_KIND_QUERY: EmbeddingKind.QUERY,
-    inference_service_pb2.EMBEDDING_KIND_PASSAGE: EmbeddingKind.PASSAGE,
-}
-_FINISH_REASONS = {
-    "stop": inference_service_pb2.FINISH_REASON_STOP,
-    "length": inference_service_pb2.FINISH_REASON_LENGTH,
-}
 _FAILURE_CLASSES = {
     name: member
     for name, member in vars(errors).items()
@@ -168,7 +136,7 @@ _FAILURE_CLASSES = {
 
 
 def timings_to_wire(timings: Iterable[StageTiming]) -> list[stage_timing_pb2.StageTiming]:
-    return [stage_timing_pb2.StageTiming(stage=t.stage, duration=_duration(t.seconds)) for t in timings]
+    return [stage_timing_pb2.StageTiming(stage=t.stage, duration=duration_to_wire(t.seconds)) for t in timings]
 
 
 def box_to_wire(box: Box) -> passage_pb2.BoundingBox:
@@ -289,13 +257,13 @@ def _branch(score: BranchScore | None) -> passage_pb2.BranchScore | None:
     return None if score is None else passage_pb2.BranchScore(rank=score.rank, score=score.score)
 
 
-def _duration(seconds: float) -> Duration:
+def duration_to_wire(seconds: float) -> Duration:
     duration = Duration()
     duration.FromNanoseconds(round(seconds * 1e9))
     return duration
 
 
-def _timestamp(moment: datetime) -> Timestamp:
+def timestamp_to_wire(moment: datetime) -> Timestamp:
     timestamp = Timestamp()
     timestamp.FromDatetime(moment)
     return timestamp
@@ -327,8 +295,8 @@ def document_to_wire(document: Document) -> document_service_pb2.Document:
         revision=document.revision,
         tags=sorted(document.tags),
         allowed_groups=sorted(document.access.groups),
-        create_time=_timestamp(document.create_time),
-        update_time=_timestamp(document.update_time),
+        create_time=timestamp_to_wire(document.create_time),
+        update_time=timestamp_to_wire(document.update_time),
         job_id=document.job_id,
     )
 
@@ -342,8 +310,8 @@ def job_to_wire(job: Job) -> document_service_pb2.Job:
         pages_done=job.pages_done,
         pages_total=job.pages_total,
         attempt=job.attempt,
-        create_time=_timestamp(job.create_time),
-        update_time=_timestamp(job.update_time),
+        create_time=timestamp_to_wire(job.create_time),
+        update_time=timestamp_to_wire(job.update_time),
     )
     if job.state is JobState.SUCCEEDED:
         wire.success.chunk_count = job.chunk_count
@@ -519,7 +487,7 @@ def generation_to_wire(generation: Generation) -> index_service_pb2.Generation:
         state=_GENERATION_STATES[generation.state],
         position=token_of(generation.position),
         fingerprint=generation.fingerprint,
-        create_time=_timestamp(generation.create_time),
+        create_time=timestamp_to_wire(generation.create_time),
         segments=[_segment(segment) for segment in generation.segments],
         options=index_service_pb2.GenerationOptions(
             graph_degree=options.graph_degree, build_effort=options.build_effort
@@ -550,169 +518,4 @@ def activation_response(generation: Generation, previous: str) -> index_service_
 def copy_response(copy: IndexCopy) -> index_service_pb2.CreateSnapshotResponse:
     return index_service_pb2.CreateSnapshotResponse(
         path=copy.path, position=token_of(copy.position), size_bytes=copy.size_bytes
-    )
-
-
-# --- inference -----------------------------------------------------------------------------------------------------
-
-
-def embedding_kind_from_wire(kind: inference_service_pb2.EmbeddingKind.ValueType) -> EmbeddingKind:
-    """Raises InvalidField for UNSPECIFIED: a query and a passage are embedded differently, and a default would be
-    wrong for one of them."""
-    if kind not in _EMBEDDING_KINDS:
-        raise errors.InvalidField("kind", "must be EMBEDDING_KIND_QUERY or EMBEDDING_KIND_PASSAGE")
-    return _EMBEDDING_KINDS[kind]
-
-
-def embed_response(
-    embeddings: Embeddings, model: str, timings: Iterable[StageTiming]
-) -> inference_service_pb2.EmbedResponse:
-    rows = zip(embeddings.vectors, embeddings.token_counts, embeddings.truncated, strict=True)
-    return inference_service_pb2.EmbedResponse(
-        embeddings=[
-            inference_service_pb2.Embedding(values=vector.tolist(), token_count=int(count), truncated=bool(cut))
-            for vector, count, cut in rows
-        ],
-        model=model,
-        timings=timings_to_wire(timings),
-    )
-
-
-def rerank_response(
-    scores: Sequence[float], model: str, timings: Iterable[StageTiming]
-) -> inference_service_pb2.RerankResponse:
-    return inference_service_pb2.RerankResponse(scores=scores, model=model, timings=timings_to_wire(timings))
-
-
-def recognize_text_response(
-    image: RecognizedImage, model: str, timings: Iterable[StageTiming]
-) -> inference_service_pb2.RecognizeTextResponse:
-    return inference_service_pb2.RecognizeTextResponse(
-        lines=[
-            inference_service_pb2.RecognizedLine(
-                text=line.text,
-                confidence=line.confidence,
-                box=box_to_wire(line.box),
-                characters=[
-                    inference_service_pb2.RecognizedCharacter(
-                        text=character.text, confidence=character.confidence, box=box_to_wire(character.box)
-                    )
-                    for character in line.characters
-                ],
-            )
-            for line in image.lines
-        ],
-        width=image.width,
-        height=image.height,
-        model=model,
-        timings=timings_to_wire(timings),
-    )
-
-
-def generation_request(request: inference_service_pb2.GenerateRequest) -> GenerationRequest:
-    """The request as it came: `max_tokens` 0 still stands for the default."""
-    return GenerationRequest(
-        prompt=request.prompt,
-        system=request.system,
-        max_tokens=request.max_tokens,
-        temperature=request.temperature,
-        seed=request.seed if request.HasField("seed") else 0,
-        stop=tuple(request.stop),
-        grammar=request.grammar,
-        json_schema=request.json_schema,
-        log_probabilities=request.log_probabilities,
-        alternatives=request.alternatives,
-    )
-
-
-def generate_delta(piece: GeneratedText) -> inference_service_pb2.GenerateResponse:
-    delta = inference_service_pb2.GenerateDelta(text=piece.text, tokens=map(_chosen_token, piece.tokens))
-    return inference_service_pb2.GenerateResponse(delta=delta)
-
-
-def _chosen_token(token: ChosenToken) -> inference_service_pb2.ChosenToken:
-    return inference_service_pb2.ChosenToken(
-        chosen=_scored_token(token.chosen), alternatives=map(_scored_token, token.alternatives)
-    )
-
-
-def _scored_token(token: ScoredToken) -> inference_service_pb2.ScoredToken:
-    return inference_service_pb2.ScoredToken(token=token.token, log_probability=token.log_probability)
-
-
-def generate_completion(
-    last: GeneratedText, mean_log_probability: float | None, model: str, timings: Iterable[StageTiming]
-) -> inference_service_pb2.GenerateResponse:
-    return inference_service_pb2.GenerateResponse(
-        completion=inference_service_pb2.GenerateCompletion(
-            mean_log_probability=mean_log_probability,
-            cached_prompt_tokens=last.cached_tokens,
-            finish_reason=_FINISH_REASONS[last.finish_reason or "stop"],
-            prompt_tokens=last.prompt_tokens,
-            completion_tokens=last.completion_tokens,
-            model=model,
-            timings=timings_to_wire(timings),
-        )
-    )
-
-
-# --- models --------------------------------------------------------------------------------------------------------
-
-
-def models_response(page: ModelPage) -> model_service_pb2.ListModelsResponse:
-    return model_service_pb2.ListModelsResponse(
-        models=map(model_to_wire, page.models),
-        next_page_token=page.next_page_token,
-        memory_budget_bytes=page.budget_bytes,
-    )
-
-
-def describe_response(model: Model) -> model_service_pb2.DescribeModelResponse:
-    return model_service_pb2.DescribeModelResponse(
-        model=model_to_wire(model), artifacts=map(_model_artifact, model.known.artifacts)
-    )
-
-
-def model_to_wire(model: Model) -> model_service_pb2.Model:
-    return model_service_pb2.Model(
-        name=model.known.name,
-        slot=model.known.slot,
-        fingerprint=model.known.fingerprint,
-        state=_MODEL_STATES[model.state],
-        problem=model.problem,
-        memory_bytes=model.memory.size_bytes,
-        memory_source=_MEMORY_SOURCES[model.memory.source],
-        aliases=model.aliases,
-        last_use_time=None if model.last_use_time is None else _timestamp(model.last_use_time),
-    )
-
-
-def _model_artifact(artifact: ModelArtifact) -> model_service_pb2.ModelArtifact:
-    return model_service_pb2.ModelArtifact(
-        role=artifact.role,
-        file=artifact.file,
-        sha256=artifact.sha256,
-        size_bytes=artifact.size_bytes,
-        licence=artifact.licence,
-        origin=artifact.origin,
-    )
-
-
-def warm_up_response(warm_up: WarmUp) -> model_service_pb2.WarmModelResponse:
-    return model_service_pb2.WarmModelResponse(
-        rounds=warm_up.rounds, first=_duration(warm_up.first_s), last=_duration(warm_up.last_s)
-    )
-
-
-def aliases_response(aliases: Iterable[Alias]) -> model_service_pb2.GetAliasesResponse:
-    return model_service_pb2.GetAliasesResponse(aliases=map(alias_to_wire, aliases))
-
-
-def set_alias_response(alias: Alias, previous: Iterable[str]) -> model_service_pb2.SetAliasResponse:
-    return model_service_pb2.SetAliasResponse(alias=alias_to_wire(alias), previous=previous)
-
-
-def alias_to_wire(alias: Alias) -> model_service_pb2.Alias:
-    return model_service_pb2.Alias(
-        name=alias.name, slot=alias.slot, models=alias.models, serving=alias.serving, by_default=alias.by_default
     )

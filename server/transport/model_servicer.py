@@ -9,7 +9,7 @@ from grpc.aio import ServicerContext
 
 from pinakes.v1 import model_service_pb2, model_service_pb2_grpc
 from server.application.look_after_models import LookAfterModels
-from server.transport import mapping
+from server.transport import model_mapping as mapping
 from server.transport.deadlines import deadline_of
 
 LONGEST_LOAD_S = 900.0

@@ -86,6 +86,7 @@ async def test_every_process_notices_a_moved_alias() -> None:
             return there.serving("generate") == "b@1"
 
         await eventually(noticed)
+        assert here.aliases.serving("generate") != "b@1", "nobody followed here"
     finally:
         following.cancel()
         await asyncio.wait((following,))

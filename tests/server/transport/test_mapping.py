@@ -87,7 +87,7 @@ from server.domain.passages import (
     TextSpan,
 )
 from server.domain.principals import AccessList
-from server.transport import mapping
+from server.transport import inference_mapping, mapping, model_mapping
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 TIMINGS = (StageTiming("embed", 0.25),)
@@ -220,20 +220,20 @@ RESPONSES: list[Message] = [
     mapping.activation_response(GENERATION, "generation-1"),
     mapping.comparison_response(GenerationComparison(0.5, 0.75, 0.25, 7)),
     mapping.copy_response(IndexCopy("/data/snapshots/monday", 9, 100)),
-    mapping.embed_response(
+    inference_mapping.embed_response(
         Embeddings(np.ones((1, 2), np.float32), np.array([3], np.int32), np.array([True])), "e5@1", TIMINGS
     ),
-    mapping.rerank_response([0.5], "r@1", TIMINGS),
-    mapping.recognize_text_response(
+    inference_mapping.rerank_response([0.5], "r@1", TIMINGS),
+    inference_mapping.recognize_text_response(
         RecognizedImage(10, 20, (RecognizedLine("t", 0.9, Box(1, 2, 3, 4), (CHARACTER,)),)), "ocr@1", TIMINGS
     ),
-    mapping.models_response(ModelPage((MODEL,), "more", 1_000)),
-    mapping.describe_response(MODEL),
-    mapping.warm_up_response(WarmUp(2, 0.5, 0.25)),
-    mapping.aliases_response([ALIAS]),
-    mapping.set_alias_response(ALIAS, ["e5@1"]),
-    mapping.generate_delta(GeneratedText("text", tokens=(ChosenToken(SCORED, (SCORED,)),))),
-    mapping.generate_completion(GeneratedText("", "length", 3, 4, 2), -0.5, "qwen@1", TIMINGS),
+    model_mapping.models_response(ModelPage((MODEL,), "more", 1_000)),
+    model_mapping.describe_response(MODEL),
+    model_mapping.warm_up_response(WarmUp(2, 0.5, 0.25)),
+    model_mapping.aliases_response([ALIAS]),
+    model_mapping.set_alias_response(ALIAS, ["e5@1"]),
+    inference_mapping.generate_delta(GeneratedText("text", tokens=(ChosenToken(SCORED, (SCORED,)),))),
+    inference_mapping.generate_completion(GeneratedText("", "length", 3, 4, 2), -0.5, "qwen@1", TIMINGS),
 ]
 
 
@@ -336,9 +336,9 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
             log_probabilities=True,
             alternatives=2,
         ),
-        mapping.generation_request,
+        inference_mapping.generation_request,
     ),
-    (inference_service_pb2.GenerateRequest(prompt="p", json_schema="{}"), mapping.generation_request),
+    (inference_service_pb2.GenerateRequest(prompt="p", json_schema="{}"), inference_mapping.generation_request),
     (
         index_service_pb2.BuildGenerationRequest(
             options=index_service_pb2.GenerationOptions(graph_degree=16, build_effort=100)
@@ -443,9 +443,9 @@ def test_enums_are_total() -> None:
     for generation_state in GenerationState:
         assert mapping.generation_to_wire(dataclasses.replace(GENERATION, state=generation_state)).state
     for model_state in ModelState:
-        assert mapping.model_to_wire(dataclasses.replace(MODEL, state=model_state)).state
+        assert model_mapping.model_to_wire(dataclasses.replace(MODEL, state=model_state)).state
     for source in MemorySource:
-        assert mapping.model_to_wire(dataclasses.replace(MODEL, memory=MemoryUse(1, source))).memory_source
+        assert model_mapping.model_to_wire(dataclasses.replace(MODEL, memory=MemoryUse(1, source))).memory_source
     for mode in search_service_pb2.SearchMode.values():
         assert isinstance(mapping.search_command(search_service_pb2.SearchRequest(mode=mode)).mode, SearchMode)
 
@@ -454,7 +454,7 @@ def test_unknown_enum_values_are_refused() -> None:
     with pytest.raises(InvalidField, match="mode"):
         mapping.search_command(search_service_pb2.SearchRequest(mode=99))  # type: ignore[arg-type]
     with pytest.raises(InvalidField, match="kind"):
-        mapping.embedding_kind_from_wire(inference_service_pb2.EMBEDDING_KIND_UNSPECIFIED)
+        inference_mapping.embedding_kind_from_wire(inference_service_pb2.EMBEDDING_KIND_UNSPECIFIED)
 
 
 def test_a_citation_shows_only_the_supporting_lines() -> None:
