@@ -386,7 +386,7 @@ class GenerateRequest(_message.Message):
     temperature: _builtins.float
     """0 is greedy; at most 2."""
     seed: _builtins.int
-    """Makes sampling repeatable; absent: 0."""
+    """Makes sampling repeatable, as far as rounding is: a prompt that was read before is computed in other batches. Absent: 0."""
     grammar: _builtins.str
     """A grammar in llama.cpp's GBNF, at most 16,384 characters; its start symbol is `root`."""
     json_schema: _builtins.str
