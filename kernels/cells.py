@@ -30,9 +30,7 @@ Words = npt.NDArray[np.uint64]
 
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _ROWS_AT_ONCE = 16
-
 _CELLS_COUNTED = 4
-
 _OPTIMISM = np.float32(2.5)
 """Cells are opened by their mean's score plus so many deviations: the likely score of their best rows."""
 _LEAST_DEVIATION = np.float32(1e-6)
@@ -40,7 +38,8 @@ _FIRST_SHARE = 64
 _GROWTH = 3
 """At first 1/64 of the cells are opened, then each time a third of those opened already."""
 _LARGEST_CORRECTION = 16.0
-"""Of how many rows better than the k-th are expected, by what was found of the k best and of all the pool."""
+"""Of how many rows are expected above the k-th best: the lesser of what the k best and what the whole pool have beside
+what was expected of them, and no more than this."""
 
 _TAIL_STEPS = 32
 _TAIL_FROM, _TAIL_TO = -4.0, 6.0
@@ -61,7 +60,7 @@ def assign_cells(
     """The nearest cell of each row, by Euclidean distance, the first of equals, into cells: int32[m].
 
     digits, scales: as for `scan_digits`. rows: int32[m]. codes: int8[c, w], cell_scales: float32[c]: cell j's mean is
-    the rows' center + cell_scales[j] * codes[j]; halves: float32[c], half its squared distance from the center. Cost: 7
+    the rows' center + cell_scales[j] * codes[j]; halves: float32[c], half its squared distance from the center. Cost: 6
     ns for each row and cell.
     """
     cell_count = codes.shape[0]

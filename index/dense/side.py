@@ -163,7 +163,7 @@ class DenseSide:
         return replace(opened, distances=walked.distances + opened.distances, visited=walked.visited + opened.visited)
 
     def survey(self, query: DenseQuery, allowed: npt.NDArray[np.uint64]) -> Nearby:
-        """Raises ValueError without cells. Cost: 6 us at 1,000 cells."""
+        """Raises ValueError without cells. Cost: 13 us at 1,131 cells."""
         if self.graphed is None:
             raise ValueError("no cells")
         cells = self.graphed.cells
