@@ -59,7 +59,7 @@ stubs: environment
 	done
 
 test: setup  ## Runs the tests, with real PostgreSQL, NATS and Triton.
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses 2 --dist loadgroup
 
 bench: setup  ## Measures; see bench/.
 	$(PY) -m bench run serving --quick --out out/bench/serving.json

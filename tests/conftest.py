@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import platformdirs
@@ -40,12 +40,22 @@ _MARKS = {
 }
 
 
+_MODELS_RUN_FOR_ALL = ("stack", "triton_url")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        fixtures = getattr(item, "fixturenames", ())
         for fixture, marks in _MARKS.items():
-            if fixture in getattr(item, "fixturenames", ()):
+            if fixture in fixtures:
                 for mark in marks:
                     item.add_marker(mark)
+        item.add_marker(pytest.mark.xdist_group(_group(item, fixtures)))
+
+
+def _group(item: pytest.Item, fixtures: Sequence[str]) -> str:
+    """Tests of one group run in one process: what takes long to start is started once, also by several processes."""
+    return next((shared for shared in _MODELS_RUN_FOR_ALL if shared in fixtures), str(item.path))
 
 
 @pytest.fixture(scope="session")
