@@ -100,15 +100,18 @@ def describe_cells(vectors: Vectors, ends: npt.NDArray[np.int32]) -> Cells:
 def _deviations(
     vectors: Vectors, bounds: Sequence[int], means: npt.NDArray[np.float32], medoids: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.float32]:
-    """float32[c]: of the scores of each cell's rows for queries nearby: the medoids of the nearest other cells."""
+    """float32[c]: of the scores of each cell's rows for queries nearby: the medoids of the nearest other cells.
+
+    Products are einsum's: those of `@` would be computed by a thread of the BLAS library on every core.
+    """
     queries = vectors.decoded(medoids.astype(np.int64))
     deviations = np.zeros(len(means), np.float32)
     for cell, (first, end) in enumerate(itertools.pairwise(bounds)):
-        near = np.argsort(-(queries @ means[cell]))[: _NEAR + 1]
+        near = np.argsort(-np.einsum("ij,j->i", queries, means[cell]))[: _NEAR + 1]
         asked = queries[near[near != cell]]
         if len(asked):
             rows = vectors.decoded(np.arange(first, end)) - vectors.center - means[cell]
-            deviations[cell] = _WIDENING * (rows @ asked.T).std()
+            deviations[cell] = _WIDENING * np.einsum("ij,kj->ik", rows, asked).std()
     return deviations
 
 

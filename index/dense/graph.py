@@ -97,7 +97,7 @@ class _Builder:
             here = slice(start, min(start + _LARGEST_BATCH, rows))
             around = vectors.decoded(np.arange(here.start, here.stop)) - vectors.center
             kernels.quantize(read_only(around), codes[here], scales[here])
-            offsets[here] = around @ vectors.center
+            offsets[here] = np.einsum("ij,j->i", around, vectors.center)  # `@` would take a thread on every core
         nearest = 1.0 - float(vectors.center @ vectors.center)
         sums = codes.sum(axis=1, dtype=np.int32)
         self._by = kernels.Linking(codes, scales, offsets, sums, nearest, options.alpha)

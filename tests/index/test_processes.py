@@ -31,6 +31,9 @@ from index import (
     Remove,
 )
 from index import rebuilding as rebuilding_module
+from index.dense.graph import GraphOptions
+from index.dense.side import DenseSide, join
+from index.dense.vectors import center_of, encoded
 from index.lexical import streams as streams_module
 from index.lexical.streams import StreamMaker, Texts
 from index.processes import HelperProcess
@@ -264,6 +267,40 @@ def test_closing_ends_rebuilds_and_the_index_is_whole(
     again = open_index()
     assert not merge.directory.exists()
     assert sum(1 for part in again.snapshot().parts if not part.name.startswith("head")) == 2
+
+
+def context_switches() -> dict[str, int]:
+    """Of each other thread of this process, by its id."""
+    return {
+        task.name: sum(int(line.split()[1]) for line in (task / "status").read_text().splitlines() if "_ctxt_" in line)
+        for task in Path("/proc/self/task").iterdir()
+        if task.name != str(threading.get_native_id())
+    }
+
+
+def switches_at_rest() -> dict[str, int]:
+    """As soon as none of them ran for a moment: libraries begin theirs when they are imported."""
+    before, now = dict[str, int](), context_switches()
+    while before != now:
+        time.sleep(0.05)
+        before, now = now, context_switches()
+    return now
+
+
+def threads_that_helped() -> int:
+    """How many of the threads that were there before, such as those of NumPy's BLAS, ran while a segment's vectors were
+    put in cells and linked by one thread."""
+    vectors = np.random.default_rng(0).standard_normal((2_000, 384), np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    source = DenseSide(encoded(vectors, center_of(vectors)))
+    before = switches_at_rest()
+    join([(source, np.arange(len(vectors)))], 1, GraphOptions(effort=10), threads=1)
+    after = context_switches()
+    return sum(after[name] != count for name, count in before.items())
+
+
+def test_a_rebuild_takes_no_more_threads_than_it_is_given(helper: HelperProcess) -> None:
+    assert helper.call(threads_that_helped) == 0
 
 
 class Recorder(HelperProcess):
