@@ -74,7 +74,8 @@ from index.search import (
     SearchRequest,
     SearchResult,
 )
-from index.snapshot import Snapshot, Stop
+from index.snapshot import Snapshot
+from index.stopping import Stop
 
 __all__ = [
     "ANALYZER",

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from index.errors import SearchStopped
-from index.snapshot import Snapshot, Stop, never
+from index.snapshot import Snapshot
+from index.stopping import Stop, never
 
 _ROWS_AT_ONCE = 1 << 14
 

@@ -16,7 +16,6 @@ from index.options import IndexOptions
 from index.rebuilding import Rebuild
 from index.saving import save_index
 from index.snapshot import Snapshot
-from index.verifying import verify_segments
 from index.writer import IndexWriter
 
 LOCK_FILE = "lock"
@@ -153,10 +152,10 @@ class HybridIndex:
     def verify(self) -> None:
         """Reads every file of every segment (1 to 4 GB/s, without the GIL) and compares checksums, for any thread.
 
-        Raises IndexCorrupt, which names the first file that is damaged: rebuild the index from the log then. Journals
-        and the manifest need none of it: opening has read them.
+        Raises IndexCorrupt, which names the first file that is damaged: rebuild the index from the log then; and
+        HelperStopped after `stop_background`. Journals and the manifest need none of it: opening has read them.
         """
-        verify_segments(lambda: self._writer.segments)
+        self._writer.verify()
 
     def save_snapshot(self, directory: Path) -> None:
         """Commits, and makes a copy of the index in a new directory, to be opened like any other.
@@ -167,14 +166,14 @@ class HybridIndex:
         self.commit()
         save_index(self._directory, self._writer.manifest, directory)
 
-    def stop_rebuilds(self) -> None:
-        """For any thread, before `close`: rebuilds that run in processes of their own end at once, and raise
-        HelperStopped. What they wrote is deleted when they are installed, or the index is opened."""
-        self._writer.stop_helpers()
+    def stop_background(self) -> None:
+        """For any thread, before `close`: rebuilds and `verify` end soon, and raise HelperStopped. What rebuilds wrote
+        is deleted when they are installed, or the index is opened."""
+        self._writer.stop_background()
 
     def close(self) -> None:
-        """Gives up what was not committed, and the lock; rebuilds end as after `stop_rebuilds`. Snapshots stay usable.
-        Once more does nothing."""
+        """Gives up what was not committed, and the lock; what works in the background ends as after `stop_background`.
+        Snapshots stay usable. Once more does nothing."""
         self._writer.close()
         self._lock.close()
 

@@ -18,6 +18,7 @@ from index.options import IndexOptions
 from index.processes import HelperProcess
 from index.row_sets import Words, row_numbers
 from index.segment import RowSource, Segment, write_segment
+from index.stopping import Stop, never
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +57,16 @@ class RebuildOrder:
         return [*(head.live for head in self.heads), *(segment.live for segment in self.segments)]
 
 
-def carry_out(order: RebuildOrder) -> SegmentEntry | None:
+def carry_out(order: RebuildOrder, stop: Stop = never) -> SegmentEntry | None:
     """Writes the segment; None if there is no live row. Cost: 0.1 ms per row without a graph, 0.3 ms with one.
 
-    Raises IndexCorrupt if a source of live rows is damaged: what is copied would get a checksum that is right.
+    Raises IndexCorrupt if a source of live rows is damaged: what is copied would get a checksum that is right. Raises
+    HelperStopped.
     """
     sources = [(_of_head(each, order.dimension), each.live) for each in order.heads if each.live.any()]
     sources += [(_of_segment(each), each.live) for each in order.segments if each.live.any()]
     chosen = [(source, row_numbers(live)) for source, live in sources]
-    return write_segment(order.directory, chosen, order.options) if chosen else None
+    return write_segment(order.directory, chosen, order.options, stop) if chosen else None
 
 
 def _of_head(head: JournaledRows, dimension: int) -> RowSource:
@@ -98,8 +100,10 @@ class Rebuild:
         segments: Sequence[Segment],
         position: int,
         helper: HelperProcess,
+        stop: Stop,
     ) -> None:
-        """heads, segments: what the order's sources are. position: the index's now."""
+        """heads, segments: what the order's sources are. position: the index's now. stop: ends what the helper does not
+        do, which has an end of its own."""
         self.directory = order.directory
         self.heads = tuple(heads)
         self.segments = tuple(segments)
@@ -107,6 +111,7 @@ class Rebuild:
         self._order = order
         self._position = position
         self._helper = helper
+        self._stop = stop
         self._columns = [*(head.columns() for head in heads), *(segment.part().columns for segment in segments)]
         self._entry: SegmentEntry | None = None
 
@@ -124,7 +129,7 @@ class Rebuild:
         if sum(len(row_numbers(live)) for live in self._order.live) >= self._order.options.helper_rows:
             self._entry = self._helper.call(carry_out, self._order)
         else:
-            self._entry = carry_out(self._order)
+            self._entry = carry_out(self._order, self._stop)
         self.done = True
 
     def open(self) -> list[Segment]:

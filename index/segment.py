@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,12 +16,13 @@ from index import columns as column_store
 from index.columns import Columns
 from index.dense import side as dense_store
 from index.dense.side import DenseSide
-from index.errors import IndexCorrupt
+from index.errors import HelperStopped, IndexCorrupt
 from index.lexical.tantivy_segment import LexicalSearcher, RowDocuments, open_segment
 from index.manifest import FileEntry, SegmentEntry
 from index.options import IndexOptions
 from index.part import LiveRows, Part
 from index.row_sets import Words, all_rows
+from index.stopping import Stop, never
 from index.storage import file_checksum, read_arrays, sync_directory, sync_file, write_arrays
 from index.strings import PackedTexts, RowOfId, hash_ids
 
@@ -39,9 +41,10 @@ class RowSource(NamedTuple):
 
 
 def write_segment(
-    directory: Path, sources: Sequence[tuple[RowSource, npt.NDArray[np.int64]]], options: IndexOptions
+    directory: Path, sources: Sequence[tuple[RowSource, npt.NDArray[np.int64]]], options: IndexOptions, stop: Stop
 ) -> SegmentEntry:
-    """Writes some rows of each source as a new segment, durably; at least one row. Creates `directory`."""
+    """Writes some rows of each source as a new segment, durably; at least one row. Creates `directory`. Raises
+    HelperStopped, and leaves what is written so far."""
     directory.mkdir()
     columns = column_store.join([(part.columns, rows) for part, rows in sources])
     dense, order = dense_store.join(
@@ -51,20 +54,21 @@ def write_segment(
         columns = column_store.join([(columns, order)])
     rows_of_ids = RowOfId.of(columns.texts["chunk_id"])
     write_arrays(directory / ROWS_FILE, {**dense.arrays(), **columns.arrays(), **rows_of_ids.arrays()})
-    _write_lexical(directory / LEXICAL_DIRECTORY, columns)
+    _write_lexical(directory / LEXICAL_DIRECTORY, columns, stop)
     files = {str(path.relative_to(directory)): path for path in sorted(directory.rglob("*")) if path.is_file()}
     sync_directory(directory)
     sync_directory(directory.parent)
     return SegmentEntry(directory.name, columns.rows, {name: describe(path) for name, path in files.items()})
 
 
-def _write_lexical(directory: Path, columns: Columns) -> None:
+def _write_lexical(directory: Path, columns: Columns, stop: Stop) -> None:
     directory.mkdir()
-    documents = RowDocuments(directory)
-    for row, attributes in enumerate(columns.attributes()):
-        documents.add(row, columns.tokens(row), attributes)
-    documents.searcher()
-    documents.close()
+    with closing(RowDocuments(directory)) as documents:
+        for row, attributes in enumerate(columns.attributes()):
+            if stop():
+                raise HelperStopped
+            documents.add(row, columns.tokens(row), attributes)
+        documents.searcher()
     for path in directory.iterdir():
         if path.name.startswith(_TANTIVY_LOCKS):
             path.unlink()
@@ -135,8 +139,11 @@ class Segment:
         self, chunk_ids: Sequence[str], position: int, hashes: npt.NDArray[np.uint64] | None = None
     ) -> npt.NDArray[np.bool_]:
         """bool[n]: which of the chunks were here until now. position: of their removal, the first one's if of many.
-        hashes: of `chunk_ids`, if the caller has them."""
-        rows = self._rows_of_ids.find(chunk_ids, hash_ids(chunk_ids) if hashes is None else hashes)
+        hashes: of `chunk_ids`, if the caller has them. Raises IndexCorrupt."""
+        try:
+            rows = self._rows_of_ids.find(chunk_ids, hash_ids(chunk_ids) if hashes is None else hashes)
+        except ValueError as error:
+            raise IndexCorrupt(self.directory / ROWS_FILE, str(error)) from error
         removed = np.zeros(len(rows), np.bool_)
         for number in np.flatnonzero(rows >= 0).tolist():
             row = int(rows[number])
@@ -146,9 +153,9 @@ class Segment:
             self.first_removal = position
         return removed
 
-    def verify(self) -> None:
-        """Reads every file. Raises IndexCorrupt, which names the first that is damaged."""
-        check_files(self.directory, self.entry.files, math.inf)
+    def verify(self, stop: Stop = never) -> None:
+        """Reads every file. Raises IndexCorrupt, which names the first that is damaged; HelperStopped."""
+        check_files(self.directory, self.entry.files, math.inf, stop)
 
     def part(self) -> Part:
         return Part(self.entry.name, self._columns, self._dense, self._lexical, self._live.words)
@@ -171,16 +178,16 @@ class Segment:
         self.entry = entry
 
 
-def check_files(directory: Path, files: Mapping[str, FileEntry], largest_verified: float) -> None:
+def check_files(directory: Path, files: Mapping[str, FileEntry], largest_verified: float, stop: Stop = never) -> None:
     """Raises IndexCorrupt, naming the first file that is missing, has another size or, unless it is larger than
-    `largest_verified` bytes, another checksum."""
+    `largest_verified` bytes, another checksum; HelperStopped."""
     for name, entry in files.items():
         path = directory / name
         if not path.is_file():
             raise IndexCorrupt(path, "missing")
         if path.stat().st_size != entry.size_bytes:
             raise IndexCorrupt(path, f"{path.stat().st_size} bytes instead of {entry.size_bytes}")
-        if entry.size_bytes <= largest_verified and file_checksum(path) != entry.crc32:
+        if entry.size_bytes <= largest_verified and file_checksum(path, stop) != entry.crc32:
             raise IndexCorrupt(path, "checksum differs")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,15 +20,7 @@ from index.part import Part
 from index.planner import Plan
 from index.row_sets import Words, row_numbers
 from index.search import Hit, PartReport, SearchRequest, SearchResult
-
-Stop = Callable[[], bool]
-"""Asked between steps; True ends the search. It must be quick and safe to call from the searching thread."""
-
-
-def never() -> bool:
-    """The signal that never comes."""
-    return False
-
+from index.stopping import Stop, never
 
 _ROW_BITS = 32
 _LAST_ROW = (1 << _ROW_BITS) - 1

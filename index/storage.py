@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from index.errors import IndexCorrupt
+from index.errors import HelperStopped, IndexCorrupt
+from index.stopping import Stop, never
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -128,10 +129,12 @@ def sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def file_checksum(path: Path) -> int:
-    """CRC-32 of a whole file."""
+def file_checksum(path: Path, stop: Stop = never) -> int:
+    """CRC-32 of a whole file. Raises HelperStopped."""
     checksum = 0
     with path.open("rb") as file:
         while part := file.read(1 << 20):
+            if stop():
+                raise HelperStopped
             checksum = zlib.crc32(part, checksum)
     return checksum

@@ -169,13 +169,16 @@ class RowOfId:
         return cls(ids, hashes[order], order.astype(np.int32))
 
     def find(self, ids: Sequence[str], hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-        """The row of each id, or -1. hashes: of `ids`. Cost: some tenths of a microsecond per id that is not there."""
+        """The row of each id, or -1. hashes: of `ids`. Raises ValueError if a hash is that of a row that is not there.
+        Cost: some tenths of a microsecond per id that is not there."""
         found = np.full(len(ids), -1, np.int64)
         first = np.searchsorted(self._hashes, hashes)
         last = np.searchsorted(self._hashes, hashes, side="right")
         for number in np.flatnonzero(first < last).tolist():
             wanted = ids[number].encode()
             for row in self._rows[first[number] : last[number]].tolist():
+                if not 0 <= row < len(self._ids):
+                    raise ValueError(f"an id in row {row} of {len(self._ids)}")
                 if self._ids.encoded(row) == wanted:
                     found[number] = row
         return found

@@ -19,7 +19,8 @@ from index.options import IndexOptions
 from index.part import Part
 from index.planner import Plan, PlannerThresholds
 from index.row_sets import Words, no_rows
-from index.snapshot import Snapshot, Stop, never
+from index.snapshot import Snapshot
+from index.stopping import Stop, never
 
 _K = 10
 _FEWEST, _MOST = 250, 16_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from index.rebuilding import JournaledRows, Rebuild, RebuildOrder, SegmentRows
 from index.segment import Segment, remove_unnamed
 from index.snapshot import Snapshot
 from index.strings import hash_ids
+from index.verifying import verify_segments
 
 _SEALING_NICENESS = 10
 """Heads must be written as fast as they fill up, or changes wait for it."""
@@ -56,6 +58,7 @@ class IndexWriter:
         self._sealing = HelperProcess(_SEALING_NICENESS)
         self._merging = HelperProcess(_MERGING_NICENESS)
         self._analysing = HelperProcess(answer_s=_ANALYSIS_S)
+        self._stopping = threading.Event()
         self._streams = StreamMaker(analyzer, self._analysing)
         self.segments = tuple(segments)
         self.position = manifest.position
@@ -161,7 +164,8 @@ class IndexWriter:
             tuple(SegmentRows(segment.directory, segment.entry, segment.live) for segment in segments),
             self._options,
         )
-        return Rebuild(order, heads, segments, self.position, self._merging if segments else self._sealing)
+        helper = self._merging if segments else self._sealing
+        return Rebuild(order, heads, segments, self.position, helper, self._stopping.is_set)
 
     def install(self, rebuild: Rebuild) -> None:
         """See HybridIndex.install."""
@@ -189,13 +193,18 @@ class IndexWriter:
         if self._frozen or self.holds_removed or len(self.segments) > 1:
             self._run(self._rebuild(self._frozen, self.segments))
 
-    def stop_helpers(self) -> None:
-        """See HybridIndex.stop_rebuilds. For any thread."""
+    def verify(self) -> None:
+        """See HybridIndex.verify. For any thread."""
+        verify_segments(lambda: self.segments, self._stopping.is_set)
+
+    def stop_background(self) -> None:
+        """See HybridIndex.stop_background. For any thread."""
+        self._stopping.set()
         for helper in (self._sealing, self._merging, self._analysing):
             helper.stop()
 
     def close(self) -> None:
-        self.stop_helpers()
+        self.stop_background()
         for head in self._heads:
             head.close()
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -95,7 +95,7 @@ class HybridPassageIndex:
             await self._change(lambda: self._index.apply([operation(entry) for entry in entries]))
         await self.wake()
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def standing_still(self) -> AsyncIterator[None]:
         """Nothing is applied while the context lasts."""
         async with self._applying:
@@ -124,8 +124,10 @@ class HybridPassageIndex:
                 return True
 
     async def verify(self) -> None:
-        """Compares every file with its checksum. Raises index.IndexCorrupt, OSError. Cost: reading all of them once."""
-        await asyncio.to_thread(self._index.verify)
+        """Compares every file with its checksum, unless it is closed meanwhile. Raises index.IndexCorrupt, OSError.
+        Cost: reading all of them once."""
+        with contextlib.suppress(index.HelperStopped):
+            await asyncio.to_thread(self._index.verify)
 
     async def write(self, change: Callable[[], Result]) -> Result:
         """What `change` returns, in the one thread that may change the index."""
@@ -160,9 +162,9 @@ class HybridPassageIndex:
             self._advanced.notify_all()
 
     async def close(self) -> None:
-        """Ends after running changes; of rebuilds, large ones are given up."""
+        """Ends after running changes. Rebuilds are given up, and so is a comparison with checksums."""
         self._closing = True
-        await asyncio.to_thread(self._index.stop_rebuilds)
+        await asyncio.to_thread(self._index.stop_background)
         while self._rebuilding:
             await asyncio.wait(self._rebuilding)
         await asyncio.to_thread(self._rebuilders.shutdown)

@@ -34,7 +34,7 @@ from index import (
 from index import journal as journal_module
 from index import segment as segment_module
 from index.segment import ROWS_FILE
-from index.storage import read_arrays
+from index.storage import read_arrays, write_arrays
 from index.strings import PackedTexts
 from tests.index.conftest import Open
 from tests.index.endless_writer import operation_at
@@ -207,6 +207,24 @@ def test_every_damaged_file_is_named(
                 finally:
                     damaged.close()
             assert caught.value.path == path
+
+
+@pytest.mark.parametrize("bad", [-1, 10, 2**31 - 1])
+def test_an_id_whose_row_is_not_there_is_damage(
+    bad: int, open_index: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large files are used before their checksums are looked at."""
+    filled(open_index)
+    monkeypatch.setattr(segment_module, "SMALL_FILE_BYTES", -1)
+    damaged = tmp_path / "index" / "segments" / "segment-00000002" / ROWS_FILE
+    arrays = read_arrays(damaged)
+    assert len(arrays["rows_by_hash"]) == 10
+    damaged.unlink()
+    write_arrays(damaged, {**arrays, "rows_by_hash": np.full(10, bad, np.int32)})
+    index = open_index()
+    with pytest.raises(IndexCorrupt, match=f"row {bad} of 10") as caught:
+        index.apply([Remove(36, "chunk-1")])
+    assert (caught.value.path, index.position) == (damaged, 35)
 
 
 @pytest.mark.parametrize("file", ["rows", "tombstones", "journal"])

@@ -275,8 +275,8 @@ async def test_damage_is_found_told_and_mended_from_the_log(tmp_path: Path) -> N
 async def test_only_damage_is_kept_as_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = await with_a_segment(tmp_path)
 
-    def failing(code: int) -> Callable[[Path], int]:
-        def checksum(path: Path) -> int:
+    def failing(code: int) -> Callable[[Path, index.Stop], int]:
+        def checksum(path: Path, stop: index.Stop) -> int:
             raise OSError(code, os.strerror(code))
 
         return checksum

@@ -132,8 +132,13 @@ async def test_segments_are_rebuilt_in_the_background(tmp_path: Path) -> None:
         await passages.apply([entry(position, f"chunk-{position}")])
         await passages.commit()
         assert passages.position == position
+    segments = tmp_path / "index" / passages.generation / "segments"
+    async with asyncio.timeout(60):
+        # Of 4, 2 and 1 rows.
+        while len(list(segments.iterdir())) > 3 or len(passages.snapshot().parts) > 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     await opened.close()
-    assert len(list((tmp_path / "index" / passages.generation / "segments").iterdir())) <= 3  # of 4, 2 and 1 rows
+    await passages.verify()  # that it was closed is no damage
     again = await open_index(tmp_path, options)
     found = await again.search(query(limit=10), query_vector(1), Deadline.after(5))
     assert len(found.hits) == 7

@@ -269,6 +269,18 @@ def test_closing_ends_rebuilds_and_the_index_is_whole(
     assert sum(1 for part in again.snapshot().parts if not part.name.startswith("head")) == 2
 
 
+def test_what_runs_here_ends_when_the_index_is_to_be_closed(open_index: Open) -> None:
+    index = open_index(options=replace(IN_HELPERS, helper_rows=100))
+    merge = planned_merge(index)
+    index.stop_background()
+    for work in (merge.run, index.verify):
+        with pytest.raises(HelperStopped):
+            work()
+    index.install(merge)
+    assert not merge.directory.exists()
+    assert len(index.snapshot().live_rows()) == 2
+
+
 def context_switches() -> dict[str, int]:
     """Of each other thread of this process, by its id."""
     return {
