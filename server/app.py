@@ -35,12 +35,14 @@ from server.adapters.postgres.change_log import PostgresChangeLog
 from server.adapters.postgres.chunk_writer import PostgresChunkWriter
 from server.adapters.postgres.database_identity import database_id
 from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
+from server.adapters.postgres.job_control import PostgresJobControl
 from server.adapters.postgres.job_ledger import PostgresJobLedger
 from server.adapters.postgres.migrating import migrate
 from server.adapters.postgres.model_aliases import PostgresModelAliases
 from server.adapters.postgres.outbox import PostgresOutbox
 from server.adapters.postgres.passage_store import PostgresPassageStore
 from server.adapters.postgres.pool import PostgresPool
+from server.adapters.postgres.replaced_revisions import PostgresReplacedRevisions
 from server.adapters.postgres.stage_results import PostgresStageResults
 from server.adapters.served_slot import ServedSlot
 from server.adapters.triton_client import TritonConnection
@@ -54,12 +56,14 @@ from server.application.delete_document import DeleteDocument
 from server.application.direct_inference import DirectInference
 from server.application.follow_aliases import FollowAliases
 from server.application.follow_generations import FollowGenerations
+from server.application.forget_revisions import ForgetRevisions
 from server.application.ingest_document import IngestDocument
 from server.application.ingestion_stages import IngestionStages
 from server.application.keep_models import KeepModels
 from server.application.list_documents import ListDocuments
 from server.application.load_models import LoadModels
 from server.application.look_after_index import LookAfterIndex
+from server.application.look_after_jobs import LookAfterJobs
 from server.application.look_after_models import LookAfterModels
 from server.application.ports import Embedder, FilledSlot, Generator, Reranker, TextRecognizer
 from server.application.relay_outbox import RelayOutbox
@@ -164,6 +168,7 @@ async def serve(settings: Settings) -> None:
             following,
             VerifyIndex(care, index, settings.verify),
             RelayOutbox(PostgresOutbox(stores.pool), stores.queue, outbox_bell, settings.relay),
+            ForgetRevisions(PostgresReplacedRevisions(stores.pool), settings.revisions),
             SweepBlobs(stores.blobs, PostgresBlobReferences(stores.pool, stores.database_id), settings.sweep),
             _health_watch(report, stores, models, model_care, index),
         )
@@ -342,6 +347,7 @@ def _servicers(
             ListDocuments(catalog),
             DeleteDocument(catalog, stores.blobs, stores.log_bell),
             WatchJob(catalog, settings.watch),
+            LookAfterJobs(PostgresJobControl(stores.pool), outbox_bell),
         ),
         search=SearchServicer(identity, search),
         answers=AnswerServicer(identity, AnswerQuestion(search, models.generator, settings.answers)),

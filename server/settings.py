@@ -40,6 +40,7 @@ from server.adapters.triton_recognizer import TritonRecognizerOptions
 from server.application.answer_question import AnswerOptions
 from server.application.follow_aliases import AliasOptions
 from server.application.follow_log import FollowOptions
+from server.application.forget_revisions import ForgetOptions
 from server.application.ingest_document import IngestOptions
 from server.application.keep_models import KeepOptions
 from server.application.load_models import LoadOptions
@@ -187,6 +188,7 @@ class Settings(BaseSettings):
     follow: FollowOptions = FollowOptions()
     verify: VerifyOptions = VerifyOptions()
     sweep: SweepOptions = SweepOptions()
+    revisions: ForgetOptions = ForgetOptions()
     search: SearchOptions = SearchOptions()
     highlighter: HighlighterOptions = HighlighterOptions()
     answers: AnswerOptions = AnswerOptions()

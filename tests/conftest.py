@@ -27,7 +27,8 @@ from triton_models.rendering import render
 
 _DATABASE = "server_tests"
 _EMPTY = """
-    TRUNCATE documents, jobs, outbox, stage_results, pages, chunks, embeddings, chunk_log, model_aliases
+    TRUNCATE documents, jobs, outbox, stage_results, pages, chunks, embeddings, chunk_log, model_aliases,
+        replacements
         RESTART IDENTITY;
     UPDATE chunk_log_head SET position = 0;
 """

@@ -21,9 +21,10 @@ class DeleteDocument:
         """The position of the change log after the removals. A repeat returns the same. Raises DocumentNotFound."""
         deletion = await self._catalog.delete(principal, document_id)
         await self._log_bell.ring()
-        try:
-            await self._blobs.delete(deletion.blob_key)
-        except DependencyUnavailable as error:
-            # The sweep will find it.
-            _log.warning("blob_not_deleted", document_id=document_id, problem=error.problem)
+        for key in deletion.blob_keys:
+            try:
+                await self._blobs.delete(key)
+            except DependencyUnavailable as error:
+                # The sweep will find it.
+                _log.warning("blob_not_deleted", document_id=document_id, problem=error.problem)
         return deletion.position

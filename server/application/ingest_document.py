@@ -14,7 +14,7 @@ from server.application.ingestion_failures import RetryOptions, Verdict, judge, 
 from server.application.ingestion_stages import IngestionStages, StageOptions, patiently
 from server.application.ports import Bell, Busy, JobLedger
 from server.domain.documents import Lease
-from server.domain.errors import DependencyUnavailable, DocumentDeleted, LeaseLost, Overloaded, PinakesError
+from server.domain.errors import DependencyUnavailable, JobCancelled, LeaseLost, Overloaded, PinakesError
 
 _log = structlog.get_logger()
 
@@ -56,13 +56,19 @@ class IngestDocument:
         return None
 
     async def _attempt(self, lease: Lease, working: Callable[[], Awaitable[None]]) -> None:
-        log = _log.bind(job_id=lease.job.job_id, document_id=lease.document.document_id, attempt=lease.job.attempt)
+        log = _log.bind(
+            job_id=lease.job.job_id,
+            document_id=lease.document.document_id,
+            revision=lease.job.revision,
+            attempt=lease.job.attempt,
+            trace_id=lease.job.trace_id,
+        )
         try:
             await self._settle(lease, working, log)
         except asyncio.CancelledError:
             await asyncio.shield(self._hand_back(lease))
             raise
-        except (LeaseLost, DocumentDeleted) as error:
+        except (LeaseLost, JobCancelled) as error:
             log.info("job_left", reason=type(error).__name__)
 
     async def _settle(
@@ -75,7 +81,7 @@ class IngestDocument:
             return
         try:
             position = await self._while_held(lease, working)
-        except (LeaseLost, DocumentDeleted):
+        except (LeaseLost, JobCancelled):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the job ends with a reason
             verdict = judge(error, lease, self._options.retry, random.random())
@@ -100,7 +106,7 @@ class IngestDocument:
             await asyncio.gather(work, renewal, return_exceptions=True)
 
     async def _renew(self, lease: Lease, working: Callable[[], Awaitable[None]]) -> None:
-        """Raises LeaseLost, DocumentDeleted. An outage is no reason to stop: nobody can take the lease meanwhile."""
+        """Raises LeaseLost, JobCancelled. An outage is no reason to stop: nobody can take the lease meanwhile."""
         while True:
             await asyncio.sleep(self._options.lease_s / 3)
             for renew in (working, lambda: self._ledger.extend(lease, self._options.lease_s)):

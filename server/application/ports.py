@@ -10,6 +10,7 @@ import enum
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -17,7 +18,19 @@ import numpy as np
 import numpy.typing as npt
 
 from server.domain.deadline import Deadline
-from server.domain.documents import Box, Chunk, Document, DocumentState, Failure, Job, Lease, Page, PageSize, Stage
+from server.domain.documents import (
+    Box,
+    Chunk,
+    DeadLetter,
+    Document,
+    DocumentState,
+    Failure,
+    Job,
+    Lease,
+    Page,
+    PageSize,
+    Stage,
+)
 from server.domain.generations import Generation, GenerationComparison, GenerationOptions, IndexCopy
 from server.domain.models import CatalogueModel, KnownModels, LoadedState, WarmUp
 from server.domain.passages import IndexQuery, IndexResult, LogEntry, Passage, Snippet
@@ -265,6 +278,11 @@ class NewDocument:
     tags: tuple[str, ...]
     access: AccessList
     request_id: str
+    trace_id: str = ""
+    replace: bool = False
+    """A new revision of the owner's newest document of this name, if there is one."""
+    replaced_document_id: str = ""
+    """A new revision of this document; empty: of none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,18 +293,19 @@ class DocumentPage:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """`position` is the change log's after the removals. The blob is to be deleted by whoever asked."""
+    """`position` is the change log's after the removals. The blobs are to be deleted by whoever asked."""
 
     position: int
-    blob_key: str
+    blob_keys: tuple[str, ...]
 
 
 class DocumentCatalog(Protocol):
     """Documents as callers see them. Every method answers for `principal` only."""
 
     async def accept(self, principal: Principal, new: NewDocument) -> tuple[Document, Job, bool]:
-        """Document, job and outbox entry in one transaction. The bool is False when `new.request_id` named an earlier
-        upload, which is then returned instead. Raises DocumentExists."""
+        """Document or revision, job and outbox entry in one transaction. The bool is False when `new.request_id` named
+        an earlier upload, which is then returned instead. A revision that was still on its way, or had failed, is
+        dropped for the new one. Raises DocumentExists, and DocumentNotFound for a document to be replaced."""
 
     async def get(self, principal: Principal, document_id: str) -> Document:
         """Raises DocumentNotFound."""
@@ -309,14 +328,70 @@ class DocumentCatalog(Protocol):
         """Raises JobNotFound."""
 
 
+@dataclass(frozen=True, slots=True)
+class DeadLetterPage:
+    letters: tuple[DeadLetter, ...]
+    next_page_token: str
+
+
+class JobControl(Protocol):
+    """Jobs as callers act on them. Whoever sees a document sees its dead letters; only its owner acts on them."""
+
+    async def cancel(self, principal: Principal, job_id: str) -> Job:
+        """Ends a job that has not ended, before its worker writes anything more; returns it as it is then. A document
+        that never was searchable ends FAILED. Raises JobNotFound."""
+
+    async def dead_letters(self, principal: Principal, size: int, token: str, wanted: WantedLetters) -> DeadLetterPage:
+        """Newest jobs first. Raises InvalidPageToken."""
+
+    async def replay(self, principal: Principal, job_id: str) -> Job:
+        """Lets a dead letter's job run again, with all its attempts before it and what its stages made; returns it. A
+        job that is at work already is returned as it is. Raises DeadLetterNotFound."""
+
+    async def discard(self, principal: Principal, job_id: str) -> None:
+        """Takes it off the list, and drops the bytes of a revision that never was searchable beside one that is. Safe
+        to repeat. Raises DeadLetterNotFound."""
+
+    async def reindex(self, principal: Principal, new: NewIngestion) -> Job:
+        """A job that ingests the document's bytes anew, as a further revision. Raises DocumentNotFound,
+        DocumentBusy."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedLetters:
+    """`reasons`: class names of errors; empty: any. The times are of the failure: at or after, before; None: any."""
+
+    reasons: tuple[str, ...] = ()
+    not_before: datetime | None = None
+    before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewIngestion:
+    """`anew`: reads the document again; otherwise, the kept text of its pages is used."""
+
+    document_id: str
+    anew: bool
+    request_id: str
+    trace_id: str
+
+
+class RevisionStore(Protocol):
+    async def forget_replaced(self, age_s: float, limit: int) -> int:
+        """Removes the chunks of revisions that were replaced `age_s` ago, of at most `limit` documents; returns of how
+        many."""
+
+
 class BlobReferences(Protocol):
     async def unreferenced(self, keys: Sequence[str]) -> list[str]:
         """Those of the keys that no document refers to, in the order given."""
 
 
 class PassageStore(Protocol):
-    async def passages(self, principal: Principal, chunk_ids: Sequence[str]) -> dict[str, Passage]:
-        """Those of the chunks that exist, are current, and that the principal may read."""
+    async def passages(self, principal: Principal, chunk_ids: Sequence[str], position: int) -> dict[str, Passage]:
+        """Those of the chunks that exist, that the principal may read, and that belong to the revision of their
+        document that was searchable at `position` of the change log, where the index stands that named them: a document
+        that was replaced since is found as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +403,7 @@ class Busy:
 
 class JobLedger(Protocol):
     """Jobs as workers see them. Every write is fenced: it raises LeaseLost when the lease is not the newest, and
-    DocumentDeleted when the job was cancelled."""
+    JobCancelled when the job was cancelled."""
 
     async def claim(self, job_id: str, worker: str, lease_s: float) -> Lease | Busy | None:
         """Takes the lease; None when the job is terminal or gone. Counts an attempt, unless the one before it had kept
@@ -351,7 +426,8 @@ class StageResults(Protocol):
     """What a stage made, keyed by (document revision, stage, hash of its inputs), so that a repeat is a look-up."""
 
     async def load(self, lease: Lease, stage: Stage) -> dict[str, bytes]:
-        """All results of the stage, by the hash of their inputs."""
+        """All results of the stage that the job may use, by the hash of their inputs: those of its own revision, and of
+        earlier ones unless it was to begin anew."""
 
     async def save(self, lease: Lease, stage: Stage, inputs_hash: str, result: bytes) -> None:
         """Raises LeaseLost."""
@@ -367,7 +443,7 @@ class ChunkWriter(Protocol):
         fingerprint: str,
     ) -> int:
         """Chunks, embeddings, change log, document READY and job SUCCEEDED in one transaction; returns the last log
-        position. vectors: float32[len(chunks), dim]. Raises LeaseLost, DocumentDeleted."""
+        position. vectors: float32[len(chunks), dim]. Raises LeaseLost, JobCancelled."""
 
 
 class ChangeLog(Protocol):

@@ -32,7 +32,6 @@ from server.domain.errors import (
 from server.domain.passages import (
     ConvexFusion,
     Fusion,
-    IndexHit,
     IndexQuery,
     IndexResult,
     RankedPassage,
@@ -138,7 +137,7 @@ class SearchPassages:
                 IndexQuery(principal, query, command.mode, fusion, conditions, depth, diversity), vector, deadline
             )
         with clock.stage("fetch"):
-            candidates = await self._fetch(principal, found.hits)
+            candidates = await self._fetch(principal, found)
         reranked_by = ""
         if reranker is not None:
             candidates, degradations = await self._reranked(reranker, query, candidates, deadline, clock)
@@ -186,12 +185,12 @@ class SearchPassages:
             raise DependencyUnavailable("the model embed", "its vectors are not finite")
         return vector, embedder.fingerprint
 
-    async def _fetch(self, principal: Principal, hits: Sequence[IndexHit]) -> tuple[RankedPassage, ...]:
+    async def _fetch(self, principal: Principal, found: IndexResult) -> tuple[RankedPassage, ...]:
         """The store has the last word on what exists and what the principal may read."""
-        passages = await self._store.passages(principal, [hit.chunk_id for hit in hits])
+        passages = await self._store.passages(principal, [hit.chunk_id for hit in found.hits], found.position)
         return tuple(
             RankedPassage(passages[hit.chunk_id], hit.score, hit.dense, hit.lexical)
-            for hit in hits
+            for hit in found.hits
             if hit.chunk_id in passages
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import unicodedata
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -36,12 +36,15 @@ class UploadOptions:
 
 @dataclass(frozen=True, slots=True)
 class UploadHeader:
-    """What the caller says of the document. Without `allowed_groups` everybody in the tenant may read it."""
+    """What the caller says of the document. Without `allowed_groups` everybody in the tenant may read it. `replace`, or
+    a `replaced_document_id`, makes it a further revision of one that the caller owns."""
 
     name: str
     request_id: str = ""
     tags: tuple[str, ...] = ()
     allowed_groups: tuple[str, ...] = ()
+    replace: bool = False
+    replaced_document_id: str = ""
 
 
 class UploadDocument:
@@ -61,24 +64,30 @@ class UploadDocument:
         self._running = 0
 
     async def run(
-        self, principal: Principal, header: UploadHeader, parts: AsyncIterator[bytes], deadline: Deadline
+        self,
+        principal: Principal,
+        header: UploadHeader,
+        parts: AsyncIterator[bytes],
+        deadline: Deadline,
+        trace_id: str = "",
     ) -> tuple[Document, Job]:
-        """The stored document and its job, durable when this returns; or an error, and nothing is stored.
+        """The stored document and its job, durable when this returns; or an error, and nothing is stored. `trace_id`
+        names the call in the log.
 
         Raises InvalidField, UnreadableDocument, UnsupportedFormat, EncryptedDocument, DocumentTooLarge,
-        DocumentExists, Overloaded, StageDeadline, DependencyUnavailable.
+        DocumentExists, DocumentNotFound, Overloaded, StageDeadline, DependencyUnavailable.
         """
         header = _checked(header)
         if self._running >= self._options.max_parallel:
             raise Overloaded("uploads", retry_after_s=1.0)
         self._running += 1
         try:
-            return await self._store(principal, header, parts, deadline)
+            return await self._store(principal, header, parts, deadline, trace_id)
         finally:
             self._running -= 1
 
     async def _store(
-        self, principal: Principal, header: UploadHeader, parts: AsyncIterator[bytes], deadline: Deadline
+        self, principal: Principal, header: UploadHeader, parts: AsyncIterator[bytes], deadline: Deadline, trace_id: str
     ) -> tuple[Document, Job]:
         blob = await self._blobs.put(self._paced(parts, deadline), self._options.max_document_bytes)
         # Set to None once the blob may belong to a document.
@@ -87,7 +96,7 @@ class UploadDocument:
             new = await self._probed(header, principal, blob, deadline)
             surplus = None
             try:
-                document, job, accepted = await self._catalog.accept(principal, new)
+                document, job, accepted = await self._catalog.accept(principal, replace(new, trace_id=trace_id))
             except DependencyUnavailable:
                 # The transaction may or may not have happened: the sweep removes the blob if it did not.
                 raise
@@ -113,7 +122,16 @@ class UploadDocument:
         except TimeoutError as exc:
             raise StageDeadline("probe") from exc
         access = AccessList(principal.user, header.allowed_groups, tenant_wide=not header.allowed_groups)
-        return NewDocument(header.name, probe.media_type, blob, header.tags, access, header.request_id)
+        return NewDocument(
+            name=header.name,
+            media_type=probe.media_type,
+            blob=blob,
+            tags=header.tags,
+            access=access,
+            request_id=header.request_id,
+            replace=header.replace,
+            replaced_document_id=header.replaced_document_id,
+        )
 
     async def _paced(self, parts: AsyncIterator[bytes], deadline: Deadline) -> AsyncIterator[bytes]:
         while True:
@@ -137,14 +155,15 @@ class UploadDocument:
 
 def _checked(header: UploadHeader) -> UploadHeader:
     """Tags and groups sorted, without repeats."""
-    _check_text("header.name", header.name, MAX_NAME_CHARACTERS)
+    check_text("header.name", header.name, MAX_NAME_CHARACTERS)
     if header.request_id:
-        _check_text("header.request_id", header.request_id, MAX_REQUEST_ID_CHARACTERS)
-    return UploadHeader(
-        header.name,
-        header.request_id,
-        _checked_labels("header.tags", header.tags, MAX_TAGS, MAX_TAG_CHARACTERS),
-        _checked_labels("header.allowed_groups", header.allowed_groups, MAX_GROUPS, MAX_GROUP_CHARACTERS),
+        check_text("header.request_id", header.request_id, MAX_REQUEST_ID_CHARACTERS)
+    return replace(
+        header,
+        tags=_checked_labels("header.tags", header.tags, MAX_TAGS, MAX_TAG_CHARACTERS),
+        allowed_groups=_checked_labels(
+            "header.allowed_groups", header.allowed_groups, MAX_GROUPS, MAX_GROUP_CHARACTERS
+        ),
     )
 
 
@@ -152,11 +171,12 @@ def _checked_labels(field: str, labels: Sequence[str], most: int, longest: int) 
     if len(labels) > most:
         raise InvalidField(field, f"must hold at most {most} values, and holds {len(labels):,}")
     for position, label in enumerate(labels):
-        _check_text(f"{field}[{position}]", label, longest)
+        check_text(f"{field}[{position}]", label, longest)
     return tuple(sorted(set(labels)))
 
 
-def _check_text(field: str, text: str, longest: int) -> None:
+def check_text(field: str, text: str, longest: int) -> None:
+    """Raises InvalidField."""
     if not 0 < len(text) <= longest or not text.strip():
         raise InvalidField(field, f"must have 1 to {longest} characters, and not only white space")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):

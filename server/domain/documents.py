@@ -47,6 +47,9 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Document:
+    """All but `newest_revision` and `job_id`, which is its job, is said of `revision`: the one that is searchable, or,
+    in a document that never was, the newest."""
+
     document_id: str
     tenant: str
     name: str
@@ -58,6 +61,7 @@ class Document:
     page_count: int
     chunk_count: int
     revision: int
+    newest_revision: int
     tags: tuple[str, ...]
     access: AccessList
     create_time: datetime
@@ -82,6 +86,18 @@ class Job:
     failure: Failure | None
     create_time: datetime
     update_time: datetime
+    end_time: datetime | None
+    """None until it is terminal."""
+    trace_id: str
+    """Of the call that made the job, as the server's log names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A job that failed for good, is the newest of its document, and has not been discarded."""
+
+    job: Job
+    document_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +137,14 @@ class BlockKind(enum.Enum):
     PARAGRAPH = "paragraph"
     LIST = "list"
     TABLE = "table"
+    CAPTION = "caption"
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
     """A run of lines that belong together. `level` is a heading's (1 is the outermost), 0 for other kinds. A table has
-    one line per row, its cells as a row of a Markdown table."""
+    one line per row, its cells as a row of a Markdown table. A caption stands right before the table that it names, or
+    beside a figure."""
 
     kind: BlockKind
     lines: tuple[Line, ...]

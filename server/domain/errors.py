@@ -11,10 +11,14 @@ PinakesError
 ├── NotFound
 │   ├── DocumentNotFound
 │   ├── JobNotFound
+│   ├── DeadLetterNotFound
 │   ├── GenerationNotFound
 │   └── ModelNotFound
 ├── DocumentExists                 a document that the caller sees has these bytes
 ├── DocumentDeleted                deleted while it was being worked on
+├── RevisionSuperseded             a newer revision came while it was being worked on
+├── JobCancelled                   somebody cancelled the job
+├── DocumentBusy                   the document has a job, or a dead letter, that comes first
 ├── GenerationExists               a generation of the index is there beside the serving one
 ├── WrongGenerationState           a generation is not in the state that is needed
 ├── SnapshotExists                 a copy of the index has this name
@@ -111,6 +115,14 @@ class JobNotFound(NotFound):
         self.job_id = job_id
 
 
+class DeadLetterNotFound(NotFound):
+    """`job_id` is no job that failed, or it was replayed, discarded or followed by a newer one since."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"there is no dead letter of job {job_id}; list the dead letters to see which there are")
+        self.job_id = job_id
+
+
 class GenerationNotFound(NotFound):
     def __init__(self, generation: str) -> None:
         super().__init__(f"the index has no generation {generation}")
@@ -156,6 +168,31 @@ class DocumentDeleted(PinakesError):
     def __init__(self, document_id: str) -> None:
         super().__init__(f"document {document_id} was deleted")
         self.document_id = document_id
+
+
+class RevisionSuperseded(PinakesError):
+    """A newer revision of the document was uploaded before this one was searchable."""
+
+    def __init__(self, document_id: str) -> None:
+        super().__init__(f"a newer revision of document {document_id} was uploaded")
+        self.document_id = document_id
+
+
+class JobCancelled(PinakesError):
+    """The job was cancelled; as the result of a job: by CancelJob."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id} was cancelled; ReindexDocument ingests its document anew")
+        self.job_id = job_id
+
+
+class DocumentBusy(PinakesError):
+    """What was asked has to wait: `job_id`, the newest job of the document, stands in its way as `problem` says."""
+
+    def __init__(self, document_id: str, job_id: str, problem: str) -> None:
+        super().__init__(f"document {document_id} {problem}")
+        self.document_id = document_id
+        self.job_id = job_id
 
 
 class Overloaded(PinakesError):

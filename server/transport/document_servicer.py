@@ -13,12 +13,22 @@ from pinakes.v1 import document_service_pb2, document_service_pb2_grpc
 from server.application.consistency import token_of
 from server.application.delete_document import DeleteDocument
 from server.application.list_documents import ListDocuments
+from server.application.look_after_jobs import LookAfterJobs
 from server.application.upload_document import UploadDocument
 from server.application.watch_job import WatchJob
 from server.domain.errors import InvalidField, StageDeadline
 from server.transport.deadlines import deadline_of
 from server.transport.identity import Identity
-from server.transport.mapping import document_state_from_wire, document_to_wire, job_to_wire, upload_header
+from server.transport.interceptors import request_id
+from server.transport.mapping import (
+    dead_letters_response,
+    document_state_from_wire,
+    document_to_wire,
+    job_to_wire,
+    reindex_command,
+    upload_header,
+    wanted_letters,
+)
 
 LONGEST_UPLOAD_S = 900.0
 LONGEST_SILENCE_S = 30.0
@@ -34,12 +44,14 @@ class DocumentServicer(document_service_pb2_grpc.DocumentServiceServicer):
         documents: ListDocuments,
         delete: DeleteDocument,
         watch: WatchJob,
+        jobs: LookAfterJobs,
     ) -> None:
         self._identity = identity
         self._upload = upload
         self._documents = documents
         self._delete = delete
         self._watch = watch
+        self._jobs = jobs
 
     async def UploadDocument(  # noqa: N802 - named by the contract
         self,
@@ -49,7 +61,11 @@ class DocumentServicer(document_service_pb2_grpc.DocumentServiceServicer):
         principal = self._identity.principal(context)
         header = await _header(request_iterator)
         document, job = await self._upload.run(
-            principal, upload_header(header), _data(request_iterator), deadline_of(context, LONGEST_UPLOAD_S)
+            principal,
+            upload_header(header),
+            _data(request_iterator),
+            deadline_of(context, LONGEST_UPLOAD_S),
+            request_id(),
         )
         return document_service_pb2.UploadDocumentResponse(document=document_to_wire(document), job=job_to_wire(job))
 
@@ -88,6 +104,39 @@ class DocumentServicer(document_service_pb2_grpc.DocumentServiceServicer):
         async with aclosing(jobs):
             async for job in jobs:
                 yield document_service_pb2.WatchJobResponse(job=job_to_wire(job))
+
+    async def CancelJob(  # noqa: N802
+        self, request: document_service_pb2.CancelJobRequest, context: ServicerContext[Any, Any]
+    ) -> document_service_pb2.CancelJobResponse:
+        job = await self._jobs.cancel(self._identity.principal(context), request.job_id)
+        return document_service_pb2.CancelJobResponse(job=job_to_wire(job))
+
+    async def ReindexDocument(  # noqa: N802
+        self, request: document_service_pb2.ReindexDocumentRequest, context: ServicerContext[Any, Any]
+    ) -> document_service_pb2.ReindexDocumentResponse:
+        command = reindex_command(request, request_id())
+        job = await self._jobs.reindex(self._identity.principal(context), command)
+        return document_service_pb2.ReindexDocumentResponse(job=job_to_wire(job))
+
+    async def ListDeadLetters(  # noqa: N802
+        self, request: document_service_pb2.ListDeadLettersRequest, context: ServicerContext[Any, Any]
+    ) -> document_service_pb2.ListDeadLettersResponse:
+        page = await self._jobs.dead_letters(
+            self._identity.principal(context), request.page_size, request.page_token, wanted_letters(request)
+        )
+        return dead_letters_response(page)
+
+    async def ReplayDeadLetter(  # noqa: N802
+        self, request: document_service_pb2.ReplayDeadLetterRequest, context: ServicerContext[Any, Any]
+    ) -> document_service_pb2.ReplayDeadLetterResponse:
+        job = await self._jobs.replay(self._identity.principal(context), request.job_id)
+        return document_service_pb2.ReplayDeadLetterResponse(job=job_to_wire(job))
+
+    async def DiscardDeadLetter(  # noqa: N802
+        self, request: document_service_pb2.DiscardDeadLetterRequest, context: ServicerContext[Any, Any]
+    ) -> document_service_pb2.DiscardDeadLetterResponse:
+        await self._jobs.discard(self._identity.principal(context), request.job_id)
+        return document_service_pb2.DiscardDeadLetterResponse()
 
 
 async def _header(

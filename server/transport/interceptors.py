@@ -21,10 +21,17 @@ from server.transport.status import internal_status, status_of
 _log = structlog.get_logger()
 
 OURS = "/pinakes.v1."
+_REQUEST_ID = "request_id"
 
 # grpc.aio types neither handlers nor their behaviours precisely enough to say more.
 Handler = Any
 Behaviour = Callable[[Any, Any], Any]
+
+
+def request_id() -> str:
+    """Of the call that is being answered: what the log, and an internal error's details, name it by."""
+    bound = structlog.contextvars.get_contextvars()
+    return str(bound.get(_REQUEST_ID, ""))
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
@@ -111,7 +118,7 @@ def _logged(method: str, request_id: str) -> Iterator[None]:
     outcome = "ok"
     try:
         # Every call runs in a task of its own, so there is nothing to unbind.
-        structlog.contextvars.bind_contextvars(request_id=request_id, method=method)
+        structlog.contextvars.bind_contextvars(**{_REQUEST_ID: request_id}, method=method)
         yield
     except PinakesError as error:
         outcome = type(error).__name__

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -23,7 +23,10 @@ from pinakes.v1 import (
 )
 from server.application.answer_question import AnswerCommand
 from server.application.consistency import token_of
+from server.application.ingestion_failures import DEFECT
 from server.application.look_after_index import BuildCommand, IndexStatus
+from server.application.look_after_jobs import ReindexCommand
+from server.application.ports import DeadLetterPage, WantedLetters
 from server.application.query import ConditionBudget
 from server.application.search_passages import SearchCommand, SearchOutcome
 from server.application.upload_document import UploadHeader
@@ -81,7 +84,7 @@ from server.domain.passages import (
     Snippet,
     TextSpan,
 )
-from server.transport.status import reason_of
+from server.transport.status import RULES, reason_of
 
 _DOCUMENT_STATES = {
     DocumentState.PROCESSING: document_service_pb2.DOCUMENT_STATE_PROCESSING,
@@ -278,6 +281,8 @@ def upload_header(header: document_service_pb2.UploadHeader) -> UploadHeader:
         request_id=header.request_id,
         tags=tuple(header.tags),
         allowed_groups=tuple(header.allowed_groups),
+        replace=header.replace,
+        replaced_document_id=header.replaced_document_id,
     )
 
 
@@ -298,6 +303,7 @@ def document_to_wire(document: Document) -> document_service_pb2.Document:
         create_time=timestamp_to_wire(document.create_time),
         update_time=timestamp_to_wire(document.update_time),
         job_id=document.job_id,
+        newest_revision=document.newest_revision,
     )
 
 
@@ -312,6 +318,9 @@ def job_to_wire(job: Job) -> document_service_pb2.Job:
         attempt=job.attempt,
         create_time=timestamp_to_wire(job.create_time),
         update_time=timestamp_to_wire(job.update_time),
+        revision=job.revision,
+        end_time=None if job.end_time is None else timestamp_to_wire(job.end_time),
+        trace_id=job.trace_id,
     )
     if job.state is JobState.SUCCEEDED:
         wire.success.chunk_count = job.chunk_count
@@ -329,6 +338,45 @@ def document_state_from_wire(state: document_service_pb2.DocumentState.ValueType
         if wire == state:
             return known
     raise errors.InvalidField("state", "must be a known DocumentState")
+
+
+def reindex_command(request: document_service_pb2.ReindexDocumentRequest, trace_id: str) -> ReindexCommand:
+    """Raises InvalidField for a stage that this server does not know."""
+    stages = {wire: stage for stage, wire in _STAGES.items()}
+    if request.first_stage not in stages:
+        raise errors.InvalidField("first_stage", "must be a known IngestionStage")
+    return ReindexCommand(request.document_id, stages[request.first_stage], request.request_id, trace_id)
+
+
+def wanted_letters(request: document_service_pb2.ListDeadLettersRequest) -> WantedLetters:
+    """Raises InvalidField for a reason that this server does not know."""
+    if request.reason not in error_reason_pb2.ErrorReason.values():
+        raise errors.InvalidField("reason", "must be a known ErrorReason")
+    failed = request.failed
+    return WantedLetters(
+        reasons=_failures_of(request.reason),
+        not_before=failed.not_before.ToDatetime(UTC) if failed.HasField("not_before") else None,
+        before=failed.before.ToDatetime(UTC) if failed.HasField("before") else None,
+    )
+
+
+def dead_letters_response(page: DeadLetterPage) -> document_service_pb2.ListDeadLettersResponse:
+    return document_service_pb2.ListDeadLettersResponse(
+        dead_letters=[
+            document_service_pb2.DeadLetter(job=job_to_wire(letter.job), document_name=letter.document_name)
+            for letter in page.letters
+        ],
+        next_page_token=page.next_page_token,
+    )
+
+
+def _failures_of(reason: error_reason_pb2.ErrorReason.ValueType) -> tuple[str, ...]:
+    """What `failure_to_wire` tells by this reason; empty: anything."""
+    if reason == error_reason_pb2.ERROR_REASON_UNSPECIFIED:
+        return ()
+    told = {name: reason_of(error) for name, error in _FAILURE_CLASSES.items() if RULES.keys() & set(error.__mro__)}
+    told[DEFECT] = error_reason_pb2.ERROR_REASON_INTERNAL
+    return tuple(sorted(name for name, told_by in told.items() if told_by == reason))
 
 
 def failure_to_wire(failure: Failure) -> document_service_pb2.Failure:

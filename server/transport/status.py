@@ -73,6 +73,9 @@ RULES: dict[type[errors.PinakesError], Rule] = {
     errors.JobNotFound: Rule(
         grpc.StatusCode.NOT_FOUND, Reason.ERROR_REASON_JOB_NOT_FOUND, metadata=_attribute("job_id")
     ),
+    errors.DeadLetterNotFound: Rule(
+        grpc.StatusCode.NOT_FOUND, Reason.ERROR_REASON_DEAD_LETTER_NOT_FOUND, metadata=_attribute("job_id")
+    ),
     errors.GenerationNotFound: Rule(
         grpc.StatusCode.NOT_FOUND, Reason.ERROR_REASON_GENERATION_NOT_FOUND, metadata=_attribute("generation")
     ),
@@ -90,6 +93,15 @@ RULES: dict[type[errors.PinakesError], Rule] = {
     ),
     errors.DocumentDeleted: Rule(
         grpc.StatusCode.CANCELLED, Reason.ERROR_REASON_DOCUMENT_DELETED, metadata=_attribute("document_id")
+    ),
+    errors.RevisionSuperseded: Rule(
+        grpc.StatusCode.CANCELLED, Reason.ERROR_REASON_REVISION_SUPERSEDED, metadata=_attribute("document_id")
+    ),
+    errors.JobCancelled: Rule(
+        grpc.StatusCode.CANCELLED, Reason.ERROR_REASON_JOB_CANCELLED, metadata=_attribute("job_id")
+    ),
+    errors.DocumentBusy: Rule(
+        grpc.StatusCode.FAILED_PRECONDITION, Reason.ERROR_REASON_DOCUMENT_BUSY, metadata=_attribute("job_id")
     ),
     errors.Overloaded: Rule(
         grpc.StatusCode.RESOURCE_EXHAUSTED, Reason.ERROR_REASON_OVERLOADED, _retry_info, _attribute("resource")

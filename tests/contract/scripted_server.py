@@ -115,6 +115,21 @@ class Documents(_Servicer, document_service_pb2_grpc.DocumentServiceServicer):
         async for response in self._script.stream("WatchJob", request, context):
             yield response
 
+    async def CancelJob(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("CancelJob", request, context)
+
+    async def ReindexDocument(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("ReindexDocument", request, context)
+
+    async def ListDeadLetters(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("ListDeadLetters", request, context)
+
+    async def ReplayDeadLetter(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("ReplayDeadLetter", request, context)
+
+    async def DiscardDeadLetter(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("DiscardDeadLetter", request, context)
+
 
 class Searches(_Servicer, search_service_pb2_grpc.SearchServiceServicer):
     async def Search(self, request: Any, context: Context) -> Any:

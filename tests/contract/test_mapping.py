@@ -26,10 +26,12 @@ RESPONSES: dict[str, Callable[[Any], object]] = {
     "ActivateGenerationResponse": mapping.activation,
     "AnswerResponse": mapping.answer_event,
     "BuildGenerationResponse": mapping.begun_generation,
+    "CancelJobResponse": mapping.cancelled_job,
     "CompareGenerationsResponse": mapping.comparison,
     "CreateSnapshotResponse": mapping.index_snapshot,
     "DeleteGenerationResponse": mapping.deleted_generation,
     "DeleteDocumentResponse": mapping.deletion_token,
+    "DiscardDeadLetterResponse": mapping.discarded_letter,
     "EmbedResponse": mapping.embeddings,
     "GenerateResponse": mapping.generate_event,
     "DescribeModelResponse": mapping.model_description,
@@ -41,8 +43,11 @@ RESPONSES: dict[str, Callable[[Any], object]] = {
     "WarmModelResponse": mapping.warm_up,
     "GetDocumentResponse": mapping.found_document,
     "GetIndexResponse": mapping.index_status,
+    "ListDeadLettersResponse": mapping.dead_letter_page,
     "ListDocumentsResponse": mapping.document_page,
     "RecognizeTextResponse": mapping.recognized_text,
+    "ReindexDocumentResponse": mapping.reindexing_job,
+    "ReplayDeadLetterResponse": mapping.replayed_job,
     "RerankResponse": mapping.rerank_scores,
     "SearchResponse": mapping.search_results,
     "UploadDocumentResponse": mapping.upload,
@@ -142,7 +147,7 @@ GENERATE = options.GenerateOptions(
     log_probabilities=True,
     alternatives=2,
 )
-UPLOAD = options.UploadOptions(tags=("t",), allowed_groups=("g",))
+UPLOAD = options.UploadOptions(tags=("t",), allowed_groups=("g",), replace=True, replaced_document_id="d")
 
 REQUESTS: dict[str, list[Any]] = {
     "ActivateGenerationRequest": [requests.activate_generation("g")],
@@ -151,10 +156,12 @@ REQUESTS: dict[str, list[Any]] = {
         *(requests.answer("q", options.AnswerOptions(filter=condition)) for condition in CONDITIONS),
     ],
     "BuildGenerationRequest": [requests.build_generation(OF_GENERATION)],
+    "CancelJobRequest": [requests.cancel_job("j")],
     "CompareGenerationsRequest": [requests.compare_generations("g", 5)],
     "CreateSnapshotRequest": [requests.create_snapshot("s")],
     "DeleteGenerationRequest": [requests.delete_generation("g")],
     "DeleteDocumentRequest": [requests.delete_document("d")],
+    "DiscardDeadLetterRequest": [requests.discard_dead_letter("j")],
     "EmbedRequest": [requests.embed(["t"], results.EmbeddingKind.QUERY)],
     "GenerateRequest": [
         requests.generate("p", GENERATE),
@@ -169,8 +176,11 @@ REQUESTS: dict[str, list[Any]] = {
     "WarmModelRequest": [requests.warm_model("m@1")],
     "GetDocumentRequest": [requests.get_document("d")],
     "GetIndexRequest": [requests.get_index()],
+    "ListDeadLettersRequest": [requests.list_dead_letters("UNREADABLE_DOCUMENT", MOMENT, MOMENT, 5, "p")],
     "ListDocumentsRequest": [requests.list_documents(results.DocumentState.READY, ["t"], 5, "p")],
     "RecognizeTextRequest": [requests.recognize_text(b"i")],
+    "ReindexDocumentRequest": [requests.reindex_document("d", results.IngestionStage.EXTRACT, "r")],
+    "ReplayDeadLetterRequest": [requests.replay_dead_letter("j")],
     "RerankRequest": [requests.rerank("q", ["t"])],
     "SearchRequest": [
         *(requests.search("q", each) for each in (SEARCH, RECIPROCAL, DISTRIBUTION)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -31,6 +32,7 @@ from pinakes.results import (
     Answer,
     AnswerEvent,
     Comparison,
+    DeadLetter,
     Document,
     DocumentState,
     EmbeddingKind,
@@ -40,6 +42,7 @@ from pinakes.results import (
     GenerationOptions,
     IndexSnapshot,
     IndexStatus,
+    IngestionStage,
     Job,
     Model,
     ModelDescription,
@@ -139,6 +142,72 @@ class Documents:
             return state
 
         return succeeded(self._calls.retried(last, timeout_s or self._deadlines.watch_s, attempts=math.inf))
+
+    def cancel(self, job: Job | str, *, timeout_s: float | None = None) -> Job:
+        """Ends a job before it is done, and returns it; one that had ended before is returned as it ended. A document
+        with an older revision stays searchable. Raises JobNotFound."""
+        return self._calls.unary(
+            self._stub.CancelJob, requests.cancel_job(job), timeout_s or self._deadlines.unary_s, mapping.cancelled_job
+        )
+
+    def reindex(
+        self,
+        document_id: str,
+        *,
+        first_stage: IngestionStage = IngestionStage.UNSPECIFIED,
+        request_id: str = "",
+        timeout_s: float | None = None,
+    ) -> Job:
+        """Ingests a document's bytes anew, as a further revision; the old one serves until that is searchable.
+        `first_stage`: EXTRACT reads the document again, CHUNK, the default, uses the kept text of its pages. Retries
+        are safe: they carry the same `request_id`. Raises DocumentNotFound, DocumentBusy."""
+        return self._calls.unary(
+            self._stub.ReindexDocument,
+            requests.reindex_document(document_id, first_stage, request_id or uuid.uuid4().hex),
+            timeout_s or self._deadlines.unary_s,
+            mapping.reindexing_job,
+        )
+
+    def dead_letters(
+        self,
+        *,
+        reason: str = "",
+        not_before: datetime | None = None,
+        before: datetime | None = None,
+        page_size: int = 0,
+        timeout_s: float | None = None,
+    ) -> Iterator[DeadLetter]:
+        """All jobs that failed for good and were not discarded, the newest first, fetched page by page; the timeout is
+        for one page. `reason` is an ErrorReason's name without its prefix, such as `UNREADABLE_DOCUMENT`; the times,
+        UTC if they have no zone, are of the failure. Raises ValueError for a reason that is none."""
+        token = ""
+        while True:
+            request = requests.list_dead_letters(reason, not_before, before, page_size, token)
+            page = self._calls.unary(
+                self._stub.ListDeadLetters, request, timeout_s or self._deadlines.unary_s, mapping.dead_letter_page
+            )
+            yield from page.dead_letters
+            token = page.next_page_token
+            if not token:
+                return
+
+    def replay(self, job: Job | str, *, timeout_s: float | None = None) -> Job:
+        """Lets a dead letter's job run again, with all its attempts before it. Raises DeadLetterNotFound."""
+        return self._calls.unary(
+            self._stub.ReplayDeadLetter,
+            requests.replay_dead_letter(job),
+            timeout_s or self._deadlines.unary_s,
+            mapping.replayed_job,
+        )
+
+    def discard(self, job: Job | str, *, timeout_s: float | None = None) -> None:
+        """Takes a dead letter off the list for good; its document stays as it is. Raises DeadLetterNotFound."""
+        self._calls.unary(
+            self._stub.DiscardDeadLetter,
+            requests.discard_dead_letter(job),
+            timeout_s or self._deadlines.unary_s,
+            mapping.discarded_letter,
+        )
 
 
 class Index:

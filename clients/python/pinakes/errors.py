@@ -11,6 +11,7 @@ PinakesError
 ├── NotFound
 │   ├── DocumentNotFound
 │   ├── JobNotFound
+│   ├── DeadLetterNotFound         `job_id` has none: it may have been replayed, discarded, or followed by a newer job
 │   ├── GenerationNotFound
 │   └── ModelNotFound
 ├── DocumentExists                 `document_id` holds the same bytes already
@@ -18,6 +19,9 @@ PinakesError
 ├── WrongGenerationState           `generation` is not in the state that the call needs
 ├── SnapshotExists                 a copy of the index has this name
 ├── DocumentDeleted                deleted while it was being ingested
+├── RevisionSuperseded             a newer revision was uploaded while it was being ingested
+├── JobCancelled                   somebody cancelled the job
+├── DocumentBusy                   `job_id` of the document comes first
 ├── Overloaded                     retried: too much work is waiting
 ├── Unavailable                    retried: the server does not answer
 │   └── DependencyUnavailable      retried: the server answers, one of its parts does not
@@ -147,6 +151,15 @@ class JobNotFound(NotFound):
     """No such job."""
 
 
+class DeadLetterNotFound(NotFound):
+    """No such dead letter: the job may have been replayed, discarded, or followed by a newer one."""
+
+    @property
+    def job_id(self) -> str:
+        """The job that was asked for."""
+        return self._told("job_id")
+
+
 class GenerationNotFound(NotFound):
     """The index has no generation of this name."""
 
@@ -194,6 +207,28 @@ class DocumentExists(PinakesError):
 
 class DocumentDeleted(PinakesError):
     """The document was deleted while it was being ingested."""
+
+
+class RevisionSuperseded(PinakesError):
+    """A newer revision of the document was uploaded before this one was searchable."""
+
+
+class JobCancelled(PinakesError):
+    """The job was cancelled."""
+
+    @property
+    def job_id(self) -> str:
+        """The job."""
+        return self._told("job_id")
+
+
+class DocumentBusy(PinakesError):
+    """A job of the document has not ended, or failed and was neither replayed nor discarded."""
+
+    @property
+    def job_id(self) -> str:
+        """That job."""
+        return self._told("job_id")
 
 
 class Overloaded(PinakesError):
@@ -317,6 +352,10 @@ CLASS_OF_REASON: Mapping[str, type[PinakesError]] = {
     "INTERNAL": InternalError,
     "INVALID_PAGE_TOKEN": InvalidPageToken,
     "DOCUMENT_DELETED": DocumentDeleted,
+    "DEAD_LETTER_NOT_FOUND": DeadLetterNotFound,
+    "JOB_CANCELLED": JobCancelled,
+    "REVISION_SUPERSEDED": RevisionSuperseded,
+    "DOCUMENT_BUSY": DocumentBusy,
     "GENERATION_NOT_FOUND": GenerationNotFound,
     "GENERATION_EXISTS": GenerationExists,
     "GENERATION_STATE": WrongGenerationState,

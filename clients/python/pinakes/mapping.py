@@ -119,6 +119,7 @@ def document(wire: document_service_pb2.Document) -> results.Document:
         create_time=time(wire.create_time),
         update_time=time(wire.update_time),
         job_id=wire.job_id,
+        newest_revision=wire.newest_revision,
     )
 
 
@@ -139,7 +140,31 @@ def job(wire: document_service_pb2.Job) -> results.Job:
         update_time=time(wire.update_time),
         success=job_success(wire.success) if wire.HasField("success") else None,
         failure=failure(wire.failure) if wire.HasField("failure") else None,
+        revision=wire.revision,
+        end_time=time(wire.end_time) if wire.HasField("end_time") else None,
+        trace_id=wire.trace_id,
     )
+
+
+def cancelled_job(wire: document_service_pb2.CancelJobResponse) -> results.Job:
+    return job(wire.job)
+
+
+def reindexing_job(wire: document_service_pb2.ReindexDocumentResponse) -> results.Job:
+    return job(wire.job)
+
+
+def replayed_job(wire: document_service_pb2.ReplayDeadLetterResponse) -> results.Job:
+    return job(wire.job)
+
+
+def discarded_letter(wire: document_service_pb2.DiscardDeadLetterResponse) -> None:
+    return None
+
+
+def dead_letter_page(wire: document_service_pb2.ListDeadLettersResponse) -> results.DeadLetterPage:
+    letters = (results.DeadLetter(job(each.job), each.document_name) for each in wire.dead_letters)
+    return results.DeadLetterPage(tuple(letters), wire.next_page_token)
 
 
 def upload(wire: document_service_pb2.UploadDocumentResponse) -> results.Upload:

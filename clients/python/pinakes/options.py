@@ -96,6 +96,11 @@ class UploadOptions(TypedDict, total=False):
     """Labels to filter by."""
     allowed_groups: Sequence[str]
     """Groups that may read the document besides its owner; empty: everybody in the tenant."""
+    replace: bool
+    """Makes the bytes a new revision of the caller's own document of this name, if there is one; the old revision
+    serves until the new one is searchable."""
+    replaced_document_id: str
+    """As `replace`, for the document with this id."""
     request_id: str
     """Repeating an upload with the same id returns the first one's result; a random id when absent."""
 

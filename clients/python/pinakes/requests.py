@@ -20,10 +20,11 @@ from pinakes.options import (
     SearchOptions,
     UploadOptions,
 )
-from pinakes.results import DocumentState, EmbeddingKind, GenerationOptions, Job, SearchMode
+from pinakes.results import DocumentState, EmbeddingKind, GenerationOptions, IngestionStage, Job, SearchMode
 from pinakes.v1 import (
     answer_service_pb2,
     document_service_pb2,
+    error_reason_pb2,
     index_service_pb2,
     inference_service_pb2,
     model_service_pb2,
@@ -39,6 +40,8 @@ def upload_header(name: str, request_id: str, options: UploadOptions) -> documen
             request_id=request_id,
             tags=options.get("tags", ()),
             allowed_groups=options.get("allowed_groups", ()),
+            replace=options.get("replace", False),
+            replaced_document_id=options.get("replaced_document_id", ""),
         )
     )
 
@@ -68,7 +71,46 @@ def delete_document(document_id: str) -> document_service_pb2.DeleteDocumentRequ
 
 
 def watch_job(job: Job | str) -> document_service_pb2.WatchJobRequest:
-    return document_service_pb2.WatchJobRequest(job_id=job.job_id if isinstance(job, Job) else job)
+    return document_service_pb2.WatchJobRequest(job_id=_job_id(job))
+
+
+def cancel_job(job: Job | str) -> document_service_pb2.CancelJobRequest:
+    return document_service_pb2.CancelJobRequest(job_id=_job_id(job))
+
+
+def reindex_document(
+    document_id: str, first_stage: IngestionStage, request_id: str
+) -> document_service_pb2.ReindexDocumentRequest:
+    number = enum_number(document_service_pb2.IngestionStage.DESCRIPTOR, first_stage)
+    return document_service_pb2.ReindexDocumentRequest(
+        document_id=document_id,
+        first_stage=cast(document_service_pb2.IngestionStage.ValueType, number),
+        request_id=request_id,
+    )
+
+
+def list_dead_letters(
+    reason: str, not_before: datetime | None, before: datetime | None, page_size: int, page_token: str
+) -> document_service_pb2.ListDeadLettersRequest:
+    """Raises ValueError for a reason that is none."""
+    return document_service_pb2.ListDeadLettersRequest(
+        page_size=page_size,
+        page_token=page_token,
+        reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{reason or 'UNSPECIFIED'}"),
+        failed=passage_pb2.TimeRange(not_before=_timestamp(not_before), before=_timestamp(before)),
+    )
+
+
+def replay_dead_letter(job: Job | str) -> document_service_pb2.ReplayDeadLetterRequest:
+    return document_service_pb2.ReplayDeadLetterRequest(job_id=_job_id(job))
+
+
+def discard_dead_letter(job: Job | str) -> document_service_pb2.DiscardDeadLetterRequest:
+    return document_service_pb2.DiscardDeadLetterRequest(job_id=_job_id(job))
+
+
+def _job_id(job: Job | str) -> str:
+    return job.job_id if isinstance(job, Job) else job
 
 
 def search(query: str, options: SearchOptions) -> search_service_pb2.SearchRequest:

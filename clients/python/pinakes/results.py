@@ -157,6 +157,9 @@ class Document:
     create_time: datetime
     update_time: datetime
     job_id: str
+    """The job of the newest revision."""
+    newest_revision: int
+    """Greater than `revision`, which is the searchable one, while it is being ingested, and when that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,10 @@ class Job:
     update_time: datetime
     success: JobSuccess | None
     failure: Failure | None
+    revision: int
+    end_time: datetime | None
+    trace_id: str
+    """What the server's logs name the job by."""
 
     @property
     def done(self) -> bool:
@@ -201,6 +208,22 @@ class Upload:
 
     document: Document
     job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A job that failed for good; `job` tells reason, attempts, last stage and trace."""
+
+    job: Job
+    document_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterPage:
+    """One page of the list of dead letters; an empty token says that it is the last."""
+
+    dead_letters: tuple[DeadLetter, ...]
+    next_page_token: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ class PostgresBlobReferences:
             cursor = await connection.execute(
                 """SELECT key FROM unnest(%s::text[]) WITH ORDINALITY AS named (key, place)
                    WHERE NOT EXISTS (SELECT 1 FROM documents WHERE blob_key = key AND delete_time IS NULL)
+                   AND NOT EXISTS (SELECT 1 FROM replacements WHERE blob_key = key)
                    AND EXISTS (SELECT 1 FROM database_identity WHERE database_id = %s::uuid)
                    ORDER BY place""",
                 (list(keys), self._database_id),

@@ -9,11 +9,26 @@ from typing import Any
 from server.adapters.postgres.pool import Connection, PostgresPool
 from server.domain.passages import IndexedChunk, LogEntry
 
+# A swap of revisions is logged as upserts, then removals. Searches read the old chunks until the index has applied the
+# last of these: a reader that has come to the removals takes all of them at once, or searches would miss some.
 _READ = """
+    WITH first AS (
+        SELECT * FROM chunk_log WHERE position > %(after)s ORDER BY position LIMIT %(limit)s
+    ), last AS (
+        SELECT * FROM first ORDER BY position DESC LIMIT 1
+    ), entries AS (
+        SELECT * FROM first
+        UNION ALL
+        SELECT rest.* FROM last
+        JOIN chunks c ON c.chunk_id = last.chunk_id
+        JOIN documents d ON d.document_id = c.document_id AND d.previous_revision = c.revision
+        JOIN chunk_log rest ON rest.position > last.position AND rest.position <= d.log_position
+        WHERE last.removed
+    )
     SELECT l.position, l.chunk_id, l.removed, c.document_id, c.tenant, c.text, c.heading_path, c.language, c.first_page,
            c.last_page, d.owner, d.groups, d.tenant_wide, d.tags,
            floor(extract(epoch FROM d.create_time))::bigint AS created_unix_s, e.vector
-    FROM (SELECT * FROM chunk_log WHERE position > %(after)s ORDER BY position LIMIT %(limit)s) l
+    FROM entries l
     LEFT JOIN chunks c ON c.chunk_id = l.chunk_id
     LEFT JOIN documents d ON d.document_id = c.document_id
     LEFT JOIN embeddings e ON e.chunk_id = l.chunk_id AND e.fingerprint = %(fingerprint)s
@@ -40,8 +55,8 @@ class PostgresChangeLog:
         return int(row["position"])
 
 
-async def append(connection: Connection, removed: Sequence[uuid.UUID], upserted: Sequence[uuid.UUID]) -> int:
-    """Appends removals, then upserts; returns the last position of the log (also when there is nothing to append).
+async def append(connection: Connection, upserted: Sequence[uuid.UUID], removed: Sequence[uuid.UUID]) -> int:
+    """Appends upserts, then removals; returns the last position of the log (also when there is nothing to append).
 
     Locks the log until the transaction ends: call it last.
     """
@@ -54,13 +69,13 @@ async def append(connection: Connection, removed: Sequence[uuid.UUID], upserted:
     await connection.execute(
         """
         INSERT INTO chunk_log (position, chunk_id, removed)
-        SELECT %(before)s + number, chunk_id, number <= %(removals)s
+        SELECT %(before)s + number, chunk_id, number > %(upserts)s
         FROM unnest(%(chunk_ids)s::uuid[]) WITH ORDINALITY AS appended (chunk_id, number)
         """,
         {
             "before": head - len(removed) - len(upserted),
-            "removals": len(removed),
-            "chunk_ids": [*removed, *upserted],
+            "upserts": len(upserted),
+            "chunk_ids": [*upserted, *removed],
         },
     )
     return head

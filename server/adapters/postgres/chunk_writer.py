@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from server.adapters.postgres import change_log
+from server.adapters.postgres import change_log, job_states
 from server.adapters.postgres.fence import fenced, hold
 from server.adapters.postgres.line_spans import encode_line_spans
 from server.adapters.postgres.pool import Connection, PostgresPool
-from server.domain.documents import Chunk, JobState, Lease, PageSize, Stage
+from server.domain.documents import Chunk, JobState, Lease, PageSize
 
 _CHUNKS = """
     COPY chunks (chunk_id, tenant, document_id, revision, ordinal, text, heading_path, language, first_page, last_page,
@@ -44,7 +44,7 @@ class PostgresChunkWriter:
             if earlier is not None:
                 return earlier
             await hold(connection, lease)
-            removed = await _remove_chunks(connection, lease)
+            replaced = await _retire_chunks(connection, lease)
             await _write_pages(connection, lease, pages)
             await _copy(connection, _CHUNKS, rows)
             ids = [uuid.UUID(chunk.chunk_id) for chunk in chunks]
@@ -54,8 +54,8 @@ class PostgresChunkWriter:
                 "COPY embeddings (chunk_id, fingerprint, vector) FROM STDIN",
                 ((id_, fingerprint, vector.tobytes()) for id_, vector in zip(ids, little_endian, strict=True)),
             )
-            position = await change_log.append(connection, removed, ids)
-            await _finish(connection, lease, len(pages), len(chunks), position)
+            position = await change_log.append(connection, ids, replaced)
+            await job_states.succeed(connection, fenced(lease), len(pages), len(chunks), position)
             return position
 
 
@@ -90,14 +90,20 @@ async def _committed(connection: Connection, lease: Lease) -> int | None:
     return int(row["log_position"])
 
 
-async def _remove_chunks(connection: Connection, lease: Lease) -> list[uuid.UUID]:
-    """Those of earlier revisions."""
+async def _retire_chunks(connection: Connection, lease: Lease) -> list[uuid.UUID]:
+    """Those of the revision that was searchable until now: they stay for searches whose index has not yet come so far.
+    What was replaced before them goes. Locks the document before its chunks, as everybody does."""
+    await connection.execute("SELECT 1 FROM documents WHERE document_id = %(document_id)s FOR UPDATE", fenced(lease))
+    for table in ("chunks", "pages"):
+        await connection.execute(
+            f"""DELETE FROM {table} WHERE document_id = %(document_id)s AND revision <>
+                    (SELECT revision FROM documents WHERE document_id = %(document_id)s)""",
+            fenced(lease),
+        )
     cursor = await connection.execute(
-        "DELETE FROM chunks WHERE document_id = %(document_id)s RETURNING chunk_id", fenced(lease)
+        "SELECT chunk_id FROM chunks WHERE document_id = %(document_id)s ORDER BY ordinal", fenced(lease)
     )
-    removed = [row["chunk_id"] for row in await cursor.fetchall()]
-    await connection.execute("DELETE FROM pages WHERE document_id = %(document_id)s", fenced(lease))
-    return removed
+    return [row["chunk_id"] for row in await cursor.fetchall()]
 
 
 async def _write_pages(connection: Connection, lease: Lease, pages: Sequence[PageSize]) -> None:
@@ -113,23 +119,3 @@ async def _copy(connection: Connection, statement: str, rows: Iterable[Sequence[
     async with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
         for row in rows:
             await copy.write_row(row)
-
-
-async def _finish(connection: Connection, lease: Lease, pages: int, chunks: int, position: int) -> None:
-    parameters = fenced(lease) | {"pages": pages, "chunks": chunks, "position": position, "kept": Stage.EXTRACT.value}
-    await connection.execute(
-        """UPDATE documents SET state = 'ready', page_count = %(pages)s, chunk_count = %(chunks)s,
-               revision = %(revision)s, failure_reason = NULL, failure_message = NULL, update_time = now()
-           WHERE document_id = %(document_id)s""",
-        parameters,
-    )
-    await connection.execute(
-        """UPDATE jobs SET state = 'succeeded', stage = 'commit', chunk_count = %(chunks)s, log_position = %(position)s,
-               lease_until = NULL, stalled_since = NULL, update_time = now()
-           WHERE job_id = %(job_id)s""",
-        parameters,
-    )
-    # The pages' text is worth keeping: another way to chunk or embed need not read the document again.
-    await connection.execute(
-        "DELETE FROM stage_results WHERE document_id = %(document_id)s AND stage <> %(kept)s", parameters
-    )

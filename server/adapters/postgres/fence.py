@@ -8,7 +8,7 @@ from typing import Any
 from server.adapters.postgres.identifiers import parsed_id
 from server.adapters.postgres.pool import Connection
 from server.domain.documents import JobState, Lease
-from server.domain.errors import DocumentDeleted, LeaseLost
+from server.domain.errors import JobCancelled, LeaseLost
 
 # The condition under which a lease holds; its parameters are those of `fenced`.
 HOLDS = "job_id = %(job_id)s AND lease_token = %(lease_token)s AND state = 'running'"
@@ -25,7 +25,7 @@ def fenced(lease: Lease) -> dict[str, Any]:
 
 
 async def hold(connection: Connection, lease: Lease) -> None:
-    """Locks the job until the transaction ends. Raises LeaseLost, DocumentDeleted."""
+    """Locks the job until the transaction ends. Raises LeaseLost, JobCancelled."""
     cursor = await connection.execute(f"SELECT 1 FROM jobs WHERE {HOLDS} FOR UPDATE", fenced(lease))
     if await cursor.fetchone() is None:
         await refuse(connection, lease)
@@ -36,7 +36,7 @@ async def refuse(connection: Connection, lease: Lease) -> None:
     cursor = await connection.execute("SELECT state FROM jobs WHERE job_id = %(job_id)s", fenced(lease))
     row = await cursor.fetchone()
     if row is not None and JobState(row["state"]) is JobState.CANCELLED:
-        raise DocumentDeleted(lease.document.document_id)
+        raise JobCancelled(lease.job.job_id)
     raise LeaseLost(lease.job.job_id)
 
 

@@ -19,7 +19,8 @@ _SELECT = f"""
     WITH c AS MATERIALIZED (SELECT * FROM chunks WHERE chunk_id = ANY(%(chunk_ids)s))
     SELECT c.chunk_id, c.document_id, d.name, c.revision, c.text, c.heading_path, c.language, c.line_spans, p.sizes
     FROM c
-    JOIN LATERAL (SELECT * FROM documents WHERE document_id = c.document_id OFFSET 0) d ON d.revision = c.revision
+    JOIN LATERAL (SELECT * FROM documents WHERE document_id = c.document_id OFFSET 0) d
+        ON c.revision = CASE WHEN d.log_position <= %(position)s THEN d.revision ELSE d.previous_revision END
     LEFT JOIN LATERAL (
         SELECT jsonb_agg(jsonb_build_array(number, width, height) ORDER BY number) AS sizes
         FROM pages
@@ -33,12 +34,12 @@ class PostgresPassageStore:
     def __init__(self, pool: PostgresPool) -> None:
         self._pool = pool
 
-    async def passages(self, principal: Principal, chunk_ids: Sequence[str]) -> dict[str, Passage]:
+    async def passages(self, principal: Principal, chunk_ids: Sequence[str], position: int) -> dict[str, Passage]:
         parsed = [parsed for chunk_id in chunk_ids if (parsed := parsed_id(chunk_id)) is not None]
         if not parsed:
             return {}
         async with self._pool.transaction() as connection:
-            cursor = await connection.execute(_SELECT, seeing(principal) | {"chunk_ids": parsed})
+            cursor = await connection.execute(_SELECT, seeing(principal) | {"chunk_ids": parsed, "position": position})
             rows = await cursor.fetchall()
         return {str(row["chunk_id"]): _passage_of(row) for row in rows}
 

@@ -11,12 +11,13 @@ from server.domain.principals import AccessList, Principal
 # Every query that reads a document or a job names its columns through these two.
 DOCUMENT_COLUMNS = """
     d.document_id, d.tenant, d.owner, d.groups, d.tenant_wide, d.name, d.media_type, d.size_bytes, d.sha256, d.tags,
-    d.state, d.failure_reason, d.failure_message, d.page_count, d.chunk_count, d.revision, d.create_time, d.update_time,
-    j.job_id
+    d.state, d.failure_reason, d.failure_message, d.page_count, d.chunk_count, d.revision, d.newest_revision,
+    d.create_time, d.update_time, j.job_id
 """
 JOB_COLUMNS = """
     j.job_id, j.tenant, j.document_id, j.revision, j.state, j.stage, j.pages_done, j.pages_total, j.attempt,
-    j.chunk_count, j.log_position, j.failure_reason, j.failure_message, j.create_time, j.update_time
+    j.chunk_count, j.log_position, j.failure_reason, j.failure_message, j.create_time, j.update_time, j.end_time,
+    j.trace_id
 """
 
 # The condition under which a principal sees a document `d`. `&&` with an empty list is false: no groups, no documents
@@ -43,6 +44,7 @@ def document_of(row: Mapping[str, Any]) -> Document:
         page_count=row["page_count"],
         chunk_count=row["chunk_count"],
         revision=row["revision"],
+        newest_revision=row["newest_revision"],
         tags=tuple(row["tags"]),
         access=AccessList(row["owner"], tuple(row["groups"]), row["tenant_wide"]),
         create_time=row["create_time"],
@@ -67,6 +69,8 @@ def job_of(row: Mapping[str, Any]) -> Job:
         failure=_failure_of(row),
         create_time=row["create_time"],
         update_time=row["update_time"],
+        end_time=row["end_time"],
+        trace_id=row["trace_id"],
     )
 
 

@@ -32,8 +32,9 @@ class PostgresStageResults:
         async with self._pool.transaction() as connection:
             await hold(connection, lease)
             cursor = await connection.execute(
-                """SELECT inputs_hash, result FROM stage_results
-                   WHERE document_id = %(document_id)s AND revision = %(revision)s AND stage = %(stage)s""",
+                """SELECT r.inputs_hash, r.result FROM stage_results r JOIN jobs j USING (document_id)
+                   WHERE j.job_id = %(job_id)s AND r.stage = %(stage)s
+                     AND r.revision BETWEEN j.results_from AND j.revision""",
                 fenced(lease) | {"stage": stage.value},
             )
             return {row["inputs_hash"]: bytes(row["result"]) async for row in cursor}

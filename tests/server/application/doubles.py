@@ -118,7 +118,7 @@ class ScriptedHighlighter:
 class ScriptedStore:
     known: dict[str, Passage]
 
-    async def passages(self, principal: Principal, chunk_ids: Sequence[str]) -> dict[str, Passage]:
+    async def passages(self, principal: Principal, chunk_ids: Sequence[str], position: int) -> dict[str, Passage]:
         return {chunk_id: self.known[chunk_id] for chunk_id in chunk_ids if chunk_id in self.known}
 
 

@@ -68,7 +68,9 @@ async def test_a_document_becomes_searchable_once(workshop: Workshop) -> None:
     assert (ready.state, ready.page_count, ready.chunk_count) == (DocumentState.READY, 3, ended.chunk_count)
     entries = await PostgresChangeLog(workshop.pool).read(0, 100, workshop.embedder.fingerprint)
     assert len(entries) == ended.chunk_count == ended.log_position
-    passages = await PostgresPassageStore(workshop.pool).passages(ANA, [entry.chunk_id for entry in entries])
+    passages = await PostgresPassageStore(workshop.pool).passages(
+        ANA, [entry.chunk_id for entry in entries], position=entries[-1].position
+    )
     text = "".join(passages[entry.chunk_id].text for entry in entries)
     assert "First page" in text and "Second page" in text and "The last\ufffdpage." in text
     spans = [span for passage in passages.values() for span in passage.line_spans if span.page == 2]

@@ -110,9 +110,9 @@ def test_an_empty_scan_is_a_page_without_blocks() -> None:
 def lease(attempt: int = 1, stalled_s: float = 0.0) -> Lease:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     document = Document(
-        "d", "t", "n", "m", 1, "s", DocumentState.PROCESSING, None, 0, 0, 1, (), AccessList("o"), now, now, "j"
+        "d", "t", "n", "m", 1, "s", DocumentState.PROCESSING, None, 0, 0, 1, 1, (), AccessList("o"), now, now, "j"
     )
-    job = Job("j", "d", "t", 1, JobState.RUNNING, None, 0, 0, attempt, 0, None, None, now, now)
+    job = Job("j", "d", "t", 1, JobState.RUNNING, None, 0, 0, attempt, 0, None, None, now, now, None, "t")
     return Lease(job, document, 1, "blob", stalled_s)
 
 

@@ -186,7 +186,7 @@ async def test_references_to_blobs(catalog: PostgresDocumentCatalog, archive: Ar
     deleted = archive.new()
     document, _, _ = await catalog.accept(ANA, deleted)
     deletion = await catalog.delete(ANA, document.document_id)
-    assert deletion.blob_key == deleted.blob.key
+    assert deletion.blob_keys == (deleted.blob.key,)
     keys = [kept.blob.key, deleted.blob.key, "stranger"]
     references = PostgresBlobReferences(pool, await database_id(pool))
     assert await references.unreferenced(keys) == [deleted.blob.key, "stranger"]

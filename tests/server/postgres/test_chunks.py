@@ -17,6 +17,9 @@ from server.domain.documents import DocumentState, JobState
 from server.domain.principals import AccessList
 from tests.server.postgres.conftest import ANA, BEN, EVE, MODEL, Archive, make_chunks, vectors_for
 
+# An index that has applied all there is.
+END = 1_000_000
+
 
 @pytest.fixture
 def log(pool: PostgresPool) -> PostgresChangeLog:
@@ -101,14 +104,14 @@ async def test_positions_become_visible_in_order(pool: PostgresPool, log: Postgr
 
     async def early() -> None:
         async with pool.transaction() as connection:
-            await change_log.append(connection, [new_id()], [])
+            await change_log.append(connection, [], [new_id()])
             appended.set()
             await may_commit.wait()
 
     async def late() -> None:
         await appended.wait()
         async with pool.transaction() as connection:
-            await change_log.append(connection, [new_id()], [])
+            await change_log.append(connection, [], [new_id()])
 
     async with asyncio.TaskGroup() as group:
         group.create_task(early())
@@ -150,7 +153,7 @@ async def test_a_tail_misses_nothing_while_many_write(pool: PostgresPool, log: P
 
 async def test_passages_are_what_was_committed(archive: Archive, pool: PostgresPool) -> None:
     document, chunk_ids = await archive.ready(chunks=2)
-    passages = await PostgresPassageStore(pool).passages(ANA, [*chunk_ids, "no id", str(new_id())])
+    passages = await PostgresPassageStore(pool).passages(ANA, [*chunk_ids, "no id", str(new_id())], END)
     assert set(passages) == set(chunk_ids)
     chunk, passage = make_chunks(document, 2)[1], passages[chunk_ids[1]]
     assert (passage.text, passage.heading_path, passage.line_spans) == (
@@ -160,7 +163,7 @@ async def test_passages_are_what_was_committed(archive: Archive, pool: PostgresP
     )
     assert (passage.document_id, passage.document_name, passage.revision) == (document.document_id, document.name, 1)
     assert [(page.number, page.width, page.height) for page in passage.pages] == [(1, 595.0, 842.0), (2, 842.0, 595.0)]
-    assert await PostgresPassageStore(pool).passages(ANA, []) == {}
+    assert await PostgresPassageStore(pool).passages(ANA, [], END) == {}
 
 
 @pytest.mark.parametrize(
@@ -177,6 +180,8 @@ async def test_passages_are_read_by_those_who_may(
     document, chunk_ids = await archive.ready(chunks=1, access=access)
     store = PostgresPassageStore(pool)
     principals = {"ANA": ANA, "BEN": BEN, "EVE": EVE}
-    assert {name for name, principal in principals.items() if await store.passages(principal, chunk_ids)} == readers
+    assert {
+        name for name, principal in principals.items() if await store.passages(principal, chunk_ids, END)
+    } == readers
     await PostgresDocumentCatalog(pool).delete(ANA, document.document_id)
-    assert await store.passages(ANA, chunk_ids) == {}
+    assert await store.passages(ANA, chunk_ids, END) == {}

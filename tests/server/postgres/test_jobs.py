@@ -14,7 +14,7 @@ from server.adapters.postgres.pool import PostgresPool
 from server.adapters.postgres.stage_results import PostgresStageResults
 from server.application.ports import Busy, Delivery
 from server.domain.documents import DocumentState, Failure, JobState, Lease, Stage
-from server.domain.errors import DependencyUnavailable, DocumentDeleted, LeaseLost
+from server.domain.errors import DependencyUnavailable, JobCancelled, LeaseLost
 from tests.server.postgres.conftest import ANA, Archive, make_chunks
 
 FAILURE = Failure("DependencyUnavailable", "the model does not answer")
@@ -109,7 +109,7 @@ async def test_a_worker_learns_of_the_deletion(
     document, job = await archive.accept()
     lease = await archive.claim(job.job_id)
     await PostgresDocumentCatalog(archive.pool).delete(ANA, document.document_id)
-    with pytest.raises(DocumentDeleted):
+    with pytest.raises(JobCancelled):
         await write(archive, lease)
     assert await archive.scalar("SELECT count(*) FROM chunks") == 0
 

@@ -15,15 +15,18 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pinakes.v1 import (
     answer_service_pb2,
     document_service_pb2,
+    error_reason_pb2,
     index_service_pb2,
     inference_service_pb2,
     passage_pb2,
     search_service_pb2,
 )
+from server.application.ingestion_failures import DEFECT
 from server.application.look_after_index import IndexStatus
 from server.application.look_after_models import ModelPage
 from server.application.ports import (
     ChosenToken,
+    DeadLetterPage,
     Embeddings,
     GeneratedText,
     RecognizedCharacter,
@@ -45,6 +48,7 @@ from server.domain.answers import (
 from server.domain.conditions import AnyOf, Condition, Created, InLanguages, Not, Tagged
 from server.domain.documents import (
     Box,
+    DeadLetter,
     Document,
     DocumentState,
     Failure,
@@ -159,6 +163,7 @@ def document(**changes: Any) -> Document:
         "page_count": 3,
         "chunk_count": 4,
         "revision": 1,
+        "newest_revision": 2,
         "tags": ("b", "a"),
         "access": AccessList("u", ("g",)),
         "create_time": MOMENT,
@@ -184,6 +189,8 @@ def job(**changes: Any) -> Job:
         "failure": None,
         "create_time": MOMENT,
         "update_time": MOMENT,
+        "end_time": MOMENT,
+        "trace_id": "abc",
     }
     return Job(**(values | changes))
 
@@ -211,6 +218,7 @@ RESPONSES: list[Message] = [
     mapping.document_to_wire(document()),
     mapping.job_to_wire(job()),
     mapping.job_to_wire(job(state=JobState.FAILED, failure=Failure("EncryptedDocument", "locked"))),
+    mapping.dead_letters_response(DeadLetterPage((DeadLetter(job(), "handbook.pdf"),), "more")),
     mapping.search_response(outcome(), TIMINGS, debug=True),
     mapping.answer_response("a1", 1, Sources((RANKED,))),
     mapping.answer_response("a1", 2, Delta("text")),
@@ -346,8 +354,23 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
         mapping.build_command,
     ),
     (
-        document_service_pb2.UploadHeader(name="n", request_id="r", tags=["t"], allowed_groups=["g"]),
+        document_service_pb2.UploadHeader(
+            name="n", request_id="r", tags=["t"], allowed_groups=["g"], replace=True, replaced_document_id="d"
+        ),
         mapping.upload_header,
+    ),
+    (
+        document_service_pb2.ReindexDocumentRequest(
+            document_id="d", first_stage=document_service_pb2.INGESTION_STAGE_EXTRACT, request_id="r"
+        ),
+        lambda request: mapping.reindex_command(request, "trace"),
+    ),
+    (
+        document_service_pb2.ListDeadLettersRequest(
+            reason=error_reason_pb2.ERROR_REASON_INTERNAL,
+            failed=passage_pb2.TimeRange(not_before=Timestamp(seconds=5), before=Timestamp(seconds=9)),
+        ),
+        mapping.wanted_letters,
     ),
 ]
 
@@ -455,6 +478,20 @@ def test_unknown_enum_values_are_refused() -> None:
         mapping.search_command(search_service_pb2.SearchRequest(mode=99))  # type: ignore[arg-type]
     with pytest.raises(InvalidField, match="kind"):
         inference_mapping.embedding_kind_from_wire(inference_service_pb2.EMBEDDING_KIND_UNSPECIFIED)
+
+
+def test_dead_letters_are_filtered_by_every_failure_of_the_reason() -> None:
+    def reasons(reason: error_reason_pb2.ErrorReason.ValueType) -> tuple[str, ...]:
+        return mapping.wanted_letters(document_service_pb2.ListDeadLettersRequest(reason=reason)).reasons
+
+    for reason in error_reason_pb2.ErrorReason.values():
+        for name in reasons(reason):
+            assert mapping.failure_to_wire(Failure(name, "")).reason == reason
+    assert reasons(error_reason_pb2.ERROR_REASON_UNSPECIFIED) == ()
+    assert set(reasons(error_reason_pb2.ERROR_REASON_MODEL_NOT_INSTALLED)) == {"ModelNotInstalled", "SlotMisconfigured"}
+    assert DEFECT in reasons(error_reason_pb2.ERROR_REASON_INTERNAL)
+    with pytest.raises(InvalidField, match="reason"):
+        reasons(999)  # type: ignore[arg-type]
 
 
 def test_a_citation_shows_only_the_supporting_lines() -> None:

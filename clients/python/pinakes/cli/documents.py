@@ -13,9 +13,9 @@ from rich.text import Text
 from pinakes.cli import json_lines
 from pinakes.cli.connection import Connection
 from pinakes.errors import IngestionFailed
-from pinakes.results import Document, DocumentState, Job, JobState
+from pinakes.results import Document, DocumentState, IngestionStage, Job, JobState
 
-documents = typer.Typer(help="Lists, shows, deletes and watches documents.", no_args_is_help=True)
+documents = typer.Typer(help="Lists, shows, deletes, reindexes and watches documents.", no_args_is_help=True)
 
 DocumentId = Annotated[str, typer.Argument(metavar="DOCUMENT", help="The document's id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Prints JSON, one object a line.")]
@@ -91,6 +91,33 @@ def watch(context: typer.Context, document: DocumentId, json: AsJson = False) ->
             raise typer.Exit(1) from error
 
 
+@documents.command()
+def cancel(context: typer.Context, document: DocumentId) -> None:
+    """Ends a document's ingestion before it is done; an older revision stays searchable."""
+    connection: Connection = context.obj
+    with connection.open() as client:
+        job = client.documents.cancel(client.documents.get(document).job_id)
+    Console(highlight=False).print(f"{job.job_id}: {job.state.value}", markup=False)
+
+
+@documents.command()
+def reindex(
+    context: typer.Context,
+    document: Annotated[list[str], typer.Argument(metavar="DOCUMENT...", help="Their ids.")],
+    extract: Annotated[
+        bool, typer.Option("--extract", help="Reads the pages again, too, instead of using their kept text.")
+    ] = False,
+) -> None:
+    """Ingests documents anew; each stays searchable as it is until its new revision is whole."""
+    connection: Connection = context.obj
+    console = Console(highlight=False)
+    first = IngestionStage.EXTRACT if extract else IngestionStage.CHUNK
+    with connection.open() as client:
+        for document_id in document:
+            job = client.documents.reindex(document_id, first_stage=first)
+            console.print(f"{document_id}: revision {job.revision}, job {job.job_id}", markup=False)
+
+
 def _row(document: Document) -> list[Text]:
     cells = (
         document.document_id,
@@ -115,13 +142,18 @@ def _facts(document: Document) -> list[tuple[str, str]]:
         ("state", document.state.value + (f": {failure.message} ({failure.reason})" if failure else "")),
         ("pages", str(document.page_count)),
         ("chunks", str(document.chunk_count)),
-        ("revision", str(document.revision)),
+        ("revision", _revision(document)),
         ("tags", ", ".join(document.tags)),
         ("groups", ", ".join(document.allowed_groups) or "everybody"),
         ("uploaded", f"{document.create_time:%Y-%m-%d %H:%M:%S} UTC"),
         ("changed", f"{document.update_time:%Y-%m-%d %H:%M:%S} UTC"),
         ("job", document.job_id),
     ]
+
+
+def _revision(document: Document) -> str:
+    newer = document.newest_revision > document.revision
+    return f"{document.revision}{f' (newest: {document.newest_revision}, not searchable)' if newer else ''}"
 
 
 def _progress(job: Job) -> str:

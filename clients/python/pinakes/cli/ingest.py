@@ -41,6 +41,9 @@ def ingest(
     group: Annotated[
         list[str] | None, typer.Option(help="A group that may read them; repeatable. None: everybody.")
     ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Makes changed files new revisions of your documents of the same name.")
+    ] = False,
     parallel: Annotated[int, typer.Option(min=1, max=32, help="So many documents at a time.")] = 4,
 ) -> None:
     """Uploads documents and waits until they are searchable; exits with 1 if any failed."""
@@ -50,7 +53,7 @@ def ingest(
     if not files:
         console.print("No files.")
         return
-    options = UploadOptions(tags=tag or (), allowed_groups=group or ())
+    options = UploadOptions(tags=tag or (), allowed_groups=group or (), replace=replace)
     with connection.open() as client, _Board(console, len(files)) as board:
         outcomes = _ingest_all(client, files, options, board, parallel)
     _show_summary(sorted(outcomes, key=lambda outcome: outcome.path), console)

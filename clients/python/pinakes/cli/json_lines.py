@@ -13,6 +13,7 @@ from pinakes.results import (
     AliasChange,
     AnswerEvent,
     Comparison,
+    DeadLetter,
     Document,
     Generation,
     IndexSnapshot,
@@ -29,6 +30,7 @@ Result = (
     | SearchResults
     | Document
     | Job
+    | DeadLetter
     | IndexStatus
     | Generation
     | Comparison

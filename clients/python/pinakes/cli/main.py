@@ -9,6 +9,7 @@ import typer
 from pinakes.cli.ask import ask
 from pinakes.cli.command_group import CommandGroup
 from pinakes.cli.connection import Connection, default_address
+from pinakes.cli.dead_letters import dead_letters
 from pinakes.cli.documents import documents
 from pinakes.cli.index import index
 from pinakes.cli.ingest import ingest
@@ -22,6 +23,7 @@ app.command()(ingest)
 app.command()(ask)
 app.command()(search)
 app.add_typer(documents, name="documents")
+app.add_typer(dead_letters, name="dead-letters")
 app.add_typer(index, name="index")
 app.add_typer(models, name="models")
 

@@ -24,51 +24,74 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from pinakes.v1 import error_reason_pb2 as pinakes_dot_v1_dot_error__reason__pb2
+from pinakes.v1 import passage_pb2 as pinakes_dot_v1_dot_passage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!pinakes/v1/document_service.proto\x12\npinakes.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dpinakes/v1/error_reason.proto\"\x99\x03\n\x08\x44ocument\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nmedia_type\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x0e\n\x06sha256\x18\x05 \x01(\t\x12(\n\x05state\x18\x06 \x01(\x0e\x32\x19.pinakes.v1.DocumentState\x12)\n\x07\x66\x61ilure\x18\x07 \x01(\x0b\x32\x13.pinakes.v1.FailureH\x00\x88\x01\x01\x12\x12\n\npage_count\x18\x08 \x01(\x05\x12\x13\n\x0b\x63hunk_count\x18\t \x01(\x05\x12\x10\n\x08revision\x18\n \x01(\x05\x12\x0c\n\x04tags\x18\x0b \x03(\t\x12\x16\n\x0e\x61llowed_groups\x18\x0c \x03(\t\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06job_id\x18\x0f \x01(\tB\n\n\x08_failure\"\xf3\x02\n\x03Job\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12#\n\x05state\x18\x03 \x01(\x0e\x32\x14.pinakes.v1.JobState\x12)\n\x05stage\x18\x04 \x01(\x0e\x32\x1a.pinakes.v1.IngestionStage\x12\x12\n\npages_done\x18\x05 \x01(\x05\x12\x13\n\x0bpages_total\x18\x06 \x01(\x05\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x07success\x18\n \x01(\x0b\x32\x16.pinakes.v1.JobSuccessH\x00\x12&\n\x07\x66\x61ilure\x18\x0b \x01(\x0b\x32\x13.pinakes.v1.FailureH\x00\x42\x08\n\x06result\"C\n\x07\x46\x61ilure\x12\'\n\x06reason\x18\x01 \x01(\x0e\x32\x17.pinakes.v1.ErrorReason\x12\x0f\n\x07message\x18\x02 \x01(\t\"<\n\nJobSuccess\x12\x13\n\x0b\x63hunk_count\x18\x01 \x01(\x05\x12\x19\n\x11\x63onsistency_token\x18\x02 \x01(\t\"[\n\x15UploadDocumentRequest\x12*\n\x06header\x18\x01 \x01(\x0b\x32\x18.pinakes.v1.UploadHeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"V\n\x0cUploadHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04tags\x18\x03 \x03(\t\x12\x16\n\x0e\x61llowed_groups\x18\x04 \x03(\t\"^\n\x16UploadDocumentResponse\x12&\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x14.pinakes.v1.Document\x12\x1c\n\x03job\x18\x02 \x01(\x0b\x32\x0f.pinakes.v1.Job\")\n\x12GetDocumentRequest\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\"=\n\x13GetDocumentResponse\x12&\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x14.pinakes.v1.Document\"u\n\x14ListDocumentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12(\n\x05state\x18\x03 \x01(\x0e\x32\x19.pinakes.v1.DocumentState\x12\x0c\n\x04tags\x18\x04 \x03(\t\"Y\n\x15ListDocumentsResponse\x12\'\n\tdocuments\x18\x01 \x03(\x0b\x32\x14.pinakes.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\",\n\x15\x44\x65leteDocumentRequest\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\"3\n\x16\x44\x65leteDocumentResponse\x12\x19\n\x11\x63onsistency_token\x18\x01 \x01(\t\"!\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"0\n\x10WatchJobResponse\x12\x1c\n\x03job\x18\x01 \x01(\x0b\x32\x0f.pinakes.v1.Job*\x83\x01\n\rDocumentState\x12\x1e\n\x1a\x44OCUMENT_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x44OCUMENT_STATE_PROCESSING\x10\x01\x12\x18\n\x14\x44OCUMENT_STATE_READY\x10\x02\x12\x19\n\x15\x44OCUMENT_STATE_FAILED\x10\x03*\x9b\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_STATE_PENDING\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05*\xbb\x01\n\x0eIngestionStage\x12\x1f\n\x1bINGESTION_STAGE_UNSPECIFIED\x10\x00\x12\x19\n\x15INGESTION_STAGE_PROBE\x10\x01\x12\x1b\n\x17INGESTION_STAGE_EXTRACT\x10\x02\x12\x19\n\x15INGESTION_STAGE_CHUNK\x10\x03\x12\x19\n\x15INGESTION_STAGE_EMBED\x10\x04\x12\x1a\n\x16INGESTION_STAGE_COMMIT\x10\x05\x32\xb4\x03\n\x0f\x44ocumentService\x12Y\n\x0eUploadDocument\x12!.pinakes.v1.UploadDocumentRequest\x1a\".pinakes.v1.UploadDocumentResponse(\x01\x12N\n\x0bGetDocument\x12\x1e.pinakes.v1.GetDocumentRequest\x1a\x1f.pinakes.v1.GetDocumentResponse\x12T\n\rListDocuments\x12 .pinakes.v1.ListDocumentsRequest\x1a!.pinakes.v1.ListDocumentsResponse\x12W\n\x0e\x44\x65leteDocument\x12!.pinakes.v1.DeleteDocumentRequest\x1a\".pinakes.v1.DeleteDocumentResponse\x12G\n\x08WatchJob\x12\x1b.pinakes.v1.WatchJobRequest\x1a\x1c.pinakes.v1.WatchJobResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!pinakes/v1/document_service.proto\x12\npinakes.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dpinakes/v1/error_reason.proto\x1a\x18pinakes/v1/passage.proto\"\xb2\x03\n\x08\x44ocument\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\nmedia_type\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x0e\n\x06sha256\x18\x05 \x01(\t\x12(\n\x05state\x18\x06 \x01(\x0e\x32\x19.pinakes.v1.DocumentState\x12)\n\x07\x66\x61ilure\x18\x07 \x01(\x0b\x32\x13.pinakes.v1.FailureH\x00\x88\x01\x01\x12\x12\n\npage_count\x18\x08 \x01(\x05\x12\x13\n\x0b\x63hunk_count\x18\t \x01(\x05\x12\x10\n\x08revision\x18\n \x01(\x05\x12\x0c\n\x04tags\x18\x0b \x03(\t\x12\x16\n\x0e\x61llowed_groups\x18\x0c \x03(\t\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06job_id\x18\x0f \x01(\t\x12\x17\n\x0fnewest_revision\x18\x10 \x01(\x05\x42\n\n\x08_failure\"\xd7\x03\n\x03Job\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12#\n\x05state\x18\x03 \x01(\x0e\x32\x14.pinakes.v1.JobState\x12)\n\x05stage\x18\x04 \x01(\x0e\x32\x1a.pinakes.v1.IngestionStage\x12\x12\n\npages_done\x18\x05 \x01(\x05\x12\x13\n\x0bpages_total\x18\x06 \x01(\x05\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x07success\x18\n \x01(\x0b\x32\x16.pinakes.v1.JobSuccessH\x00\x12&\n\x07\x66\x61ilure\x18\x0b \x01(\x0b\x32\x13.pinakes.v1.FailureH\x00\x12\x10\n\x08revision\x18\x0c \x01(\x05\x12\x31\n\x08\x65nd_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x01\x88\x01\x01\x12\x10\n\x08trace_id\x18\x0e \x01(\tB\x08\n\x06resultB\x0b\n\t_end_time\"C\n\x07\x46\x61ilure\x12\'\n\x06reason\x18\x01 \x01(\x0e\x32\x17.pinakes.v1.ErrorReason\x12\x0f\n\x07message\x18\x02 \x01(\t\"<\n\nJobSuccess\x12\x13\n\x0b\x63hunk_count\x18\x01 \x01(\x05\x12\x19\n\x11\x63onsistency_token\x18\x02 \x01(\t\"[\n\x15UploadDocumentRequest\x12*\n\x06header\x18\x01 \x01(\x0b\x32\x18.pinakes.v1.UploadHeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"\x85\x01\n\x0cUploadHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04tags\x18\x03 \x03(\t\x12\x16\n\x0e\x61llowed_groups\x18\x04 \x03(\t\x12\x0f\n\x07replace\x18\x05 \x01(\x08\x12\x1c\n\x14replaced_document_id\x18\x06 \x01(\t\"^\n\x16UploadDocumentResponse\x12&\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x14.pinakes.v1.Document\x12\x1c\n\x03job\x18\x02 \x01(\x0b\x32\x0f.pinakes.v1.Job\")\n\x12GetDocumentRequest\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\"=\n\x13GetDocumentResponse\x12&\n\x08\x64ocument\x18\x01 \x01(\x0b\x32\x14.pinakes.v1.Document\"u\n\x14ListDocumentsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12(\n\x05state\x18\x03 \x01(\x0e\x32\x19.pinakes.v1.DocumentState\x12\x0c\n\x04tags\x18\x04 \x03(\t\"Y\n\x15ListDocumentsResponse\x12\'\n\tdocuments\x18\x01 \x03(\x0b\x32\x14.pinakes.v1.Document\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\",\n\x15\x44\x65leteDocumentRequest\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\"3\n\x16\x44\x65leteDocumentResponse\x12\x19\n\x11\x63onsistency_token\x18\x01 \x01(\t\"!\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"0\n\x10WatchJobResponse\x12\x1c\n\x03job\x18\x01 \x01(\x0b\x32\x0f.pinakes.v1.Job\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"1\n\x11\x43\x61ncelJobResponse\x12\x1c\n\x03job\x18\x01 \x01(\x0b\x32\x0f.pinakes.v1.Job\"r\n\x16ReindexDocumentRequest\x12\x13\n\x0b\x64ocument_id\x18\x01 \x01(\t\x12/\n\x0b\x66irst_stage\x18\x02 \x01(\x0e\x32\x1a.pinakes.v1.IngestionStage\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"7\n\x17ReindexDocumentResponse\x12\x1c\n\x03job\x18\x01 \x01(\x0b\x32\x0f.pinakes.v1.Job\"A\n\nDeadLetter\x12\x1c\n\x03job\x18\x01 \x01(\x0b\x32\x0f.pinakes.v1.Job\x12\x15\n\rdocument_name\x18\x02 \x01(\t\"\x8f\x01\n\x16ListDeadLettersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\'\n\x06reason\x18\x03 \x01(\x0e\x32\x17.pinakes.v1.ErrorReason\x12%\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x15.pinakes.v1.TimeRange\"`\n\x17ListDeadLettersResponse\x12,\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\x16.pinakes.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x17ReplayDeadLetterRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"8\n\x18ReplayDeadLetterResponse\x12\x1c\n\x03job\x18\x01 \x01(\x0b\x32\x0f.pinakes.v1.Job\"*\n\x18\x44iscardDeadLetterRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"\x1b\n\x19\x44iscardDeadLetterResponse*\x83\x01\n\rDocumentState\x12\x1e\n\x1a\x44OCUMENT_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x44OCUMENT_STATE_PROCESSING\x10\x01\x12\x18\n\x14\x44OCUMENT_STATE_READY\x10\x02\x12\x19\n\x15\x44OCUMENT_STATE_FAILED\x10\x03*\x9b\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11JOB_STATE_PENDING\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05*\xbb\x01\n\x0eIngestionStage\x12\x1f\n\x1bINGESTION_STAGE_UNSPECIFIED\x10\x00\x12\x19\n\x15INGESTION_STAGE_PROBE\x10\x01\x12\x1b\n\x17INGESTION_STAGE_EXTRACT\x10\x02\x12\x19\n\x15INGESTION_STAGE_CHUNK\x10\x03\x12\x19\n\x15INGESTION_STAGE_EMBED\x10\x04\x12\x1a\n\x16INGESTION_STAGE_COMMIT\x10\x05\x32\xf7\x06\n\x0f\x44ocumentService\x12Y\n\x0eUploadDocument\x12!.pinakes.v1.UploadDocumentRequest\x1a\".pinakes.v1.UploadDocumentResponse(\x01\x12N\n\x0bGetDocument\x12\x1e.pinakes.v1.GetDocumentRequest\x1a\x1f.pinakes.v1.GetDocumentResponse\x12T\n\rListDocuments\x12 .pinakes.v1.ListDocumentsRequest\x1a!.pinakes.v1.ListDocumentsResponse\x12W\n\x0e\x44\x65leteDocument\x12!.pinakes.v1.DeleteDocumentRequest\x1a\".pinakes.v1.DeleteDocumentResponse\x12G\n\x08WatchJob\x12\x1b.pinakes.v1.WatchJobRequest\x1a\x1c.pinakes.v1.WatchJobResponse0\x01\x12H\n\tCancelJob\x12\x1c.pinakes.v1.CancelJobRequest\x1a\x1d.pinakes.v1.CancelJobResponse\x12Z\n\x0fReindexDocument\x12\".pinakes.v1.ReindexDocumentRequest\x1a#.pinakes.v1.ReindexDocumentResponse\x12Z\n\x0fListDeadLetters\x12\".pinakes.v1.ListDeadLettersRequest\x1a#.pinakes.v1.ListDeadLettersResponse\x12]\n\x10ReplayDeadLetter\x12#.pinakes.v1.ReplayDeadLetterRequest\x1a$.pinakes.v1.ReplayDeadLetterResponse\x12`\n\x11\x44iscardDeadLetter\x12$.pinakes.v1.DiscardDeadLetterRequest\x1a%.pinakes.v1.DiscardDeadLetterResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pinakes.v1.document_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DOCUMENTSTATE']._serialized_start=1808
-  _globals['_DOCUMENTSTATE']._serialized_end=1939
-  _globals['_JOBSTATE']._serialized_start=1942
-  _globals['_JOBSTATE']._serialized_end=2097
-  _globals['_INGESTIONSTAGE']._serialized_start=2100
-  _globals['_INGESTIONSTAGE']._serialized_end=2287
-  _globals['_DOCUMENT']._serialized_start=114
-  _globals['_DOCUMENT']._serialized_end=523
-  _globals['_JOB']._serialized_start=526
-  _globals['_JOB']._serialized_end=897
-  _globals['_FAILURE']._serialized_start=899
-  _globals['_FAILURE']._serialized_end=966
-  _globals['_JOBSUCCESS']._serialized_start=968
-  _globals['_JOBSUCCESS']._serialized_end=1028
-  _globals['_UPLOADDOCUMENTREQUEST']._serialized_start=1030
-  _globals['_UPLOADDOCUMENTREQUEST']._serialized_end=1121
-  _globals['_UPLOADHEADER']._serialized_start=1123
-  _globals['_UPLOADHEADER']._serialized_end=1209
-  _globals['_UPLOADDOCUMENTRESPONSE']._serialized_start=1211
-  _globals['_UPLOADDOCUMENTRESPONSE']._serialized_end=1305
-  _globals['_GETDOCUMENTREQUEST']._serialized_start=1307
-  _globals['_GETDOCUMENTREQUEST']._serialized_end=1348
-  _globals['_GETDOCUMENTRESPONSE']._serialized_start=1350
-  _globals['_GETDOCUMENTRESPONSE']._serialized_end=1411
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=1413
-  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=1530
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=1532
-  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=1621
-  _globals['_DELETEDOCUMENTREQUEST']._serialized_start=1623
-  _globals['_DELETEDOCUMENTREQUEST']._serialized_end=1667
-  _globals['_DELETEDOCUMENTRESPONSE']._serialized_start=1669
-  _globals['_DELETEDOCUMENTRESPONSE']._serialized_end=1720
-  _globals['_WATCHJOBREQUEST']._serialized_start=1722
-  _globals['_WATCHJOBREQUEST']._serialized_end=1755
-  _globals['_WATCHJOBRESPONSE']._serialized_start=1757
-  _globals['_WATCHJOBRESPONSE']._serialized_end=1805
-  _globals['_DOCUMENTSERVICE']._serialized_start=2290
-  _globals['_DOCUMENTSERVICE']._serialized_end=2726
+  _globals['_DOCUMENTSTATE']._serialized_start=2752
+  _globals['_DOCUMENTSTATE']._serialized_end=2883
+  _globals['_JOBSTATE']._serialized_start=2886
+  _globals['_JOBSTATE']._serialized_end=3041
+  _globals['_INGESTIONSTAGE']._serialized_start=3044
+  _globals['_INGESTIONSTAGE']._serialized_end=3231
+  _globals['_DOCUMENT']._serialized_start=140
+  _globals['_DOCUMENT']._serialized_end=574
+  _globals['_JOB']._serialized_start=577
+  _globals['_JOB']._serialized_end=1048
+  _globals['_FAILURE']._serialized_start=1050
+  _globals['_FAILURE']._serialized_end=1117
+  _globals['_JOBSUCCESS']._serialized_start=1119
+  _globals['_JOBSUCCESS']._serialized_end=1179
+  _globals['_UPLOADDOCUMENTREQUEST']._serialized_start=1181
+  _globals['_UPLOADDOCUMENTREQUEST']._serialized_end=1272
+  _globals['_UPLOADHEADER']._serialized_start=1275
+  _globals['_UPLOADHEADER']._serialized_end=1408
+  _globals['_UPLOADDOCUMENTRESPONSE']._serialized_start=1410
+  _globals['_UPLOADDOCUMENTRESPONSE']._serialized_end=1504
+  _globals['_GETDOCUMENTREQUEST']._serialized_start=1506
+  _globals['_GETDOCUMENTREQUEST']._serialized_end=1547
+  _globals['_GETDOCUMENTRESPONSE']._serialized_start=1549
+  _globals['_GETDOCUMENTRESPONSE']._serialized_end=1610
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_start=1612
+  _globals['_LISTDOCUMENTSREQUEST']._serialized_end=1729
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_start=1731
+  _globals['_LISTDOCUMENTSRESPONSE']._serialized_end=1820
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_start=1822
+  _globals['_DELETEDOCUMENTREQUEST']._serialized_end=1866
+  _globals['_DELETEDOCUMENTRESPONSE']._serialized_start=1868
+  _globals['_DELETEDOCUMENTRESPONSE']._serialized_end=1919
+  _globals['_WATCHJOBREQUEST']._serialized_start=1921
+  _globals['_WATCHJOBREQUEST']._serialized_end=1954
+  _globals['_WATCHJOBRESPONSE']._serialized_start=1956
+  _globals['_WATCHJOBRESPONSE']._serialized_end=2004
+  _globals['_CANCELJOBREQUEST']._serialized_start=2006
+  _globals['_CANCELJOBREQUEST']._serialized_end=2040
+  _globals['_CANCELJOBRESPONSE']._serialized_start=2042
+  _globals['_CANCELJOBRESPONSE']._serialized_end=2091
+  _globals['_REINDEXDOCUMENTREQUEST']._serialized_start=2093
+  _globals['_REINDEXDOCUMENTREQUEST']._serialized_end=2207
+  _globals['_REINDEXDOCUMENTRESPONSE']._serialized_start=2209
+  _globals['_REINDEXDOCUMENTRESPONSE']._serialized_end=2264
+  _globals['_DEADLETTER']._serialized_start=2266
+  _globals['_DEADLETTER']._serialized_end=2331
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=2334
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=2477
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=2479
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=2575
+  _globals['_REPLAYDEADLETTERREQUEST']._serialized_start=2577
+  _globals['_REPLAYDEADLETTERREQUEST']._serialized_end=2618
+  _globals['_REPLAYDEADLETTERRESPONSE']._serialized_start=2620
+  _globals['_REPLAYDEADLETTERRESPONSE']._serialized_end=2676
+  _globals['_DISCARDDEADLETTERREQUEST']._serialized_start=2678
+  _globals['_DISCARDDEADLETTERREQUEST']._serialized_end=2720
+  _globals['_DISCARDDEADLETTERRESPONSE']._serialized_start=2722
+  _globals['_DISCARDDEADLETTERRESPONSE']._serialized_end=2749
+  _globals['_DOCUMENTSERVICE']._serialized_start=3234
+  _globals['_DOCUMENTSERVICE']._serialized_end=4121
 # @@protoc_insertion_point(module_scope)

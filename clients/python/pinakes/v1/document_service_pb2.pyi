@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from pinakes.v1 import error_reason_pb2 as _error_reason_pb2
+from pinakes.v1 import passage_pb2 as _passage_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -34,7 +35,9 @@ class _DocumentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Documen
     DOCUMENT_STATE_READY: _DocumentState.ValueType  # 2
     """Searchable."""
     DOCUMENT_STATE_FAILED: _DocumentState.ValueType  # 3
-    """Ingestion gave up; `Document.failure` says why. The bytes are kept until the document is deleted."""
+    """Ingestion gave up, or was cancelled, and no revision is searchable; `Document.failure` says why. The bytes are kept until
+    the document is deleted.
+    """
 
 class DocumentState(_DocumentState, metaclass=_DocumentStateEnumTypeWrapper):
     """Where a document stands between upload and search."""
@@ -46,7 +49,9 @@ DOCUMENT_STATE_PROCESSING: DocumentState.ValueType  # 1
 DOCUMENT_STATE_READY: DocumentState.ValueType  # 2
 """Searchable."""
 DOCUMENT_STATE_FAILED: DocumentState.ValueType  # 3
-"""Ingestion gave up; `Document.failure` says why. The bytes are kept until the document is deleted."""
+"""Ingestion gave up, or was cancelled, and no revision is searchable; `Document.failure` says why. The bytes are kept until
+the document is deleted.
+"""
 Global___DocumentState: _TypeAlias = DocumentState  # noqa: Y015
 
 class _JobState:
@@ -64,9 +69,9 @@ class _JobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobState.Val
     JOB_STATE_SUCCEEDED: _JobState.ValueType  # 3
     """Terminal: done."""
     JOB_STATE_FAILED: _JobState.ValueType  # 4
-    """Terminal: given up."""
+    """Terminal: given up. The job is a dead letter."""
     JOB_STATE_CANCELLED: _JobState.ValueType  # 5
-    """Terminal: the document was deleted."""
+    """Terminal: the job was cancelled, the document deleted, or a newer revision uploaded; `Job.failure` says which."""
 
 class JobState(_JobState, metaclass=_JobStateEnumTypeWrapper):
     """Where a job stands."""
@@ -80,9 +85,9 @@ JOB_STATE_RUNNING: JobState.ValueType  # 2
 JOB_STATE_SUCCEEDED: JobState.ValueType  # 3
 """Terminal: done."""
 JOB_STATE_FAILED: JobState.ValueType  # 4
-"""Terminal: given up."""
+"""Terminal: given up. The job is a dead letter."""
 JOB_STATE_CANCELLED: JobState.ValueType  # 5
-"""Terminal: the document was deleted."""
+"""Terminal: the job was cancelled, the document deleted, or a newer revision uploaded; `Job.failure` says which."""
 Global___JobState: _TypeAlias = JobState  # noqa: Y015
 
 class _IngestionStage:
@@ -123,7 +128,7 @@ Global___IngestionStage: _TypeAlias = IngestionStage  # noqa: Y015
 
 @_typing.final
 class Document(_message.Message):
-    """A document that the server holds."""
+    """A document that the server holds. All but `newest_revision` and `job_id` is said of `revision`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -142,6 +147,7 @@ class Document(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     JOB_ID_FIELD_NUMBER: _builtins.int
+    NEWEST_REVISION_FIELD_NUMBER: _builtins.int
     document_id: _builtins.str
     """Assigned by the server."""
     name: _builtins.str
@@ -159,9 +165,13 @@ class Document(_message.Message):
     chunk_count: _builtins.int
     """Number of chunks; 0 until READY."""
     revision: _builtins.int
-    """The revision, counted from 1."""
+    """The revision that is searchable, counted from 1; while none is, the newest."""
     job_id: _builtins.str
-    """The job that ingests it."""
+    """The job of the newest revision."""
+    newest_revision: _builtins.int
+    """The newest revision. Greater than `revision` while it is being ingested, and when that failed or was cancelled: its job
+    tells.
+    """
     @_builtins.property
     def failure(self) -> Global___Failure:
         """Why ingestion gave up; present only when FAILED."""
@@ -200,10 +210,11 @@ class Document(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         job_id: _builtins.str = ...,
+        newest_revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_failure", b"_failure", "create_time", b"create_time", "failure", b"failure", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_failure", b"_failure", "allowed_groups", b"allowed_groups", "chunk_count", b"chunk_count", "create_time", b"create_time", "document_id", b"document_id", "failure", b"failure", "job_id", b"job_id", "media_type", b"media_type", "name", b"name", "page_count", b"page_count", "revision", b"revision", "sha256", b"sha256", "size_bytes", b"size_bytes", "state", b"state", "tags", b"tags", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_failure", b"_failure", "allowed_groups", b"allowed_groups", "chunk_count", b"chunk_count", "create_time", b"create_time", "document_id", b"document_id", "failure", b"failure", "job_id", b"job_id", "media_type", b"media_type", "name", b"name", "newest_revision", b"newest_revision", "page_count", b"page_count", "revision", b"revision", "sha256", b"sha256", "size_bytes", b"size_bytes", "state", b"state", "tags", b"tags", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__failure: _TypeAlias = _typing.Literal["failure"]  # noqa: Y015
     _WhichOneofArgType__failure: _TypeAlias = _typing.Literal["_failure", b"_failure"]  # noqa: Y015
@@ -228,6 +239,9 @@ class Job(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     SUCCESS_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    TRACE_ID_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """Assigned by the server."""
     document_id: _builtins.str
@@ -242,6 +256,12 @@ class Job(_message.Message):
     """Pages in all; 0 until it is known."""
     attempt: _builtins.int
     """The attempt, counted from 1; 0 before the first."""
+    revision: _builtins.int
+    """The revision of the document that the job makes searchable."""
+    trace_id: _builtins.str
+    """What the server's and the workers' logs hold of the job bears this, as the `request_id` of the call that made it, and
+    as `trace_id` in what followed.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the job was made."""
@@ -258,6 +278,10 @@ class Job(_message.Message):
     def failure(self) -> Global___Failure:
         """Present when FAILED or CANCELLED."""
 
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When the job ended; absent until it is terminal."""
+
     def __init__(
         self,
         *,
@@ -272,13 +296,21 @@ class Job(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         success: Global___JobSuccess | None = ...,
         failure: Global___Failure | None = ...,
+        revision: _builtins.int = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        trace_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "failure", b"failure", "result", b"result", "success", b"success", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_end_time", b"_end_time", "create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "result", b"result", "success", b"success", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "create_time", b"create_time", "document_id", b"document_id", "failure", b"failure", "job_id", b"job_id", "pages_done", b"pages_done", "pages_total", b"pages_total", "result", b"result", "stage", b"stage", "state", b"state", "success", b"success", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_end_time", b"_end_time", "attempt", b"attempt", "create_time", b"create_time", "document_id", b"document_id", "end_time", b"end_time", "failure", b"failure", "job_id", b"job_id", "pages_done", b"pages_done", "pages_total", b"pages_total", "result", b"result", "revision", b"revision", "stage", b"stage", "state", b"state", "success", b"success", "trace_id", b"trace_id", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__end_time: _TypeAlias = _typing.Literal["end_time"]  # noqa: Y015
+    _WhichOneofArgType__end_time: _TypeAlias = _typing.Literal["_end_time", b"_end_time"]  # noqa: Y015
     _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["success", "failure"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__end_time) -> _WhichOneofReturnType__end_time | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
 Global___Job: _TypeAlias = Job  # noqa: Y015
@@ -375,12 +407,21 @@ class UploadHeader(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
     ALLOWED_GROUPS_FIELD_NUMBER: _builtins.int
+    REPLACE_FIELD_NUMBER: _builtins.int
+    REPLACED_DOCUMENT_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """A name that people recognise, usually the file's; 1 to 512 characters. The format is told by content, not by this."""
     request_id: _builtins.str
     """Chosen by the caller, at most 128 characters: repeating a call with the same id returns the first call's result. Empty:
     no such protection.
     """
+    replace: _builtins.bool
+    """Makes the bytes a new revision of the caller's own document of this name (of the newest, if several bear it), with the
+    tags and groups given here. The document keeps its id, and the old revision serves until the new one is searchable. A
+    revision that is still on its way, or that failed, is dropped for this one. Without such a document it is a new one.
+    """
+    replaced_document_id: _builtins.str
+    """As `replace`, for the document with this id, whatever its name was."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Free labels to filter by; at most 32, each 1 to 64 characters."""
@@ -398,10 +439,12 @@ class UploadHeader(_message.Message):
         request_id: _builtins.str = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
         allowed_groups: _abc.Iterable[_builtins.str] | None = ...,
+        replace: _builtins.bool = ...,
+        replaced_document_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_groups", b"allowed_groups", "name", b"name", "request_id", b"request_id", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_groups", b"allowed_groups", "name", b"name", "replace", b"replace", "replaced_document_id", b"replaced_document_id", "request_id", b"request_id", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -638,3 +681,284 @@ class WatchJobResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchJobResponse: _TypeAlias = WatchJobResponse  # noqa: Y015
+
+@_typing.final
+class CancelJobRequest(_message.Message):
+    """Asks to end a job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    """The job."""
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelJobRequest: _TypeAlias = CancelJobRequest  # noqa: Y015
+
+@_typing.final
+class CancelJobResponse(_message.Message):
+    """The answer to a cancellation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> Global___Job:
+        """The job as it ended: CANCELLED, unless it had ended before."""
+
+    def __init__(
+        self,
+        *,
+        job: Global___Job | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelJobResponse: _TypeAlias = CancelJobResponse  # noqa: Y015
+
+@_typing.final
+class ReindexDocumentRequest(_message.Message):
+    """Asks for a document to be ingested anew."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_ID_FIELD_NUMBER: _builtins.int
+    FIRST_STAGE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    document_id: _builtins.str
+    """The document."""
+    first_stage: Global___IngestionStage.ValueType
+    """The first stage to run anew: EXTRACT reads the document again; CHUNK, the default, uses the kept text of its pages
+    (pages that another OCR model had read are read again all the same).
+    """
+    request_id: _builtins.str
+    """Chosen by the caller, at most 128 characters: repeating a call with the same id returns the first call's job. Empty: no
+    such protection.
+    """
+    def __init__(
+        self,
+        *,
+        document_id: _builtins.str = ...,
+        first_stage: Global___IngestionStage.ValueType = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "first_stage", b"first_stage", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReindexDocumentRequest: _TypeAlias = ReindexDocumentRequest  # noqa: Y015
+
+@_typing.final
+class ReindexDocumentResponse(_message.Message):
+    """The answer to a reindexing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> Global___Job:
+        """The job that ingests it."""
+
+    def __init__(
+        self,
+        *,
+        job: Global___Job | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReindexDocumentResponse: _TypeAlias = ReindexDocumentResponse  # noqa: Y015
+
+@_typing.final
+class DeadLetter(_message.Message):
+    """A job that failed for good. It tells reason, attempts, last stage and trace."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    DOCUMENT_NAME_FIELD_NUMBER: _builtins.int
+    document_name: _builtins.str
+    """The document's name."""
+    @_builtins.property
+    def job(self) -> Global___Job:
+        """The job as it ended."""
+
+    def __init__(
+        self,
+        *,
+        job: Global___Job | None = ...,
+        document_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_name", b"document_name", "job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeadLetter: _TypeAlias = DeadLetter  # noqa: Y015
+
+@_typing.final
+class ListDeadLettersRequest(_message.Message):
+    """Asks for a page of the list of dead letters."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many; 0: 50; more than 500 means 500."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty: the first page."""
+    reason: _error_reason_pb2.ErrorReason.ValueType
+    """Only jobs that failed for this reason; unspecified: for any."""
+    @_builtins.property
+    def failed(self) -> _passage_pb2.TimeRange:
+        """Only jobs that failed in this time; absent: at any."""
+
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        reason: _error_reason_pb2.ErrorReason.ValueType = ...,
+        failed: _passage_pb2.TimeRange | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed", b"failed", "page_size", b"page_size", "page_token", b"page_token", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDeadLettersRequest: _TypeAlias = ListDeadLettersRequest  # noqa: Y015
+
+@_typing.final
+class ListDeadLettersResponse(_message.Message):
+    """A page of the list of dead letters."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEAD_LETTERS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page; empty: this is the last."""
+    @_builtins.property
+    def dead_letters(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeadLetter]:
+        """The dead letters, the newest job first."""
+
+    def __init__(
+        self,
+        *,
+        dead_letters: _abc.Iterable[Global___DeadLetter] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dead_letters", b"dead_letters", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDeadLettersResponse: _TypeAlias = ListDeadLettersResponse  # noqa: Y015
+
+@_typing.final
+class ReplayDeadLetterRequest(_message.Message):
+    """Asks to run a failed job again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    """The job."""
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayDeadLetterRequest: _TypeAlias = ReplayDeadLetterRequest  # noqa: Y015
+
+@_typing.final
+class ReplayDeadLetterResponse(_message.Message):
+    """The answer to a replay."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> Global___Job:
+        """The job, at work again."""
+
+    def __init__(
+        self,
+        *,
+        job: Global___Job | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayDeadLetterResponse: _TypeAlias = ReplayDeadLetterResponse  # noqa: Y015
+
+@_typing.final
+class DiscardDeadLetterRequest(_message.Message):
+    """Asks to take a failed job off the list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    """The job."""
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiscardDeadLetterRequest: _TypeAlias = DiscardDeadLetterRequest  # noqa: Y015
+
+@_typing.final
+class DiscardDeadLetterResponse(_message.Message):
+    """The answer to a discard."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiscardDeadLetterResponse: _TypeAlias = DiscardDeadLetterResponse  # noqa: Y015

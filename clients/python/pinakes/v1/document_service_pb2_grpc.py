@@ -60,6 +60,31 @@ class DocumentServiceStub:
                 request_serializer=pinakes_dot_v1_dot_document__service__pb2.WatchJobRequest.SerializeToString,
                 response_deserializer=pinakes_dot_v1_dot_document__service__pb2.WatchJobResponse.FromString,
                 _registered_method=True)
+        self.CancelJob = channel.unary_unary(
+                '/pinakes.v1.DocumentService/CancelJob',
+                request_serializer=pinakes_dot_v1_dot_document__service__pb2.CancelJobRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_document__service__pb2.CancelJobResponse.FromString,
+                _registered_method=True)
+        self.ReindexDocument = channel.unary_unary(
+                '/pinakes.v1.DocumentService/ReindexDocument',
+                request_serializer=pinakes_dot_v1_dot_document__service__pb2.ReindexDocumentRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_document__service__pb2.ReindexDocumentResponse.FromString,
+                _registered_method=True)
+        self.ListDeadLetters = channel.unary_unary(
+                '/pinakes.v1.DocumentService/ListDeadLetters',
+                request_serializer=pinakes_dot_v1_dot_document__service__pb2.ListDeadLettersRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_document__service__pb2.ListDeadLettersResponse.FromString,
+                _registered_method=True)
+        self.ReplayDeadLetter = channel.unary_unary(
+                '/pinakes.v1.DocumentService/ReplayDeadLetter',
+                request_serializer=pinakes_dot_v1_dot_document__service__pb2.ReplayDeadLetterRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_document__service__pb2.ReplayDeadLetterResponse.FromString,
+                _registered_method=True)
+        self.DiscardDeadLetter = channel.unary_unary(
+                '/pinakes.v1.DocumentService/DiscardDeadLetter',
+                request_serializer=pinakes_dot_v1_dot_document__service__pb2.DiscardDeadLetterRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_document__service__pb2.DiscardDeadLetterResponse.FromString,
+                _registered_method=True)
 
 
 class DocumentServiceServicer:
@@ -73,8 +98,8 @@ class DocumentServiceServicer:
 
         Fails with INVALID_ARGUMENT if the header is missing or breaks a rule, or if the bytes are empty, broken, encrypted or of
         an unsupported format; with RESOURCE_EXHAUSTED if they exceed the server's limit (256 MiB by default);
-        with ALREADY_EXISTS if the caller may see a document with the same bytes (its id is in the details). Nothing is stored then.
-        Safe to retry with the same `request_id`.
+        with ALREADY_EXISTS if the caller may see a document with the same bytes (its id is in the details); with NOT_FOUND if the
+        caller owns no `replaced_document_id`. Nothing is stored then. Safe to retry with the same `request_id`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -112,6 +137,53 @@ class DocumentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CancelJob(self, request, context):
+        """Ends a job before it is done: when the call returns, its worker can write nothing more, and stops within a third of its
+        lease (5 s by default). A document with an older revision stays searchable as it is; another one ends FAILED, until it
+        is reindexed or replaced. Returns the job; one that had ended before is returned as it ended. Only the document's owner
+        may. Fails with NOT_FOUND if there is no such job of a document that the caller owns. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReindexDocument(self, request, context):
+        """Ingests a document's bytes anew, as a further revision: what was searchable before stays so until the new revision is
+        whole. Only its owner may. Fails with NOT_FOUND if there is none that the caller owns; with FAILED_PRECONDITION if the
+        document has a job that has not ended, or a newer revision that failed (the job's id is in the details). Safe to retry
+        with the same `request_id`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeadLetters(self, request, context):
+        """Lists the jobs that failed for good, of documents that the caller may see, the newest job first: those that nobody has
+        discarded, and that no newer job of their document followed.
+        Fails with INVALID_ARGUMENT if the page token does not belong to the other parameters.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplayDeadLetter(self, request, context):
+        """Lets a failed job run again, with all its attempts before it; what its stages made, as far as it still holds, is not
+        made again. Only the document's owner may. A job that is at work already is returned as it is. Fails with NOT_FOUND if
+        there is no such dead letter. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DiscardDeadLetter(self, request, context):
+        """Takes a failed job off the list for good. The document stays, FAILED or with its older revision; the bytes of a revision
+        that failed beside an older, searchable one are dropped. Only the document's owner may. Fails with NOT_FOUND if there is
+        no such dead letter. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DocumentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -139,6 +211,31 @@ def add_DocumentServiceServicer_to_server(servicer, server):
                     servicer.WatchJob,
                     request_deserializer=pinakes_dot_v1_dot_document__service__pb2.WatchJobRequest.FromString,
                     response_serializer=pinakes_dot_v1_dot_document__service__pb2.WatchJobResponse.SerializeToString,
+            ),
+            'CancelJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelJob,
+                    request_deserializer=pinakes_dot_v1_dot_document__service__pb2.CancelJobRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_document__service__pb2.CancelJobResponse.SerializeToString,
+            ),
+            'ReindexDocument': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReindexDocument,
+                    request_deserializer=pinakes_dot_v1_dot_document__service__pb2.ReindexDocumentRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_document__service__pb2.ReindexDocumentResponse.SerializeToString,
+            ),
+            'ListDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeadLetters,
+                    request_deserializer=pinakes_dot_v1_dot_document__service__pb2.ListDeadLettersRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_document__service__pb2.ListDeadLettersResponse.SerializeToString,
+            ),
+            'ReplayDeadLetter': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayDeadLetter,
+                    request_deserializer=pinakes_dot_v1_dot_document__service__pb2.ReplayDeadLetterRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_document__service__pb2.ReplayDeadLetterResponse.SerializeToString,
+            ),
+            'DiscardDeadLetter': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiscardDeadLetter,
+                    request_deserializer=pinakes_dot_v1_dot_document__service__pb2.DiscardDeadLetterRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_document__service__pb2.DiscardDeadLetterResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -277,6 +374,141 @@ class DocumentService:
             '/pinakes.v1.DocumentService/WatchJob',
             pinakes_dot_v1_dot_document__service__pb2.WatchJobRequest.SerializeToString,
             pinakes_dot_v1_dot_document__service__pb2.WatchJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.DocumentService/CancelJob',
+            pinakes_dot_v1_dot_document__service__pb2.CancelJobRequest.SerializeToString,
+            pinakes_dot_v1_dot_document__service__pb2.CancelJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReindexDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.DocumentService/ReindexDocument',
+            pinakes_dot_v1_dot_document__service__pb2.ReindexDocumentRequest.SerializeToString,
+            pinakes_dot_v1_dot_document__service__pb2.ReindexDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.DocumentService/ListDeadLetters',
+            pinakes_dot_v1_dot_document__service__pb2.ListDeadLettersRequest.SerializeToString,
+            pinakes_dot_v1_dot_document__service__pb2.ListDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayDeadLetter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.DocumentService/ReplayDeadLetter',
+            pinakes_dot_v1_dot_document__service__pb2.ReplayDeadLetterRequest.SerializeToString,
+            pinakes_dot_v1_dot_document__service__pb2.ReplayDeadLetterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiscardDeadLetter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.DocumentService/DiscardDeadLetter',
+            pinakes_dot_v1_dot_document__service__pb2.DiscardDeadLetterRequest.SerializeToString,
+            pinakes_dot_v1_dot_document__service__pb2.DiscardDeadLetterResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,8 +40,8 @@ class DocumentServiceStub:
 
     Fails with INVALID_ARGUMENT if the header is missing or breaks a rule, or if the bytes are empty, broken, encrypted or of
     an unsupported format; with RESOURCE_EXHAUSTED if they exceed the server's limit (256 MiB by default);
-    with ALREADY_EXISTS if the caller may see a document with the same bytes (its id is in the details). Nothing is stored then.
-    Safe to retry with the same `request_id`.
+    with ALREADY_EXISTS if the caller may see a document with the same bytes (its id is in the details); with NOT_FOUND if the
+    caller owns no `replaced_document_id`. Nothing is stored then. Safe to retry with the same `request_id`.
     """
     GetDocument: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.GetDocumentRequest, _document_service_pb2.GetDocumentResponse]
     """Returns one document. Fails with NOT_FOUND if there is none, or the caller may not see it."""
@@ -58,6 +58,33 @@ class DocumentServiceStub:
     """Streams the job's state, first as it is and then at each change, until it is terminal. Fails with NOT_FOUND if there is no
     such job. Safe to call again at any time.
     """
+    CancelJob: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.CancelJobRequest, _document_service_pb2.CancelJobResponse]
+    """Ends a job before it is done: when the call returns, its worker can write nothing more, and stops within a third of its
+    lease (5 s by default). A document with an older revision stays searchable as it is; another one ends FAILED, until it
+    is reindexed or replaced. Returns the job; one that had ended before is returned as it ended. Only the document's owner
+    may. Fails with NOT_FOUND if there is no such job of a document that the caller owns. Safe to retry.
+    """
+    ReindexDocument: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.ReindexDocumentRequest, _document_service_pb2.ReindexDocumentResponse]
+    """Ingests a document's bytes anew, as a further revision: what was searchable before stays so until the new revision is
+    whole. Only its owner may. Fails with NOT_FOUND if there is none that the caller owns; with FAILED_PRECONDITION if the
+    document has a job that has not ended, or a newer revision that failed (the job's id is in the details). Safe to retry
+    with the same `request_id`.
+    """
+    ListDeadLetters: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.ListDeadLettersRequest, _document_service_pb2.ListDeadLettersResponse]
+    """Lists the jobs that failed for good, of documents that the caller may see, the newest job first: those that nobody has
+    discarded, and that no newer job of their document followed.
+    Fails with INVALID_ARGUMENT if the page token does not belong to the other parameters.
+    """
+    ReplayDeadLetter: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.ReplayDeadLetterRequest, _document_service_pb2.ReplayDeadLetterResponse]
+    """Lets a failed job run again, with all its attempts before it; what its stages made, as far as it still holds, is not
+    made again. Only the document's owner may. A job that is at work already is returned as it is. Fails with NOT_FOUND if
+    there is no such dead letter. Safe to retry.
+    """
+    DiscardDeadLetter: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.DiscardDeadLetterRequest, _document_service_pb2.DiscardDeadLetterResponse]
+    """Takes a failed job off the list for good. The document stays, FAILED or with its older revision; the bytes of a revision
+    that failed beside an older, searchable one are dropped. Only the document's owner may. Fails with NOT_FOUND if there is
+    no such dead letter. Safe to retry.
+    """
 
 @_typing.type_check_only
 class DocumentServiceAsyncStub(DocumentServiceStub):
@@ -71,8 +98,8 @@ class DocumentServiceAsyncStub(DocumentServiceStub):
 
     Fails with INVALID_ARGUMENT if the header is missing or breaks a rule, or if the bytes are empty, broken, encrypted or of
     an unsupported format; with RESOURCE_EXHAUSTED if they exceed the server's limit (256 MiB by default);
-    with ALREADY_EXISTS if the caller may see a document with the same bytes (its id is in the details). Nothing is stored then.
-    Safe to retry with the same `request_id`.
+    with ALREADY_EXISTS if the caller may see a document with the same bytes (its id is in the details); with NOT_FOUND if the
+    caller owns no `replaced_document_id`. Nothing is stored then. Safe to retry with the same `request_id`.
     """
     GetDocument: _aio.UnaryUnaryMultiCallable[_document_service_pb2.GetDocumentRequest, _document_service_pb2.GetDocumentResponse]  # type: ignore[assignment]
     """Returns one document. Fails with NOT_FOUND if there is none, or the caller may not see it."""
@@ -88,6 +115,33 @@ class DocumentServiceAsyncStub(DocumentServiceStub):
     WatchJob: _aio.UnaryStreamMultiCallable[_document_service_pb2.WatchJobRequest, _document_service_pb2.WatchJobResponse]  # type: ignore[assignment]
     """Streams the job's state, first as it is and then at each change, until it is terminal. Fails with NOT_FOUND if there is no
     such job. Safe to call again at any time.
+    """
+    CancelJob: _aio.UnaryUnaryMultiCallable[_document_service_pb2.CancelJobRequest, _document_service_pb2.CancelJobResponse]  # type: ignore[assignment]
+    """Ends a job before it is done: when the call returns, its worker can write nothing more, and stops within a third of its
+    lease (5 s by default). A document with an older revision stays searchable as it is; another one ends FAILED, until it
+    is reindexed or replaced. Returns the job; one that had ended before is returned as it ended. Only the document's owner
+    may. Fails with NOT_FOUND if there is no such job of a document that the caller owns. Safe to retry.
+    """
+    ReindexDocument: _aio.UnaryUnaryMultiCallable[_document_service_pb2.ReindexDocumentRequest, _document_service_pb2.ReindexDocumentResponse]  # type: ignore[assignment]
+    """Ingests a document's bytes anew, as a further revision: what was searchable before stays so until the new revision is
+    whole. Only its owner may. Fails with NOT_FOUND if there is none that the caller owns; with FAILED_PRECONDITION if the
+    document has a job that has not ended, or a newer revision that failed (the job's id is in the details). Safe to retry
+    with the same `request_id`.
+    """
+    ListDeadLetters: _aio.UnaryUnaryMultiCallable[_document_service_pb2.ListDeadLettersRequest, _document_service_pb2.ListDeadLettersResponse]  # type: ignore[assignment]
+    """Lists the jobs that failed for good, of documents that the caller may see, the newest job first: those that nobody has
+    discarded, and that no newer job of their document followed.
+    Fails with INVALID_ARGUMENT if the page token does not belong to the other parameters.
+    """
+    ReplayDeadLetter: _aio.UnaryUnaryMultiCallable[_document_service_pb2.ReplayDeadLetterRequest, _document_service_pb2.ReplayDeadLetterResponse]  # type: ignore[assignment]
+    """Lets a failed job run again, with all its attempts before it; what its stages made, as far as it still holds, is not
+    made again. Only the document's owner may. A job that is at work already is returned as it is. Fails with NOT_FOUND if
+    there is no such dead letter. Safe to retry.
+    """
+    DiscardDeadLetter: _aio.UnaryUnaryMultiCallable[_document_service_pb2.DiscardDeadLetterRequest, _document_service_pb2.DiscardDeadLetterResponse]  # type: ignore[assignment]
+    """Takes a failed job off the list for good. The document stays, FAILED or with its older revision; the bytes of a revision
+    that failed beside an older, searchable one are dropped. Only the document's owner may. Fails with NOT_FOUND if there is
+    no such dead letter. Safe to retry.
     """
 
 class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -105,8 +159,8 @@ class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Fails with INVALID_ARGUMENT if the header is missing or breaks a rule, or if the bytes are empty, broken, encrypted or of
         an unsupported format; with RESOURCE_EXHAUSTED if they exceed the server's limit (256 MiB by default);
-        with ALREADY_EXISTS if the caller may see a document with the same bytes (its id is in the details). Nothing is stored then.
-        Safe to retry with the same `request_id`.
+        with ALREADY_EXISTS if the caller may see a document with the same bytes (its id is in the details); with NOT_FOUND if the
+        caller owns no `replaced_document_id`. Nothing is stored then. Safe to retry with the same `request_id`.
         """
 
     @_abc_1.abstractmethod
@@ -146,6 +200,63 @@ class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_document_service_pb2.WatchJobResponse], _abc.AsyncIterator[_document_service_pb2.WatchJobResponse]]:
         """Streams the job's state, first as it is and then at each change, until it is terminal. Fails with NOT_FOUND if there is no
         such job. Safe to call again at any time.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelJob(
+        self,
+        request: _document_service_pb2.CancelJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_document_service_pb2.CancelJobResponse, _abc.Awaitable[_document_service_pb2.CancelJobResponse]]:
+        """Ends a job before it is done: when the call returns, its worker can write nothing more, and stops within a third of its
+        lease (5 s by default). A document with an older revision stays searchable as it is; another one ends FAILED, until it
+        is reindexed or replaced. Returns the job; one that had ended before is returned as it ended. Only the document's owner
+        may. Fails with NOT_FOUND if there is no such job of a document that the caller owns. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def ReindexDocument(
+        self,
+        request: _document_service_pb2.ReindexDocumentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_document_service_pb2.ReindexDocumentResponse, _abc.Awaitable[_document_service_pb2.ReindexDocumentResponse]]:
+        """Ingests a document's bytes anew, as a further revision: what was searchable before stays so until the new revision is
+        whole. Only its owner may. Fails with NOT_FOUND if there is none that the caller owns; with FAILED_PRECONDITION if the
+        document has a job that has not ended, or a newer revision that failed (the job's id is in the details). Safe to retry
+        with the same `request_id`.
+        """
+
+    @_abc_1.abstractmethod
+    def ListDeadLetters(
+        self,
+        request: _document_service_pb2.ListDeadLettersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_document_service_pb2.ListDeadLettersResponse, _abc.Awaitable[_document_service_pb2.ListDeadLettersResponse]]:
+        """Lists the jobs that failed for good, of documents that the caller may see, the newest job first: those that nobody has
+        discarded, and that no newer job of their document followed.
+        Fails with INVALID_ARGUMENT if the page token does not belong to the other parameters.
+        """
+
+    @_abc_1.abstractmethod
+    def ReplayDeadLetter(
+        self,
+        request: _document_service_pb2.ReplayDeadLetterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_document_service_pb2.ReplayDeadLetterResponse, _abc.Awaitable[_document_service_pb2.ReplayDeadLetterResponse]]:
+        """Lets a failed job run again, with all its attempts before it; what its stages made, as far as it still holds, is not
+        made again. Only the document's owner may. A job that is at work already is returned as it is. Fails with NOT_FOUND if
+        there is no such dead letter. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def DiscardDeadLetter(
+        self,
+        request: _document_service_pb2.DiscardDeadLetterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_document_service_pb2.DiscardDeadLetterResponse, _abc.Awaitable[_document_service_pb2.DiscardDeadLetterResponse]]:
+        """Takes a failed job off the list for good. The document stays, FAILED or with its older revision; the bytes of a revision
+        that failed beside an older, searchable one are dropped. Only the document's owner may. Fails with NOT_FOUND if there is
+        no such dead letter. Safe to retry.
         """
 
 def add_DocumentServiceServicer_to_server(servicer: DocumentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -88,6 +88,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the index holds embeddings of another model, whose fingerprint is ErrorInfo.metadata["held"].
     Retrying does not help.
     """
+    ERROR_REASON_DEAD_LETTER_NOT_FOUND: _ErrorReason.ValueType  # 26
+    """NOT_FOUND: no such dead letter of a document that the caller owns; it may have been replayed, discarded, or followed by
+    a newer job. ErrorInfo.metadata["job_id"] repeats the id.
+    """
+    ERROR_REASON_JOB_CANCELLED: _ErrorReason.ValueType  # 27
+    """CANCELLED (as the result of a job): the job was cancelled by CancelJob."""
+    ERROR_REASON_REVISION_SUPERSEDED: _ErrorReason.ValueType  # 28
+    """CANCELLED (as the result of a job): a newer revision of the document was uploaded before this one was searchable."""
+    ERROR_REASON_DOCUMENT_BUSY: _ErrorReason.ValueType  # 29
+    """FAILED_PRECONDITION: the job ErrorInfo.metadata["job_id"] of the document has not ended, or failed and was neither
+    replayed nor discarded. Retrying helps when it has.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. It travels as `google.rpc.ErrorInfo.reason` (the name without the prefix `ERROR_REASON_`,
@@ -160,5 +172,17 @@ figures. Unload a model, or raise the budget; retrying alone rarely helps.
 ERROR_REASON_EMBEDDING_MISMATCH: ErrorReason.ValueType  # 25
 """FAILED_PRECONDITION: the index holds embeddings of another model, whose fingerprint is ErrorInfo.metadata["held"].
 Retrying does not help.
+"""
+ERROR_REASON_DEAD_LETTER_NOT_FOUND: ErrorReason.ValueType  # 26
+"""NOT_FOUND: no such dead letter of a document that the caller owns; it may have been replayed, discarded, or followed by
+a newer job. ErrorInfo.metadata["job_id"] repeats the id.
+"""
+ERROR_REASON_JOB_CANCELLED: ErrorReason.ValueType  # 27
+"""CANCELLED (as the result of a job): the job was cancelled by CancelJob."""
+ERROR_REASON_REVISION_SUPERSEDED: ErrorReason.ValueType  # 28
+"""CANCELLED (as the result of a job): a newer revision of the document was uploaded before this one was searchable."""
+ERROR_REASON_DOCUMENT_BUSY: ErrorReason.ValueType  # 29
+"""FAILED_PRECONDITION: the job ErrorInfo.metadata["job_id"] of the document has not ended, or failed and was neither
+replayed nor discarded. Retrying helps when it has.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
