@@ -7,18 +7,19 @@ from collections.abc import Iterable, Sequence
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from server.domain.documents import Block, BlockKind, Line, Page
+from server.application.markdown_tables import markdown_row
+from server.domain.documents import Block, BlockKind, Line
 
 _FRONT_MATTER = "---\n"
 _MOST_FRONT_MATTER = 5000
 
 
-def read_markdown(text: str) -> Page:
-    """The one page of a Markdown file. Every source line of a paragraph is a line, every table row one line; lines of
+def read_markdown(text: str) -> tuple[Block, ...]:
+    """The blocks of a Markdown file. Every source line of a paragraph is a line, every table row one line; lines of
     code and of front matter are list lines, which nothing joins. HTML inside is left out."""
     front, rest = _front_matter(text)
     tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(rest)
-    return Page(1, 0.0, 0.0, (*_separate(front.splitlines()), *_blocks(tokens)))
+    return (*_separate(front.splitlines()), *_blocks(tokens))
 
 
 def _front_matter(text: str) -> tuple[str, str]:
@@ -54,7 +55,7 @@ def _blocks(tokens: Sequence[Token]) -> list[Block]:
             case "tr_open":
                 row = []
             case "tr_close" if row is not None:
-                rows.append(Line("| " + " | ".join(row) + " |", None))
+                rows.append(Line(markdown_row(row), None))
                 row = None
             case "table_close":
                 blocks.append(Block(BlockKind.TABLE, tuple(rows)))
@@ -62,7 +63,7 @@ def _blocks(tokens: Sequence[Token]) -> list[Block]:
             case "fence" | "code_block":
                 blocks.extend(_separate(token.content.splitlines()))
             case "inline" if row is not None:
-                row.append(" ".join(_lines(token)).replace("|", "/"))
+                row.append(" ".join(_lines(token)))
             case "inline":
                 lines = [line for line in _lines(token) if line]
                 if lines:

@@ -45,15 +45,16 @@ class PdfOptions:
 class PdfFile:
     """Close it when done. Memory: pdfium's own cache and one page."""
 
-    def __init__(self, path: Path, options: PdfOptions) -> None:
-        """Raises EncryptedDocument, UnreadableDocument."""
+    def __init__(self, path: Path, options: PdfOptions, most_pages: int) -> None:
+        """A file may say that it has more than `most_pages`; they are not looked at then. Raises EncryptedDocument,
+        UnreadableDocument."""
         self._options = options
         self._pdf = _open(path)
         try:
             self.page_count = len(self._pdf)
             if self.page_count == 0:
                 raise UnreadableDocument("the PDF has no pages")
-            if not _has_end(path):
+            if self.page_count <= most_pages and not _has_end(path):
                 self._check_all_pages()
             self._body: float | None = None
         except BaseException:

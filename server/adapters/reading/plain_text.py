@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from server.application.line_joining import starts_item
 from server.application.sentences import ends_sentence
-from server.domain.documents import Block, BlockKind, Line, Page
+from server.domain.documents import Block, BlockKind, Line
 
 _LONGEST_HEADING = 70
 _LONGEST_WRAPPED = 160
@@ -17,13 +17,14 @@ _UNDERLINE = re.compile(r"\s*([=\-~*_])\1{3,}\s*$")
 _WIDE = re.compile("[\u1100-\u11ff\u2e80-\uffe6]")
 
 
-def read_plain_text(text: str) -> Page:
-    """The one page of a text file. Paragraphs are parted by empty lines. Lines that were wrapped at a width belong to
-    one paragraph; other lines stay lines. Headings are told where they are plain: underlined, numbered, in capitals."""
+def read_plain_text(text: str, titled: bool = True) -> tuple[Block, ...]:
+    """The blocks of a text file; its first line may be its title where it is `titled`. Paragraphs are parted by empty
+    lines. Lines that were wrapped at a width belong to one paragraph; other lines stay lines. Headings are told where
+    they are plain: underlined, numbered, in capitals."""
     blocks: list[Block] = []
     for paragraph in _paragraphs(text):
-        blocks.extend(_blocks(paragraph, first=not blocks))
-    return Page(1, 0.0, 0.0, tuple(blocks))
+        blocks.extend(_blocks(paragraph, first=titled and not blocks))
+    return tuple(blocks)
 
 
 def _paragraphs(text: str) -> list[list[str]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from server.application.markdown_tables import markdown_row
 from server.application.page_layout.geometry import Piece, Rule, center, is_unspaced, same_row, union
 from server.application.page_layout.pieces import join_pieces, make_piece, rows_of
 from server.domain.documents import Box
@@ -33,7 +34,7 @@ class Row:
     box: Box
 
     def markdown(self) -> str:
-        return "| " + " | ".join(cell.replace("|", "/") for cell in self.cells) + " |"
+        return markdown_row(self.cells)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pypdfium2 as pdfium
 import pytest
+import pytest_asyncio
 from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
@@ -17,20 +18,22 @@ from server.adapters.document_reader import FileDocumentReader
 from server.application.ports import PageImage
 from server.domain.documents import Page
 
+SHARED_LOOP = pytest.mark.asyncio(loop_scope="module")
 ReadFile = Callable[..., Awaitable[list[Page | PageImage]]]
 WIDTH, HEIGHT = 400.0, 500.0
 PATIENCE_S = 30.0
 
 
-def pdf_processes() -> list[int]:
-    """The readers of PDFs that this process has running."""
+def reader_processes() -> list[int]:
+    """The processes of readers that this process has running."""
     children = [path.read_text().split() for path in Path("/proc/self/task").glob("*/children")]
     programs = {int(child): Path(f"/proc/{child}/cmdline").read_text() for group in children for child in group}
     return [child for child, program in programs.items() if "_program import main" in program]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def reader() -> AsyncIterator[FileDocumentReader]:
+    """Shared by the tests of a module, which run in one loop: `pytestmark = SHARED_LOOP`."""
     made = FileDocumentReader()
     yield made
     await made.close()

@@ -1,4 +1,4 @@
-"""The process that reads PDFs, with faults by the name of the file: `hang`, `crash`, `crash once`, `grow`, `bug`."""
+"""The process that reads documents, with faults by their names: `hang`, `crash`, `crash once`, `grow`, `bug`."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import ctypes
 import time
 from pathlib import Path
 
-from server.adapters.reading import pdf_program
+from server.adapters.reading import opening, reader_program
 from server.adapters.reading.pdf import PdfFile, PdfOptions
 from server.application.ports import PageImage
 from server.domain.documents import Page
 
 
 class FaultyPdfFile(PdfFile):
-    def __init__(self, path: Path, options: PdfOptions) -> None:
+    def __init__(self, path: Path, options: PdfOptions, most_pages: int) -> None:
         self._begun = path.with_suffix(".begun")
         self._fault = path.stem
         self._secret = "the text"
-        super().__init__(path, options)
+        super().__init__(path, options, most_pages)
 
     def read(self, number: int) -> Page | PageImage:
         again = self._begun.exists()
@@ -37,5 +37,5 @@ class FaultyPdfFile(PdfFile):
 
 
 def main() -> None:
-    vars(pdf_program)["PdfFile"] = FaultyPdfFile
-    pdf_program.main()
+    vars(opening)["PdfFile"] = FaultyPdfFile
+    reader_program.main()

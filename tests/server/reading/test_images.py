@@ -11,7 +11,9 @@ from PIL import Image
 
 from server.application.ports import PageImage
 from server.domain.errors import UnreadableDocument
-from tests.server.reading.conftest import ReadFile
+from tests.server.reading.conftest import SHARED_LOOP, ReadFile
+
+pytestmark = SHARED_LOOP
 
 
 def gradient(width: int = 60, height: int = 40, mode: str = "L") -> Image.Image:

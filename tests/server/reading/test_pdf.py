@@ -13,7 +13,20 @@ from reportlab.pdfgen.canvas import Canvas
 from server.application.ports import PageImage
 from server.domain.documents import BlockKind, Box, Page
 from server.domain.errors import EncryptedDocument, UnreadableDocument
-from tests.server.reading.conftest import HEIGHT, WIDTH, ReadFile, draw, put, put_image, put_lines, text_of, turned
+from tests.server.reading.conftest import (
+    HEIGHT,
+    SHARED_LOOP,
+    WIDTH,
+    ReadFile,
+    draw,
+    put,
+    put_image,
+    put_lines,
+    text_of,
+    turned,
+)
+
+pytestmark = SHARED_LOOP
 
 PROSE = (
     "The harbour was built by the families of the",

@@ -6,19 +6,29 @@ import asyncio
 import contextlib
 import os
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from server.adapters.document_reader import DocumentReaderOptions, FileDocumentReader
+from server.adapters.reading.opening import ReadingOptions
 from server.application.ports import Probe
 from server.domain.errors import UnreadableDocument
-from tests.server.reading.conftest import draw, eventually, pdf_processes, put
+from tests.server.reading.conftest import draw, eventually, put, reader_processes
+
+
+@pytest.fixture
+async def reader() -> AsyncIterator[FileDocumentReader]:
+    """Its own for each test: what is left of it is looked at."""
+    made = FileDocumentReader()
+    yield made
+    await made.close()
 
 
 def open_files(path: Path) -> int:
     """In this process and its readers of PDFs."""
-    processes = [os.getpid(), *pdf_processes()]
+    processes = [os.getpid(), *reader_processes()]
     links = [link for process in processes for link in Path(f"/proc/{process}/fd").iterdir()]
     return sum(link.exists() and link.samefile(path) for link in links)
 
@@ -69,27 +79,29 @@ async def test_readings_side_by_side_do_not_disturb_each_other(reader: FileDocum
 async def test_too_many_pages_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "upload"
     path.write_bytes(pages(3))
-    reader = FileDocumentReader(DocumentReaderOptions(most_pages=2))
+    reader = FileDocumentReader(DocumentReaderOptions(ReadingOptions(most_pages=2)))
     with pytest.raises(UnreadableDocument, match="more than 2 pages"):
         await reader.probe(path, "x")
     await reader.close()
 
 
 def reader_threads() -> int:
-    return sum(thread.name.startswith(("the-file-reader", "the-PDF-reader")) for thread in threading.enumerate())
+    return sum(thread.name.startswith("the-document-reader") for thread in threading.enumerate())
 
 
-async def test_closing_ends_threads_and_process(tmp_path: Path) -> None:
+async def test_processes_are_started_when_they_are_needed_and_end_with_the_reader(tmp_path: Path) -> None:
     reader = FileDocumentReader()
+    assert (reader_threads(), reader_processes()) == (0, [])
     path = tmp_path / "upload"
-    path.write_bytes(b"text\n")
-    await reader.probe(path, "x")
-    assert (reader_threads(), pdf_processes()) == (1, []), "a process is started when a PDF comes"
-    path.write_bytes(pages(1))
-    await reader.probe(path, "x")
-    assert len(pdf_processes()) == 1
+    path.write_bytes(pages(2))
+    probe = await reader.probe(path, "x")
+    async with contextlib.aclosing(reader.pages(path, probe, 1)) as iterator:
+        assert (await anext(iterator)).number == 1
+        assert len(reader_processes()) == 1, "one is enough while nobody else reads"
+        await reader.probe(path, "x")
+        assert (reader_threads(), len(reader_processes())) == (2, 2)
     await reader.close()
-    assert (reader_threads(), pdf_processes()) == (0, [])
+    assert (reader_threads(), reader_processes()) == (0, [])
 
 
 @pytest.mark.parametrize("iterator_first", [True, False])

@@ -11,6 +11,7 @@ import pytest
 from server.adapters.document_reader import FileDocumentReader
 from server.application.ports import PageImage
 from server.domain.documents import Page
+from tests.server.reading.conftest import SHARED_LOOP
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 QUESTIONS: list[dict[str, Any]] = json.loads((SAMPLES / "questions.json").read_text(encoding="utf-8"))
@@ -23,6 +24,7 @@ async def pages_of(reader: FileDocumentReader, name: str) -> list[Page | PageIma
     return [page async for page in reader.pages(SAMPLES / name, probe, 1)]
 
 
+@SHARED_LOOP
 @pytest.mark.parametrize("question", ANSWERABLE, ids=[question["question"][:30] for question in ANSWERABLE])
 async def test_the_page_holds_the_answer(reader: FileDocumentReader, question: dict[str, Any]) -> None:
     page = (await pages_of(reader, question["document"]))[question["page"] - 1]

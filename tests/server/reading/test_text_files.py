@@ -6,7 +6,9 @@ import pytest
 
 from server.domain.documents import BlockKind, Page
 from server.domain.errors import UnreadableDocument
-from tests.server.reading.conftest import ReadFile, text_of
+from tests.server.reading.conftest import SHARED_LOOP, ReadFile, text_of
+
+pytestmark = SHARED_LOOP
 
 JAPANESE = "食堂のご案内\n\n営業時間は午前11時からです。カレーの値段は480円です。\nｶﾀｶﾅ表記もあります。\n"
 ENGLISH = "The café opens at nine. It costs £4.\n\nThe façade is new.\n"

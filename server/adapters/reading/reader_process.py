@@ -1,4 +1,4 @@
-"""PDFs read in a process of their own, which is started when needed and replaced when a page breaks it."""
+"""Documents read in processes of their own, which are started when needed and replaced when a page breaks them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import itertools
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
@@ -15,70 +16,87 @@ from pathlib import Path
 import structlog
 
 from server.adapters.reading.lane import Lane
-from server.adapters.reading.pdf import PdfOptions
-from server.adapters.reading.pdf_program import (
+from server.adapters.reading.opening import ReadingOptions
+from server.adapters.reading.reader_program import (
     CloseFile,
-    CountPages,
     Defect,
-    PageCount,
+    Encrypted,
+    OutOfMemory,
+    Probed,
+    ProbeFile,
     ReadPage,
-    Refusal,
     Reply,
     Request,
     Start,
+    Unreadable,
+    Unsupported,
 )
-from server.application.ports import PageImage
+from server.application.ports import PageImage, Probe
 from server.domain.documents import Page, Stage
-from server.domain.errors import DependencyUnavailable, EncryptedDocument, StageDeadline, UnreadableDocument
+from server.domain.errors import (
+    DependencyUnavailable,
+    EncryptedDocument,
+    StageDeadline,
+    UnreadableDocument,
+    UnsupportedFormat,
+)
 
-_NAME = "the PDF reader"
+_NAME = "the document reader"
 _ROOT = Path(__file__).resolve().parents[3]
 _PROGRAM = (
-    "import sys; sys.path.insert(0, sys.argv.pop()); from server.adapters.reading.pdf_program import main; main()"
+    "import sys; sys.path.insert(0, sys.argv.pop()); from server.adapters.reading.reader_program import main; main()"
 )
 
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class PdfProcessOptions:
+class ReaderProcessOptions:
     """`memory_bytes` bounds what the address space of the process may grow by once it has started."""
 
     start_limit_s: float = 30.0
-    memory_bytes: int = 4 * 2**30
+    memory_bytes: int = 3 * 2**30
 
 
-class PdfProcess:
-    """One process reads all PDFs, one request after another: pdfium is not thread-safe, and this bounds its memory.
+class ReaderProcess:
+    """One process that reads documents, one request after another: pdfium is not thread-safe, and this bounds memory.
 
     A request that takes too long ends the process and raises StageDeadline. One during which it dies is tried once
-    more (the cause may have been outside), then raises UnreadableDocument. Other readings go on in the next process.
-    Waiting for its turn, a request raises Overloaded after `queue_wait_s`.
+    more (the cause may have been outside), then raises UnreadableDocument, as does one that runs out of memory. Other
+    readings go on in the next process. Waiting for its turn, a request raises Overloaded after `queue_wait_s`.
     """
 
-    def __init__(self, pdf: PdfOptions, options: PdfProcessOptions, queue_wait_s: float) -> None:
-        self._pdf = pdf
+    def __init__(self, reading: ReadingOptions, options: ReaderProcessOptions, queue_wait_s: float) -> None:
+        self._reading = reading
         self._options = options
         self._lane = Lane(_NAME, 1, queue_wait_s)
         self._readings = itertools.count()
         self._child: _Child | None = None
         self._closed = threading.Event()
+        self.users = 0
+        """Probes and readings that are under way."""
 
-    async def page_count(self, path: Path, limit_s: float) -> int:
-        reply = await self._ask(CountPages(path.resolve()), limit_s, Stage.PROBE)
-        assert isinstance(reply, PageCount)
-        return reply.pages
+    async def probe(self, path: Path, name: str, limit_s: float) -> Probe:
+        """Raises what the `DocumentReader` port says."""
+        with self._in_use():
+            reply = await self._ask(ProbeFile(path.resolve(), name), limit_s, Stage.PROBE)
+        assert isinstance(reply, Probed)
+        return Probe(reply.media_type, reply.pages)
 
-    async def pages(self, path: Path, first: int, last: int, limit_s: float) -> AsyncGenerator[Page | PageImage, None]:
+    async def pages(
+        self, path: Path, probe: Probe, first: int, limit_s: float
+    ) -> AsyncGenerator[Page | PageImage, None]:
         """`limit_s` is for a page."""
         reading = next(self._readings)
-        try:
-            for number in range(first, last + 1):
-                page = await self._ask(ReadPage(reading, path.resolve(), number), limit_s, Stage.EXTRACT)
-                assert isinstance(page, Page | PageImage)
-                yield page
-        finally:
-            self._lane.later(lambda: self._close_file(reading, limit_s))
+        with self._in_use():
+            try:
+                for number in range(first, probe.page_count + 1):
+                    request = ReadPage(reading, path.resolve(), probe.media_type, number)
+                    page = await self._ask(request, limit_s, Stage.EXTRACT)
+                    assert isinstance(page, Page | PageImage)
+                    yield page
+            finally:
+                self._lane.later(lambda: self._close_file(reading, limit_s))
 
     async def close(self) -> None:
         """Ends the process, in the middle of a page if need be."""
@@ -89,15 +107,33 @@ class PdfProcess:
         if self._child is not None:
             await asyncio.to_thread(self._end, self._child, "closed")
 
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        self.users += 1
+        try:
+            yield
+        finally:
+            self.users -= 1
+
     async def _ask(self, request: Request, limit_s: float, stage: Stage) -> Reply:
         # The limit is kept by the thread: it ends the process, and so is free for the next request.
         reply = await self._lane.run(lambda: self._answer(request, limit_s, stage), None, stage.value)
-        if isinstance(reply, Refusal):
-            raise EncryptedDocument if reply.problem is None else UnreadableDocument(reply.problem)
-        if isinstance(reply, Defect):
-            _log.error("pdf_reader_defect", trace=reply.trace)
-            raise RuntimeError(f"a defect in {_NAME}")  # noqa: TRY004 - not about types
-        return reply
+        match reply:
+            case Encrypted():
+                raise EncryptedDocument
+            case Unreadable(problem, trace):
+                if trace:
+                    _log.info("document_unreadable", problem=problem, trace=trace)
+                raise UnreadableDocument(problem)
+            case Unsupported(media_type, supported):
+                raise UnsupportedFormat(media_type, supported)
+            case OutOfMemory():
+                raise UnreadableDocument("reading it takes more memory than one document may have")
+            case Defect(trace):
+                _log.error("document_reader_defect", trace=trace)
+                raise RuntimeError(f"a defect in {_NAME}")
+            case _:
+                return reply
 
     # --- what follows runs in the lane's thread ---
 
@@ -105,12 +141,16 @@ class PdfProcess:
         for _ in range(2):
             child = self._running()
             try:
-                return child.ask(request, limit_s)
+                reply = child.ask(request, limit_s)
             except TimeoutError as exc:
                 self._end(child, "too slow")
                 raise StageDeadline(stage.value) from exc
             except (EOFError, OSError):
                 self._end(child, "crashed")
+                continue
+            if isinstance(reply, OutOfMemory):
+                self._end(child, "out of memory")
+            return reply
         raise UnreadableDocument(f"{_NAME} breaks down over it")
 
     def _running(self) -> _Child:
@@ -122,7 +162,7 @@ class PdfProcess:
             self._child = child = _Child()
             if self._closed.is_set():  # meanwhile, and who closed saw no child
                 child.kill()
-            child.ask(Start(self._pdf, self._options.memory_bytes), self._options.start_limit_s)
+            child.ask(Start(self._reading, self._options.memory_bytes), self._options.start_limit_s)
         except (EOFError, OSError) as exc:  # TimeoutError is an OSError
             if self._child is not None:
                 self._end(self._child, "not started")
@@ -141,7 +181,7 @@ class PdfProcess:
         self._child = None
         code = child.end()
         if not self._closed.is_set():
-            _log.warning("pdf_reader_ended", why=why, exit_code=code)
+            _log.warning("document_reader_ended", why=why, exit_code=code)
 
 
 class _Child:

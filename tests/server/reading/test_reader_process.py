@@ -1,4 +1,4 @@
-"""PDFs that hang or break what reads them do so alone."""
+"""Documents that hang or break what reads them do so alone."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from server.adapters.document_reader import DocumentReaderOptions, FileDocumentReader
-from server.adapters.reading import pdf_process
-from server.adapters.reading.pdf_process import PdfProcessOptions
+from server.adapters.reading import reader_process
+from server.adapters.reading.reader_process import ReaderProcessOptions
 from server.application.ports import Probe
 from server.domain.errors import DependencyUnavailable, Overloaded, StageDeadline, UnreadableDocument
-from tests.server.reading.conftest import PATIENCE_S, draw, eventually, pdf_processes, put
+from tests.server.reading.conftest import PATIENCE_S, draw, eventually, put, reader_processes
 
 PDF = "application/pdf"
 WritePdf = Callable[[str], Path]
@@ -26,9 +26,11 @@ WritePdf = Callable[[str], Path]
 
 @pytest.fixture(autouse=True)
 def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
-    program = pdf_process._PROGRAM.replace("server.adapters.reading.pdf_program", "tests.server.reading.faulty_program")
-    assert program != pdf_process._PROGRAM
-    monkeypatch.setattr(pdf_process, "_PROGRAM", program)
+    program = reader_process._PROGRAM.replace(
+        "server.adapters.reading.reader_program", "tests.server.reading.faulty_program"
+    )
+    assert program != reader_process._PROGRAM
+    monkeypatch.setattr(reader_process, "_PROGRAM", program)
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ async def opened(**options: object) -> AsyncIterator[FileDocumentReader]:
         yield reader
     finally:
         await reader.close()
-    assert pdf_processes() == []
+    assert reader_processes() == []
 
 
 async def read(reader: FileDocumentReader, path: Path) -> list[int]:
@@ -81,19 +83,19 @@ async def test_other_files_are_read_while_a_pdf_hangs(pdf: WritePdf, tmp_path: P
 
 async def test_a_pdf_that_hangs_is_given_up_and_others_go_on(pdf: WritePdf) -> None:
     async with (
-        opened(page_limit_s=1.0) as reader,
+        opened(page_limit_s=1.0, processes=1) as reader,
         aclosing(reader.pages(pdf("healthy"), Probe(PDF, 3), 1)) as healthy,
     ):
         assert (await anext(healthy)).number == 1
-        before = pdf_processes()
+        before = reader_processes()
         with pytest.raises(StageDeadline):
             await read(reader, pdf("hang"))
         assert [page.number async for page in healthy] == [2, 3]
-        assert before and pdf_processes() != before
+        assert before and reader_processes() != before
 
 
 async def test_who_waits_behind_a_hung_page_is_not_at_fault(pdf: WritePdf) -> None:
-    async with opened(queue_wait_s=0.1) as reader, hung(reader, pdf("hang")):
+    async with opened(queue_wait_s=0.1, processes=1) as reader, hung(reader, pdf("hang")):
         with pytest.raises(Overloaded):
             await reader.probe(pdf("healthy"), "x")
 
@@ -116,19 +118,28 @@ async def test_a_reader_killed_between_pages_is_replaced(pdf: WritePdf) -> None:
     async with opened() as reader, aclosing(reader.pages(pdf("healthy"), Probe(PDF, 3), 1)) as pages:
         async for page in pages:
             numbers.append(page.number)
-            [process] = pdf_processes()
+            [process] = reader_processes()
             os.kill(process, signal.SIGKILL)
     assert numbers == [1, 2, 3]
 
 
-@pytest.mark.parametrize("name", ["bug", "grow"])
-async def test_a_defect_is_logged_without_the_documents_text(pdf: WritePdf, name: str) -> None:
-    async with opened(pdf_process=PdfProcessOptions(memory_bytes=2**30)) as reader:
-        with capture_logs() as logs, pytest.raises(RuntimeError, match=r"^a defect in the PDF reader$"):
-            await read(reader, pdf(name))
+async def test_a_defect_is_logged_without_the_documents_text(pdf: WritePdf) -> None:
+    async with opened() as reader:
+        with capture_logs() as logs, pytest.raises(RuntimeError, match=r"^a defect in the document reader$"):
+            await read(reader, pdf("bug"))
         [entry] = logs
         assert "faulty_program.py" in entry["trace"] and "the text" not in entry["trace"]
         assert await read(reader, pdf("healthy")) == [1, 2, 3]
+
+
+async def test_a_document_that_takes_too_much_memory_is_refused(pdf: WritePdf) -> None:
+    async with opened(process=ReaderProcessOptions(memory_bytes=2**30)) as reader:
+        assert await read(reader, pdf("healthy")) == [1, 2, 3]
+        before = reader_processes()
+        with pytest.raises(UnreadableDocument, match="memory"):
+            await read(reader, pdf("grow"))
+        assert await read(reader, pdf("healthy")) == [1, 2, 3]
+        assert len(before) == 1 and reader_processes() != before
 
 
 async def test_a_process_that_does_not_start_is_no_fault_of_the_document(
@@ -137,7 +148,7 @@ async def test_a_process_that_does_not_start_is_no_fault_of_the_document(
     path = pdf("healthy")
     async with opened() as reader:
         with monkeypatch.context() as broken:
-            broken.setattr(pdf_process, "_PROGRAM", "raise SystemExit")
+            broken.setattr(reader_process, "_PROGRAM", "raise SystemExit")
             with pytest.raises(DependencyUnavailable):
                 await reader.probe(path, "x")
         assert (await reader.probe(path, "x")).page_count == 3
@@ -158,18 +169,18 @@ async def test_a_hung_reader_ends_with_its_killed_parent(pdf: WritePdf) -> None:
     program = (
         "import asyncio, sys\n"
         "from pathlib import Path\n"
-        "from server.adapters.reading import pdf_process\n"
-        "from tests.server.reading.conftest import pdf_processes\n"
-        "from tests.server.reading.test_pdf_process import hung, opened\n"
+        "from server.adapters.reading import reader_process\n"
+        "from tests.server.reading.conftest import reader_processes\n"
+        "from tests.server.reading.test_reader_process import hung, opened\n"
         "async def main():\n"
-        "    pdf_process._PROGRAM = sys.argv[1]\n"
+        "    reader_process._PROGRAM = sys.argv[1]\n"
         "    async with opened() as reader, hung(reader, Path(sys.argv[2])):\n"
-        "        print(*pdf_processes(), flush=True)\n"
+        "        print(*reader_processes(), flush=True)\n"
         "        await asyncio.sleep(3600)\n"
         "asyncio.run(main())\n"
     )
     parent = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, pdf_process._PROGRAM, str(pdf("hang")), stdout=asyncio.subprocess.PIPE
+        sys.executable, "-c", program, reader_process._PROGRAM, str(pdf("hang")), stdout=asyncio.subprocess.PIPE
     )
     assert parent.stdout is not None
     async with asyncio.timeout(PATIENCE_S):

@@ -1,6 +1,6 @@
-"""The process that holds pdfium: answers requests over a pipe, one after another, until its parent closes it.
+"""The process that looks into documents: answers requests over a pipe, one after another, until its parent closes it.
 
-A file that makes pdfium crash, hang or grow takes this process with it and nothing else.
+A file that makes a parser crash, hang or grow takes this process with it and nothing else.
 """
 
 from __future__ import annotations
@@ -16,19 +16,22 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from server.adapters.reading.pdf import PdfFile, PdfOptions
+from server.adapters.reading.opening import DocumentFile, ReadingOptions, check_size, open_document
+from server.adapters.reading.probing import detect_media_type
 from server.application.ports import PageImage
 from server.domain.documents import Page
-from server.domain.errors import EncryptedDocument, UnreadableDocument
+from server.domain.errors import EncryptedDocument, UnreadableDocument, UnsupportedFormat
 
 _PR_SET_PDEATHSIG = 1
+_FRAMES = 3
+"""Of a parser that gave up, in the trace."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
     """The first message, answered with `Ready`. `memory_bytes` is what the process may grow by."""
 
-    options: PdfOptions
+    options: ReadingOptions
     memory_bytes: int
 
 
@@ -38,18 +41,20 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class CountPages:
-    """Answered with `PageCount`."""
+class ProbeFile:
+    """Answered with `Probed`."""
 
     path: Path
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
 class ReadPage:
-    """Answered with the page. The file stays open under `reading`, whichever process gets the next request."""
+    """Answered with the page. The file stays open under `reading`."""
 
     reading: int
     path: Path
+    media_type: str
     number: int
 
 
@@ -61,15 +66,33 @@ class CloseFile:
 
 
 @dataclass(frozen=True, slots=True)
-class PageCount:
+class Probed:
+    media_type: str
     pages: int
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """The document cannot be read; None: because it is encrypted."""
+class Encrypted:
+    pass
 
-    problem: str | None
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """`trace` says where a parser gave up, if one did; it holds no text of the document."""
+
+    problem: str
+    trace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    media_type: str
+    supported: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfMemory:
+    """The process should be ended: what it holds is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +102,9 @@ class Defect:
     trace: str
 
 
-Request = CountPages | ReadPage | CloseFile
-Reply = Ready | PageCount | Page | PageImage | Refusal | Defect
+Request = ProbeFile | ReadPage | CloseFile
+Refusal = Encrypted | Unreadable | Unsupported | OutOfMemory | Defect
+Reply = Ready | Probed | Page | PageImage | Refusal
 
 
 def main() -> None:
@@ -88,42 +112,56 @@ def main() -> None:
     with Connection(int(sys.argv[1])) as connection:
         start = connection.recv()
         _bound_memory(start.memory_bytes)
-        program = PdfProgram(start.options)
+        program = ReaderProgram(start.options)
         connection.send(Ready())
         with contextlib.suppress(EOFError):
             while True:
                 connection.send(program.reply(connection.recv()))
 
 
-class PdfProgram:
-    def __init__(self, options: PdfOptions) -> None:
+class ReaderProgram:
+    def __init__(self, options: ReadingOptions) -> None:
         self._options = options
-        self._open: dict[int, PdfFile] = {}
+        self._open: dict[int, DocumentFile] = {}
 
     def reply(self, request: Request) -> Reply:
         try:
             return self._reply(request)
         except EncryptedDocument:
-            return Refusal(None)
+            return Encrypted()
         except UnreadableDocument as error:
-            return Refusal(error.problem)
+            return Unreadable(error.problem, _trace(error.__cause__, _FRAMES))
+        except UnsupportedFormat as error:
+            return Unsupported(error.media_type, error.supported)
+        except MemoryError:
+            return OutOfMemory()
         except Exception as error:  # noqa: BLE001 - told to the parent, which raises it
-            return Defect("".join([type(error).__name__, "\n", *traceback.format_tb(error.__traceback__)]))
+            return Defect(_trace(error))
 
     def _reply(self, request: Request) -> Reply:
         match request:
-            case CountPages(path):
-                with contextlib.closing(PdfFile(path, self._options)) as file:
-                    return PageCount(file.page_count)
-            case ReadPage(reading, path, number):
+            case ProbeFile(path, name):
+                media_type = detect_media_type(path, name)
+                with contextlib.closing(open_document(path, media_type, self._options)) as file:
+                    return Probed(media_type, file.page_count)
+            case ReadPage(reading, path, media_type, number):
                 if reading not in self._open:
-                    self._open[reading] = PdfFile(path, self._options)
-                return self._open[reading].read(number)
+                    self._open[reading] = open_document(path, media_type, self._options)
+                page = self._open[reading].read(number)
+                return check_size(page, self._options) if isinstance(page, Page) else page
             case CloseFile(reading):
                 closed = self._open.pop(reading, None)
                 if closed is not None:
                     closed.close()
                 return Ready()
+
+
+def _trace(error: BaseException | None, frames: int | None = None) -> str:
+    """The innermost `frames`, or all, without the error's message, which may quote the document."""
+    if error is None:
+        return ""
+    limit = None if frames is None else -frames
+    return "".join([type(error).__name__, "\n", *traceback.format_tb(error.__traceback__, limit)])
 
 
 def _bound_memory(more_bytes: int) -> None:
