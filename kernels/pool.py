@@ -1,8 +1,8 @@
 """A pool of the best rows, sorted, in one array that the caller owns.
 
-An entry is one int64: the score's bits in an order that integers have, then the row's complement, so that comparing
-entries compares scores, and rows (the lower is better) where scores are equal. One array means one move of memory per
-insertion.
+An entry is one int64: the score's bits in an order that integers have, then the row's complement, then a mark, so that
+comparing entries compares scores, and rows (the lower is better) where scores are equal. One array means one move of
+memory per insertion.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ Entries = npt.NDArray[np.int64]
 
 cgutils: Any = numba.core.cgutils
 
-_ROW_BITS = 32
+_SCORE_AT, _ROW_AT = 32, 1
 _ROW_MASK = (1 << 31) - 1
-EXPANDED = np.int64(1 << 31)
-"""The bit between score and row, for whoever walks to mark an entry with; it leaves the order of scores as it is."""
+EXPANDED = np.int64(1)
+"""The last bit, for whoever walks to mark an entry with; it leaves the order as it is."""
 
 if JITTED:
 
@@ -61,20 +61,20 @@ else:
 
 @kernel
 def entry_of(score: float, row: int) -> int:
-    """score: a float32; row: at least 0."""
+    """Without the mark. score: a float32; row: at least 0."""
     bits = np.int64(np.float32(score).view(np.int32))
     ordered = bits ^ ((bits >> np.int64(63)) & np.int64(0x7FFFFFFF))
-    return int((ordered << np.int64(_ROW_BITS)) | np.int64(_ROW_MASK - row))
+    return int((ordered << np.int64(_SCORE_AT)) | np.int64(_ROW_MASK - row) << np.int64(_ROW_AT))
 
 
 @kernel
 def row_of(entry: int) -> int:
-    return int(_ROW_MASK - (np.int64(entry) & np.int64(_ROW_MASK)))
+    return int(_ROW_MASK - (np.int64(entry) >> np.int64(_ROW_AT) & np.int64(_ROW_MASK)))
 
 
 @kernel
 def score_of(entry: int) -> float:
-    ordered = np.int64(entry) >> np.int64(_ROW_BITS)
+    ordered = np.int64(entry) >> np.int64(_SCORE_AT)
     return float(np.int32(ordered ^ ((ordered >> np.int64(63)) & np.int64(0x7FFFFFFF))).view(np.float32))
 
 

@@ -174,11 +174,11 @@ def decode(
 
 def entry_of(score: float, row: int) -> int:
     bits = int(np.float32(score).view(np.int32))
-    return ((bits if bits >= 0 else -((bits & 0x7FFFFFFF) + 1)) << 32) | (0x7FFFFFFF - row)
+    return ((bits if bits >= 0 else -((bits & 0x7FFFFFFF) + 1)) << 32) | ((0x7FFFFFFF - row) << 1)
 
 
 def row_of(entry: int) -> int:
-    return 0x7FFFFFFF - (entry & 0x7FFFFFFF)
+    return 0x7FFFFFFF - (entry >> 1 & 0x7FFFFFFF)
 
 
 def score_of(entry: int) -> float:
@@ -332,7 +332,7 @@ def _best_first(
         entries = sorted([*entries, *map(score, found)], reverse=True)[: len(pool)]
         ahead = [row_of(entry) for entry in entries if row_of(entry) not in done][:2]
         if not ahead:
-            pool[: len(entries)] = [entry | (1 << 31) for entry in entries]
+            pool[: len(entries)] = [entry | 1 for entry in entries]
             return [len(entries), len(looked), len(done)]
         done.update(ahead)
         found = []
@@ -361,7 +361,7 @@ def walk(
 
 def keep_allowed(pool: Entries, size: int, allowed: Words, limit: int) -> int:
     fits = set(rows_of(allowed))
-    kept = [entry & ~(1 << 31) for entry in pool[:size].tolist() if row_of(entry) in fits][:limit]
+    kept = [entry & ~1 for entry in pool[:size].tolist() if row_of(entry) in fits][:limit]
     pool[: len(kept)] = kept
     return len(kept)
 

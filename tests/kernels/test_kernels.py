@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import kernels
@@ -349,6 +349,7 @@ def random_links(rng: np.random.Generator, rows: int, degree: int) -> npt.NDArra
 
 @few
 @given(seeds, st.integers(1, 150), st.integers(1, 30), st.sampled_from([1, 4, 12]), st.sampled_from([0.1, 0.5, 1.0]))
+@example(20503, 137, 5, 1, 0.1)  # two rows of the same score, of which the greater is expanded first
 def test_walking(seed: int, rows: int, effort: int, degree: int, share: float) -> None:
     rng = np.random.default_rng(seed)
     digits, scales, query = digit_rows(rng, rows)
