@@ -44,65 +44,6 @@ from kernels.scan import refine, scan_digits, scan_more
 from kernels.texts import find_texts
 from kernels.warming import warm_up
 
-KERNELS = (
-    "assign_cells",
-    "carries_any",
-    "clear_rows",
-    "connect",
-    "count",
-    "count_between",
-    "decode",
-    "dot_codes",
-    "dot_codes_portable",
-    "dot_codes_vnni",
-    "dot_digits",
-    "dot_digits_portable",
-    "dot_digits_vnni",
-    "dot_floats",
-    "encode",
-    "entry_of",
-    "find_texts",
-    "fuse_convex",
-    "fuse_distribution",
-    "fuse_reciprocal_rank",
-    "intersect",
-    "intersection",
-    "keep_allowed",
-    "list_between",
-    "list_rows",
-    "mark_any",
-    "mark_common",
-    "mark_equal",
-    "mark_listed",
-    "mark_postings",
-    "mark_rows",
-    "mark_set",
-    "nearest_in_cells",
-    "nearest_listed",
-    "nearest_walked",
-    "offer",
-    "prepare_query",
-    "propose",
-    "quantize",
-    "refine",
-    "row_of",
-    "scan_cells",
-    "scan_digits",
-    "scan_more",
-    "score_of",
-    "select_diverse",
-    "select_edges",
-    "similarity",
-    "subtract",
-    "sum_codes",
-    "survey",
-    "trim",
-    "unite",
-    "unpack",
-    "walk",
-)
-"""Every public kernel; each has a NumPy twin of its name in tests/kernels/naive.py."""
-
 __all__ = [
     "CODE_WIDTH",
     "HAS_VNNI",
@@ -170,3 +111,9 @@ __all__ = [
     "walk",
     "warm_up",
 ]
+
+_CONSTANTS = {"CODE_WIDTH", "HAS_VNNI", "JITTED", "KERNELS", "NO_ROW", "ROW_WIDTH", "WORD_BITS"}
+_OTHERS = {"Linking", "compiled_signatures", "warm_up"}
+
+KERNELS = tuple(name for name in __all__ if name not in _CONSTANTS | _OTHERS)
+"""Every public kernel; each has a NumPy twin of its name in tests/kernels/naive.py."""

@@ -29,37 +29,46 @@ _LARGEST_DIGIT = 15
 _UNSIGNED_OFFSET = 128
 
 
+_BYTES = ir.VectorType(ir.IntType(8), CODE_WIDTH)
+_SUMS = ir.VectorType(ir.IntType(32), _LANES)
+
+
+def _load_bytes(builder: Any, array: Any, offset: Any) -> Any:
+    """A register of bytes of an array."""
+    return builder.load(builder.bitcast(builder.gep(array.data, [offset]), _BYTES.as_pointer()), align=1)
+
+
+def _multiply_add(builder: Any, sums: Any, unsigned: Any, signed: Any) -> Any:
+    """VPDPBUSD: multiplies unsigned by signed bytes, and adds each four products to a lane of int32 (Intel SDM, vol.
+    2C)."""
+    kind = ir.FunctionType(_SUMS, [_SUMS, _BYTES, _BYTES])
+    instruction = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.vpdpbusd.512")
+    return builder.call(instruction, [sums, unsigned, signed])
+
+
+def _add_up(builder: Any, sums: Any) -> Any:
+    kind = ir.FunctionType(ir.IntType(32), [_SUMS])
+    name = f"llvm.vector.reduce.add.v{_LANES}i32"
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [sums])
+
+
 @intrinsic
 def _dot_offset_codes(typing_context: Any, row: Any, query: Any) -> Any:
-    """Sum of (row[i] + 128) * query[i] through VPDPBUSD, which multiplies unsigned by signed bytes and adds each four
-    products to an int32 lane (Intel SDM, vol. 2C). Flipping the sign bit of a row's byte adds the 128."""
+    """Sum of (row[i] + 128) * query[i]: flipping the sign bit of a row's byte makes it unsigned, and adds the 128."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         rows, queries = (
             context.make_array(t)(context, builder, v) for t, v in zip(signature.args, arguments, strict=True)
         )
-        i32, i64 = ir.IntType(32), ir.IntType(64)
-        bytes_type, lanes_type = ir.VectorType(ir.IntType(8), CODE_WIDTH), ir.VectorType(i32, _LANES)
-        multiply_add = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(lanes_type, [lanes_type, bytes_type, bytes_type]),
-            "llvm.x86.avx512.vpdpbusd.512",
-        )
-        add_up = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(i32, [lanes_type]), f"llvm.vector.reduce.add.v{_LANES}i32"
-        )
-        sign_bits = ir.Constant(bytes_type, [-_UNSIGNED_OFFSET] * CODE_WIDTH)
-        total = cgutils.alloca_once_value(builder, ir.Constant(lanes_type, [0] * _LANES))
-        steps = builder.udiv(builder.extract_value(rows.shape, 0), ir.Constant(i64, CODE_WIDTH))
-        with cgutils.for_range(builder, steps) as loop:
-            offset = builder.mul(loop.index, ir.Constant(i64, CODE_WIDTH))
-            row_bytes, query_bytes = (
-                builder.load(builder.bitcast(builder.gep(array.data, [offset]), bytes_type.as_pointer()), align=1)
-                for array in (rows, queries)
-            )
-            unsigned = builder.xor(row_bytes, sign_bits)
-            builder.store(builder.call(multiply_add, [builder.load(total), unsigned, query_bytes]), total)
-        return builder.call(add_up, [builder.load(total)])
+        width = ir.Constant(ir.IntType(64), CODE_WIDTH)
+        sign_bits = ir.Constant(_BYTES, [-_UNSIGNED_OFFSET] * CODE_WIDTH)
+        total = cgutils.alloca_once_value(builder, ir.Constant(_SUMS, [0] * _LANES))
+        with cgutils.for_range(builder, builder.udiv(builder.extract_value(rows.shape, 0), width)) as loop:
+            offset = builder.mul(loop.index, width)
+            unsigned = builder.xor(_load_bytes(builder, rows, offset), sign_bits)
+            signed = _load_bytes(builder, queries, offset)
+            builder.store(_multiply_add(builder, builder.load(total), unsigned, signed), total)
+        return _add_up(builder, builder.load(total))
 
     return types.int32(row, query), generate
 
@@ -91,44 +100,29 @@ def dot_codes_vnni(row: npt.NDArray[np.int8], query: npt.NDArray[np.int8], query
 
 @intrinsic
 def _dot_half_bytes(typing_context: Any, row: Any, query: Any) -> Any:
-    """Sum of digit[i] * query[i] through VPDPBUSD, which takes unsigned digits as they are: the low halves of 64 bytes
-    are 64 neighbouring digits, and so are the high halves."""
+    """Sum of digit[i] * query[i], of digits that are unsigned as they are: the low halves of 64 bytes are 64
+    neighbouring digits, and so are the high halves."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         rows, queries = (
             context.make_array(t)(context, builder, v) for t, v in zip(signature.args, arguments, strict=True)
         )
-        i32, i64 = ir.IntType(32), ir.IntType(64)
-        bytes_type, lanes_type = ir.VectorType(ir.IntType(8), CODE_WIDTH), ir.VectorType(i32, _LANES)
-        words_type = ir.VectorType(ir.IntType(16), CODE_WIDTH // 2)
-        multiply_add = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(lanes_type, [lanes_type, bytes_type, bytes_type]),
-            "llvm.x86.avx512.vpdpbusd.512",
-        )
-        add_up = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(i32, [lanes_type]), f"llvm.vector.reduce.add.v{_LANES}i32"
-        )
-        low_bits = ir.Constant(bytes_type, [_LARGEST_DIGIT] * CODE_WIDTH)
-        four = ir.Constant(words_type, [4] * (CODE_WIDTH // 2))
-        total = cgutils.alloca_once_value(builder, ir.Constant(lanes_type, [0] * _LANES))
+        words = ir.VectorType(ir.IntType(16), CODE_WIDTH // 2)
+        four = ir.Constant(words, [4] * (CODE_WIDTH // 2))
+        low_bits = ir.Constant(_BYTES, [_LARGEST_DIGIT] * CODE_WIDTH)
+        width = ir.Constant(ir.IntType(64), CODE_WIDTH)
+        total = cgutils.alloca_once_value(builder, ir.Constant(_SUMS, [0] * _LANES))
         half = builder.extract_value(rows.shape, 0)
-        steps = builder.udiv(half, ir.Constant(i64, CODE_WIDTH))
-
-        def load(array: Any, offset: Any) -> Any:
-            pointer = builder.bitcast(builder.gep(array.data, [offset]), bytes_type.as_pointer())
-            return builder.load(pointer, align=1)
-
-        with cgutils.for_range(builder, steps) as loop:
-            offset = builder.mul(loop.index, ir.Constant(i64, CODE_WIDTH))
-            packed = load(rows, offset)
+        with cgutils.for_range(builder, builder.udiv(half, width)) as loop:
+            offset = builder.mul(loop.index, width)
+            packed = _load_bytes(builder, rows, offset)
             low = builder.and_(packed, low_bits)
-            shifted = builder.bitcast(builder.lshr(builder.bitcast(packed, words_type), four), bytes_type)
+            shifted = builder.bitcast(builder.lshr(builder.bitcast(packed, words), four), _BYTES)
             high = builder.and_(shifted, low_bits)
-            sums = builder.call(multiply_add, [builder.load(total), low, load(queries, offset)])
-            sums = builder.call(multiply_add, [sums, high, load(queries, builder.add(offset, half))])
+            sums = _multiply_add(builder, builder.load(total), low, _load_bytes(builder, queries, offset))
+            sums = _multiply_add(builder, sums, high, _load_bytes(builder, queries, builder.add(offset, half)))
             builder.store(sums, total)
-        return builder.call(add_up, [builder.load(total)])
+        return _add_up(builder, builder.load(total))
 
     return types.int32(row, query), generate
 
