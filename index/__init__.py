@@ -24,7 +24,8 @@ Where is what?
 - `planner`, `merging`: pure decisions. `rebuilding`: what a merge does. `verifying`, `saving`: care while it serves.
   `processes`: where large rebuilds and the analysis of many chunks run, so that searches go on.
 - `generations`: several indexes of one log, one of which serves. `comparison`: how well each finds what is nearest.
-  `contents`: what an index consists of. `tuning`: measuring what the planner decides by.
+  `contents`: what an index consists of. `tuning`: measuring what the planner decides by. `stopping`: how what takes
+  long is told to end.
 - Deleting marks a row; rebuilding a segment (`maintain`, `compact`) takes the row's bytes off the disk.
 """
 

@@ -2,7 +2,7 @@
 
 HybridIndexError
 ├── IndexCorrupt        a file is damaged or missing; rebuild the index from the log
-├── IndexMismatch       the directory was made for other vectors, another analyzer or a newer format
+├── IndexMismatch       the directory was made for other vectors, another analyzer or in another format
 ├── IndexLocked         another process (or object) has the directory open
 ├── GenerationRefused   a generation is not in the state that the call needs
 ├── InvalidOperation    an operation does not fit the index; nothing of its batch was applied

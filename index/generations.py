@@ -17,11 +17,9 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import json
 import shutil
 import threading
 import time
-import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -32,14 +30,14 @@ import numpy as np
 import numpy.typing as npt
 
 from index.comparison import Comparison, compare_on
-from index.errors import GenerationRefused, IndexCorrupt, IndexMismatch
+from index.errors import GenerationRefused, IndexMismatch
 from index.hybrid import HybridIndex, lock_directory
 from index.layout import SEGMENTS_DIRECTORY
 from index.lexical.analyzer import Analyzer
 from index.manifest import MANIFEST_FILE
 from index.options import IndexOptions
 from index.snapshot import Snapshot
-from index.storage import replace_file, sync_directory
+from index.storage import read_json, replace_json, sync_directory
 
 REGISTER_FILE = "generations"
 _FORMAT = 1
@@ -292,20 +290,14 @@ def _having(options: Any, parameters: Mapping[str, int | float]) -> Any:
 
 
 def _write(directory: Path, register: _Register) -> None:
-    body = json.dumps({"format": _FORMAT, **asdict(register)}, indent=1, sort_keys=True).encode()
-    replace_file(directory / REGISTER_FILE, b"%08x\n%b" % (zlib.crc32(body), body))
+    replace_json(directory / REGISTER_FILE, {"format": _FORMAT, **asdict(register)})
 
 
 def _read(directory: Path) -> _Register | None:
     """None if there is none. Raises IndexCorrupt; IndexMismatch for another format."""
-    path = directory / REGISTER_FILE
-    try:
-        checksum, _, body = path.read_bytes().partition(b"\n")
-    except FileNotFoundError:
+    fields = read_json(directory / REGISTER_FILE)
+    if fields is None:
         return None
-    if checksum != b"%08x" % zlib.crc32(body):
-        raise IndexCorrupt(path, "checksum differs")
-    fields = json.loads(body)
     stored_format = fields.pop("format")
     if stored_format != _FORMAT:
         raise IndexMismatch("format of generations", stored_format, _FORMAT)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from index.errors import IndexCorrupt, IndexMismatch
-from index.storage import replace_file
+from index.errors import IndexMismatch
+from index.storage import read_json, replace_json
 
 FORMAT = 3
 """Version of everything in the directory; FORMAT.md describes it."""
@@ -59,20 +56,14 @@ class Manifest:
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Atomic and durable."""
-    body = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1, sort_keys=True).encode()
-    replace_file(directory / MANIFEST_FILE, b"%08x\n%b" % (zlib.crc32(body), body))
+    replace_json(directory / MANIFEST_FILE, {"format": FORMAT, **asdict(manifest)})
 
 
 def read_manifest(directory: Path) -> Manifest | None:
-    """None if the directory holds no index. Raises IndexCorrupt; IndexMismatch for a newer format."""
-    path = directory / MANIFEST_FILE
-    try:
-        checksum, _, body = path.read_bytes().partition(b"\n")
-    except FileNotFoundError:
+    """None if the directory holds no index. Raises IndexCorrupt; IndexMismatch for another format."""
+    fields = read_json(directory / MANIFEST_FILE)
+    if fields is None:
         return None
-    if checksum != b"%08x" % zlib.crc32(body):
-        raise IndexCorrupt(path, "checksum differs")
-    fields: dict[str, Any] = json.loads(body)
     stored_format = fields.pop("format")
     if stored_format != FORMAT:
         raise IndexMismatch("format", stored_format, FORMAT)

@@ -32,11 +32,11 @@ class IndexOptions:
     refined_per_candidate: int = 4
     """Rows that are ranked again by all that is stored of them, per candidate of the dense branch."""
     search_effort: int = 200
-    """Rows that a walk through a graph keeps in view, at least as many as are refined: more finds more, and takes
-    longer."""
+    """Rows that a walk through a graph keeps in view, at least as many as are refined; and a quarter of those that are
+    compared in cells at least. More finds more, and takes longer."""
     planner_thresholds: PlannerThresholds = field(default_factory=PlannerThresholds)
     graph_rows: int = 16_384
-    """Segments of fewer rows have no graph: comparing all of them is as fast."""
+    """Segments of fewer rows have neither cells nor a graph: comparing all of them is as fast."""
     graph: GraphOptions = field(default_factory=GraphOptions)
     verify_checksums: bool = False
     """Reads every file once when opening (1 to 4 GB/s). Else `HybridIndex.verify` is for that, at any time; sizes,

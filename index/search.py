@@ -74,8 +74,8 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class PartReport:
-    """How a part of the index was searched: its plan, rows that the filter allowed, distances computed, and nodes of a
-    graph visited."""
+    """How a part of the index was searched: its plan, rows that the filter allowed, distances computed, and (`visited`)
+    rows of the graph whose links were read, or cells that were opened."""
 
     name: str
     plan: str

@@ -115,6 +115,24 @@ def replace_file(path: Path, content: bytes) -> None:
     sync_directory(path.parent)
 
 
+def replace_json(path: Path, fields: Mapping[str, Any]) -> None:
+    """Puts a JSON object, behind its checksum, in the place of `path`, as `replace_file` does."""
+    body = json.dumps(fields, indent=1, sort_keys=True).encode()
+    replace_file(path, b"%08x\n%b" % (zlib.crc32(body), body))
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """What `replace_json` wrote; None if there is no such file. Raises IndexCorrupt, OSError."""
+    try:
+        checksum, _, body = path.read_bytes().partition(b"\n")
+    except FileNotFoundError:
+        return None
+    if checksum != b"%08x" % zlib.crc32(body):
+        raise IndexCorrupt(path, "checksum differs")
+    fields: dict[str, Any] = json.loads(body)
+    return fields
+
+
 def sync_directory(path: Path) -> None:
     """Makes the names in a directory durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
