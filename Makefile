@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PROTOC = $(PY) -m grpc_tools.protoc -Iprotos --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) \
 	--mypy_grpc_out=quiet:$(1) protos/pinakes/v1/*.proto
 
-.PHONY: help environment setup check lint types imports contract stubs test bench peers demo up doctor generate golden baseline lock clean
+.PHONY: help environment setup check lint types imports contract stubs test faults bench peers demo up doctor generate golden baseline lock clean
 
 help:  ## Lists the verbs.
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r verb does; do \
@@ -60,6 +60,14 @@ stubs: environment
 
 test: setup  ## Runs the tests, with real PostgreSQL, NATS and Triton.
 	$(PY) -m pytest --numprocesses 2 --dist loadgroup
+
+# For `faults`: --seed, --kills, --documents, --parts.
+FAULTS := --seed 1 --kills 50 --documents 100
+faults: setup  ## Kills parts of the stack at random while documents go in: make faults FAULTS="--seed 7 --kills 200"
+	$(PY) -m tests.faults $(FAULTS)
+
+fuzz: environment  ## Reads 2,000 damaged documents of every format; FUZZ="--seed 2 --inputs 9000" changes that.
+	$(PY) -m tests.fuzz $(FUZZ)
 
 bench: setup  ## Measures; see bench/.
 	$(PY) -m bench run serving --quick --out out/bench/serving.json

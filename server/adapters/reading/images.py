@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from PIL import Image, ImageOps
 
+from server.adapters.reading.archives import parsing
 from server.adapters.reading.pdf import encode_gray
 from server.adapters.reading.probing import JPEG, PNG, TIFF, WEBP
 from server.application.ports import PageImage
@@ -37,14 +38,13 @@ class ImageFile:
         """Raises UnreadableDocument."""
         self._path = path
         self._options = options
-        try:
+        with parsing("the image"):
             self._image = Image.open(path, formats=[_PIL_FORMATS[media_type]])
-        except (OSError, ValueError, SyntaxError) as exc:
-            raise UnreadableDocument("the image is broken") from exc
         try:
             self._check_size()
-            # Only TIFF has pages; the frames of the others are an animation.
-            self.page_count = int(getattr(self._image, "n_frames", 1)) if media_type == TIFF else 1
+            with parsing("the image"):
+                # Only TIFF has pages; the frames of the others are an animation.
+                self.page_count = int(getattr(self._image, "n_frames", 1)) if media_type == TIFF else 1
             if self.page_count > options.most_pages:
                 raise UnreadableDocument(f"the image has more than {options.most_pages:,} pages")
         except BaseException:
@@ -56,7 +56,7 @@ class ImageFile:
 
     def read(self, number: int) -> PageImage:
         """Page `number` (from 1). Raises UnreadableDocument."""
-        try:
+        with parsing(f"page {number} of the image"):
             if self.page_count > 1:
                 self._image.seek(number - 1)
             self._check_size()
@@ -65,8 +65,6 @@ class ImageFile:
                 self._image.copy().close()  # decodes it, so that a broken one is refused here
                 return PageImage(number, width, height, self._path.read_bytes(), 1.0)
             return self._encoded(number)
-        except (OSError, EOFError, ValueError, SyntaxError) as exc:
-            raise UnreadableDocument(f"page {number} of the image is broken") from exc
 
     def _check_size(self) -> None:
         width, height = self._image.size

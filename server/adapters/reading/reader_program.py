@@ -113,6 +113,7 @@ def main() -> None:
         start = connection.recv()
         _bound_memory(start.memory_bytes)
         program = ReaderProgram(start.options)
+        _silence()
         connection.send(Ready())
         with contextlib.suppress(EOFError):
             while True:
@@ -172,6 +173,14 @@ def _bound_memory(more_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
     # A file of gigabytes for every crash would fill the disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def _silence() -> None:
+    """Parsers write about every flaw of a file to the standard error, which is the parent's log. What ends a document
+    is told by the reply."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stderr.fileno())
+    os.close(nowhere)
 
 
 def _end_with_parent() -> None:

@@ -62,13 +62,13 @@ def picture() -> io.BytesIO:
 
 
 def with_parts(archive: bytes, parts: Mapping[str, bytes | None]) -> bytes:
-    """The archive with parts exchanged or added; None leaves one out."""
+    """The archive with parts exchanged or added; None leaves one out. No part says when it was made."""
     target = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
         for name in dict.fromkeys([*old.namelist(), *parts]):
             content = parts[name] if name in parts else old.read(name)
             if content is not None:
-                new.writestr(name, content)
+                new.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     return target.getvalue()
 
 
