@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PROTOC = $(PY) -m grpc_tools.protoc -Iprotos --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) \
 	--mypy_grpc_out=quiet:$(1) protos/pinakes/v1/*.proto
 
-.PHONY: help environment setup check lint types imports contract stubs test faults bench peers demo up doctor generate golden baseline lock clean
+.PHONY: help environment setup check lint types imports contract stubs test faults fuzz bench peers demo up doctor generate golden baseline lock clean
 
 help:  ## Lists the verbs.
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r verb does; do \
