@@ -8,6 +8,7 @@ from server.domain.documents import Failure, Lease
 from server.domain.errors import (
     DependencyUnavailable,
     DocumentTooLarge,
+    EmbeddingMismatch,
     InvalidRequest,
     ModelNotInstalled,
     Overloaded,
@@ -44,7 +45,8 @@ def judge(error: Exception, lease: Lease, options: RetryOptions, spread: float) 
     failure = failure_of(error, lease)
     if isinstance(error, InvalidRequest | DocumentTooLarge):
         return Verdict(failure, None)
-    outage = isinstance(error, DependencyUnavailable | Overloaded | ModelNotInstalled)
+    # A mismatch ends when this process has followed the alias of the embedding model.
+    outage = isinstance(error, DependencyUnavailable | Overloaded | ModelNotInstalled | EmbeddingMismatch)
     if outage and lease.stalled_s < options.outage_patience_s:
         # Doubles the time that has passed since the outage began.
         wait_s = max(options.first_retry_s, lease.stalled_s, getattr(error, "retry_after_s", 0.0))

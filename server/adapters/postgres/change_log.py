@@ -81,6 +81,11 @@ async def append(connection: Connection, upserted: Sequence[uuid.UUID], removed:
     return head
 
 
+async def lock(connection: Connection) -> None:
+    """Keeps others from appending until the transaction ends."""
+    await connection.execute("SELECT position FROM chunk_log_head FOR UPDATE")
+
+
 def _chunk_of(row: Mapping[str, Any]) -> IndexedChunk | None:
     if row["removed"] or row["text"] is None or row["vector"] is None:
         return None

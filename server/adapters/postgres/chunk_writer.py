@@ -15,6 +15,7 @@ from server.adapters.postgres.fence import fenced, hold
 from server.adapters.postgres.line_spans import encode_line_spans
 from server.adapters.postgres.pool import Connection, PostgresPool
 from server.domain.documents import Chunk, JobState, Lease, PageSize
+from server.domain.errors import EmbeddingMismatch
 
 _CHUNKS = """
     COPY chunks (chunk_id, tenant, document_id, revision, ordinal, text, heading_path, language, first_page, last_page,
@@ -47,6 +48,7 @@ class PostgresChunkWriter:
             replaced = await _retire_chunks(connection, lease)
             await _write_pages(connection, lease, pages)
             await _copy(connection, _CHUNKS, rows)
+            await _require_comparable(connection, fingerprint)
             ids = [uuid.UUID(chunk.chunk_id) for chunk in chunks]
             little_endian = np.ascontiguousarray(vectors, dtype="<f4")
             await _copy(
@@ -104,6 +106,25 @@ async def _retire_chunks(connection: Connection, lease: Lease) -> list[uuid.UUID
         "SELECT chunk_id FROM chunks WHERE document_id = %(document_id)s ORDER BY ordinal", fenced(lease)
     )
     return [row["chunk_id"] for row in await cursor.fetchall()]
+
+
+async def _require_comparable(connection: Connection, fingerprint: str) -> None:
+    """Raises EmbeddingMismatch if what is stored was embedded by another model: a process that was started with another
+    default, or has not noticed yet which model serves, would make chunks that no search finds."""
+    held = await _held_fingerprint(connection)
+    if held is None:
+        # Of two first commits at a time, the second sees what the first has stored.
+        await change_log.lock(connection)
+        held = await _held_fingerprint(connection)
+    if held is not None and held != fingerprint:
+        raise EmbeddingMismatch(fingerprint, held)
+
+
+async def _held_fingerprint(connection: Connection) -> str | None:
+    """Of the model that all embeddings are of; None without any."""
+    cursor = await connection.execute("SELECT fingerprint FROM embeddings LIMIT 1")
+    row = await cursor.fetchone()
+    return None if row is None else str(row["fingerprint"])
 
 
 async def _write_pages(connection: Connection, lease: Lease, pages: Sequence[PageSize]) -> None:

@@ -14,6 +14,7 @@ from server.adapters.postgres.identifiers import new_id
 from server.adapters.postgres.passage_store import PostgresPassageStore
 from server.adapters.postgres.pool import PostgresPool
 from server.domain.documents import DocumentState, JobState
+from server.domain.errors import EmbeddingMismatch
 from server.domain.principals import AccessList
 from tests.server.postgres.conftest import ANA, BEN, EVE, MODEL, Archive, make_chunks, vectors_for
 
@@ -67,6 +68,32 @@ async def test_of_parallel_commits_each_chunk_is_logged_once(archive: Archive, l
     positions = await asyncio.gather(*(archive.commit(lease, chunks) for _ in range(6)))
     assert set(positions) == {5}
     assert len(await log.read(0, 100, MODEL)) == 5
+
+
+async def test_embeddings_of_another_model_are_refused_until_the_models_agree(archive: Archive) -> None:
+    await archive.ready()
+    document, job = await archive.accept()
+    lease = await archive.claim(job.job_id)
+    chunks = make_chunks(document, 2)
+    with pytest.raises(EmbeddingMismatch) as refused:
+        await archive.commit(lease, chunks, "model-2")
+    assert (refused.value.wanted, refused.value.held) == ("model-2", MODEL)
+    assert await archive.scalar("SELECT count(*) FROM chunks") == 2, "nothing of it is left"
+    assert await archive.commit(lease, chunks, MODEL) == 4
+
+
+async def test_of_two_first_commits_by_two_models_one_is_refused(archive: Archive) -> None:
+    accepted = [await archive.accept() for _ in range(2)]
+    leases = [await archive.claim(job.job_id) for _, job in accepted]
+    ended = await asyncio.gather(
+        *(
+            archive.commit(lease, make_chunks(document, 3), f"model-{number}")
+            for number, (lease, (document, _)) in enumerate(zip(leases, accepted, strict=True))
+        ),
+        return_exceptions=True,
+    )
+    assert sorted(type(each).__name__ for each in ended) == ["EmbeddingMismatch", "int"]
+    assert await archive.scalar("SELECT count(DISTINCT fingerprint) FROM embeddings") == 1
 
 
 async def test_a_document_without_text_is_ready_with_no_chunks(archive: Archive, log: PostgresChangeLog) -> None:
