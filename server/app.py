@@ -22,6 +22,7 @@ from server.adapters.file_blobs import FileBlobStore
 from server.adapters.index_generations import FollowedLog, HybridIndexGenerations
 from server.adapters.index_highlighter import IndexHighlighter
 from server.adapters.jetstream import JetStreamWorkQueue
+from server.adapters.jetstream_events import JetStreamEvents
 from server.adapters.local_bell import LocalBell
 from server.adapters.model_catalogue import CatalogueFiles
 from server.adapters.model_memory import StubMemory
@@ -35,6 +36,7 @@ from server.adapters.postgres.change_log import PostgresChangeLog
 from server.adapters.postgres.chunk_writer import PostgresChunkWriter
 from server.adapters.postgres.database_identity import database_id
 from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
+from server.adapters.postgres.events import PostgresEventAccess, PostgresEventOutbox
 from server.adapters.postgres.job_control import PostgresJobControl
 from server.adapters.postgres.job_ledger import PostgresJobLedger
 from server.adapters.postgres.migrating import migrate
@@ -67,8 +69,10 @@ from server.application.look_after_jobs import LookAfterJobs
 from server.application.look_after_models import LookAfterModels
 from server.application.ports import Embedder, FilledSlot, Generator, Reranker, TextRecognizer
 from server.application.relay_outbox import RelayOutbox
+from server.application.relay_events import RelayEvents
 from server.application.search_passages import SearchPassages
 from server.application.sweep_blobs import SweepBlobs
+from server.application.subscribe_events import SubscribeEvents
 from server.application.upload_document import UploadDocument
 from server.application.verify_index import VerifyIndex
 from server.application.watch_job import WatchJob
@@ -82,6 +86,7 @@ from server.settings import Settings
 from server.transport.answer_servicer import AnswerServicer
 from server.transport.document_servicer import DocumentServicer
 from server.transport.grpc_server import SERVICES, Servicers, grpc_server
+from server.transport.event_servicer import EventServicer
 from server.transport.health import HealthReport, HealthWatch, Probe
 from server.transport.identity import LoopbackIdentity
 from server.transport.index_servicer import IndexServicer
@@ -104,6 +109,8 @@ class _Stores:
     queue: JetStreamWorkQueue
     log_bell: NatsBell
     blobs: FileBlobStore
+    events: JetStreamEvents
+    event_outbox: PostgresEventOutbox
     reader: FileDocumentReader
 
 
@@ -148,7 +155,8 @@ async def serve(settings: Settings) -> None:
         opened.callback(warming.cancel)
         stores = await opened.enter_async_context(_stores(settings))
         models = await opened.enter_async_context(_models(settings, stores.pool))
-        model_care = await opened.enter_async_context(_loading(settings, models))
+        announcer = OutboxAnnouncer(stores.event_outbox)
+        model_care = await opened.enter_async_context(_loading(settings, models, announcer))
         await models.aliases.until_serving((EMBEDDING_SLOT,), Deadline.after(_START_LIMIT_S))
         await warming
         log = PostgresChangeLog(stores.pool)
@@ -159,16 +167,17 @@ async def serve(settings: Settings) -> None:
         opened.push_async_callback(highlighter.close)
         outbox_bell = LocalBell()
         report = HealthReport()
-        following = FollowGenerations(log, index, stores.log_bell, embedder.fingerprint, settings.follow)
+        following = FollowGenerations(log, index, stores.log_bell, announcer, embedder.fingerprint, settings.follow)
         kept = GenerationOptions(settings.index.index.graph.degree, settings.index.index.graph.effort)
         care = LookAfterIndex(index, index, following, log, kept)
         searching = _Searching(index, highlighter, care)
         servicers = _servicers(settings, stores, models, model_care, searching, outbox_bell)
         background = (
             following,
-            VerifyIndex(care, index, settings.verify),
+            VerifyIndex(care, index, announcer, settings.verify),
             RelayOutbox(PostgresOutbox(stores.pool), stores.queue, outbox_bell, settings.relay),
             ForgetRevisions(PostgresReplacedRevisions(stores.pool), settings.revisions),
+            RelayEvents(stores.event_outbox, stores.events, settings.event_relay),
             SweepBlobs(stores.blobs, PostgresBlobReferences(stores.pool, stores.database_id), settings.sweep),
             _health_watch(report, stores, models, model_care, index),
         )
@@ -199,8 +208,10 @@ async def work(settings: Settings) -> None:
         # Retries become due while no server may be there to relay them.
         relay = RelayOutbox(PostgresOutbox(stores.pool), stores.queue, LocalBell(), settings.relay)
         async with asyncio.TaskGroup() as group:
+        relay_events = RelayEvents(stores.event_outbox, stores.events, settings.event_relay)
             group.create_task(relay.run())
             group.create_task(WorkOffQueue(stores.queue, ingest, settings.worker).run())
+            group.create_task(relay_events.run())
 
 
 @asynccontextmanager
@@ -216,7 +227,8 @@ async def _stores(settings: Settings) -> AsyncIterator[_Stores]:
         blobs = await opened.enter_async_context(FileBlobStore(settings.data_dir / "blobs"))
         reader = FileDocumentReader(settings.reader)
         opened.push_async_callback(reader.close)
-        yield _Stores(pool, own_database, nats, queue, log_bell, blobs, reader)
+        events, event_outbox = JetStreamEvents(nats, settings.nats.events), PostgresEventOutbox(pool)
+        yield _Stores(pool, own_database, nats, queue, log_bell, events, event_outbox, blobs, reader)
 
 
 @asynccontextmanager
@@ -274,14 +286,14 @@ async def _generation_endpoint(settings: Settings, opened: AsyncExitStack) -> En
 
 
 @asynccontextmanager
-async def _loading(settings: Settings, models: _Models) -> AsyncIterator[_ModelCare]:
+async def _loading(settings: Settings, models: _Models, announcer: OutboxAnnouncer) -> AsyncIterator[_ModelCare]:
     """Has what the aliases name loaded while the context lasts."""
     token = settings.triton.control_token.get_secret_value()
     control = TritonModelControl(models.triton, {settings.triton.control_header: token} if token else {})
     # Where `up` has it. If Triton runs elsewhere, nothing is there to be measured.
     memory = StubMemory(settings.data_dir / "triton" / "repository")
-    loads = LoadModels(models.catalogue, control, memory, models.aliases, settings.models.loads)
-    keeping = KeepModels(loads, models.aliases, models.triton, settings.models.keep)
+    loads = LoadModels(models.catalogue, control, memory, models.aliases, announcer, settings.models.loads)
+    keeping = KeepModels(loads, models.aliases, models.triton, announcer, settings.models.keep)
     try:
         async with _in_background(keeping.run()):
             yield _ModelCare(control, loads, keeping)
@@ -366,6 +378,9 @@ def _servicers(
             )
         ),
     )
+        events=EventServicer(
+            identity, SubscribeEvents(stores.events, PostgresEventAccess(stores.pool), settings.subscribe)
+        ),
 
 
 def _health_watch(
@@ -387,7 +402,7 @@ def _health_watch(
         triton_generator.SLOT: models.generator.ready,
         triton_reranker.SLOT: models.reranker.ready,
     }
-    documents, search, answers, index_service, inference, model_service = SERVICES
+    documents, search, answers, index_service, inference, model_service, events = SERVICES
     needs = {
         documents: ("database", "queue"),
         search: ("database", "index", "embed"),
@@ -396,6 +411,7 @@ def _health_watch(
         inference: ("embed", "ocr", "generate"),
         model_service: ("database",),
         # So that a watcher learns which slot it is.
+        events: ("database", "queue"),
         **{alias_of(slot): (slot,) for slot in SLOTS},
     }
     # A slot whose models cannot be loaded keeps nobody from using the others.

@@ -30,6 +30,7 @@ from server.adapters.document_reader import DocumentReaderOptions
 from server.adapters.hybrid_passage_index import PassageIndexOptions
 from server.adapters.index_highlighter import HighlighterOptions
 from server.adapters.jetstream import JetStreamOptions
+from server.adapters.jetstream_events import JetStreamEventOptions
 from server.adapters.nats_connection import NatsConnectionOptions
 from server.adapters.openai_embedder import OpenAiEmbedderOptions
 from server.adapters.openai_endpoint import OpenAiEndpointOptions
@@ -44,8 +45,10 @@ from server.application.forget_revisions import ForgetOptions
 from server.application.ingest_document import IngestOptions
 from server.application.keep_models import KeepOptions
 from server.application.load_models import LoadOptions
+from server.application.relay_events import EventRelayOptions
 from server.application.relay_outbox import RelayOptions
 from server.application.search_passages import SearchOptions
+from server.application.subscribe_events import SubscribeOptions
 from server.application.sweep_blobs import SweepOptions
 from server.application.upload_document import UploadOptions
 from server.application.verify_index import VerifyOptions
@@ -94,6 +97,7 @@ class NatsSettings:
     url: SecretStr = field(default_factory=lambda: SecretStr(""))
     connection: NatsConnectionOptions = field(default_factory=NatsConnectionOptions)
     queue: JetStreamOptions = field(default_factory=JetStreamOptions)
+    events: JetStreamEventOptions = field(default_factory=JetStreamEventOptions)
     embedded: embedded_nats.NatsOptions = field(default_factory=embedded_nats.NatsOptions)
 
 
@@ -185,6 +189,8 @@ class Settings(BaseSettings):
     ingestion: IngestOptions = IngestOptions()
     worker: WorkerOptions = WorkerOptions()
     relay: RelayOptions = RelayOptions()
+    event_relay: EventRelayOptions = EventRelayOptions()
+    subscribe: SubscribeOptions = SubscribeOptions()
     follow: FollowOptions = FollowOptions()
     verify: VerifyOptions = VerifyOptions()
     sweep: SweepOptions = SweepOptions()

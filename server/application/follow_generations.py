@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
+from server.application.announcing import Announcer
 from server.application.follow_log import FollowLog, FollowOptions
 from server.application.ports import Bell, ChangeLog, FollowedGenerations
+from server.domain.events import IndexCommitted
 
 
 class FollowGenerations:
@@ -14,11 +16,18 @@ class FollowGenerations:
     generation that serves comes first: the others take small batches, between which they give way to searches."""
 
     def __init__(
-        self, log: ChangeLog, generations: FollowedGenerations, bell: Bell, fingerprint: str, options: FollowOptions
+        self,
+        log: ChangeLog,
+        generations: FollowedGenerations,
+        bell: Bell,
+        announcer: Announcer,
+        fingerprint: str,
+        options: FollowOptions,
     ) -> None:
         self._log = log
         self._generations = generations
         self._bell = bell
+        self._announcer = announcer
         self._fingerprint = fingerprint
         self._options = options
         self._group: asyncio.TaskGroup | None = None
@@ -47,8 +56,11 @@ class FollowGenerations:
         def serves() -> bool:
             return name == self._generations.serving
 
+        async def committed(position: int) -> None:
+            await self._announcer.tell(IndexCommitted(name, position))
+
         view = self._generations.views()[name]
-        follower = FollowLog(self._log, view, echo, self._fingerprint, self._options, caught_up, serves)
+        follower = FollowLog(self._log, view, echo, self._fingerprint, self._options, caught_up, serves, committed)
         self._followers[name] = self._group.create_task(follower.run(), name=f"follow-{name}"), echo
 
     async def let_go(self, name: str) -> None:

@@ -37,9 +37,10 @@ class FollowLog:
         options: FollowOptions,
         caught_up: Callable[[], Awaitable[None]] | None = None,
         serves: Callable[[], bool] = lambda: True,
+        committed: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         """`caught_up` is called each time when the index has come to what was the end of the log; `serves` before each
-        batch, to know how large it may be."""
+        batch, to know how large it may be; `committed` with each position that has become durable."""
         self._log = log
         self._index = index
         self._bell = bell
@@ -47,6 +48,7 @@ class FollowLog:
         self._options = options
         self._caught_up = caught_up
         self._serves = serves
+        self._committed = committed
         self._durable = index.position
         self._commit_at = 0.0
         # True also at first: the process before this one may have ended between a commit and its compaction.
@@ -99,3 +101,5 @@ class FollowLog:
         await self._index.commit()
         self._durable = self._index.position
         self._commit_at = time.monotonic() + self._options.commit_every_s
+        if self._committed is not None:
+            await self._committed(self._durable)

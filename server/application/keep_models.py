@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 import structlog
 
+from server.application.announcing import Announcer
 from server.application.background import repeat
 from server.application.follow_aliases import FollowAliases
 from server.application.load_models import LoadModels
 from server.application.ports import ModelReadiness
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, PinakesError
+from server.domain.events import AlertKind, SystemAlert
 from server.domain.models import SLOTS
 
 _log = structlog.get_logger()
@@ -37,11 +39,17 @@ class KeepModels:
     is filled again. Beside one LoadModels runs one of these."""
 
     def __init__(
-        self, loads: LoadModels, aliases: FollowAliases, readiness: ModelReadiness, options: KeepOptions
+        self,
+        loads: LoadModels,
+        aliases: FollowAliases,
+        readiness: ModelReadiness,
+        announcer: Announcer,
+        options: KeepOptions,
     ) -> None:
         self._loads = loads
         self._aliases = aliases
         self._readiness = readiness
+        self._announcer = announcer
         self._options = options
         self._failures: dict[str, int] = {}
         self._due: dict[str, float] = {}
@@ -75,6 +83,9 @@ class KeepModels:
                 outage = isinstance(error, DependencyUnavailable)
                 self._postpone(name, self._options.longest_outage_retry_s if outage else self._options.longest_retry_s)
                 _log.warning("model_not_loaded", slot=slot, model=name, problem=str(error))
+                # Once until it is loaded, and not for what will pass.
+                if not outage and self._failures[name] == 1:
+                    await self._announcer.tell(SystemAlert(AlertKind.MODEL_FAILED, name, str(error)))
             else:
                 self._failures.pop(name, None)
                 # Rather than at the next look: somebody may be waiting for it.

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from server.application.announcing import Announcer
 from server.application.follow_aliases import FollowAliases
 from server.application.ports import ModelCatalogue, ModelControl, ModelMemory
 from server.domain.deadline import Deadline
@@ -22,6 +23,7 @@ from server.domain.errors import (
     PinakesError,
     StageDeadline,
 )
+from server.domain.events import ModelLoaded, ModelUnloaded
 from server.domain.models import CatalogueModel, KnownModels, LoadedState, MemorySource, MemoryUse, Model, ModelState
 
 _log = structlog.get_logger()
@@ -74,12 +76,14 @@ class LoadModels:
         control: ModelControl,
         memory: ModelMemory,
         aliases: FollowAliases,
+        announcer: Announcer,
         options: LoadOptions,
     ) -> None:
         self._catalogue = catalogue
         self._control = control
         self._memory = memory
         self._aliases = aliases
+        self._announcer = announcer
         self._options = options
         self._loads: dict[str, _Load] = {}
         self._changing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -128,7 +132,7 @@ class LoadModels:
         """Returns when the model has answered what it had been asked and is gone. One that an alias named until a
         moment ago goes when every process has noticed. Raises ModelNotFound, ModelInUse, StageDeadline,
         DependencyUnavailable."""
-        await self.known(name)
+        model = await self.known(name)
         if not force:
             self._check_unnamed(name)
         elif self._alias_naming(name):
@@ -139,10 +143,13 @@ class LoadModels:
                     await asyncio.sleep(max(0.0, self._noticed_at.get(name, 0.0) - time.monotonic()))
                     # Once more: an alias may have been set to it meanwhile.
                     self._check_unnamed(name)
+                held = (await self._inventory()).holds_memory(name)
                 await self._control.unload(name, deadline)
         except TimeoutError as error:
             raise StageDeadline("unload") from error
         _log.info("model_unloaded", model=name, forced=force)
+        if held:
+            await self._announcer.tell(ModelUnloaded(name, model.fingerprint))
 
     def replaced(self, models: Sequence[str]) -> None:
         """Says that an alias has just moved away from these: other processes may still be calling them."""
@@ -208,6 +215,7 @@ class LoadModels:
                 await self._unload_quietly(name)
                 return False
             _log.info("model_loaded", model=name, seconds=round(time.monotonic() - began, 2))
+            await self._announcer.tell(ModelLoaded(name, model.fingerprint))
             return True
 
     async def _make_room(self, model: CatalogueModel) -> None:
@@ -233,6 +241,8 @@ class LoadModels:
                 async with self._changing[name]:
                     await self._control.unload(name, Deadline.after(self._options.unload_limit_s))
                 _log.info("model_evicted", model=name, wanted=model.name)
+                evicted = inventory.known.models[name]
+                await self._announcer.tell(ModelUnloaded(name, evicted.fingerprint))
                 free += held[name]
             if needed > free:
                 raise ModelMemoryExhausted(model.name, needed, free, self.budget_bytes)

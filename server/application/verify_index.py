@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import structlog
 
+from server.application.announcing import Announcer
 from server.application.background import repeat
 from server.application.look_after_index import LookAfterIndex
 from server.application.ports import IndexCare
 from server.domain.errors import GenerationExists
+from server.domain.events import AlertKind, SystemAlert
 from server.domain.generations import Generation, GenerationState
 
 _log = structlog.get_logger()
@@ -30,9 +32,10 @@ class VerifyIndex:
     """Damage is no reason to end: searches go on, the health of the search service says that something is
     wrong, and the log has all that it takes to make the generation anew."""
 
-    def __init__(self, index: LookAfterIndex, care: IndexCare, options: VerifyOptions) -> None:
+    def __init__(self, index: LookAfterIndex, care: IndexCare, announcer: Announcer, options: VerifyOptions) -> None:
         self._index = index
         self._care = care
+        self._announcer = announcer
         self._options = options
 
     async def run(self) -> None:
@@ -51,6 +54,7 @@ class VerifyIndex:
             if not problem:
                 continue
             _log.error("index_corrupt", generation=generation.name, problem=problem)
+            await self._announcer.tell(SystemAlert(AlertKind.INDEX_DAMAGED, generation.name, problem))
             if generation.state is GenerationState.SERVING:
                 await self._replace(generation)
             else:

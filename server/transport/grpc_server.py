@@ -17,6 +17,8 @@ from pinakes.v1 import (
     answer_service_pb2_grpc,
     document_service_pb2,
     document_service_pb2_grpc,
+    event_service_pb2,
+    event_service_pb2_grpc,
     index_service_pb2,
     index_service_pb2_grpc,
     inference_service_pb2,
@@ -28,6 +30,7 @@ from pinakes.v1 import (
 )
 from server.transport.answer_servicer import AnswerServicer
 from server.transport.document_servicer import DocumentServicer
+from server.transport.event_servicer import EventServicer
 from server.transport.health import HealthReport
 from server.transport.index_servicer import IndexServicer
 from server.transport.inference_servicer import InferenceServicer
@@ -46,6 +49,7 @@ SERVICES = tuple(
         index_service_pb2,
         inference_service_pb2,
         model_service_pb2,
+        event_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
@@ -59,7 +63,7 @@ class ServerOptions:
     max_message_bytes: int = 16 * 2**20
     concurrent_calls: int = 128
     watches: int = 1_024
-    """WatchJob calls, which are not among the concurrent calls."""
+    """WatchJob and Subscribe calls, which are not among the concurrent calls."""
     streams_per_connection: int = 128
     drain_s: float = 5.0
     """How long running calls may go on after a stop was asked for."""
@@ -75,6 +79,7 @@ class Servicers:
     index: IndexServicer
     inference: InferenceServicer
     models: ModelServicer
+    events: EventServicer
 
 
 @asynccontextmanager
@@ -100,6 +105,7 @@ async def grpc_server(servicers: Servicers, report: HealthReport, options: Serve
     index_service_pb2_grpc.add_IndexServiceServicer_to_server(servicers.index, server)
     inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(servicers.inference, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(servicers.models, server)
+    event_service_pb2_grpc.add_EventServiceServicer_to_server(servicers.events, server)
     health_pb2_grpc.add_HealthServicer_to_server(report.servicer, server)
     reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     await report.set(("", *SERVICES), serving=False)

@@ -21,6 +21,7 @@ from server.transport.status import internal_status, status_of
 _log = structlog.get_logger()
 
 OURS = "/pinakes.v1."
+_WATCHES = ("WatchJob", "Subscribe")
 _REQUEST_ID = "request_id"
 
 # grpc.aio types neither handlers nor their behaviours precisely enough to say more.
@@ -101,7 +102,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     @contextmanager
     def _admitted(self, method: str) -> Iterator[None]:
-        watch = method.rpartition("/")[2].startswith("Watch")
+        watch = method.rpartition("/")[2] in _WATCHES
         if self._running[watch] >= self._places[watch]:
             raise Overloaded("watches" if watch else "calls", retry_after_s=0.2)
         self._running[watch] += 1

@@ -271,6 +271,10 @@ def timestamp_to_wire(moment: datetime) -> Timestamp:
     timestamp.FromDatetime(moment)
     return timestamp
 
+def stage_to_wire(stage: Stage | None) -> document_service_pb2.IngestionStage.ValueType:
+    return _STAGES[stage]
+
+
 
 # --- documents -----------------------------------------------------------------------------------------------------
 
@@ -312,7 +316,7 @@ def job_to_wire(job: Job) -> document_service_pb2.Job:
         job_id=job.job_id,
         document_id=job.document_id,
         state=_JOB_STATES[job.state],
-        stage=_STAGES[job.stage],
+        stage=stage_to_wire(job.stage),
         pages_done=job.pages_done,
         pages_total=job.pages_total,
         attempt=job.attempt,

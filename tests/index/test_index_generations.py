@@ -30,10 +30,12 @@ from server.domain.errors import (
     StageDeadline,
     WrongGenerationState,
 )
+from server.domain.events import AlertKind, SystemAlert
 from server.domain.generations import GenerationOptions, GenerationState
 from server.domain.passages import LogEntry
 from tests.index.model import query_vector
 from tests.index.test_passage_index import OPTIONS, entry, open_index, query, serving
+from tests.server.application.announcements import Announcements
 
 LEANER = GenerationOptions(16, 64)
 LOG = [entry(position, f"c{position}") for position in range(1, 13)]
@@ -258,11 +260,14 @@ async def test_damage_is_found_told_and_mended_from_the_log(tmp_path: Path) -> N
     name = damage(tmp_path)
     assert name in await opened.verify(first)
     soundness.append(opened.sound)
-    log, options = WholeLog(), FollowOptions(poll_s=0.01)
-    following = FollowGenerations(log, opened, LocalBell(), "model@1", options)
+    log, told, options = WholeLog(), Announcements(), FollowOptions(poll_s=0.01)
+    following = FollowGenerations(log, opened, LocalBell(), told, "model@1", options)
     care = LookAfterIndex(opened, opened, following, log, LEANER)
     task = asyncio.create_task(following.run())
-    await asyncio.wait_for(VerifyIndex(care, opened, VerifyOptions(look_every_s=0.01)).verify(), 30)
+    await asyncio.wait_for(VerifyIndex(care, opened, told, VerifyOptions(look_every_s=0.01)).verify(), 30)
+    alerts = [event for event in told.events if isinstance(event, SystemAlert)]
+    assert [(alert.kind, alert.subject) for alert in alerts] == [(AlertKind.INDEX_DAMAGED, first)]
+    assert name in alerts[0].problem
     assert ([*soundness, opened.sound], opened.serving != first) == ([True, False, True], True)
     assert [each.name for each in await opened.all()] == [opened.serving]
     assert await found(opened) == (opened.serving, {each.chunk_id for each in LOG})

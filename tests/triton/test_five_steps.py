@@ -18,12 +18,14 @@ from pinakes.cli.main import app as pinakes_app
 from pinakes.v1 import model_service_pb2_grpc
 from server.adapters.model_catalogue import CatalogueFiles
 from server.adapters.model_memory import StubMemory
+from server.adapters.postgres.events import PostgresEventOutbox
 from server.adapters.postgres.model_aliases import PostgresModelAliases
 from server.adapters.postgres.pool import PostgresPool
 from server.adapters.served_slot import ServedSlot
 from server.adapters.triton_client import TritonConnection
 from server.adapters.triton_control import TritonModelControl
 from server.adapters.triton_embedder import TritonEmbedder
+from server.application.announcing import OutboxAnnouncer
 from server.application.follow_aliases import AliasOptions, FollowAliases
 from server.application.load_models import LoadModels, LoadOptions
 from server.application.look_after_models import LookAfterModels
@@ -117,7 +119,8 @@ async def installation(tmp_path: Path, triton: EmbeddedTriton, pool: PostgresPoo
         aliases = FollowAliases(store, catalogue, connection, {"embed": slot}, AliasOptions())
         control = TritonModelControl(connection, dict([triton.admin_header]))
         memory = StubMemory(tmp_path / "triton" / "repository")
-        loads = LoadModels(catalogue, control, memory, aliases, LoadOptions())
+        announcer = OutboxAnnouncer(PostgresEventOutbox(pool))
+        loads = LoadModels(catalogue, control, memory, aliases, announcer, LoadOptions())
         care = LookAfterModels(loads, aliases, store, catalogue, control, index)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(care), server)
         port = server.add_insecure_port("127.0.0.1:0")

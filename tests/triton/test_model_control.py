@@ -25,6 +25,7 @@ from server.domain.errors import DependencyUnavailable, ModelLoadFailed
 from server.domain.models import CatalogueModel, MemorySource, ModelState
 from server.embedded.process import running
 from server.embedded.triton import EmbeddedTriton
+from tests.server.application.announcements import Announcements
 from tests.server.application.model_doubles import MemoryAliases, MemoryCatalogue, OneGeneration
 from triton_models.rendering import REPOSITORY
 
@@ -93,7 +94,7 @@ async def controlled(triton: EmbeddedTriton, tmp_path_factory: pytest.TempPathFa
             store, catalogue, connection, {"rerank": slot}, AliasOptions(poll_s=0.02, look_limit_s=0.5)
         )
         memory = StubMemory(tmp_path_factory.getbasetemp() / "control0" / "repository")
-        loads = LoadModels(catalogue, control, memory, aliases, LoadOptions(idle_s=0.0))
+        loads = LoadModels(catalogue, control, memory, aliases, Announcements(), LoadOptions(idle_s=0.0))
         care = LookAfterModels(loads, aliases, store, catalogue, control, OneGeneration("none"))
         yield Controlled(connection, control, slot, aliases, loads, care)
         await loads.close()

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from server.adapters.postgres import change_log, job_states
+from server.adapters.postgres.events import tell
 from server.adapters.postgres.identifiers import new_id, parsed_id
 from server.adapters.postgres.page_tokens import page_token, resume_after
 from server.adapters.postgres.pool import Connection, PostgresPool
 from server.adapters.postgres.rows import DOCUMENT_COLUMNS, JOB_COLUMNS, VISIBLE, document_of, job_of, seeing
 from server.application.ports import Deletion, DocumentPage, NewDocument
+from server.domain import events
 from server.domain.documents import Document, DocumentState, Job, JobState
 from server.domain.errors import DocumentDeleted, DocumentExists, DocumentNotFound, JobNotFound, RevisionSuperseded
 from server.domain.principals import Principal
@@ -326,6 +328,7 @@ async def insert_job(connection: Connection, values: Mapping[str, Any]) -> uuid.
     )
     await connection.execute("INSERT INTO outbox (job_id) VALUES (%s)", (job_id,))
     return job_id
+    await tell(connection, events.DocumentUploaded(str(values["document_id"]), values["revision"], str(job_id)))
 
 
 async def read_job(connection: Connection, job_id: uuid.UUID) -> tuple[Document, Job]:
@@ -364,3 +367,4 @@ async def _erase(connection: Connection, parameters: dict[str, Any]) -> int:
     position = await change_log.append(connection, [], removed)
     await connection.execute(_TOMBSTONE, parameters | {"position": position})
     return position
+    await tell(connection, events.DocumentDeleted(str(parameters["document_id"])))

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from server.adapters.postgres.events import tell
 from server.adapters.postgres.pool import Connection
 from server.domain.documents import Failure, Stage
 from server.domain.errors import PinakesError
+from server.domain.events import DocumentFailed, DocumentProcessed
 
 # Of a worker that dies, all jobs lose their leases, whichever was to blame. The one that got on was not: its attempt is
 # begun anew instead of counted. A bound, because a job may also end its workers slowly.
@@ -88,6 +90,8 @@ async def succeed(connection: Connection, job: Mapping[str, Any], pages: int, ch
            WHERE job_id = %(job_id)s""",
         parameters,
     )
+    document_id, job_id = str(job["document_id"]), str(job["job_id"])
+    await tell(connection, DocumentProcessed(document_id, job["revision"], job_id, pages, chunks, position))
     # The pages' text is worth keeping: another way to chunk or embed need not read the document again.
     await connection.execute(
         """DELETE FROM stage_results WHERE document_id = %(document_id)s AND (stage <> %(kept)s OR revision <
@@ -137,6 +141,8 @@ async def _end(connection: Connection, job: Mapping[str, Any], state: str, failu
            WHERE document_id = %(document_id)s AND revision = %(revision)s""",
         parameters,
     )
+    document_id, job_id = str(job["document_id"]), str(job["job_id"])
+    await tell(connection, DocumentFailed(document_id, job["revision"], job_id, failure.reason))
 
 
 async def _make_due(connection: Connection, job: Mapping[str, Any]) -> None:

@@ -25,6 +25,7 @@ from server.domain.models import (
     ModelState,
     WarmUp,
 )
+from tests.server.application.announcements import Announcements
 
 PROMPT = AliasOptions(poll_s=0.005, look_limit_s=1.0)
 BUDGET = 100
@@ -179,12 +180,13 @@ class Models:
         )
         self.triton = MemoryTriton()
         self.store = MemoryAliases()
+        self.told = Announcements()
         self.slots = {slot: MemorySlot() for slot in SLOTS}
         self.aliases = FollowAliases(self.store, self.catalogue, self.triton, self.slots, PROMPT)
         options = load or LoadOptions(memory_bytes=BUDGET, idle_s=60.0)
-        self.loads = LoadModels(self.catalogue, self.triton, self.triton, self.aliases, options)
+        self.loads = LoadModels(self.catalogue, self.triton, self.triton, self.aliases, self.told, options)
         self.keeping = KeepModels(
-            self.loads, self.aliases, self.triton, keep or KeepOptions(poll_s=0.005, first_retry_s=0.01)
+            self.loads, self.aliases, self.triton, self.told, keep or KeepOptions(poll_s=0.005, first_retry_s=0.01)
         )
         self.index = OneGeneration("e5@1+weights")
         self.care = LookAfterModels(self.loads, self.aliases, self.store, self.catalogue, self.triton, self.index)

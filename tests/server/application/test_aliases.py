@@ -10,6 +10,7 @@ from server.application.follow_aliases import FollowAliases
 from server.application.keep_models import KeepOptions
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable
+from server.domain.events import AlertKind, SystemAlert
 from server.domain.models import SLOTS, Alias, CatalogueModel, ModelState
 from tests.server.application.model_doubles import PROMPT, MemorySlot, Models, known
 from tests.server.application.test_load_models import soon
@@ -122,6 +123,9 @@ async def test_while_a_model_fails_the_next_one_serves_and_the_first_is_tried_ag
 
         await eventually(back)
     assert models.triton.loads["qwen@1"] == 1 and models.triton.unloads() == []
+    alerts = [event for event in models.told.events if isinstance(event, SystemAlert)]
+    assert [(alert.kind, alert.subject) for alert in alerts] == [(AlertKind.MODEL_FAILED, "b@1")]
+    assert "no such weights" in alerts[0].problem
 
 
 async def test_a_failing_model_is_tried_less_and_less_often() -> None:

@@ -38,7 +38,7 @@ async def test_nothing_is_loaded_for_it_and_its_alias_cannot_be_set() -> None:
     models = Models()
     aliases = following(models)
     await aliases.look()
-    keeping = KeepModels(models.loads, aliases, models.triton, KeepOptions())
+    keeping = KeepModels(models.loads, aliases, models.triton, models.told, KeepOptions())
     await keeping.fill("generate")
     assert models.triton.events == []
     assert await keeping.settled() is False, "the other slots are not filled yet"

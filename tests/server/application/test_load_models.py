@@ -16,6 +16,7 @@ from server.domain.errors import (
     ModelNotFound,
     StageDeadline,
 )
+from server.domain.events import ModelLoaded, ModelUnloaded
 from server.domain.models import CatalogueModel, MemorySource, ModelState
 from tests.server.application.model_doubles import BUDGET, Models, known
 from tests.server.application.test_look_after_index import eventually
@@ -139,6 +140,14 @@ class TestMemory:
             await models.loads.load("c@1", soon())
             assert models.triton.unloads() == ["b@1"]
             assert set(models.triton.loaded) == {"e5@1", "qwen@1", "a@1", "c@1"}
+        told = models.told.events[2:]  # the first two are of what serves by default
+        weights = [models.catalogue.models[name].fingerprint for name in ("a@1", "b@1", "c@1")]
+        assert told == [
+            ModelLoaded("a@1", weights[0]),
+            ModelLoaded("b@1", weights[1]),
+            ModelUnloaded("b@1", weights[1]),
+            ModelLoaded("c@1", weights[2]),
+        ]
 
     async def test_what_serves_and_what_is_in_use_stays(self) -> None:
         models = Models(known("a@1", size=70), known("big@1", size=90))

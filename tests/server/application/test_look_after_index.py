@@ -29,6 +29,7 @@ from server.domain.generations import (
     IndexCopy,
 )
 from server.domain.passages import LogEntry
+from tests.server.application.announcements import Announcements
 
 QUICK = FollowOptions(poll_s=0.005, batch=3, background_batch=2)
 DEFAULTS = GenerationOptions(32, 200)
@@ -143,7 +144,8 @@ class Keeping:
     def __init__(self, length: int = 7) -> None:
         self.log = ListLog(length)
         self.generations = ListGenerations()
-        self.following = FollowGenerations(self.log, self.generations, PollingBell(), "model@1", QUICK)
+        self.told = Announcements()
+        self.following = FollowGenerations(self.log, self.generations, PollingBell(), self.told, "model@1", QUICK)
         self.index = LookAfterIndex(self.generations, self.generations, self.following, self.log, DEFAULTS)
 
     @asynccontextmanager
@@ -348,7 +350,7 @@ async def test_comparing_and_copying() -> None:
 
 class TestVerify:
     def verifying(self, keeping: Keeping) -> VerifyIndex:
-        return VerifyIndex(keeping.index, keeping.generations, VerifyOptions(look_every_s=0.002))
+        return VerifyIndex(keeping.index, keeping.generations, keeping.told, VerifyOptions(look_every_s=0.002))
 
     async def test_a_whole_index_is_left_alone(self) -> None:
         keeping = Keeping()

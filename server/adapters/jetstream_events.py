@@ -1,0 +1,247 @@
+"""Events on NATS JetStream.
+
+One stream with one subject per tenant and type, so that one sequence orders all events; how long a message is kept is
+said by the message itself (`Nats-TTL`, NATS 2.11), since a stream has one limit for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+from urllib.parse import quote
+
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    DiscardPolicy,
+    Header,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+    StreamInfo,
+)
+
+from server.adapters import event_json
+from server.adapters.nats_connection import NatsConnection, translated
+from server.application.event_ports import EventBatch
+from server.domain.errors import DependencyUnavailable, InvalidField
+from server.domain.events import Event, EventType, StreamPosition
+
+_DAY_S = 86_400
+_BATCH = 256
+# What has come by then goes along with the first event of a batch.
+_GATHER_S = 0.02
+_LOOK_S = 5.0
+_ABANDONED_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class JetStreamEventOptions:
+    """How long events are kept, in days; above `max_bytes` in all, the oldest go first."""
+
+    stream: str = "PINAKES_EVENTS"
+    subject: str = "pinakes.events"
+    document_days: int = 90
+    job_days: int = 7
+    index_days: int = 7
+    model_days: int = 30
+    system_days: int = 365
+    max_bytes: int = 2**30
+    duplicate_window_s: float = 120.0
+    request_timeout_s: float = 5.0
+    replicas: int = 1
+
+    def kept_s(self, kind: EventType) -> int:
+        days: int = getattr(self, f"{kind.partition('.')[0]}_days")
+        return days * _DAY_S
+
+
+class JetStreamEvents:
+    """The stream is made on first use, and again whenever it is found missing."""
+
+    def __init__(self, connection: NatsConnection, options: JetStreamEventOptions | None = None) -> None:
+        self._connection = connection
+        self._options = options or JetStreamEventOptions()
+
+    async def publish(self, events: Sequence[Event]) -> int:
+        client = await self._connection.client()
+        with translated():
+            try:
+                await self._publish(client, events[0])
+            except (nats.js.errors.NoStreamResponseError, nats.js.errors.NotFoundError):
+                await self._stream(client)
+                await self._publish(client, events[0])
+        outcomes = await asyncio.gather(*(self._publish(client, event) for event in events[1:]), return_exceptions=True)
+        for stored, outcome in enumerate(outcomes, start=1):
+            if isinstance(outcome, BaseException):
+                if isinstance(outcome, TimeoutError | nats.errors.Error | OSError):
+                    return stored
+                raise outcome
+        return len(events)
+
+    async def read(
+        self, tenant: str, types: Collection[EventType], start: StreamPosition | datetime | None, idle_s: float
+    ) -> AsyncGenerator[EventBatch, None]:
+        subjects = [
+            f"{self._options.subject}.{scope}.{kind}"
+            for scope in (_tenant(tenant), _INSTALLATION)
+            for kind in (sorted(types) or (">",))
+        ]
+        async with _Reader(self._connection, self._options, subjects) as reader:
+            with translated():
+                await reader.begin(await self._stream(await self._connection.client()), start)
+            yield EventBatch((), reader.position)
+            told_at = time.monotonic()
+            while True:
+                with translated():
+                    events = await reader.next()
+                if events or time.monotonic() - told_at >= idle_s:
+                    yield EventBatch(events, reader.position)
+                    told_at = time.monotonic()
+
+    async def _publish(self, client: Client, event: Event) -> None:
+        options = self._options
+        scope = _INSTALLATION if event.tenant is None else _tenant(event.tenant)
+        await client.jetstream(timeout=options.request_timeout_s).publish(
+            f"{options.subject}.{scope}.{event.body.type}",
+            event_json.to_json(event),
+            stream=options.stream,
+            headers={Header.MSG_ID: event.event_id},
+            msg_ttl=options.kept_s(event.body.type),
+        )
+
+    async def _stream(self, client: Client) -> StreamInfo:
+        options = self._options
+        config = StreamConfig(
+            name=options.stream,
+            subjects=[f"{options.subject}.>"],
+            retention=RetentionPolicy.LIMITS,
+            storage=StorageType.FILE,
+            discard=DiscardPolicy.OLD,
+            max_bytes=options.max_bytes,
+            max_age=max(map(options.kept_s, EventType)),
+            duplicate_window=options.duplicate_window_s,
+            allow_msg_ttl=True,
+            num_replicas=options.replicas,
+        )
+        manager = client.jsm(timeout=options.request_timeout_s)
+        try:
+            return await manager.update_stream(config)
+        except nats.js.errors.NotFoundError:
+            return await manager.add_stream(config)
+
+
+class _Reader:
+    """A consumer that acknowledges nothing: where it is stands in `position`, from which it is made anew if NATS has
+    forgotten it."""
+
+    def __init__(self, connection: NatsConnection, options: JetStreamEventOptions, subjects: list[str]) -> None:
+        self._connection = connection
+        self._options = options
+        self._subjects = subjects
+        self._subscription: JetStreamContext.PullSubscription | None = None
+        self.position = StreamPosition("", 0)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._unsubscribe()
+
+    async def begin(self, stream: StreamInfo, start: StreamPosition | datetime | None) -> None:
+        """Raises InvalidField."""
+        last, name = stream.state.last_seq, _name(stream)
+        if isinstance(start, StreamPosition):
+            if start.stream != name or start.sequence > last:
+                raise InvalidField("resume_token", "is of events that are lost; begin with a start_time")
+            last = start.sequence
+        self.position = StreamPosition(name, last)
+        since = ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=last + 1)
+        if isinstance(start, datetime):
+            since = ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_TIME, opt_start_time=start.astimezone(UTC))
+        await self._subscribe(await self._connection.client(), since)
+
+    async def next(self) -> tuple[tuple[int, Event], ...]:
+        """What comes within `_LOOK_S`; nothing may."""
+        if self._subscription is None:
+            await self._again()
+        assert self._subscription is not None
+        try:
+            messages = await self._subscription.fetch(1, timeout=_LOOK_S)
+        except TimeoutError:
+            return ()
+        except nats.js.errors.APIError:
+            # NATS forgets consumers when it starts anew, and those that have long not asked.
+            await self._unsubscribe()
+            return ()
+        with suppress(TimeoutError):
+            messages += await self._subscription.fetch(_BATCH - 1, timeout=_GATHER_S)
+        sequences = [_sequence(message) for message in messages]
+        self.position = StreamPosition(self.position.stream, sequences[-1])
+        events = [event_json.from_json(message.data) for message in messages]
+        return tuple((sequence, event) for sequence, event in zip(sequences, events, strict=True) if event is not None)
+
+    async def _again(self) -> None:
+        """Raises DependencyUnavailable if the stream is another one now; what its reader asks next tells it so."""
+        await self._unsubscribe()
+        client = await self._connection.client()
+        stream = await client.jsm(timeout=self._options.request_timeout_s).stream_info(self._options.stream)
+        if _name(stream) != self.position.stream:
+            raise DependencyUnavailable("NATS", "its stream of events was made anew")
+        following = ConsumerConfig(
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=self.position.sequence + 1
+        )
+        await self._subscribe(client, following)
+
+    async def _subscribe(self, client: Client, config: ConsumerConfig) -> None:
+        config = config.evolve(
+            ack_policy=AckPolicy.NONE,
+            filter_subjects=self._subjects,
+            inactive_threshold=_ABANDONED_S,
+            mem_storage=True,
+            num_replicas=1,
+        )
+        manager = client.jsm(timeout=self._options.request_timeout_s)
+        consumer = await manager.add_consumer(self._options.stream, config)
+        assert consumer.delivered is not None
+        # Before the first message that it will deliver.
+        self.position = StreamPosition(self.position.stream, consumer.delivered.stream_seq)
+        self._subscription = await client.jetstream().pull_subscribe_bind(
+            consumer=consumer.name, stream=self._options.stream
+        )
+
+    async def _unsubscribe(self) -> None:
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            with suppress(nats.errors.Error, OSError, ValueError):
+                await subscription.unsubscribe()
+
+
+_INSTALLATION = "installation"
+
+
+def _tenant(tenant: str) -> str:
+    """As one token of a subject: neither dots nor wildcards nor spaces, and never two tenants alike."""
+    return f"tenant.{quote(tenant, safe='').replace('.', '%2E')}"
+
+
+def _name(stream: StreamInfo) -> str:
+    return stream.created.isoformat() if stream.created else ""
+
+
+def _sequence(message: Msg) -> int:
+    return int(message.metadata.sequence.stream)

@@ -1,0 +1,55 @@
+"""What telling of events needs from the outside."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from server.domain.events import Event, EventType, InstallationEvent, StreamPosition
+from server.domain.principals import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """Events with their sequence in the stream, in its order; `position` is after the last of them. An empty batch
+    says where the reader is."""
+
+    events: tuple[tuple[int, Event], ...]
+    position: StreamPosition
+
+
+class EventPublisher(Protocol):
+    async def publish(self, events: Sequence[Event]) -> int:
+        """Publishes them in their order. Returns how many of the first ones are stored for good; what stands behind the
+        first failure has to be published again, and is stored once all the same. Raises DependencyUnavailable if
+        that is none."""
+
+
+class EventReader(Protocol):
+    """What was published, as far as it is still kept."""
+
+    def read(
+        self, tenant: str, types: Collection[EventType], start: StreamPosition | datetime | None, idle_s: float
+    ) -> AsyncGenerator[EventBatch, None]:
+        """The events of the tenant and of the installation that are of these types (empty: of any), after a position,
+        or from a time on, or from now on; without an end. The first batch is empty, and so is one whenever nothing has
+        come for `idle_s`. Raises InvalidField for a position that this stream never had, DependencyUnavailable."""
+
+
+class EventOutbox(Protocol):
+    """Events that the stream has not confirmed yet. What a transaction changes in the database, it tells of itself."""
+
+    async def append(self, *events: InstallationEvent) -> None:
+        """Tells of something that happened outside the database. Raises DependencyUnavailable, Overloaded."""
+
+    async def relay(self, publisher: EventPublisher, limit: int) -> int:
+        """Publishes at most so many, the oldest first, and forgets those that are stored; returns how many. One relay
+        at a time does, so that their order stays. Raises DependencyUnavailable."""
+
+
+class EventAccess(Protocol):
+    async def readable(self, principal: Principal, document_ids: Collection[str]) -> frozenset[str]:
+        """Those of the documents, deleted ones included, that the principal may read, or might until they were deleted.
+        Raises DependencyUnavailable, Overloaded."""

@@ -1,0 +1,81 @@
+"""Streams events to those who may know of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+
+from server.application.event_ports import EventAccess, EventBatch, EventReader
+from server.domain.deadline import Deadline
+from server.domain.errors import StageDeadline
+from server.domain.events import Event, EventBody, EventType, StreamPosition
+from server.domain.principals import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeOptions:
+    idle_s: float = 30.0
+    """How long nothing may come before the subscriber is told that this is so."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeCommand:
+    """Without `types`: all. `start`: after a position, from a time on, or (None) from now on."""
+
+    types: frozenset[EventType]
+    start: StreamPosition | datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event, or only (`event` is None) where the subscriber is now."""
+
+    event: Event | None
+    position: StreamPosition
+
+
+class SubscribeEvents:
+    """Who may read a document is asked when its event is told, not when it happened."""
+
+    def __init__(self, reader: EventReader, access: EventAccess, options: SubscribeOptions) -> None:
+        self._reader = reader
+        self._access = access
+        self._options = options
+
+    async def run(
+        self, principal: Principal, command: SubscribeCommand, deadline: Deadline
+    ) -> AsyncGenerator[Told, None]:
+        """Raises InvalidField for a position of another stream, DependencyUnavailable, Overloaded, StageDeadline."""
+        batches = self._reader.read(principal.tenant, command.types, command.start, self._options.idle_s)
+        async with aclosing(batches):
+            while True:
+                try:
+                    async with asyncio.timeout(deadline.remaining()):
+                        batch = await anext(batches)
+                        told = await self._readable(principal, batch)
+                except TimeoutError as error:
+                    raise StageDeadline("subscribe") from error
+                for each in told:
+                    yield each
+
+    async def _readable(self, principal: Principal, batch: EventBatch) -> list[Told]:
+        """Where the subscriber is comes last, unless it is where the last event says: what it may not know of is then
+        not read a second time."""
+        named = {document for _, event in batch.events if (document := _document_of(event.body)) is not None}
+        readable = await self._access.readable(principal, named) if named else frozenset[str]()
+        told = [
+            Told(event, StreamPosition(batch.position.stream, sequence))
+            for sequence, event in batch.events
+            if (document := _document_of(event.body)) is None or document in readable
+        ]
+        if not told or told[-1].position != batch.position:
+            told.append(Told(None, batch.position))
+        return told
+
+
+def _document_of(body: EventBody) -> str | None:
+    """None for events of the installation, which name none."""
+    return getattr(body, "document_id", None)
