@@ -83,7 +83,7 @@ def find_cells(vectors: Vectors, threads: int = 1) -> tuple[npt.NDArray[np.int32
 
 
 def describe_cells(vectors: Vectors, ends: npt.NDArray[np.int32]) -> Cells:
-    """The cells of vectors that are stored in their order. Cost: 5 us a row of 384 components."""
+    """The cells of vectors that are stored in their order. Cost: 2.4 us a row of 384 components, at 320,000."""
     codes = np.empty((len(ends), padded(vectors.dimension)), np.int8)
     scales = np.empty(len(ends), np.float32)
     medoids, means = np.empty(len(ends), np.int32), np.empty((len(ends), vectors.dimension), np.float32)
