@@ -21,6 +21,7 @@ from grpc_status import rpc_status
 from pinakes.v1 import (
     answer_service_pb2_grpc,
     document_service_pb2_grpc,
+    event_service_pb2_grpc,
     index_service_pb2_grpc,
     inference_service_pb2_grpc,
     model_service_pb2_grpc,
@@ -185,6 +186,12 @@ class ModelCare(_Servicer, model_service_pb2_grpc.ModelServiceServicer):
         return await self._script.unary("SetAlias", request, context)
 
 
+class Events(_Servicer, event_service_pb2_grpc.EventServiceServicer):
+    async def Subscribe(self, request: Any, context: Context) -> Any:
+        async for response in self._script.stream("Subscribe", request, context):
+            yield response
+
+
 class Models(_Servicer, inference_service_pb2_grpc.InferenceServiceServicer):
     async def Embed(self, request: Any, context: Context) -> Any:
         return await self._script.unary("Embed", request, context)
@@ -209,6 +216,7 @@ async def serving(script: Script) -> AsyncIterator[str]:
     answer_service_pb2_grpc.add_AnswerServiceServicer_to_server(Answers(script), server)
     index_service_pb2_grpc.add_IndexServiceServicer_to_server(Indexes(script), server)
     inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(Models(script), server)
+    event_service_pb2_grpc.add_EventServiceServicer_to_server(Events(script), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelCare(script), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

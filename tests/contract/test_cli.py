@@ -29,6 +29,7 @@ from pinakes.v1 import answer_service_pb2 as answers
 from pinakes.v1 import document_service_pb2 as documents
 from pinakes.v1 import error_reason_pb2, passage_pb2, search_service_pb2, stage_timing_pb2
 from pinakes.v1 import index_service_pb2 as indexes
+from pinakes.v1 import event_service_pb2 as events
 from pinakes.v1 import model_service_pb2 as models
 from tests.contract import scripted_server as server
 from tests.contract.scripted_server import Script
@@ -595,3 +596,43 @@ def test_the_address_is_that_of_the_running_stack(tmp_path: Path) -> None:
     assert default_address(file) == DEFAULT_ADDRESS
     file.write_text('{"server": "127.0.0.1:4321"}')
     assert default_address(file) == "127.0.0.1:4321"
+
+
+def told(number: int, **body: Any) -> events.SubscribeResponse:
+    happened = events.Event(event_id=f"e{number}", time=Timestamp(seconds=1_767_323_045), **body)
+    return events.SubscribeResponse(event=happened, resume_token=f"t{number}")
+
+
+async def test_events_go_on_where_they_were(pinakes: Pinakes, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pinakes.cli.events._PAUSE_S", 0.0)
+    uploaded = events.DocumentUploaded(document_id="d", revision=2, job_id="j")
+    alert = events.SystemAlert(kind=events.ALERT_KIND_INDEX_DAMAGED, subject="g", problem="[b]a file[/b]")
+    refused = server.fails(grpc.StatusCode.PERMISSION_DENIED, "no more")
+    script.on(
+        "Subscribe",
+        server.streams(
+            events.SubscribeResponse(resume_token="t0"), told(1, document_uploaded=uploaded), then=server.unavailable()
+        ),
+        server.streams(told(2, system_alert=alert), then=refused),
+    )
+    result = await pinakes("events", "--since", "2026-01-02", "--only", "document_uploaded", "--only", "system_alert")
+    assert result.stdout.splitlines() == [
+        "2026-01-02 03:04:05 document_uploaded document_id=d revision=2 job_id=j",
+        "2026-01-02 03:04:05 system_alert kind=index_damaged subject=g problem=[b]a file[/b]",
+    ]
+    first, second = (call.request for call in script.seen("Subscribe"))
+    assert first.start_time.ToDatetime(tzinfo=UTC) == datetime(2026, 1, 2, tzinfo=UTC)
+    assert list(first.types) == [events.EVENT_TYPE_DOCUMENT_UPLOADED, events.EVENT_TYPE_SYSTEM_ALERT]
+    assert second.resume_token == "t1"
+    assert (result.exit_code, "no more" in result.stderr) == (1, True)
+
+
+async def test_events_as_json(pinakes: Pinakes, script: Script) -> None:
+    deleted = events.DocumentDeleted(document_id="d")
+    refused = server.fails(grpc.StatusCode.PERMISSION_DENIED, "no more")
+    script.on("Subscribe", server.streams(told(1, document_deleted=deleted), told(2), then=refused))
+    lines = [json.loads(line) for line in (await pinakes("events", "--json")).stdout.splitlines()]
+    assert [(line["type"], line["body"], line["resume_token"]) for line in lines] == [
+        ("document_deleted", {"document_id": "d"}, "t1"),
+        ("unknown", None, "t2"),
+    ]

@@ -9,7 +9,18 @@ from typing import Any
 
 import pytest
 
-from pinakes import AsyncClient, AsyncDocuments, AsyncIndex, AsyncModels, Client, Documents, Index, Models
+from pinakes import (
+    AsyncClient,
+    AsyncDocuments,
+    AsyncEvents,
+    AsyncIndex,
+    AsyncModels,
+    Client,
+    Documents,
+    Events,
+    Index,
+    Models,
+)
 from pinakes.v1 import document_service_pb2, inference_service_pb2, search_service_pb2
 from tests.contract import scripted_server as server
 from tests.contract.scripted_server import Script
@@ -21,7 +32,13 @@ def public(cls: type) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("asynchronous", "synchronous"),
-    [(AsyncClient, Client), (AsyncDocuments, Documents), (AsyncIndex, Index), (AsyncModels, Models)],
+    [
+        (AsyncClient, Client),
+        (AsyncDocuments, Documents),
+        (AsyncIndex, Index),
+        (AsyncModels, Models),
+        (AsyncEvents, Events),
+    ],
 )
 def test_methods_and_parameters_are_the_same(asynchronous: type, synchronous: type) -> None:
     ours, theirs = public(asynchronous), public(synchronous)

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor import Descriptor, EnumDescriptor
 
-from pinakes import mapping, options, requests, results, where
+from pinakes import events, mapping, options, requests, results, where
 from pinakes.v1 import (
     answer_service_pb2,
     document_service_pb2,
+    event_service_pb2,
     index_service_pb2,
     inference_service_pb2,
     model_service_pb2,
@@ -50,6 +51,7 @@ RESPONSES: dict[str, Callable[[Any], object]] = {
     "ReplayDeadLetterResponse": mapping.replayed_job,
     "RerankResponse": mapping.rerank_scores,
     "SearchResponse": mapping.search_results,
+    "SubscribeResponse": events.told,
     "UploadDocumentResponse": mapping.upload,
     "WatchJobResponse": mapping.watched_job,
 }
@@ -88,6 +90,8 @@ ENUMS: list[tuple[EnumDescriptor, type[results.WireEnum]]] = [
     (model_service_pb2.ModelState.DESCRIPTOR, results.ModelState),
     (model_service_pb2.MemorySource.DESCRIPTOR, results.MemorySource),
     (answer_service_pb2.AnswerStatus.DESCRIPTOR, results.AnswerStatus),
+    (event_service_pb2.EventType.DESCRIPTOR, events.EventType),
+    (event_service_pb2.AlertKind.DESCRIPTOR, events.AlertKind),
     (answer_service_pb2.Degradation.DESCRIPTOR, results.Degradation),
     (inference_service_pb2.EmbeddingKind.DESCRIPTOR, results.EmbeddingKind),
     (inference_service_pb2.FinishReason.DESCRIPTOR, results.FinishReason),
@@ -109,6 +113,9 @@ def test_what_a_newer_server_adds_does_not_break_an_older_client() -> None:
     assert mapping.answer_event(answer_service_pb2.AnswerResponse(answer_id="a", sequence=1)) is None
     assert mapping.generate_event(inference_service_pb2.GenerateResponse()) is None
 
+    newer = event_service_pb2.SubscribeResponse(event=event_service_pb2.Event(event_id="e"), resume_token="t")
+    told = events.told(newer)
+    assert isinstance(told, events.Event) and (told.body, told.resume_token) == (None, "t")
 
 FILTER = options.SearchFilter(document_ids=("d",), tags=("t",), languages=("ja",), condition=where.tags("t"))
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
@@ -191,6 +198,10 @@ REQUESTS: dict[str, list[Any]] = {
 }
 
 
+    "SubscribeRequest": [
+        events.subscribe_request([events.EventType.DOCUMENT_DELETED], "t", None),
+        events.subscribe_request([], "", MOMENT),
+    ],
 @pytest.mark.parametrize("descriptor", [m.input_type for m in METHODS], ids=lambda d: d.name)
 def test_every_field_of_every_request_can_be_set(descriptor: Descriptor) -> None:
     set_paths = {path for request in REQUESTS[descriptor.name] for path, _ in without_each(request)}

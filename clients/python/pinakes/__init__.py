@@ -10,8 +10,8 @@
 
 from pinakes import where
 from pinakes.answers import AnswerSoFar
-from pinakes.async_client import AsyncClient, AsyncDocuments, AsyncIndex, AsyncModels
-from pinakes.client import Client, Documents, Index, Models
+from pinakes.async_client import AsyncClient, AsyncDocuments, AsyncEvents, AsyncIndex, AsyncModels
+from pinakes.client import Client, Documents, Events, Index, Models
 from pinakes.errors import PinakesError
 from pinakes.options import (
     DEFAULT_ADDRESS,
@@ -106,6 +106,7 @@ __all__ = [
     "AsyncClient",
     "AsyncDocuments",
     "AsyncIndex",
+    "AsyncEvents",
     "AsyncModels",
     "AsyncStream",
     "Box",
@@ -131,6 +132,7 @@ __all__ = [
     "EmbeddingKind",
     "Embeddings",
     "Failure",
+    "Events",
     "FinishReason",
     "GenerateCompletion",
     "GenerateDelta",

@@ -11,10 +11,11 @@ from typing import Self, Unpack
 
 import grpc
 
-from pinakes import mapping, requests
+from pinakes import events, mapping, requests
 from pinakes.answers import AnswerSoFar
 from pinakes.calls import AsyncCalls
 from pinakes.channel import open_async_channel
+from pinakes.events import Checkpoint, Event, EventType
 from pinakes.jobs import succeeded
 from pinakes.options import (
     DEFAULT_ADDRESS,
@@ -57,6 +58,7 @@ from pinakes.uploads import Source, UploadSource
 from pinakes.v1.answer_service_pb2_grpc import AnswerServiceStub
 from pinakes.v1.document_service_pb2_grpc import DocumentServiceStub
 from pinakes.v1.index_service_pb2_grpc import IndexServiceStub
+from pinakes.v1.event_service_pb2_grpc import EventServiceStub
 from pinakes.v1.inference_service_pb2_grpc import InferenceServiceStub
 from pinakes.v1.model_service_pb2_grpc import ModelServiceStub
 from pinakes.v1.search_service_pb2_grpc import SearchServiceStub
@@ -359,6 +361,33 @@ class AsyncModels:
 
 class AsyncClient:
     """Calls a Pinakes server. One client serves any number of concurrent calls of one event loop; use it in
+class AsyncEvents:
+    """`client.events`: tells what happens."""
+
+    def __init__(self, channel: grpc.aio.Channel, calls: AsyncCalls, deadlines: Deadlines) -> None:
+        self._stub = EventServiceStub(channel)
+        self._calls = calls
+        self._deadlines = deadlines
+
+    def subscribe(
+        self,
+        *types: EventType,
+        resume_token: str = "",
+        since: datetime | None = None,
+        timeout_s: float | None = None,
+    ) -> AsyncStream[Event | Checkpoint]:
+        """Events of these types (none given: of all), as they happen: each with a token from which another subscription
+        goes on, and a Checkpoint at the beginning and now and then. Begins after `resume_token`, or with what was
+        published since a time, or with what comes from now on. A stream that breaks raises Unavailable; subscribe again
+        with the last token then. Raises InvalidField for a token of events that are lost."""
+        return self._calls.stream(
+            self._stub.Subscribe,
+            events.subscribe_request(types, resume_token, since),
+            timeout_s or self._deadlines.subscribe_s,
+            events.told,
+        )
+
+
     `async with`, or `close` it.
 
     Every call has a deadline (`timeout_s`, or `options.deadlines`) that covers its retries, and raises PinakesError.
@@ -383,6 +412,7 @@ class AsyncClient:
         self.models = AsyncModels(self._channel, self._calls, options.deadlines)
 
     async def __aenter__(self) -> Self:
+        self.events = AsyncEvents(self._channel, self._calls, options.deadlines)
         return self
 
     async def __aexit__(

@@ -29,6 +29,8 @@ class Deadlines:
     """Look after the index; comparing and copying read much of it."""
     models_s: float = 900.0
     """Load, unload and warm models, and set aliases."""
+    subscribe_s: float = 86_400.0
+    """Subscribe to events."""
 
     @classmethod
     def all(cls, seconds: float) -> Self:

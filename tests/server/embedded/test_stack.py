@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -104,11 +104,14 @@ def wait_for(process: subprocess.Popen[str], event: str) -> None:
         assert lines[-1], "".join(lines)
 
 
-def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    found: list[psutil.Process] = psutil.Process(process.pid).children(recursive=True)
-    names = {child.name() for child in found}
+def descendants(process: subprocess.Popen[str]) -> dict[psutil.Process, str]:
+    """With their names."""
+    found: dict[psutil.Process, str] = {}
+    for child in psutil.Process(process.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # PostgreSQL has some that come and go
+            found[child] = child.name()
     assert {"postgres", "nats-server", "tritonserver", "triton_python_backend_stub"} <= {
-        "triton_python_backend_stub" if name.startswith("triton_python") else name for name in names
+        "triton_python_backend_stub" if name.startswith("triton_python") else name for name in found.values()
     }
     return found
 
@@ -135,7 +138,7 @@ async def test_it_serves_refuses_a_second_one_stops_and_comes_back_after_kill_9(
             await run_stack(options, lambda _: None)
 
         for name in ("postgres", "nats-server", "tritonserver"):
-            victim = next(child for child in descendants(process) if child.name() == name)
+            victim = next(child for child, named in descendants(process).items() if named == name)
             victim.kill()
             wait_for(process, "HEALTHY")
         check_postgres(endpoints.postgres)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TextIO
 
+from pinakes.events import Event
 from pinakes.results import (
     Activation,
     Alias,
@@ -31,6 +32,7 @@ Result = (
     | Document
     | Job
     | DeadLetter
+    | Event
     | IndexStatus
     | Generation
     | Comparison

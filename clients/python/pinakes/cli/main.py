@@ -11,6 +11,7 @@ from pinakes.cli.command_group import CommandGroup
 from pinakes.cli.connection import Connection, default_address
 from pinakes.cli.dead_letters import dead_letters
 from pinakes.cli.documents import documents
+from pinakes.cli.events import events
 from pinakes.cli.index import index
 from pinakes.cli.ingest import ingest
 from pinakes.cli.models import models
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.command()(ingest)
 app.command()(ask)
 app.command()(search)
+app.command()(events)
 app.add_typer(documents, name="documents")
 app.add_typer(dead_letters, name="dead-letters")
 app.add_typer(index, name="index")
