@@ -90,6 +90,35 @@ async def test_everything_is_applied_in_order_and_made_durable(archive: Archive,
     assert [entry.position for entry in index.applied] == list(range(1, 12))
 
 
+class GrowingLog:
+    """A log of removals."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+
+    async def head(self) -> int:
+        return self.length
+
+    async def read(self, after: int, limit: int, fingerprint: str) -> list[LogEntry]:
+        return [LogEntry(position, "gone", None) for position in range(after + 1, min(self.length, after + limit) + 1)]
+
+
+async def test_few_changes_wait_for_more_while_the_log_grows() -> None:
+    log, index = GrowingLog(1), ListIndex()
+    following = FollowLog(log, index, LocalBell(), MODEL, FollowOptions(batch=3, gather_s=3_600, poll_s=0))
+    await following.catch_up()
+    assert index.position == 1, "the first one found it quiet"
+    log.length = 3
+    waiting = asyncio.create_task(following.catch_up())
+    done, _ = await asyncio.wait((waiting,), timeout=0.05)
+    assert (done, index.position) == (set(), 1)
+    await stopped(waiting)
+    log.length = 6
+    async with asyncio.timeout(PATIENCE_S):
+        await following.catch_up()
+    assert index.position == 6, "there was a full batch, and what was left joined it"
+
+
 async def test_it_goes_on_where_the_index_is(archive: Archive, pool: PostgresPool) -> None:
     await archive.ready(ANA, chunks=5)
     index = ListIndex(position=3)
