@@ -35,6 +35,7 @@ from server.application.ports import (
     ScoredToken,
 )
 from server.application.search_passages import SearchOutcome
+from server.application.subscribe_events import Told
 from server.domain.answers import (
     AnswerStatus,
     Citation,
@@ -60,6 +61,7 @@ from server.domain.documents import (
 )
 from server.domain.errors import InvalidField
 from server.domain.generations import (
+from server.domain.events import Event, StreamPosition
     Generation,
     GenerationComparison,
     GenerationOptions,
@@ -91,7 +93,8 @@ from server.domain.passages import (
     TextSpan,
 )
 from server.domain.principals import AccessList
-from server.transport import inference_mapping, mapping, model_mapping
+from server.transport import event_mapping, inference_mapping, mapping, model_mapping
+from tests.server.jetstream.test_events import ONE_OF_EACH
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 TIMINGS = (StageTiming("embed", 0.25),)
@@ -242,6 +245,10 @@ RESPONSES: list[Message] = [
     model_mapping.set_alias_response(ALIAS, ["e5@1"]),
     inference_mapping.generate_delta(GeneratedText("text", tokens=(ChosenToken(SCORED, (SCORED,)),))),
     inference_mapping.generate_completion(GeneratedText("", "length", 3, 4, 2), -0.5, "qwen@1", TIMINGS),
+    *(
+        event_mapping.told_to_wire(Told(Event("e", MOMENT, "acme", body), StreamPosition("s", 9)))
+        for body in ONE_OF_EACH
+    ),
 ]
 
 
