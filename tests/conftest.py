@@ -21,16 +21,17 @@ from server.embedded.nats import EmbeddedNats
 from server.embedded.postgres import EmbeddedPostgres
 from server.embedded.process import running
 from server.embedded.triton import EmbeddedTriton
-from tests.whole_stack import WholeStack
+from tests.whole_stack import IMPATIENT, WholeStack
 from triton_models.preparation import prepare
 from triton_models.rendering import render
 
 _DATABASE = "server_tests"
 _EMPTY = """
-    TRUNCATE documents, jobs, outbox, stage_results, pages, chunks, embeddings, chunk_log, model_aliases,
-        replacements
+    TRUNCATE documents, jobs, outbox, stage_results, pages, chunks, embeddings, chunk_log, model_aliases, event_outbox,
+        replacements, tenant_turns
         RESTART IDENTITY;
     UPDATE chunk_log_head SET position = 0;
+    UPDATE claim_turns SET turn = 0;
 """
 
 _MARKS = {
@@ -140,14 +141,8 @@ def triton_url(
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeStack]:
-    """All of Pinakes, as `pinakes up` runs it. Leases and redeliveries are short, so that kills are soon noticed."""
-    settings = {
-        "PINAKES_INGESTION__LEASE_S": "5",
-        "PINAKES_NATS__QUEUE__REDELIVERY_S": "6",
-        "PINAKES_RELAY__REQUEUE_EVERY_S": "2",
-        "PINAKES_RELAY__UNANSWERED_S": "8",
-    }
-    whole = WholeStack(tmp_path_factory.mktemp("stack") / "data", settings)
+    """All of Pinakes, as `pinakes up` runs it."""
+    whole = WholeStack(tmp_path_factory.mktemp("stack") / "data", IMPATIENT)
     whole.start()
     yield whole
     assert whole.stop() == 0

@@ -33,6 +33,16 @@ _COMMAND_LINES: dict[str, Callable[[list[str]], bool]] = {
 }
 
 
+# Leases, redeliveries and restarts are short, so that kills are soon noticed and soon over.
+IMPATIENT: Mapping[str, str] = {
+    "PINAKES_INGESTION__LEASE_S": "5",
+    "PINAKES_NATS__QUEUE__REDELIVERY_S": "6",
+    "PINAKES_RELAY__REQUEUE_EVERY_S": "2",
+    "PINAKES_RELAY__UNANSWERED_S": "8",
+    "PINAKES_SUPERVISOR__LONGEST_DELAY_S": "2",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoints:
     server: str
@@ -89,9 +99,15 @@ class WholeStack:
 
     def kill(self, part: str) -> int:
         """`kill -9`; returns the pid that is gone."""
-        pid = self.pid_of(part)
+        pid = self.try_to_kill(part)
         assert pid is not None, f"{part} is not running"
-        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def try_to_kill(self, part: str) -> int | None:
+        """As `kill`; None if the part is not running at the moment."""
+        pid = self.pid_of(part)
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
         return pid
 
     def wait_until_serving(self) -> None:

@@ -42,20 +42,15 @@ class IngestDocument:
         self._worker = worker
         self._options = options
 
-    async def run(self, job_id: str, working: Callable[[], Awaitable[None]]) -> float | None:
-        """Works on the job if it can be claimed. None: the job is settled, or somebody else will bring it again;
-        a number: look again in so many seconds. `working` is called as long as the work goes on.
+    async def claim(self, job_id: str) -> Lease | Busy | None:
+        """The job whose turn it is; if there is none, `job_id`, and then: None if it is settled, or somebody else will
+        bring it again; Busy if it cannot be claimed yet. Raises DependencyUnavailable."""
+        lease = await self._ledger.claim_next(self._worker, self._options.lease_s)
+        return lease or await self._ledger.claim(job_id, self._worker, self._options.lease_s)
 
-        Raises DependencyUnavailable when the database does not answer; cancelled, it hands the job back.
-        """
-        claimed = await self._ledger.claim(job_id, self._worker, self._options.lease_s)
-        if isinstance(claimed, Busy):
-            return claimed.retry_in_s
-        if claimed is not None:
-            await self._attempt(claimed, working)
-        return None
-
-    async def _attempt(self, lease: Lease, working: Callable[[], Awaitable[None]]) -> None:
+    async def work(self, lease: Lease, working: Callable[[], Awaitable[None]]) -> None:
+        """One attempt at the job. `working` is called as long as it goes on. Cancelled, it hands the job back. Raises
+        DependencyUnavailable when the database cannot be told how it ended."""
         log = _log.bind(
             job_id=lease.job.job_id,
             document_id=lease.document.document_id,

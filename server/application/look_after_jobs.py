@@ -8,7 +8,7 @@ import structlog
 
 from server.application.ports import Bell, DeadLetterPage, JobControl, NewIngestion, WantedLetters
 from server.application.upload_document import MAX_REQUEST_ID_CHARACTERS, check_text
-from server.domain.documents import Job, Stage
+from server.domain.documents import Job, Priority, Stage
 from server.domain.errors import InvalidField
 from server.domain.principals import Principal
 
@@ -26,6 +26,7 @@ class ReindexCommand:
     first_stage: Stage | None = None
     request_id: str = ""
     trace_id: str = ""
+    priority: Priority = Priority.BULK
 
 
 class LookAfterJobs:
@@ -48,7 +49,7 @@ class LookAfterJobs:
             check_text("request_id", command.request_id, MAX_REQUEST_ID_CHARACTERS)
         anew = command.first_stage is Stage.EXTRACT
         job = await self._jobs.reindex(
-            principal, NewIngestion(command.document_id, anew, command.request_id, command.trace_id)
+            principal, NewIngestion(command.document_id, anew, command.request_id, command.trace_id, command.priority)
         )
         await self._outbox_bell.ring()
         return job

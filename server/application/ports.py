@@ -29,6 +29,7 @@ from server.domain.documents import (
     Lease,
     Page,
     PageSize,
+    Priority,
     Stage,
 )
 from server.domain.generations import Generation, GenerationComparison, GenerationOptions, IndexCopy
@@ -279,6 +280,7 @@ class NewDocument:
     access: AccessList
     request_id: str
     trace_id: str = ""
+    priority: Priority = Priority.INTERACTIVE
     replace: bool = False
     """A new revision of the owner's newest document of this name, if there is one."""
     replaced_document_id: str = ""
@@ -374,6 +376,7 @@ class NewIngestion:
     anew: bool
     request_id: str
     trace_id: str
+    priority: Priority = Priority.BULK
 
 
 class RevisionStore(Protocol):
@@ -409,6 +412,10 @@ class JobLedger(Protocol):
         """Takes the lease; None when the job is terminal or gone. Counts an attempt, unless the one before it had kept
         new results when its lease ran out: a worker's death is rarely the fault of the job that got on (a bounded
         number of times)."""
+
+    async def claim_next(self, worker: str, lease_s: float) -> Lease | None:
+        """Takes the lease of the job whose turn it is, by priority and among tenants. None: none is due, or what is due
+        is just being changed. As `claim` otherwise."""
 
     async def extend(self, lease: Lease, lease_s: float) -> None: ...
 

@@ -11,7 +11,7 @@ import structlog
 
 from server.application.ports import Bell, BlobStore, DocumentCatalog, DocumentReader, NewDocument, StoredBlob
 from server.domain.deadline import Deadline
-from server.domain.documents import Document, Job
+from server.domain.documents import Document, Job, Priority
 from server.domain.errors import DependencyUnavailable, InvalidField, Overloaded, StageDeadline, UnreadableDocument
 from server.domain.principals import AccessList, Principal
 
@@ -45,6 +45,7 @@ class UploadHeader:
     allowed_groups: tuple[str, ...] = ()
     replace: bool = False
     replaced_document_id: str = ""
+    priority: Priority = Priority.INTERACTIVE
 
 
 class UploadDocument:
@@ -131,6 +132,7 @@ class UploadDocument:
             request_id=header.request_id,
             replace=header.replace,
             replaced_document_id=header.replaced_document_id,
+            priority=header.priority,
         )
 
     async def _paced(self, parts: AsyncIterator[bytes], deadline: Deadline) -> AsyncIterator[bytes]:

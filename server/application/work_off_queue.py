@@ -9,7 +9,7 @@ import structlog
 
 from server.application.background import repeat, trace_of
 from server.application.ingest_document import IngestDocument
-from server.application.ports import Delivery, WorkQueue
+from server.application.ports import Busy, Delivery, WorkQueue
 from server.domain.errors import PinakesError
 
 _log = structlog.get_logger()
@@ -50,7 +50,7 @@ class WorkOffQueue:
     async def _work(self, delivery: Delivery) -> None:
         """Never fails: whatever happens to a job, PostgreSQL knows of it and brings it back."""
         try:
-            again_in_s = await self._ingest.run(delivery.job_id, delivery.working)
+            again_in_s = await self._work_on_next(delivery)
         except asyncio.CancelledError:
             await asyncio.shield(self._settle(delivery, 0.0))
             raise
@@ -62,6 +62,22 @@ class WorkOffQueue:
             again_in_s = self._options.after_outage_s
         await self._settle(delivery, again_in_s)
 
+    async def _work_on_next(self, delivery: Delivery) -> float | None:
+        """When the delivery is to come again; None: it has told what it had to tell."""
+        claimed = await self._ingest.claim(delivery.job_id)
+        if isinstance(claimed, Busy):
+            return claimed.retry_in_s
+        if claimed is None:
+            return None
+        if claimed.job.job_id == delivery.job_id:
+            await self._ingest.work(claimed, delivery.working)
+            return None
+        # It was another job's turn: that one's own delivery will find this one. Should deliveries ever be fewer than
+        # jobs, the sweep makes up for it.
+        await self._settle(delivery, None)
+        await self._ingest.work(claimed, _unheard)
+        return None
+
     async def _settle(self, delivery: Delivery, again_in_s: float | None) -> None:
         try:
             if again_in_s is None:
@@ -71,3 +87,7 @@ class WorkOffQueue:
         except PinakesError as error:
             # It comes again by itself, and finds the job settled.
             _log.warning("delivery_not_settled", job_id=delivery.job_id, problem=str(error))
+
+
+async def _unheard() -> None:
+    """A delivery that is settled is not asked to wait any longer."""

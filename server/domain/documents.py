@@ -27,6 +27,13 @@ class JobState(enum.Enum):
         return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 
+class Priority(enum.Enum):
+    """Which jobs come first: those that somebody waits for."""
+
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
+
+
 class Stage(enum.Enum):
     """The stages of an ingestion, in their order."""
 
@@ -90,6 +97,7 @@ class Job:
     """None until it is terminal."""
     trace_id: str
     """Of the call that made the job, as the server's log names it."""
+    priority: Priority
 
 
 @dataclass(frozen=True, slots=True)

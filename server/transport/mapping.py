@@ -61,6 +61,7 @@ from server.domain.documents import (
     Job,
     JobState,
     LineSpan,
+    Priority,
     Stage,
 )
 from server.domain.generations import (
@@ -97,6 +98,10 @@ _JOB_STATES = {
     JobState.SUCCEEDED: document_service_pb2.JOB_STATE_SUCCEEDED,
     JobState.FAILED: document_service_pb2.JOB_STATE_FAILED,
     JobState.CANCELLED: document_service_pb2.JOB_STATE_CANCELLED,
+}
+_PRIORITIES = {
+    Priority.INTERACTIVE: document_service_pb2.INGESTION_PRIORITY_INTERACTIVE,
+    Priority.BULK: document_service_pb2.INGESTION_PRIORITY_BULK,
 }
 _STAGES = {
     None: document_service_pb2.INGESTION_STAGE_UNSPECIFIED,
@@ -266,14 +271,14 @@ def duration_to_wire(seconds: float) -> Duration:
     return duration
 
 
+def stage_to_wire(stage: Stage | None) -> document_service_pb2.IngestionStage.ValueType:
+    return _STAGES[stage]
+
+
 def timestamp_to_wire(moment: datetime) -> Timestamp:
     timestamp = Timestamp()
     timestamp.FromDatetime(moment)
     return timestamp
-
-def stage_to_wire(stage: Stage | None) -> document_service_pb2.IngestionStage.ValueType:
-    return _STAGES[stage]
-
 
 
 # --- documents -----------------------------------------------------------------------------------------------------
@@ -287,7 +292,18 @@ def upload_header(header: document_service_pb2.UploadHeader) -> UploadHeader:
         allowed_groups=tuple(header.allowed_groups),
         replace=header.replace,
         replaced_document_id=header.replaced_document_id,
+        priority=_priority("header.priority", header.priority, Priority.INTERACTIVE),
     )
+
+
+def _priority(field: str, wire: document_service_pb2.IngestionPriority.ValueType, unspecified: Priority) -> Priority:
+    """Raises InvalidField for a number that this server does not know."""
+    if wire == document_service_pb2.INGESTION_PRIORITY_UNSPECIFIED:
+        return unspecified
+    for known, number in _PRIORITIES.items():
+        if number == wire:
+            return known
+    raise errors.InvalidField(field, "must be a known IngestionPriority")
 
 
 def document_to_wire(document: Document) -> document_service_pb2.Document:
@@ -325,6 +341,7 @@ def job_to_wire(job: Job) -> document_service_pb2.Job:
         revision=job.revision,
         end_time=None if job.end_time is None else timestamp_to_wire(job.end_time),
         trace_id=job.trace_id,
+        priority=_PRIORITIES[job.priority],
     )
     if job.state is JobState.SUCCEEDED:
         wire.success.chunk_count = job.chunk_count
@@ -349,7 +366,13 @@ def reindex_command(request: document_service_pb2.ReindexDocumentRequest, trace_
     stages = {wire: stage for stage, wire in _STAGES.items()}
     if request.first_stage not in stages:
         raise errors.InvalidField("first_stage", "must be a known IngestionStage")
-    return ReindexCommand(request.document_id, stages[request.first_stage], request.request_id, trace_id)
+    return ReindexCommand(
+        request.document_id,
+        stages[request.first_stage],
+        request.request_id,
+        trace_id,
+        _priority("priority", request.priority, Priority.BULK),
+    )
 
 
 def wanted_letters(request: document_service_pb2.ListDeadLettersRequest) -> WantedLetters:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from typer.testing import CliRunner, Result
 from pinakes import Citation, mapping
 from pinakes.cli.answer_view import marked_text, show_answer
 from pinakes.cli.connection import default_address
-from pinakes.cli.ingest import find_files
+from pinakes.cli.ingest import File, Settling, find_files
 from pinakes.cli.main import app
 from pinakes.cli.search import shown_text
 from pinakes.options import DEFAULT_ADDRESS
@@ -28,8 +29,8 @@ from pinakes.results import TextSpan
 from pinakes.v1 import answer_service_pb2 as answers
 from pinakes.v1 import document_service_pb2 as documents
 from pinakes.v1 import error_reason_pb2, passage_pb2, search_service_pb2, stage_timing_pb2
-from pinakes.v1 import index_service_pb2 as indexes
 from pinakes.v1 import event_service_pb2 as events
+from pinakes.v1 import index_service_pb2 as indexes
 from pinakes.v1 import model_service_pb2 as models
 from tests.contract import scripted_server as server
 from tests.contract.scripted_server import Script
@@ -235,7 +236,7 @@ class TestIngest:
         known = server.reason("DOCUMENT_EXISTS", document_id="d-old")
         library = Library(
             {
-                "known.pdf": server.fails(grpc.StatusCode.ALREADY_EXISTS, "the same bytes", known),
+                "sub/known.pdf": server.fails(grpc.StatusCode.ALREADY_EXISTS, "the same bytes", known),
                 "secret.pdf": server.fails(
                     grpc.StatusCode.INVALID_ARGUMENT, "the document is encrypted", server.reason("ENCRYPTED_DOCUMENT")
                 ),
@@ -247,13 +248,15 @@ class TestIngest:
         assert result.exit_code == 1
         rows = {Path(line.split()[0]).name: line for line in result.output.splitlines() if line.startswith(str(folder))}
         assert "ready" in rows["a.pdf"]
-        assert "id-b.txt" in rows["b.txt"]
+        assert "id-sub/b.txt" in rows["b.txt"]
         assert "already there" in rows["known.pdf"]
         assert "d-old" in rows["known.pdf"]
         assert f"{folder / 'secret.pdf'}: the document is encrypted (ENCRYPTED_DOCUMENT)" in result.output
         assert f"{folder / 'late.pdf'}: page 2 is broken (UNREADABLE_DOCUMENT)" in result.output
         assert result.output.splitlines()[-1] == "2 ready, 1 already there, 2 failed"
         assert {(header.tags[0], header.allowed_groups[0]) for header in library.headers} == {("t", "g")}
+        assert {header.priority for header in library.headers} == {documents.INGESTION_PRIORITY_BULK}
+        assert not any(header.replace for header in library.headers)
 
     async def test_all_is_well(self, pinakes: Pinakes, script: Script, folder: Path) -> None:
         library = Library({})
@@ -263,9 +266,33 @@ class TestIngest:
         assert result.exit_code == 0, result.output
         assert sorted(header.name for header in library.headers) == ["a.pdf", "b.txt", "known.pdf"]
 
+    async def test_a_file_alone_is_not_kept_waiting(self, pinakes: Pinakes, script: Script, folder: Path) -> None:
+        library = Library({})
+        script.on("UploadDocument", library.upload)
+        script.on("WatchJob", DONE)
+        await pinakes("ingest", "--replace", str(folder / "a.pdf"))
+        [header] = library.headers
+        assert (header.priority, header.replace) == (documents.INGESTION_PRIORITY_UNSPECIFIED, True)
+
     def test_hidden_files_are_only_taken_when_named(self, folder: Path) -> None:
-        assert [p.name for p in find_files([folder])] == ["a.pdf", "late.pdf", "secret.pdf", "b.txt", "known.pdf"]
-        assert [p.name for p in find_files([folder / ".hidden"])] == ["c.pdf"]
+        found = [file.name for file in find_files([folder])]
+        assert found == ["a.pdf", "late.pdf", "secret.pdf", "sub/b.txt", "sub/known.pdf"]
+        assert [file.name for file in find_files([folder / ".hidden", folder / "a.pdf"])] == ["c.pdf", "a.pdf"]
+
+    def test_a_file_is_at_rest_when_two_looks_find_it_the_same(self, tmp_path: Path) -> None:
+        settling = Settling()
+        written, gone = (File(tmp_path / name, name) for name in ("written.txt", "gone.txt"))
+        for file in (written, gone):
+            file.path.write_text("a")
+            settling.touch(file)
+        assert settling.look() == []
+        written.path.write_text("ab")
+        gone.path.unlink()
+        assert settling.look() == []
+        os.utime(written.path, ns=(1, 1))  # the same size
+        assert settling.look() == []
+        assert settling.look() == [written]
+        assert settling.look() == []
 
     async def test_a_missing_file_is_one_line(self, pinakes: Pinakes, tmp_path: Path) -> None:
         result = await pinakes("ingest", str(tmp_path / "none.pdf"))
@@ -508,6 +535,48 @@ class TestModels:
         assert output == "generate.default -> qwen@2, qwen@1; serving: qwen@1; before: qwen@1\n"
         await pinakes("models", "set-alias", "generate.default")
         assert [list(call.request.models) for call in script.seen("SetAlias")] == [["qwen@2", "qwen@1"], []]
+
+
+class TestJobs:
+    async def test_dead_letters_are_listed_replayed_and_discarded(self, pinakes: Pinakes, script: Script) -> None:
+        failure = documents.Failure(reason=UNREADABLE, message="page 2 is broken")
+        dead = job("FAILED", attempt=3, stage=READING, trace_id="call-1", failure=failure).job
+        dead.end_time.FromSeconds(0)
+        letter = documents.DeadLetter(job=dead, document_name="[a].pdf")
+        script.on("ListDeadLetters", server.returns(documents.ListDeadLettersResponse(dead_letters=[letter])))
+        result = await pinakes("dead-letters", "list", "--reason", "unreadable_document", "--since", "2026-01-31")
+        assert result.exit_code == 0, result.output
+        row = result.output.splitlines()[1]
+        for shown in ("j-1", "[a].pdf", "1970-01-01 00:00:00", "3", "extract", "page 2 is broken", "call-1"):
+            assert shown in row
+        request = script.seen("ListDeadLetters")[0].request
+        assert (request.reason, request.failed.not_before.seconds) == (UNREADABLE, 1769817600)
+        assert json.loads((await pinakes("dead-letters", "list", "--json")).stdout)["document_name"] == "[a].pdf"
+        script.on("ReplayDeadLetter", server.returns(documents.ReplayDeadLetterResponse(job=dead)))
+        script.on("DiscardDeadLetter", server.returns(documents.DiscardDeadLetterResponse()))
+        assert (await pinakes("dead-letters", "replay", "j-1", "j-2")).output == "replayed j-1\nreplayed j-2\n"
+        assert (await pinakes("dead-letters", "discard", "j-3")).output == "discarded j-3\n"
+        assert [call.request.job_id for call in script.seen("ReplayDeadLetter")] == ["j-1", "j-2"]
+        assert [call.request.job_id for call in script.seen("DiscardDeadLetter")] == ["j-3"]
+
+    async def test_a_reason_that_is_none_is_not_asked_for(self, pinakes: Pinakes, script: Script) -> None:
+        result = await pinakes("dead-letters", "list", "--reason", "bad luck")
+        assert result.exit_code == 2
+        assert "--reason" in result.stderr
+        assert script.calls == []
+
+    async def test_documents_are_cancelled_and_reindexed(self, pinakes: Pinakes, script: Script) -> None:
+        found = documents.GetDocumentResponse(document=documents.Document(document_id="d-1", job_id="j-1"))
+        script.on("GetDocument", server.returns(found))
+        script.on("CancelJob", server.returns(documents.CancelJobResponse(job=job("CANCELLED").job)))
+        assert (await pinakes("documents", "cancel", "d-1")).output == "j-1: cancelled\n"
+        assert script.seen("CancelJob")[0].request.job_id == "j-1"
+        again = documents.ReindexDocumentResponse(job=job("PENDING", revision=2).job)
+        script.on("ReindexDocument", server.returns(again))
+        assert (await pinakes("documents", "reindex", "d-1")).output == "d-1: revision 2, job j-1\n"
+        await pinakes("documents", "reindex", "--extract", "d-1")
+        stages = [call.request.first_stage for call in script.seen("ReindexDocument")]
+        assert stages == [documents.INGESTION_STAGE_CHUNK, documents.INGESTION_STAGE_EXTRACT]
 
 
 class TestDocuments:

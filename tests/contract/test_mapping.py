@@ -84,14 +84,15 @@ def test_an_unset_optional_field_is_none() -> None:
 ENUMS: list[tuple[EnumDescriptor, type[results.WireEnum]]] = [
     (document_service_pb2.DocumentState.DESCRIPTOR, results.DocumentState),
     (document_service_pb2.JobState.DESCRIPTOR, results.JobState),
+    (document_service_pb2.IngestionPriority.DESCRIPTOR, results.IngestionPriority),
     (document_service_pb2.IngestionStage.DESCRIPTOR, results.IngestionStage),
     (search_service_pb2.SearchMode.DESCRIPTOR, results.SearchMode),
     (index_service_pb2.GenerationState.DESCRIPTOR, results.GenerationState),
     (model_service_pb2.ModelState.DESCRIPTOR, results.ModelState),
     (model_service_pb2.MemorySource.DESCRIPTOR, results.MemorySource),
-    (answer_service_pb2.AnswerStatus.DESCRIPTOR, results.AnswerStatus),
     (event_service_pb2.EventType.DESCRIPTOR, events.EventType),
     (event_service_pb2.AlertKind.DESCRIPTOR, events.AlertKind),
+    (answer_service_pb2.AnswerStatus.DESCRIPTOR, results.AnswerStatus),
     (answer_service_pb2.Degradation.DESCRIPTOR, results.Degradation),
     (inference_service_pb2.EmbeddingKind.DESCRIPTOR, results.EmbeddingKind),
     (inference_service_pb2.FinishReason.DESCRIPTOR, results.FinishReason),
@@ -112,10 +113,10 @@ def test_what_a_newer_server_adds_does_not_break_an_older_client() -> None:
     assert mapping.reason(99) == "99"
     assert mapping.answer_event(answer_service_pb2.AnswerResponse(answer_id="a", sequence=1)) is None
     assert mapping.generate_event(inference_service_pb2.GenerateResponse()) is None
-
     newer = event_service_pb2.SubscribeResponse(event=event_service_pb2.Event(event_id="e"), resume_token="t")
     told = events.told(newer)
     assert isinstance(told, events.Event) and (told.body, told.resume_token) == (None, "t")
+
 
 FILTER = options.SearchFilter(document_ids=("d",), tags=("t",), languages=("ja",), condition=where.tags("t"))
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
@@ -154,7 +155,9 @@ GENERATE = options.GenerateOptions(
     log_probabilities=True,
     alternatives=2,
 )
-UPLOAD = options.UploadOptions(tags=("t",), allowed_groups=("g",), replace=True, replaced_document_id="d")
+UPLOAD = options.UploadOptions(
+    tags=("t",), allowed_groups=("g",), replace=True, replaced_document_id="d", priority=results.IngestionPriority.BULK
+)
 
 REQUESTS: dict[str, list[Any]] = {
     "ActivateGenerationRequest": [requests.activate_generation("g")],
@@ -186,22 +189,24 @@ REQUESTS: dict[str, list[Any]] = {
     "ListDeadLettersRequest": [requests.list_dead_letters("UNREADABLE_DOCUMENT", MOMENT, MOMENT, 5, "p")],
     "ListDocumentsRequest": [requests.list_documents(results.DocumentState.READY, ["t"], 5, "p")],
     "RecognizeTextRequest": [requests.recognize_text(b"i")],
-    "ReindexDocumentRequest": [requests.reindex_document("d", results.IngestionStage.EXTRACT, "r")],
+    "ReindexDocumentRequest": [
+        requests.reindex_document("d", results.IngestionStage.EXTRACT, results.IngestionPriority.BULK, "r")
+    ],
     "ReplayDeadLetterRequest": [requests.replay_dead_letter("j")],
     "RerankRequest": [requests.rerank("q", ["t"])],
     "SearchRequest": [
         *(requests.search("q", each) for each in (SEARCH, RECIPROCAL, DISTRIBUTION)),
         *(requests.search("q", options.SearchOptions(filter=condition)) for condition in CONDITIONS),
     ],
+    "SubscribeRequest": [
+        events.subscribe_request([events.EventType.DOCUMENT_DELETED], "t", None),
+        events.subscribe_request([], "", MOMENT),
+    ],
     "UploadDocumentRequest": [requests.upload_header("n", "r", UPLOAD), requests.upload_data(b"p")],
     "WatchJobRequest": [requests.watch_job("j")],
 }
 
 
-    "SubscribeRequest": [
-        events.subscribe_request([events.EventType.DOCUMENT_DELETED], "t", None),
-        events.subscribe_request([], "", MOMENT),
-    ],
 @pytest.mark.parametrize("descriptor", [m.input_type for m in METHODS], ids=lambda d: d.name)
 def test_every_field_of_every_request_can_be_set(descriptor: Descriptor) -> None:
     set_paths = {path for request in REQUESTS[descriptor.name] for path, _ in without_each(request)}

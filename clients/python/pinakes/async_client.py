@@ -43,6 +43,7 @@ from pinakes.results import (
     GenerationOptions,
     IndexSnapshot,
     IndexStatus,
+    IngestionPriority,
     IngestionStage,
     Job,
     Model,
@@ -57,8 +58,8 @@ from pinakes.streams import AsyncStream
 from pinakes.uploads import Source, UploadSource
 from pinakes.v1.answer_service_pb2_grpc import AnswerServiceStub
 from pinakes.v1.document_service_pb2_grpc import DocumentServiceStub
-from pinakes.v1.index_service_pb2_grpc import IndexServiceStub
 from pinakes.v1.event_service_pb2_grpc import EventServiceStub
+from pinakes.v1.index_service_pb2_grpc import IndexServiceStub
 from pinakes.v1.inference_service_pb2_grpc import InferenceServiceStub
 from pinakes.v1.model_service_pb2_grpc import ModelServiceStub
 from pinakes.v1.search_service_pb2_grpc import SearchServiceStub
@@ -160,6 +161,7 @@ class AsyncDocuments:
         document_id: str,
         *,
         first_stage: IngestionStage = IngestionStage.UNSPECIFIED,
+        priority: IngestionPriority = IngestionPriority.UNSPECIFIED,
         request_id: str = "",
         timeout_s: float | None = None,
     ) -> Job:
@@ -168,7 +170,7 @@ class AsyncDocuments:
         are safe: they carry the same `request_id`. Raises DocumentNotFound, DocumentBusy."""
         return await self._calls.unary(
             self._stub.ReindexDocument,
-            requests.reindex_document(document_id, first_stage, request_id or uuid.uuid4().hex),
+            requests.reindex_document(document_id, first_stage, priority, request_id or uuid.uuid4().hex),
             timeout_s or self._deadlines.unary_s,
             mapping.reindexing_job,
         )
@@ -359,8 +361,6 @@ class AsyncModels:
         )
 
 
-class AsyncClient:
-    """Calls a Pinakes server. One client serves any number of concurrent calls of one event loop; use it in
 class AsyncEvents:
     """`client.events`: tells what happens."""
 
@@ -388,6 +388,8 @@ class AsyncEvents:
         )
 
 
+class AsyncClient:
+    """Calls a Pinakes server. One client serves any number of concurrent calls of one event loop; use it in
     `async with`, or `close` it.
 
     Every call has a deadline (`timeout_s`, or `options.deadlines`) that covers its retries, and raises PinakesError.
@@ -410,9 +412,9 @@ class AsyncEvents:
         self.documents = AsyncDocuments(self._channel, self._calls, options.deadlines)
         self.index = AsyncIndex(self._channel, self._calls, options.deadlines)
         self.models = AsyncModels(self._channel, self._calls, options.deadlines)
+        self.events = AsyncEvents(self._channel, self._calls, options.deadlines)
 
     async def __aenter__(self) -> Self:
-        self.events = AsyncEvents(self._channel, self._calls, options.deadlines)
         return self
 
     async def __aexit__(

@@ -43,6 +43,7 @@ from pinakes.results import (
     GenerationOptions,
     IndexSnapshot,
     IndexStatus,
+    IngestionPriority,
     IngestionStage,
     Job,
     Model,
@@ -57,8 +58,8 @@ from pinakes.streams import Stream
 from pinakes.uploads import Source, UploadSource
 from pinakes.v1.answer_service_pb2_grpc import AnswerServiceStub
 from pinakes.v1.document_service_pb2_grpc import DocumentServiceStub
-from pinakes.v1.index_service_pb2_grpc import IndexServiceStub
 from pinakes.v1.event_service_pb2_grpc import EventServiceStub
+from pinakes.v1.index_service_pb2_grpc import IndexServiceStub
 from pinakes.v1.inference_service_pb2_grpc import InferenceServiceStub
 from pinakes.v1.model_service_pb2_grpc import ModelServiceStub
 from pinakes.v1.search_service_pb2_grpc import SearchServiceStub
@@ -157,6 +158,7 @@ class Documents:
         document_id: str,
         *,
         first_stage: IngestionStage = IngestionStage.UNSPECIFIED,
+        priority: IngestionPriority = IngestionPriority.UNSPECIFIED,
         request_id: str = "",
         timeout_s: float | None = None,
     ) -> Job:
@@ -165,7 +167,7 @@ class Documents:
         are safe: they carry the same `request_id`. Raises DocumentNotFound, DocumentBusy."""
         return self._calls.unary(
             self._stub.ReindexDocument,
-            requests.reindex_document(document_id, first_stage, request_id or uuid.uuid4().hex),
+            requests.reindex_document(document_id, first_stage, priority, request_id or uuid.uuid4().hex),
             timeout_s or self._deadlines.unary_s,
             mapping.reindexing_job,
         )
@@ -354,8 +356,6 @@ class Models:
         )
 
 
-class Client:
-    """Calls a Pinakes server. One client serves any number of concurrent calls of one event loop; use it in
 class Events:
     """`client.events`: tells what happens."""
 
@@ -383,6 +383,8 @@ class Events:
         )
 
 
+class Client:
+    """Calls a Pinakes server. One client serves any number of concurrent calls of one event loop; use it in
     `with`, or `close` it.
 
     Every call has a deadline (`timeout_s`, or `options.deadlines`) that covers its retries, and raises PinakesError.
@@ -405,9 +407,9 @@ class Events:
         self.documents = Documents(self._channel, self._calls, options.deadlines)
         self.index = Index(self._channel, self._calls, options.deadlines)
         self.models = Models(self._channel, self._calls, options.deadlines)
+        self.events = Events(self._channel, self._calls, options.deadlines)
 
     def __enter__(self) -> Self:
-        self.events = Events(self._channel, self._calls, options.deadlines)
         return self
 
     def __exit__(

@@ -56,6 +56,10 @@ def ingestion_stage(number: int) -> results.IngestionStage:
     return enum_of(results.IngestionStage, document_service_pb2.IngestionStage.DESCRIPTOR, number)
 
 
+def ingestion_priority(number: int) -> results.IngestionPriority:
+    return enum_of(results.IngestionPriority, document_service_pb2.IngestionPriority.DESCRIPTOR, number)
+
+
 def answer_status(number: int) -> results.AnswerStatus:
     return enum_of(results.AnswerStatus, answer_service_pb2.AnswerStatus.DESCRIPTOR, number)
 
@@ -143,6 +147,7 @@ def job(wire: document_service_pb2.Job) -> results.Job:
         revision=wire.revision,
         end_time=time(wire.end_time) if wire.HasField("end_time") else None,
         trace_id=wire.trace_id,
+        priority=ingestion_priority(wire.priority),
     )
 
 

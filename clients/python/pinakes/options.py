@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Self, TypedDict
 
-from pinakes.results import SearchMode
+from pinakes.results import IngestionPriority, SearchMode
 from pinakes.retry import RetryPolicy
 from pinakes.where import Condition
 
@@ -103,6 +103,8 @@ class UploadOptions(TypedDict, total=False):
     serves until the new one is searchable."""
     replaced_document_id: str
     """As `replace`, for the document with this id."""
+    priority: IngestionPriority
+    """INTERACTIVE when absent; BULK for one of many, so that it does not hold up what somebody waits for."""
     request_id: str
     """Repeating an upload with the same id returns the first one's result; a random id when absent."""
 

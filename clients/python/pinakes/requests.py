@@ -20,7 +20,15 @@ from pinakes.options import (
     SearchOptions,
     UploadOptions,
 )
-from pinakes.results import DocumentState, EmbeddingKind, GenerationOptions, IngestionStage, Job, SearchMode
+from pinakes.results import (
+    DocumentState,
+    EmbeddingKind,
+    GenerationOptions,
+    IngestionPriority,
+    IngestionStage,
+    Job,
+    SearchMode,
+)
 from pinakes.v1 import (
     answer_service_pb2,
     document_service_pb2,
@@ -42,6 +50,7 @@ def upload_header(name: str, request_id: str, options: UploadOptions) -> documen
             allowed_groups=options.get("allowed_groups", ()),
             replace=options.get("replace", False),
             replaced_document_id=options.get("replaced_document_id", ""),
+            priority=_priority(options.get("priority", IngestionPriority.UNSPECIFIED)),
         )
     )
 
@@ -79,13 +88,14 @@ def cancel_job(job: Job | str) -> document_service_pb2.CancelJobRequest:
 
 
 def reindex_document(
-    document_id: str, first_stage: IngestionStage, request_id: str
+    document_id: str, first_stage: IngestionStage, priority: IngestionPriority, request_id: str
 ) -> document_service_pb2.ReindexDocumentRequest:
     number = enum_number(document_service_pb2.IngestionStage.DESCRIPTOR, first_stage)
     return document_service_pb2.ReindexDocumentRequest(
         document_id=document_id,
         first_stage=cast(document_service_pb2.IngestionStage.ValueType, number),
         request_id=request_id,
+        priority=_priority(priority),
     )
 
 
@@ -107,6 +117,11 @@ def replay_dead_letter(job: Job | str) -> document_service_pb2.ReplayDeadLetterR
 
 def discard_dead_letter(job: Job | str) -> document_service_pb2.DiscardDeadLetterRequest:
     return document_service_pb2.DiscardDeadLetterRequest(job_id=_job_id(job))
+
+
+def _priority(priority: IngestionPriority) -> document_service_pb2.IngestionPriority.ValueType:
+    number = enum_number(document_service_pb2.IngestionPriority.DESCRIPTOR, priority)
+    return cast(document_service_pb2.IngestionPriority.ValueType, number)
 
 
 def _job_id(job: Job | str) -> str:

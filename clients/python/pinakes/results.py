@@ -34,6 +34,15 @@ class JobState(WireEnum):
     CANCELLED = "cancelled"
 
 
+class IngestionPriority(WireEnum):
+    """Which jobs come first."""
+
+    UNSPECIFIED = "unspecified"
+    """INTERACTIVE for an upload, BULK for a reindexing."""
+    INTERACTIVE = "interactive"
+    BULK = "bulk"
+
+
 class IngestionStage(WireEnum):
     """What a job is working on; UNSPECIFIED before the first stage."""
 
@@ -189,6 +198,7 @@ class Job:
     end_time: datetime | None
     trace_id: str
     """What the server's logs name the job by."""
+    priority: IngestionPriority
 
     @property
     def done(self) -> bool:

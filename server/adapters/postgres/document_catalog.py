@@ -268,6 +268,7 @@ def _values(principal: Principal, new: NewDocument) -> dict[str, Any]:
         "tags": sorted(new.tags),
         "request_id": new.request_id,
         "trace_id": new.trace_id,
+        "priority": new.priority.value,
     }
 
 
@@ -321,14 +322,14 @@ async def insert_job(connection: Connection, values: Mapping[str, Any]) -> uuid.
     """The job of a revision, due at once. Returns its id."""
     job_id = new_id()
     await connection.execute(
-        """INSERT INTO jobs (job_id, tenant, document_id, revision, results_from, request_id, trace_id)
+        """INSERT INTO jobs (job_id, tenant, document_id, revision, results_from, request_id, trace_id, priority)
            VALUES (%(job_id)s, %(tenant)s, %(document_id)s, %(revision)s, %(results_from)s, %(request_id)s,
-                   %(trace_id)s)""",
+                   %(trace_id)s, %(priority)s)""",
         {**values, "job_id": job_id},
     )
     await connection.execute("INSERT INTO outbox (job_id) VALUES (%s)", (job_id,))
-    return job_id
     await tell(connection, events.DocumentUploaded(str(values["document_id"]), values["revision"], str(job_id)))
+    return job_id
 
 
 async def read_job(connection: Connection, job_id: uuid.UUID) -> tuple[Document, Job]:
@@ -366,5 +367,5 @@ async def _erase(connection: Connection, parameters: dict[str, Any]) -> int:
     removed = [row["chunk_id"] for row in await cursor.fetchall()]
     position = await change_log.append(connection, [], removed)
     await connection.execute(_TOMBSTONE, parameters | {"position": position})
-    return position
     await tell(connection, events.DocumentDeleted(str(parameters["document_id"])))
+    return position

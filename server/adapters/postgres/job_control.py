@@ -167,5 +167,6 @@ async def _reindex(
             "results_from": revision if new.anew else bytes_of["results_from"],
             "request_id": new.request_id,
             "trace_id": new.trace_id,
+            "priority": new.priority.value,
         },
     )

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from server.adapters.postgres import job_states
+from server.adapters.postgres.claim_order import next_job
+from server.adapters.postgres.events import tell
 from server.adapters.postgres.fence import HOLDS, fenced, hold, refuse
 from server.adapters.postgres.identifiers import parsed_id
 from server.adapters.postgres.pool import Connection, PostgresPool
 from server.adapters.postgres.rows import DOCUMENT_COLUMNS, JOB_COLUMNS, document_of, job_of
 from server.application.ports import Busy
 from server.domain.documents import Failure, JobState, Lease, Stage
+from server.domain.events import JobProgress
 
 _LOOK = """
     SELECT state,
@@ -39,6 +42,13 @@ class PostgresJobLedger:
                 return Busy(row["wait_s"])
             return await _lease(connection, await job_states.take(connection, parameters), parameters)
 
+    async def claim_next(self, worker: str, lease_s: float) -> Lease | None:
+        async with self._pool.transaction() as connection:
+            parameters = {"job_id": await next_job(connection), "worker": worker, "lease_s": lease_s}
+            if parameters["job_id"] is None:
+                return None
+            return await _lease(connection, await job_states.take(connection, parameters), parameters)
+
     async def extend(self, lease: Lease, lease_s: float) -> None:
         async with self._pool.transaction(flushed=False) as connection:
             cursor = await connection.execute(
@@ -64,6 +74,11 @@ class PostgresJobLedger:
                    WHERE document_id = %(document_id)s AND revision = %(revision)s
                      AND page_count <> %(pages_total)s""",
                 parameters,
+            )
+            job = lease.job
+            await tell(
+                connection,
+                JobProgress(job.document_id, job.revision, job.job_id, stage, pages_done, pages_total),
             )
 
     async def release(self, lease: Lease, failure: Failure, retry_in_s: float | None, *, counted: bool = True) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from server.domain.documents import Document, DocumentState, Failure, Job, JobState, Stage
+from server.domain.documents import Document, DocumentState, Failure, Job, JobState, Priority, Stage
 from server.domain.principals import AccessList, Principal
 
 # Every query that reads a document or a job names its columns through these two.
@@ -17,7 +17,7 @@ DOCUMENT_COLUMNS = """
 JOB_COLUMNS = """
     j.job_id, j.tenant, j.document_id, j.revision, j.state, j.stage, j.pages_done, j.pages_total, j.attempt,
     j.chunk_count, j.log_position, j.failure_reason, j.failure_message, j.create_time, j.update_time, j.end_time,
-    j.trace_id
+    j.trace_id, j.priority
 """
 
 # The condition under which a principal sees a document `d`. `&&` with an empty list is false: no groups, no documents
@@ -71,6 +71,7 @@ def job_of(row: Mapping[str, Any]) -> Job:
         update_time=row["update_time"],
         end_time=row["end_time"],
         trace_id=row["trace_id"],
+        priority=Priority(row["priority"]),
     )
 
 

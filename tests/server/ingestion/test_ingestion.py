@@ -14,13 +14,12 @@ from reportlab.pdfgen.canvas import Canvas
 from server.adapters.document_reader import FileDocumentReader
 from server.adapters.postgres.change_log import PostgresChangeLog
 from server.adapters.postgres.passage_store import PostgresPassageStore
-from server.application.ingest_document import IngestDocument
 from server.application.ports import Embeddings
 from server.application.upload_document import UploadHeader, UploadOptions
 from server.domain.deadline import Deadline
 from server.domain.documents import DocumentState, Job, JobState
 from server.domain.errors import DependencyUnavailable, Overloaded, StageDeadline
-from tests.server.ingestion.conftest import ANA, PATIENCE_S, Workshop, in_background
+from tests.server.ingestion.conftest import ANA, PATIENCE_S, OneJob, Workshop, in_background
 
 SCANS = "\f".join(f"scan:This is scanned page number {number}." for number in range(1, 6))
 
@@ -48,7 +47,7 @@ class Gate:
             await self.opened.wait()
 
 
-async def attempt_until(gate: Gate, ingestion: IngestDocument, job: Job) -> asyncio.Task[float | None]:
+async def attempt_until(gate: Gate, ingestion: OneJob, job: Job) -> asyncio.Task[float | None]:
     task = asyncio.create_task(ingestion.run(job.job_id, not_told))
     async with asyncio.timeout(PATIENCE_S):
         await gate.reached.wait()

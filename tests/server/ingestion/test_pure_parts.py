@@ -23,6 +23,7 @@ from server.domain.documents import (
     Lease,
     Line,
     Page,
+    Priority,
 )
 from server.domain.errors import (
     DependencyUnavailable,
@@ -112,7 +113,9 @@ def lease(attempt: int = 1, stalled_s: float = 0.0) -> Lease:
     document = Document(
         "d", "t", "n", "m", 1, "s", DocumentState.PROCESSING, None, 0, 0, 1, 1, (), AccessList("o"), now, now, "j"
     )
-    job = Job("j", "d", "t", 1, JobState.RUNNING, None, 0, 0, attempt, 0, None, None, now, now, None, "t")
+    job = Job(
+        "j", "d", "t", 1, JobState.RUNNING, None, 0, 0, attempt, 0, None, None, now, now, None, "t", Priority.BULK
+    )
     return Lease(job, document, 1, "blob", stalled_s)
 
 

@@ -57,11 +57,12 @@ from server.domain.documents import (
     JobState,
     LineSpan,
     PageSize,
+    Priority,
     Stage,
 )
 from server.domain.errors import InvalidField
-from server.domain.generations import (
 from server.domain.events import Event, StreamPosition
+from server.domain.generations import (
     Generation,
     GenerationComparison,
     GenerationOptions,
@@ -194,6 +195,7 @@ def job(**changes: Any) -> Job:
         "update_time": MOMENT,
         "end_time": MOMENT,
         "trace_id": "abc",
+        "priority": Priority.BULK,
     }
     return Job(**(values | changes))
 
@@ -243,12 +245,12 @@ RESPONSES: list[Message] = [
     model_mapping.warm_up_response(WarmUp(2, 0.5, 0.25)),
     model_mapping.aliases_response([ALIAS]),
     model_mapping.set_alias_response(ALIAS, ["e5@1"]),
-    inference_mapping.generate_delta(GeneratedText("text", tokens=(ChosenToken(SCORED, (SCORED,)),))),
-    inference_mapping.generate_completion(GeneratedText("", "length", 3, 4, 2), -0.5, "qwen@1", TIMINGS),
     *(
         event_mapping.told_to_wire(Told(Event("e", MOMENT, "acme", body), StreamPosition("s", 9)))
         for body in ONE_OF_EACH
     ),
+    inference_mapping.generate_delta(GeneratedText("text", tokens=(ChosenToken(SCORED, (SCORED,)),))),
+    inference_mapping.generate_completion(GeneratedText("", "length", 3, 4, 2), -0.5, "qwen@1", TIMINGS),
 ]
 
 
@@ -362,13 +364,22 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
     ),
     (
         document_service_pb2.UploadHeader(
-            name="n", request_id="r", tags=["t"], allowed_groups=["g"], replace=True, replaced_document_id="d"
+            name="n",
+            request_id="r",
+            tags=["t"],
+            allowed_groups=["g"],
+            replace=True,
+            replaced_document_id="d",
+            priority=document_service_pb2.INGESTION_PRIORITY_BULK,
         ),
         mapping.upload_header,
     ),
     (
         document_service_pb2.ReindexDocumentRequest(
-            document_id="d", first_stage=document_service_pb2.INGESTION_STAGE_EXTRACT, request_id="r"
+            document_id="d",
+            first_stage=document_service_pb2.INGESTION_STAGE_EXTRACT,
+            request_id="r",
+            priority=document_service_pb2.INGESTION_PRIORITY_INTERACTIVE,
         ),
         lambda request: mapping.reindex_command(request, "trace"),
     ),
@@ -470,6 +481,8 @@ def test_enums_are_total() -> None:
         assert mapping.job_to_wire(job(state=job_state)).state
     for stage in Stage:
         assert mapping.job_to_wire(job(stage=stage)).stage
+    for priority in Priority:
+        assert mapping.job_to_wire(job(priority=priority)).priority
     for generation_state in GenerationState:
         assert mapping.generation_to_wire(dataclasses.replace(GENERATION, state=generation_state)).state
     for model_state in ModelState:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,19 @@ from pinakes.cli.connection import Connection
 from pinakes.client import Client
 from pinakes.errors import DocumentExists, IngestionFailed, PinakesError, Unavailable
 from pinakes.options import UploadOptions
-from pinakes.results import Job
+from pinakes.results import IngestionPriority, Job
+
+# A file is taken as written when two looks, so far apart, find it the same.
+_LOOK_EVERY_MS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file, and what its document is called: by its path below the folder that was named, so that two files of one
+    name are two documents."""
+
+    path: Path
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,34 +57,139 @@ def ingest(
     replace: Annotated[
         bool, typer.Option("--replace", help="Makes changed files new revisions of your documents of the same name.")
     ] = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Then goes on to ingest files as they come and change, until Ctrl-C. A changed file becomes a new "
+            "revision of its document; that of a deleted file stays.",
+        ),
+    ] = False,
     parallel: Annotated[int, typer.Option(min=1, max=32, help="So many documents at a time.")] = 4,
 ) -> None:
     """Uploads documents and waits until they are searchable; exits with 1 if any failed."""
     connection: Connection = context.obj
     console = Console(highlight=False)
+    # Before the first look, or what comes between the two would be missed.
+    changes = _changes(paths) if watch else None
     files = list(find_files(paths))
-    if not files:
+    if not files and changes is None:
         console.print("No files.")
         return
-    options = UploadOptions(tags=tag or (), allowed_groups=group or (), replace=replace)
-    with connection.open() as client, _Board(console, len(files)) as board:
-        outcomes = _ingest_all(client, files, options, board, parallel)
-    _show_summary(sorted(outcomes, key=lambda outcome: outcome.path), console)
+    options = UploadOptions(tags=tag or (), allowed_groups=group or (), replace=replace or watch)
+    if watch or len(files) > 1:
+        options["priority"] = IngestionPriority.BULK
+    outcomes: list[Outcome] = []
+    if files:
+        outcomes = _ingest_all(connection, files, options, parallel, console)
+        _show_summary(sorted(outcomes, key=lambda outcome: outcome.path), console)
+    if changes is not None:
+        outcomes += _follow(connection, changes, options, parallel, console)
     if any(outcome.problem for outcome in outcomes):
         raise typer.Exit(1)
 
 
-def find_files(paths: list[Path]) -> Iterator[Path]:
+def find_files(paths: list[Path]) -> Iterator[File]:
     """The files, and those below the folders, in order; hidden ones only when named. Raises FileNotFoundError."""
     for path in paths:
         path.stat()
         if not path.is_dir():
-            yield path
+            yield File(path, path.name)
             continue
         for found in sorted(path.rglob("*")):
-            hidden = any(part.startswith(".") for part in found.relative_to(path).parts)
-            if found.is_file() and not hidden:
-                yield found
+            if found.is_file() and not _hidden(found.relative_to(path)):
+                yield File(found, found.relative_to(path).as_posix())
+
+
+def _hidden(below: Path) -> bool:
+    return any(part.startswith(".") for part in below.parts)
+
+
+class Settling:
+    """Files that are being written, and whether they have come to rest: two looks in a row find them the same."""
+
+    def __init__(self) -> None:
+        self._seen: dict[File, tuple[int, int] | None] = {}
+
+    def touch(self, file: File) -> None:
+        """It has changed."""
+        self._seen[file] = None
+
+    def look(self) -> list[File]:
+        """Those at rest, each once; a file that is gone is forgotten."""
+        rested = []
+        for file, seen in list(self._seen.items()):
+            try:
+                state = file.path.stat()
+            except OSError:
+                del self._seen[file]
+                continue
+            now = (state.st_size, state.st_mtime_ns)
+            if now == seen:
+                del self._seen[file]
+                rested.append(file)
+            else:
+                self._seen[file] = now
+        return rested
+
+
+def _changes(paths: list[Path]) -> Iterator[set[File]]:
+    """The files that were made or changed since the call, again and again; nothing, where a while passes without any.
+    Raises FileNotFoundError."""
+    from watchfiles import Change, watch  # other commands should not pay for it
+
+    changes = watch(*paths, watch_filter=None, rust_timeout=_LOOK_EVERY_MS, yield_on_timeout=True)
+    # It begins to watch when it is first asked.
+    first = next(changes)
+    return (
+        {
+            file
+            for change, name in changed
+            if change is not Change.deleted and (file := _watched(Path(name), paths)) is not None
+        }
+        for changed in chain((first,), changes)
+    )
+
+
+def _follow(
+    connection: Connection, changes: Iterator[set[File]], options: UploadOptions, parallel: int, console: Console
+) -> list[Outcome]:
+    """What became of the files that came and changed until Ctrl-C."""
+    outcomes: list[Outcome] = []
+    settling = Settling()
+    try:
+        console.print("Watching; Ctrl-C ends it.")
+        for changed in changes:
+            for file in changed:
+                settling.touch(file)
+            rested = settling.look()
+            if not rested:
+                continue
+            try:
+                found = _ingest_all(connection, rested, options, parallel, console)
+            except Unavailable as error:
+                console.print(Text(f"{error}; trying again", style="red"), soft_wrap=True)
+                for file in rested:
+                    settling.touch(file)
+                continue
+            for outcome in found:
+                console.print(_line(outcome), soft_wrap=True)
+            outcomes += found
+    except KeyboardInterrupt:
+        _show_counts(outcomes, console)
+    return outcomes
+
+
+def _watched(found: Path, paths: list[Path]) -> File | None:
+    """The file as `find_files` would name it; None if it would not."""
+    for path in paths:
+        whole = path.absolute()
+        if found == whole:
+            return File(path, path.name)
+        if found.is_relative_to(whole) and not _hidden(found.relative_to(whole)) and found.is_file():
+            below = found.relative_to(whole)
+            return File(path / below, below.as_posix())
+    return None
 
 
 class _Board:
@@ -124,31 +242,34 @@ class _Bar:
 
 
 def _ingest_all(
-    client: Client, files: list[Path], options: UploadOptions, board: _Board, parallel: int
+    connection: Connection, files: list[File], options: UploadOptions, parallel: int, console: Console
 ) -> list[Outcome]:
+    """Raises Unavailable if nobody answers."""
     pool = ThreadPoolExecutor(parallel, thread_name_prefix="ingest")
-    try:
-        waiting = {pool.submit(_ingest_one, client, path, options, board) for path in files}
-        outcomes: list[Outcome] = []
-        while waiting:
-            # Without a timeout the wait could sleep through a Ctrl-C that reached another thread.
-            done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-            outcomes += [future.result() for future in done]
-        return outcomes
-    except BaseException:
-        # The server is gone, or the user has enough: end what waits, and what runs.
-        pool.shutdown(wait=False, cancel_futures=True)
-        client.close()
-        raise
-    finally:
-        pool.shutdown()
+    with connection.open() as client, _Board(console, len(files)) as board:
+        try:
+            waiting = {pool.submit(_ingest_one, client, file, options, board) for file in files}
+            outcomes: list[Outcome] = []
+            while waiting:
+                # Without a timeout the wait could sleep through a Ctrl-C that reached another thread.
+                done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+                outcomes += [future.result() for future in done]
+            return outcomes
+        except BaseException:
+            # The server is gone, or the user has enough: end what waits, and what runs.
+            pool.shutdown(wait=False, cancel_futures=True)
+            client.close()
+            raise
+        finally:
+            pool.shutdown()
 
 
-def _ingest_one(client: Client, path: Path, options: UploadOptions, board: _Board) -> Outcome:
+def _ingest_one(client: Client, file: File, options: UploadOptions, board: _Board) -> Outcome:
+    path = file.path
     bar = board.begin(path)
     document_id = ""
     try:
-        upload = client.documents.upload(path, **options)
+        upload = client.documents.upload(path, **(options | {"name": file.name}))
         document_id = upload.document.document_id
         job = client.documents.wait(upload.job, on_change=bar.show)
         return Outcome(path, document_id, job.pages_total, "ready")
@@ -179,6 +300,16 @@ def _show_summary(outcomes: list[Outcome], console: Console) -> None:
     console.print(table)
     for outcome in outcomes:
         if outcome.problem:
-            console.print(Text(f"{outcome.path}: {outcome.problem}", style="red"), soft_wrap=True)
+            console.print(_line(outcome), soft_wrap=True)
+    _show_counts(outcomes, console)
+
+
+def _line(outcome: Outcome) -> Text:
+    if outcome.problem:
+        return Text(f"{outcome.path}: {outcome.problem}", style="red")
+    return Text(f"{outcome.path}: {outcome.result}", style="green")
+
+
+def _show_counts(outcomes: list[Outcome], console: Console) -> None:
     count = {result: sum(o.result == result for o in outcomes) for result in ("ready", "already there", "failed")}
     console.print(", ".join(f"{number} {result}" for result, number in count.items() if number))

@@ -90,6 +90,30 @@ JOB_STATE_CANCELLED: JobState.ValueType  # 5
 """Terminal: the job was cancelled, the document deleted, or a newer revision uploaded; `Job.failure` says which."""
 Global___JobState: _TypeAlias = JobState  # noqa: Y015
 
+class _IngestionPriority:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _IngestionPriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IngestionPriority.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    INGESTION_PRIORITY_UNSPECIFIED: _IngestionPriority.ValueType  # 0
+    """INTERACTIVE for an upload, BULK for a reindexing."""
+    INGESTION_PRIORITY_INTERACTIVE: _IngestionPriority.ValueType  # 1
+    """Somebody waits for it: before all that is BULK."""
+    INGESTION_PRIORITY_BULK: _IngestionPriority.ValueType  # 2
+    """One of many. Every fourth job that is begun is one of these, if there are any."""
+
+class IngestionPriority(_IngestionPriority, metaclass=_IngestionPriorityEnumTypeWrapper):
+    """Which jobs come first."""
+
+INGESTION_PRIORITY_UNSPECIFIED: IngestionPriority.ValueType  # 0
+"""INTERACTIVE for an upload, BULK for a reindexing."""
+INGESTION_PRIORITY_INTERACTIVE: IngestionPriority.ValueType  # 1
+"""Somebody waits for it: before all that is BULK."""
+INGESTION_PRIORITY_BULK: IngestionPriority.ValueType  # 2
+"""One of many. Every fourth job that is begun is one of these, if there are any."""
+Global___IngestionPriority: _TypeAlias = IngestionPriority  # noqa: Y015
+
 class _IngestionStage:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -242,6 +266,7 @@ class Job(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     TRACE_ID_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """Assigned by the server."""
     document_id: _builtins.str
@@ -262,6 +287,8 @@ class Job(_message.Message):
     """What the server's and the workers' logs hold of the job bears this, as the `request_id` of the call that made it, and
     as `trace_id` in what followed.
     """
+    priority: Global___IngestionPriority.ValueType
+    """How soon its turn comes. Among jobs of one priority the tenants take turns."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the job was made."""
@@ -299,10 +326,11 @@ class Job(_message.Message):
         revision: _builtins.int = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         trace_id: _builtins.str = ...,
+        priority: Global___IngestionPriority.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_end_time", b"_end_time", "create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "result", b"result", "success", b"success", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_end_time", b"_end_time", "attempt", b"attempt", "create_time", b"create_time", "document_id", b"document_id", "end_time", b"end_time", "failure", b"failure", "job_id", b"job_id", "pages_done", b"pages_done", "pages_total", b"pages_total", "result", b"result", "revision", b"revision", "stage", b"stage", "state", b"state", "success", b"success", "trace_id", b"trace_id", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_end_time", b"_end_time", "attempt", b"attempt", "create_time", b"create_time", "document_id", b"document_id", "end_time", b"end_time", "failure", b"failure", "job_id", b"job_id", "pages_done", b"pages_done", "pages_total", b"pages_total", "priority", b"priority", "result", b"result", "revision", b"revision", "stage", b"stage", "state", b"state", "success", b"success", "trace_id", b"trace_id", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__end_time: _TypeAlias = _typing.Literal["end_time"]  # noqa: Y015
     _WhichOneofArgType__end_time: _TypeAlias = _typing.Literal["_end_time", b"_end_time"]  # noqa: Y015
@@ -409,6 +437,7 @@ class UploadHeader(_message.Message):
     ALLOWED_GROUPS_FIELD_NUMBER: _builtins.int
     REPLACE_FIELD_NUMBER: _builtins.int
     REPLACED_DOCUMENT_ID_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """A name that people recognise, usually the file's; 1 to 512 characters. The format is told by content, not by this."""
     request_id: _builtins.str
@@ -422,6 +451,8 @@ class UploadHeader(_message.Message):
     """
     replaced_document_id: _builtins.str
     """As `replace`, for the document with this id, whatever its name was."""
+    priority: Global___IngestionPriority.ValueType
+    """How soon the document's turn comes."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Free labels to filter by; at most 32, each 1 to 64 characters."""
@@ -441,10 +472,11 @@ class UploadHeader(_message.Message):
         allowed_groups: _abc.Iterable[_builtins.str] | None = ...,
         replace: _builtins.bool = ...,
         replaced_document_id: _builtins.str = ...,
+        priority: Global___IngestionPriority.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_groups", b"allowed_groups", "name", b"name", "replace", b"replace", "replaced_document_id", b"replaced_document_id", "request_id", b"request_id", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_groups", b"allowed_groups", "name", b"name", "priority", b"priority", "replace", b"replace", "replaced_document_id", b"replaced_document_id", "request_id", b"request_id", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -737,6 +769,7 @@ class ReindexDocumentRequest(_message.Message):
     DOCUMENT_ID_FIELD_NUMBER: _builtins.int
     FIRST_STAGE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
     document_id: _builtins.str
     """The document."""
     first_stage: Global___IngestionStage.ValueType
@@ -747,16 +780,19 @@ class ReindexDocumentRequest(_message.Message):
     """Chosen by the caller, at most 128 characters: repeating a call with the same id returns the first call's job. Empty: no
     such protection.
     """
+    priority: Global___IngestionPriority.ValueType
+    """How soon the document's turn comes."""
     def __init__(
         self,
         *,
         document_id: _builtins.str = ...,
         first_stage: Global___IngestionStage.ValueType = ...,
         request_id: _builtins.str = ...,
+        priority: Global___IngestionPriority.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "first_stage", b"first_stage", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id", "first_stage", b"first_stage", "priority", b"priority", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
