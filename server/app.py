@@ -53,6 +53,7 @@ from server.adapters.triton_embedder import TritonEmbedder
 from server.adapters.triton_generator import TritonGenerator
 from server.adapters.triton_recognizer import TritonTextRecognizer
 from server.adapters.triton_reranker import TritonReranker
+from server.application.announcing import OutboxAnnouncer
 from server.application.answer_question import AnswerQuestion
 from server.application.delete_document import DeleteDocument
 from server.application.direct_inference import DirectInference
@@ -68,11 +69,11 @@ from server.application.look_after_index import LookAfterIndex
 from server.application.look_after_jobs import LookAfterJobs
 from server.application.look_after_models import LookAfterModels
 from server.application.ports import Embedder, FilledSlot, Generator, Reranker, TextRecognizer
-from server.application.relay_outbox import RelayOutbox
 from server.application.relay_events import RelayEvents
+from server.application.relay_outbox import RelayOutbox
 from server.application.search_passages import SearchPassages
-from server.application.sweep_blobs import SweepBlobs
 from server.application.subscribe_events import SubscribeEvents
+from server.application.sweep_blobs import SweepBlobs
 from server.application.upload_document import UploadDocument
 from server.application.verify_index import VerifyIndex
 from server.application.watch_job import WatchJob
@@ -85,8 +86,8 @@ from server.domain.principals import Principal
 from server.settings import Settings
 from server.transport.answer_servicer import AnswerServicer
 from server.transport.document_servicer import DocumentServicer
-from server.transport.grpc_server import SERVICES, Servicers, grpc_server
 from server.transport.event_servicer import EventServicer
+from server.transport.grpc_server import SERVICES, Servicers, grpc_server
 from server.transport.health import HealthReport, HealthWatch, Probe
 from server.transport.identity import LoopbackIdentity
 from server.transport.index_servicer import IndexServicer
@@ -108,9 +109,9 @@ class _Stores:
     nats: NatsConnection
     queue: JetStreamWorkQueue
     log_bell: NatsBell
-    blobs: FileBlobStore
     events: JetStreamEvents
     event_outbox: PostgresEventOutbox
+    blobs: FileBlobStore
     reader: FileDocumentReader
 
 
@@ -154,8 +155,8 @@ async def serve(settings: Settings) -> None:
         warming = asyncio.ensure_future(asyncio.to_thread(kernels.warm_up))
         opened.callback(warming.cancel)
         stores = await opened.enter_async_context(_stores(settings))
-        models = await opened.enter_async_context(_models(settings, stores.pool))
         announcer = OutboxAnnouncer(stores.event_outbox)
+        models = await opened.enter_async_context(_models(settings, stores.pool))
         model_care = await opened.enter_async_context(_loading(settings, models, announcer))
         await models.aliases.until_serving((EMBEDDING_SLOT,), Deadline.after(_START_LIMIT_S))
         await warming
@@ -176,8 +177,8 @@ async def serve(settings: Settings) -> None:
             following,
             VerifyIndex(care, index, announcer, settings.verify),
             RelayOutbox(PostgresOutbox(stores.pool), stores.queue, outbox_bell, settings.relay),
-            ForgetRevisions(PostgresReplacedRevisions(stores.pool), settings.revisions),
             RelayEvents(stores.event_outbox, stores.events, settings.event_relay),
+            ForgetRevisions(PostgresReplacedRevisions(stores.pool), settings.revisions),
             SweepBlobs(stores.blobs, PostgresBlobReferences(stores.pool, stores.database_id), settings.sweep),
             _health_watch(report, stores, models, model_care, index),
         )
@@ -207,11 +208,11 @@ async def work(settings: Settings) -> None:
         ingest = IngestDocument(ledger, stages, stores.log_bell, worker, settings.ingestion)
         # Retries become due while no server may be there to relay them.
         relay = RelayOutbox(PostgresOutbox(stores.pool), stores.queue, LocalBell(), settings.relay)
-        async with asyncio.TaskGroup() as group:
         relay_events = RelayEvents(stores.event_outbox, stores.events, settings.event_relay)
+        async with asyncio.TaskGroup() as group:
             group.create_task(relay.run())
-            group.create_task(WorkOffQueue(stores.queue, ingest, settings.worker).run())
             group.create_task(relay_events.run())
+            group.create_task(WorkOffQueue(stores.queue, ingest, settings.worker).run())
 
 
 @asynccontextmanager
@@ -377,10 +378,10 @@ def _servicers(
                 searching.index,
             )
         ),
-    )
         events=EventServicer(
             identity, SubscribeEvents(stores.events, PostgresEventAccess(stores.pool), settings.subscribe)
         ),
+    )
 
 
 def _health_watch(
@@ -410,8 +411,8 @@ def _health_watch(
         index_service: ("database",),
         inference: ("embed", "ocr", "generate"),
         model_service: ("database",),
-        # So that a watcher learns which slot it is.
         events: ("database", "queue"),
+        # So that a watcher learns which slot it is.
         **{alias_of(slot): (slot,) for slot in SLOTS},
     }
     # A slot whose models cannot be loaded keeps nobody from using the others.
