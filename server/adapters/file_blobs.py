@@ -141,7 +141,9 @@ class _GrowingFile:
         with self._lock:
             self._abandoned = True
             if self._file is not None:
-                self._file.close()
+                # It writes what is buffered: to a full disk it cannot. The file is closed nevertheless.
+                with suppress(OSError):
+                    self._file.close()
                 self._file = None
             _remove(self.path)
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from tests.faults.campaign import PARTS, Plan, run
+from tests.faults.campaign import DISK, PARTS, Plan, run
 from tests.whole_stack import IMPATIENT, WholeStack
 
 
@@ -19,17 +23,25 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--documents", type=int, default=100, help="at least so many; more while there are kills left")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument(
+        "--disk-mb", type=int, help="a disk in memory of this size, which is filled now and then; as root"
+    )
     parser.add_argument("--longest-pause-s", type=float, default=8.0)
     parser.add_argument("--out", type=Path, help="where the report goes; else, to standard output")
     chosen = parser.parse_args()
-    plan = Plan(chosen.seed, chosen.kills, chosen.documents, tuple(chosen.parts), chosen.longest_pause_s)
+    parts = (*chosen.parts, DISK) if chosen.disk_mb else tuple(chosen.parts)
+    plan = Plan(chosen.seed, chosen.kills, chosen.documents, parts, chosen.longest_pause_s)
     folder = Path(tempfile.mkdtemp(prefix="pinakes-faults-"))
-    stack = WholeStack(folder / "data", IMPATIENT)
-    stack.start()
-    try:
-        report = run(stack, plan)
-    finally:
-        stack.stop()
+    data = folder / "data"
+    with _disk(data, chosen.disk_mb):
+        stack = WholeStack(data, IMPATIENT)
+        stack.start()
+        try:
+            report = run(stack, plan)
+        finally:
+            stack.stop()
+            if chosen.disk_mb:
+                shutil.copytree(data / "log", folder / "log")
     text = json.dumps(report.as_json(), indent=2)
     if chosen.out:
         chosen.out.write_text(text + "\n", encoding="utf-8")
@@ -37,6 +49,19 @@ def main() -> int:
     if not report.sound:
         sys.stderr.write(f"The stack's data and logs are kept in {folder}.\n")
     return 0 if report.sound else 1
+
+
+@contextmanager
+def _disk(data: Path, megabytes: int | None) -> Iterator[None]:
+    if megabytes is None:
+        yield
+        return
+    data.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=700", "pinakes-faults", data], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", data], check=True)
 
 
 if __name__ == "__main__":

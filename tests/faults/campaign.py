@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import io
-import math
 import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from PIL import Image, ImageDraw
@@ -28,6 +29,8 @@ from pinakes.retry import RetryPolicy
 from tests.whole_stack import WholeStack
 
 PARTS = ("server", "worker", "nats", "postgres", "triton")
+DISK = "disk"
+"""Not killed but filled for a while; only on a disk that nobody else needs."""
 _SCANNED = 0.15
 _REPLACED = 0.2
 _REINDEXED = 0.1
@@ -128,8 +131,19 @@ class Campaign:
             deck = deck or self._kills.sample(self._plan.parts, len(self._plan.parts))
             await asyncio.sleep(self._kills.uniform(0.0, self._plan.longest_pause_s))
             # One that is still down from the last time is not there to be killed.
-            if await asyncio.to_thread(self._stack.try_to_kill, deck[-1]):
+            if await self._fail(deck[-1]):
                 self._report.killed[deck.pop()] += 1
+
+    async def _fail(self, part: str) -> bool:
+        if part != DISK:
+            return await asyncio.to_thread(self._stack.try_to_kill, part) is not None
+        ballast = self._stack.data / "ballast"
+        try:
+            await asyncio.to_thread(fill, ballast)
+            await asyncio.sleep(self._kills.uniform(1.0, 10.0))
+        finally:
+            ballast.unlink(missing_ok=True)
+        return True
 
     async def _ingest(self, client: AsyncClient, killing: asyncio.Task[None]) -> None:
         unsettled: list[Expected] = []
@@ -247,6 +261,13 @@ class Campaign:
         return f"is found by replaced text: {stale}" if stale else ""
 
 
+def fill(ballast: Path) -> None:
+    """Writes until the disk holds no more."""
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
 async def persist(call: Callable[[], Awaitable[_T]]) -> _T:
     """Until it succeeds: what is asked for is safe to ask again. A time limit of one attempt says only that a part was
     away; the campaign's own limit is that of whoever runs it."""
@@ -303,8 +324,3 @@ def scanned(marks: list[str]) -> bytes:
     out = io.BytesIO()
     images[0].save(out, format="PDF", save_all=True, append_images=images[1:], resolution=150)
     return out.getvalue()
-
-
-def expected_s(plan: Plan) -> float:
-    """A generous bound of a whole campaign, for whoever waits for it."""
-    return 120.0 + plan.settle_s + 4.0 * plan.documents + math.ceil(plan.kills) * (plan.longest_pause_s + 30.0)

@@ -205,10 +205,10 @@ async def stopped(task: asyncio.Task[None]) -> None:
         await task
 
 
-async def parts_of(text: str) -> AsyncIterator[bytes]:
+async def parts_of(text: str, size: int = 7) -> AsyncIterator[bytes]:
     encoded = text.encode()
-    for start in range(0, len(encoded), 7):
-        yield encoded[start : start + 7]
+    for start in range(0, len(encoded), size):
+        yield encoded[start : start + size]
 
 
 def own_queue() -> JetStreamOptions:

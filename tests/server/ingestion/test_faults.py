@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,13 +12,14 @@ import pytest
 
 from server.adapters.postgres.migrating import migrate
 from server.adapters.postgres.pool import PostgresOptions, PostgresPool
+from server.application.upload_document import UploadHeader, UploadOptions
 from server.domain.deadline import Deadline
 from server.domain.documents import Job, JobState
 from server.domain.errors import DependencyUnavailable
 from server.embedded.nats import EmbeddedNats, NatsOptions
 from server.embedded.postgres import EmbeddedPostgres
 from server.embedded.process import free_port, running
-from tests.server.ingestion.conftest import PATIENCE_S, Workshop, in_background, opened_workshop
+from tests.server.ingestion.conftest import ANA, PATIENCE_S, Workshop, in_background, opened_workshop, parts_of
 
 DOCUMENTS = 6
 
@@ -129,3 +132,34 @@ async def test_a_killed_database_loses_no_document(nats_url: str, tmp_path: Path
                 with running(server, tmp_path / "second.log"):
                     await back(pool)
                     await all_succeed(workshop, jobs)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 256 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "small", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a disk")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+async def test_a_full_disk_refuses_uploads_and_leaves_nothing_of_them(
+    pool: PostgresPool, nats_url: str, small_disk: Path
+) -> None:
+    async with opened_workshop(pool, nats_url, small_disk) as workshop:
+        upload = workshop.uploader(UploadOptions())
+        accepted = [(await workshop.take_in(f"Document {number}."))[1] for number in range(3)]
+        # Not only at the end of the bytes: what is buffered meets the full disk when the file is closed.
+        for size in (300_000, 262_144 - 3 * 4_096, 255_000):
+            with pytest.raises(DependencyUnavailable, match="No space left"):
+                await upload.run(ANA, UploadHeader("large"), parts_of("x" * size, 50_000), Deadline.after(PATIENCE_S))
+            assert len([path for path in small_disk.rglob("*") if path.is_file()]) == 3
+        accepted.append((await workshop.take_in("There is room again."))[1])
+        assert await workshop.row("SELECT count(*) FROM documents") == (4,)
+        async with in_background(workshop.relay(), workshop.worker()):
+            await all_succeed(workshop, accepted)
