@@ -6,16 +6,19 @@ Glyphs become pieces, ruled tables are taken out, columns of prose are told apar
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from server.adapters.reading.pdf_content import PageContent
 from server.application.page_layout.blocks import TypeSizes, column_blocks
-from server.application.page_layout.columns import find_columns
+from server.application.page_layout.columns import find_columns, part_by_rules
 from server.application.page_layout.geometry import FrameMap, Glyph, Rule, center, is_unspaced
 from server.application.page_layout.pieces import find_pieces
 from server.application.page_layout.tables import find_ruled_tables
 from server.domain.documents import Block, Box
+
+# Drawn turned by a quarter where text goes down.
+_LYING_MARKS = frozenset("ー－―‐–—～〜…‥|｜=＝()（）「」『』【】〔〕[]<>〈〉《》:：;；")
 
 
 def body_size(contents: Iterable[PageContent]) -> float:
@@ -33,14 +36,33 @@ def lay_out(content: PageContent, body: float) -> tuple[Block, ...]:
     """Blocks of a page, boxes in points of the page as it is seen. `body` is the usual font size of the document."""
     blocks: list[Block] = []
     # What runs in the direction of most of the page comes first; the rest (stamps, labels of axes) has no headings.
-    ordered = sorted(content.turned.items(), key=lambda item: -len(item[1]))
-    for place, (turn, glyphs) in enumerate(ordered):
-        upright = 90 if turn == 0 and _is_vertical(glyphs) else turn
-        there, back = _frame(upright, content.width, content.height)
-        framed = [replace(glyph, box=there(glyph.box)) for glyph in glyphs]
+    for place, (turn, glyphs) in enumerate(_directions(content.turned)):
+        sizes = TypeSizes(0.0 if place else body)
+        vertical = turn == 0 and _is_vertical(glyphs)
+        there, back = _frame(90 if vertical else turn, content.width, content.height)
         rules = [Rule(there(rule.box)) for rule in content.rules]
-        blocks.extend(_turned_back(block, back) for block in _blocks(framed, rules, TypeSizes(0.0 if place else body)))
+        for framed in part_by_rules([replace(glyph, box=there(glyph.box)) for glyph in glyphs], rules):
+            blocks.extend(_region_blocks(framed, rules, sizes, back, vertical))
     return tuple(blocks)
+
+
+def _directions(turned: Mapping[int, Sequence[Glyph]]) -> list[tuple[int, Sequence[Glyph]]]:
+    """Glyphs by their direction, most first. Marks that lie down in vertical writing belong to the text around them."""
+    (turn, glyphs), *others = sorted(turned.items(), key=lambda item: -len(item[1])) or [(0, [])]
+    marks = [other for other in others if all(glyph.text in _LYING_MARKS for glyph in other[1])]
+    whole = [*glyphs, *itertools.chain.from_iterable(lying for _, lying in marks)]
+    return [(turn, whole), *(other for other in others if other not in marks)]
+
+
+def _region_blocks(
+    framed: Sequence[Glyph], rules: Sequence[Rule], sizes: TypeSizes, back: FrameMap, vertical: bool
+) -> list[Block]:
+    """Blocks of one region of a page, turned back. On a page of vertical writing, one may run across (its head)."""
+    if vertical:
+        upright = [replace(glyph, box=back(glyph.box)) for glyph in framed]
+        if not _is_vertical(upright):
+            return _blocks(upright, [Rule(back(rule.box)) for rule in rules], sizes)
+    return [_turned_back(block, back) for block in _blocks(framed, rules, sizes)]
 
 
 def _is_vertical(glyphs: Sequence[Glyph]) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import bisect
 import statistics
 from collections.abc import Sequence
 
-from server.application.page_layout.geometry import Piece, center, is_unspaced, union
+from server.application.page_layout.geometry import Glyph, Piece, Rule, center, is_unspaced, union
 from server.application.page_layout.tables import Table
+from server.domain.documents import Box
 
 _FEWEST_COLUMN_ROWS = 4
 _MOST_CROSSING = 0.35
@@ -14,6 +16,72 @@ _COLUMN_WIDTH = 18
 """Characters in the middle one of a column's lines, full-width ones twice: what stands in cells is shorter."""
 
 Item = Piece | Table
+
+# Vertical rules that part a page: for this share of its height, with this many glyphs on each side.
+_PARTING_SHARE = 0.55
+_FEWEST_BESIDE = 40
+_NARROWEST_REGION = 0.2
+_SAME_LINE = 3.0
+
+
+def part_by_rules(glyphs: Sequence[Glyph], rules: Sequence[Rule]) -> list[list[Glyph]]:
+    """Glyphs in regions, in reading order: what stands above long vertical rules, between them from left to right, and
+    below. Rules that others cross are a table's and part nothing."""
+    if not glyphs:
+        return []
+    page = union(glyph.box for glyph in glyphs)
+    long = _long_verticals(rules, _PARTING_SHARE * (page.y1 - page.y0))
+    if not long:
+        return [list(glyphs)]
+    top, bottom = min(rule.y0 for rule in long), max(rule.y1 for rule in long)
+    level = [glyph for glyph in glyphs if top <= center(glyph.box)[1] <= bottom]
+    cuts = [(rule.x0 + rule.x1) / 2 for rule in long]
+    bands: list[list[Glyph]] = [[] for _ in range(len(cuts) + 1)]
+    for glyph in level:
+        bands[bisect.bisect(cuts, center(glyph.box)[0])].append(glyph)
+    bands = [band for band in bands if band]
+    if len(bands) < 2 or not _are_regions(bands, cuts, level, rules):
+        return [list(glyphs)]
+    above = [glyph for glyph in glyphs if center(glyph.box)[1] < top]
+    below = [glyph for glyph in glyphs if center(glyph.box)[1] > bottom]
+    return [region for region in (above, *bands, below) if region]
+
+
+def _long_verticals(rules: Sequence[Rule], least: float) -> list[Box]:
+    """Vertical rules, those on one line put together, from left to right."""
+    merged: list[Box] = []
+    lengths: list[float] = []
+    for box in sorted((rule.box for rule in rules if not rule.horizontal), key=lambda box: box.x0):
+        if merged and box.x0 - merged[-1].x0 <= _SAME_LINE:
+            merged[-1] = union((merged[-1], box))
+            lengths[-1] += box.y1 - box.y0
+        else:
+            merged.append(box)
+            lengths.append(box.y1 - box.y0)
+    return [box for box, length in zip(merged, lengths, strict=True) if length >= least]
+
+
+def _are_regions(
+    bands: Sequence[Sequence[Glyph]], cuts: Sequence[float], level: Sequence[Glyph], rules: Sequence[Rule]
+) -> bool:
+    """Whether these are parts of a page and not columns of a table: wide enough for text, with nothing across a cut."""
+    whole = union(glyph.box for glyph in level)
+    inner = [cut for cut in cuts if whole.x0 < cut < whole.x1]
+    for cut in inner:
+        if any(glyph.box.x0 + 1 < cut < glyph.box.x1 - 1 for glyph in level):
+            return False
+        crossing = [rule.box for rule in rules if rule.box.x0 < cut - _SAME_LINE and cut + _SAME_LINE < rule.box.x1]
+        if any(whole.y0 < box.y0 and box.y1 < whole.y1 for box in crossing):
+            return False
+    least = _NARROWEST_REGION * (whole.x1 - whole.x0)
+    texts = [len(band) >= _FEWEST_BESIDE and _width(band) >= least for band in bands]
+    # The first may be small beside two others: the head of a page of vertical writing.
+    return all(texts[1:]) and sum(texts) >= 2
+
+
+def _width(glyphs: Sequence[Glyph]) -> float:
+    box = union(glyph.box for glyph in glyphs)
+    return box.x1 - box.x0
 
 
 def find_columns(items: list[Item]) -> list[list[Item]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -19,13 +19,21 @@ from server.domain.documents import Box
 _TOUCH = 3.0
 _SHORTEST_RULE = 8.0
 _RULE_SHARE = 0.3
+_ROW_RULE_SHARE = 0.2
+"""Lower: below a head over some of the columns there is a short rule."""
 _LONGEST_CELL = 200
+_LONGEST_VALUE = 12
 _MOST_RULES = 1500
 _MOST_GAPPED_LINES = 0.4
 
 # Without rules: rows are closer than this many heights of a row, columns further apart than this many font sizes.
 _ROW_PITCH = 2.3
 _LONGEST_PROSE_CELL = 32
+_FULL_CELL = 0.6
+_FLUSH = 3.0
+_COVERED = 0.2
+
+Span = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +103,7 @@ class _Grid:
         xs = _positions(((v.x0 + v.x1) / 2, v.y1 - v.y0) for v in verticals)
         ys = _positions(((h.y0 + h.y1) / 2, h.x1 - h.x0) for h in horizontals)
         columns = _edges(xs, _RULE_SHARE * (box.y1 - box.y0), box.x0, box.x1)
-        rows = _edges(ys, _RULE_SHARE * (box.x1 - box.x0), box.y0, box.y1)
+        rows = _edges(ys, _ROW_RULE_SHARE * (box.x1 - box.x0), box.y0, box.y1)
         if len(columns) < 3 or len(rows) < 3:
             return None
         return cls(columns, rows, verticals, box)
@@ -139,11 +147,37 @@ class _Grid:
         if not counts and count > 1 and len(lines) > 1 and _level(list(lines.values()), count):
             # Rules between the columns alone: every line is a row.
             return [self._row({column: [found[n]] for column, found in lines.items()}) for n in range(count)]
-        return [self._row(lines)]
+        return [self._row(part) for part in _parted_by_values(lines)]
 
     def _row(self, lines: dict[int, list[list[Piece]]]) -> Row:
         texts = [_cell_text(lines.get(column, [])) for column in range(len(self.xs) - 1)]
         return Row(tuple(texts), union(piece.box for found in lines.values() for line in found for piece in line))
+
+
+def _parted_by_values(lines: dict[int, list[list[Piece]]]) -> list[dict[int, list[list[Piece]]]]:
+    """The lines between two rules as rows, where columns of values (numbers, marks) stand beside wrapped text: a row
+    begins at each line that all of these columns have. What stands above the first is a row of its own."""
+    values = [found for found in lines.values() if len(found) > 1 and all(_is_value(line) for line in found)]
+    counts = Counter(map(len, values)).most_common(1)
+    if not counts or counts[0][1] < 2:
+        return [lines]
+    level = [found for found in values if len(found) == counts[0][0]]
+    tops = [min(center(line[0].box)[1] for line in row) for row in zip(*level, strict=True)]
+    if not all(same_row(line[0].box, level[0][n][0].box) for found in level for n, line in enumerate(found)):
+        return [lines]
+    parts: list[dict[int, list[list[Piece]]]] = [defaultdict(list) for _ in range(len(tops) + 1)]
+    for column, found in lines.items():
+        for line in found:
+            half = (line[0].box.y1 - line[0].box.y0) / 2
+            parts[bisect.bisect(tops, center(line[0].box)[1] + half)][column].append(line)
+    return [part for part in parts if part]
+
+
+def _is_value(line: Sequence[Piece]) -> bool:
+    """A number, with its unit at most, or a mark."""
+    text = join_pieces(line)
+    letters = sum(map(str.isalpha, text))
+    return len(text) <= _LONGEST_VALUE and (letters == 0 or (letters <= 2 and any(map(str.isdigit, text))))
 
 
 def _is_coarse(cells: Iterable[Sequence[Piece]]) -> bool:
@@ -244,12 +278,40 @@ def _aligned_end(rows: Sequence[Sequence[Piece]], start: int) -> int:
     return end
 
 
-def _columns(rows: Sequence[Sequence[Piece]]) -> list[tuple[float, float]]:
-    return _merge([], [(piece.box.x0, piece.box.x1) for row in rows for piece in row])
+def _columns(rows: Sequence[Sequence[Piece]]) -> list[Span]:
+    """Columns as spans. Rows with the most pieces say where they are. A piece of another row that reaches over several
+    (a head, a cell beside empty ones) does not make them one, nor does a head in the middle above two of them."""
+    columns: list[Span] = []
+    most = max(map(len, rows), default=0)
+    for row in sorted(rows, key=len, reverse=True):
+        for piece in row:
+            span = (piece.box.x0, piece.box.x1)
+            met = [column for column in columns if _overlap(column, span) >= 0]
+            if len(row) == most or not met or (len(met) == 1 and (len(row) * 2 > most or _flush(met[0], span))):
+                columns = _merge(columns, [span])
+    return columns
 
 
-def _merge(columns: Sequence[tuple[float, float]], spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    merged: list[tuple[float, float]] = []
+def _overlap(a: Span, b: Span) -> float:
+    """Negative: the distance."""
+    return min(a[1], b[1]) - max(a[0], b[0])
+
+
+def _flush(a: Span, b: Span) -> bool:
+    return min(abs(a[0] - b[0]), abs(a[1] - b[1])) <= _FLUSH
+
+
+def _column_of(columns: Sequence[Span], piece: Piece) -> int:
+    """The first that it covers a good part of, else the nearest."""
+    span = (piece.box.x0, piece.box.x1)
+    for number, column in enumerate(columns):
+        if _overlap(column, span) > _COVERED * min(column[1] - column[0], span[1] - span[0]):
+            return number
+    return max(range(len(columns)), key=lambda number: _overlap(columns[number], span))
+
+
+def _merge(columns: Sequence[Span], spans: Sequence[Span]) -> list[Span]:
+    merged: list[Span] = []
     for x0, x1 in sorted([*columns, *spans]):
         if merged and x0 <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(merged[-1][1], x1))
@@ -276,16 +338,29 @@ def _width(text: str) -> int:
     return sum(2 if is_unspaced(character) else 1 for character in text)
 
 
-def _aligned_table(rows: Sequence[Sequence[Piece]], columns: Sequence[tuple[float, float]]) -> Table:
-    lefts = [x0 for x0, _ in columns]
+def _goes_on(
+    above: tuple[list[list[Piece]], Box], cells: Sequence[list[Piece]], box: Box, columns: Sequence[Span]
+) -> bool:
+    """Whether a line is the rest of a cell above it: close below, alone in its line, with no room left above. (With
+    several cells and none in the first column, a line is one more row under the name in that column.)"""
+    filled = [number for number, cell in enumerate(cells) if cell]
+    if filled[0] == 0 or box.y0 - above[1].y1 >= 0.5 * (box.y1 - box.y0):
+        return False
+    x0, x1 = columns[filled[0]]
+    upper = above[0][filled[0]]
+    full = bool(upper) and upper[-1].box.x1 - x0 >= _FULL_CELL * (x1 - x0)
+    return full and len(filled) == 1 and not _is_value(cells[filled[0]])
+
+
+def _aligned_table(rows: Sequence[Sequence[Piece]], columns: Sequence[Span]) -> Table:
     made: list[tuple[list[list[Piece]], Box]] = []
     for row in rows:
         cells: list[list[Piece]] = [[] for _ in columns]
         for piece in row:
-            cells[max(bisect.bisect(lefts, piece.box.x0 + 0.01) - 1, 0)].append(piece)
+            cells[_column_of(columns, piece)].append(piece)
         box = union(piece.box for piece in row)
-        if made and not cells[0] and len(row) < len(columns) - 1 and box.y0 - made[-1][1].y1 < 0.5 * row[0].size:
-            above, above_box = made[-1]  # a cell that goes on in the next line
+        if made and _goes_on(made[-1], cells, box, columns):
+            above, above_box = made[-1]
             made[-1] = ([a + b for a, b in zip(above, cells, strict=True)], union((above_box, box)))
         else:
             made.append((cells, box))
