@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw
 from pinakes import AsyncClient, ClientOptions
 from pinakes.errors import DeadlineExceeded, DocumentNotFound, PinakesError
 from pinakes.options import SearchFilter
-from pinakes.results import Document, DocumentState, SearchMode
+from pinakes.results import Document, DocumentState, Job, JobState, SearchMode
 from pinakes.retry import RetryPolicy
 from tests.whole_stack import WholeStack
 
@@ -65,11 +65,16 @@ class Expected:
     """Those of bytes that were replaced."""
     scanned: bool = False
     deleted: bool = False
+    versions: list[list[str]] = field(default_factory=list)
+    """The marks of all bytes that were uploaded, in order."""
+    seen: tuple[int, str] = (0, "")
+    """A version that was searchable once, counted from 1, and the token to see it, or a later one, from then on."""
 
 
 @dataclass(slots=True)
 class Report:
-    """`lost`, `doubled`, `stuck` and `wrong` name documents; all of them are empty, or there is a defect."""
+    """`lost`, `doubled`, `stuck` and `wrong` name documents, `torn` searches that found a document as it never was. All
+    of them are empty, or there is a defect."""
 
     plan: Plan
     killed: Counter[str] = field(default_factory=Counter)
@@ -77,16 +82,18 @@ class Report:
     replaced: int = 0
     reindexed: int = 0
     deleted: int = 0
+    searches: int = 0
     ingested_s: float = 0.0
     settled_s: float = 0.0
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    torn: list[str] = field(default_factory=list)
 
     @property
     def sound(self) -> bool:
-        return not (self.lost or self.doubled or self.stuck or self.wrong)
+        return not (self.lost or self.doubled or self.stuck or self.wrong or self.torn)
 
     def as_json(self) -> dict[str, object]:
         return asdict(self) | {"killed": dict(self.killed), "sound": self.sound}
@@ -115,7 +122,8 @@ class Campaign:
         async with AsyncClient(self._stack.endpoints.server, options=options) as client:
             async with asyncio.TaskGroup() as group:
                 killing = group.create_task(self._kill())
-                group.create_task(self._ingest(client, killing))
+                searching = group.create_task(self._search(client))
+                group.create_task(self._ingest(client, killing)).add_done_callback(lambda _: searching.cancel())
             self._report.ingested_s = time.monotonic() - began
             await asyncio.to_thread(self._stack.wait_until_serving)
             began = time.monotonic()
@@ -157,6 +165,36 @@ class Campaign:
             await self._change(client)
             unsettled = [document for document in unsettled if not await self._is_settled(client, document)]
 
+    async def _search(self, client: AsyncClient) -> None:
+        """Looks at documents that are searchable, all the time: each must be found whole, as it is or was."""
+        glances = random.Random(self._batch)
+        while True:
+            await asyncio.sleep(0.1)
+            whole = [document for document in self._documents if document.seen[0] and not document.scanned]
+            if not whole:
+                continue
+            document = glances.choice(whole)
+            oldest, token = document.seen
+            with suppress(PinakesError):
+                found = await self._texts(client, document, token)
+                if document.deleted:
+                    continue
+                self._report.searches += 1
+                marks = {mark for version in document.versions for mark in version if mark in found}
+                if marks not in [set(version) for version in document.versions[oldest - 1 :]]:
+                    self._report.torn.append(f"{document.name} was found by {sorted(marks)}")
+
+    async def _texts(self, client: AsyncClient, document: Expected, token: str) -> str:
+        results = await client.search(
+            f"the register of {document.name}",
+            limit=100,
+            filter=SearchFilter(document_ids=[document.document_id]),
+            mode=SearchMode.DENSE,
+            rerank=False,
+            consistency_token=token,
+        )
+        return "\n".join(ranked.passage.text for ranked in results.passages)
+
     async def _upload(self, client: AsyncClient) -> Expected:
         name = f"{self._batch} document {len(self._documents)}"
         document = Expected("", name, [], scanned=self._deeds.random() < _SCANNED)
@@ -185,8 +223,8 @@ class Campaign:
             if await persist(lambda: _reindexed(client, document_id, request_id)):
                 self._report.reindexed += 1
         elif deed < _REPLACED + _REINDEXED + _DELETED:
-            await persist(lambda: _gone(client, document_id))
             document.deleted = True
+            await persist(lambda: _gone(client, document_id))
             self._report.deleted += 1
 
     def _contents(self, document: Expected, version: int) -> bytes:
@@ -194,13 +232,18 @@ class Campaign:
         number = document.name.rpartition(" ")[2]
         sections = self._deeds.randint(1, 2) if document.scanned else self._deeds.randint(1, 12)
         document.marks = [f"mark{self._batch}n{number}v{version}s{section}end" for section in range(sections)]
+        document.versions.append(document.marks)
         return scanned(document.marks) if document.scanned else written(document.marks)
 
     async def _is_settled(self, client: AsyncClient, expected: Expected) -> bool:
         if expected.deleted:
             return True
+        versions = len(expected.versions)
         found = await persist(lambda: client.documents.get(expected.document_id))
-        return await persist(lambda: _job_ended(client, found))
+        job = await persist(lambda: _job_of(client, found))
+        if job.state is JobState.SUCCEEDED and versions == len(expected.versions):
+            expected.seen = versions, job.consistency_token
+        return job.done
 
     async def _settle(self, client: AsyncClient) -> None:
         waiting = list(self._documents)
@@ -282,11 +325,10 @@ async def persist(call: Callable[[], Awaitable[_T]]) -> _T:
             await asyncio.sleep(0.2)
 
 
-async def _job_ended(client: AsyncClient, document: Document) -> bool:
+async def _job_of(client: AsyncClient, document: Document) -> Job:
+    """As it is now."""
     async with client.documents.watch(document.job_id) as states:
-        async for job in states:
-            return job.done
-    return False
+        return await anext(states)
 
 
 async def _reindexed(client: AsyncClient, document_id: str, request_id: str) -> bool:
