@@ -10,7 +10,7 @@ variables:
     $threads        how many threads each of them may use
     $compiled       a folder where the runtime may keep what it compiled from the model's files
     $<role>         absolute path of a prepared file, such as $network or $weights
-    $<key>          every other key of the slot's table in `profiles/<profile>.toml`
+    $<key>          every other key of the slot's table in `profiles/<profile>.toml`, or of its measured layout
 
 A slot without prepared files is left out. What the profile `gpu` needs besides, `engines/repository.py` adds.
 """
@@ -20,11 +20,14 @@ from __future__ import annotations
 import shutil
 import tempfile
 import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from triton_models.errors import InvalidCatalogue, UnknownName
+from triton_models.layouts import Layout
 from triton_models.prepared import PreparedModels
 
 _HERE = Path(__file__).parent
@@ -46,13 +49,15 @@ def render(
     cores: int,
     slots: list[str] | None = None,
     with_engines: bool = False,
+    layouts: Mapping[str, Layout] | None = None,
 ) -> Path:
     """Writes the repository for `models` (see preparation.prepare) as the folder `out`, replacing it; returns `out`.
 
     The cores are divided among the instances of a model, not among models: each may use all of them while the others
-    rest. `slots` restricts it. A model that serves no slot by default and cannot be rendered is left out, and whoever
-    loads it is told. Milliseconds. Raises UnknownName, NotPrepared, InvalidCatalogue; the last also for a profile whose
-    networks are engines, unless the caller adds them (`with_engines`).
+    rest. `slots` restricts it; `layouts` by slot take the place of what the profile says. A model that serves no slot
+    by default and cannot be rendered is left out, and whoever loads it is told. Milliseconds. Raises UnknownName,
+    NotPrepared, InvalidCatalogue; the last also for a profile whose networks are engines, unless the caller adds them
+    (`with_engines`).
     """
     if not with_engines:
         _require_no_engines(profile)
@@ -64,7 +69,7 @@ def render(
         folder.mkdir()
         for name in _wanted(prepared, slots):
             try:
-                _render_model(profile, name, prepared, cores, folder / name)
+                _render_model(profile, name, prepared, cores, folder / name, layouts or {})
             except (InvalidCatalogue, UnknownName):
                 if name in defaults:
                     raise
@@ -74,7 +79,9 @@ def render(
     return out
 
 
-def render_missing(profile: str, models: Path, out: Path, *, cores: int) -> list[str]:
+def render_missing(
+    profile: str, models: Path, out: Path, *, cores: int, layouts: Mapping[str, Layout] | None = None
+) -> list[str]:
     """Adds to the repository `out`, which a Triton may be serving, the models that it lacks; returns their names.
 
     What is there stays as it is: a model's name stands for the same files for good. Raises as `render`.
@@ -85,7 +92,7 @@ def render_missing(profile: str, models: Path, out: Path, *, cores: int) -> list
     added = [name for name in _wanted(prepared, None) if not (out / name).exists()]
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=_UNFINISHED) as scratch:
         for name in added:
-            _render_model(profile, name, prepared, cores, Path(scratch) / name)
+            _render_model(profile, name, prepared, cores, Path(scratch) / name, layouts or {})
         # What a model calls has its name with something after it: that is there first.
         for folder in sorted(Path(scratch).iterdir(), reverse=True):
             folder.rename(out / folder.name)
@@ -121,13 +128,24 @@ def _wanted(prepared: PreparedModels, slots: list[str] | None) -> list[str]:
     return sorted(name for name, model in prepared.models.items() if slots is None or model.slot in slots)
 
 
-def _variables(name: str, table: dict[str, Any], prepared: PreparedModels, cores: int) -> dict[str, str]:
+def profile_layout(profile: str, slot: str, cores: int) -> Layout:
+    """What a slot has that was not measured. Raises UnknownName; KeyError for a slot that has no layout."""
+    table = _profile(profile)[slot]
+    instances, threads = divide(cores, table.get("threads_most", cores), table.get("instances_most"))
+    return Layout(instances, threads, table["batch_tokens"], table["queue_delay_us"])
+
+
+def _variables(
+    name: str, table: dict[str, Any], prepared: PreparedModels, cores: int, layout: Layout | None
+) -> dict[str, str]:
     own = dict(table)
     instances, threads = divide(cores, own.pop("threads_most", cores), own.pop("instances_most", None))
     compiled = prepared.directory.absolute() / "compiled" / name
     compiled.mkdir(parents=True, exist_ok=True)
     variables = own | prepared.paths_of(name) | {"instances": instances, "threads": threads, "compiled": compiled}
     variables |= {"name": name, "fingerprint": prepared.models[name].fingerprint}
+    if layout is not None:
+        variables |= asdict(layout)
     return {key: _escaped(str(value)) for key, value in variables.items()}
 
 
@@ -136,9 +154,11 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def _render_model(profile: str, name: str, prepared: PreparedModels, cores: int, folder: Path) -> None:
+def _render_model(
+    profile: str, name: str, prepared: PreparedModels, cores: int, folder: Path, layouts: Mapping[str, Layout]
+) -> None:
     slot = prepared.models[name].slot
-    variables = _variables(name, _profile(profile).get(slot, {}), prepared, cores)
+    variables = _variables(name, _profile(profile).get(slot, {}), prepared, cores, layouts.get(slot))
     source = REPOSITORY / slot
     if not source.is_dir():
         raise UnknownName("model folder", slot, (path.name for path in REPOSITORY.iterdir()))

@@ -77,6 +77,23 @@ def split(texts: Sequence[str], options: BatchOptions) -> Iterator[Sequence[str]
         yield texts[start:]
 
 
+def by_size(texts: Sequence[str]) -> list[int]:
+    """Places of the texts, the shortest first: neighbours are padded little when they go through a network together."""
+    return sorted(range(len(texts)), key=lambda place: len(texts[place].encode()))
+
+
+def shares(texts: Sequence[str], count: int) -> list[list[int]]:
+    """Places of the texts, as at most `count` lists of nearly one size in bytes, none of them empty (longest processing
+    time first, Graham 1969)."""
+    sizes = [0] * count
+    lists: list[list[int]] = [[] for _ in sizes]
+    for place in reversed(by_size(texts)):
+        least = sizes.index(min(sizes))
+        lists[least].append(place)
+        sizes[least] += len(texts[place].encode()) + 1
+    return [each for each in lists if each]
+
+
 def text_input(name: str, texts: Sequence[str]) -> InferInput:
     """A BYTES tensor with a row for each text."""
     tensor = InferInput(name, [len(texts), 1], "BYTES")

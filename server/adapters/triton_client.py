@@ -7,6 +7,7 @@ from typing import Self
 
 import grpc
 from tritonclient.grpc.aio import InferenceServerClient
+from tritonclient.grpc.model_config_pb2 import ModelConfig
 from tritonclient.utils import InferenceServerException
 
 from server.adapters.triton_failures import translated
@@ -58,12 +59,21 @@ class TritonConnection:
     async def fingerprint(self, model: str, deadline: Deadline) -> str:
         """From the parameter `fingerprint` of the model's configuration. Raises DependencyUnavailable, also when the
         configuration has none: embeddings of an unknown model must not be stored."""
+        fingerprint: str = (await self.config(model, deadline)).parameters["fingerprint"].string_value
+        if not fingerprint:
+            raise DependencyUnavailable(f"the model {model}", "its configuration has no fingerprint")
+        return fingerprint
+
+    async def config(self, model: str, deadline: Deadline) -> ModelConfig:
+        """Raises DependencyUnavailable."""
         try:
             limit = deadline.capped(_QUESTION_LIMIT_S).budget(model)
             response = await self.client.get_model_config(model, client_timeout=limit)
         except (InferenceServerException, grpc.RpcError) as error:
             raise translated(error, model) from error
-        fingerprint: str = response.config.parameters["fingerprint"].string_value
-        if not fingerprint:
-            raise DependencyUnavailable(f"the model {model}", "its configuration has no fingerprint")
-        return fingerprint
+        return response.config
+
+
+def instances_of(config: ModelConfig) -> int:
+    """How many processes serve the model."""
+    return max(1, sum(int(group.count) for group in config.instance_group))

@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-import grpc
 import numpy as np
-from tritonclient.utils import InferenceServerException
 
-from server.adapters.triton_batches import BatchCalls, BatchOptions, split, text_input
-from server.adapters.triton_client import TritonConnection
-from server.adapters.triton_failures import translated
+from server.adapters.triton_batches import BatchCalls, BatchOptions, by_size, split, text_input
+from server.adapters.triton_client import TritonConnection, instances_of
 from server.application.ports import EmbeddingKind, Embeddings
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable
@@ -65,25 +62,23 @@ class TritonEmbedder:
         """See the port."""
         if not texts:
             return Embeddings(np.empty((0, self._dimension), np.float32), np.empty(0, np.int32), np.empty(0, np.bool_))
+        order = by_size(texts)
         batches = [
             [text_input("TEXT", batch), text_input("KIND", [kind.value] * len(batch))]
-            for batch in split(texts, self._options)
+            for batch in split([texts[place] for place in order], self._options)
         ]
         results = await self._calls[kind].run(batches, deadline, _PRIORITY[kind])
+        back = np.argsort(order)
         return Embeddings(
-            vectors=np.concatenate([result.as_numpy("EMBEDDING") for result in results]),
-            token_counts=np.concatenate([result.as_numpy("TOKEN_COUNT")[:, 0] for result in results]),
-            truncated=np.concatenate([result.as_numpy("TRUNCATED")[:, 0] for result in results]),
+            vectors=np.concatenate([result.as_numpy("EMBEDDING") for result in results])[back],
+            token_counts=np.concatenate([result.as_numpy("TOKEN_COUNT")[:, 0] for result in results])[back],
+            truncated=np.concatenate([result.as_numpy("TRUNCATED")[:, 0] for result in results])[back],
         )
 
 
 async def _shape(connection: TritonConnection, model: str, deadline: Deadline) -> _ModelShape:
-    try:
-        response = await connection.client.get_model_config(model, client_timeout=deadline.budget(SLOT))
-    except (InferenceServerException, grpc.RpcError) as error:
-        raise translated(error, SLOT) from error
-    instances = sum(group.count for group in response.config.instance_group)
-    for output in response.config.output:
+    config = await connection.config(model, deadline)
+    for output in config.output:
         if output.name == "EMBEDDING" and len(output.dims) == 1:
-            return _ModelShape(int(output.dims[0]), max(1, instances))
+            return _ModelShape(int(output.dims[0]), instances_of(config))
     raise DependencyUnavailable(f"the model {model}", "its configuration has no output EMBEDDING of one dimension")

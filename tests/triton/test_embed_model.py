@@ -6,8 +6,10 @@ import asyncio
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from server.adapters.triton_batches import BatchOptions, split
+from server.adapters.triton_batches import BatchOptions, shares, split
 from server.adapters.triton_client import TritonConnection
 from server.adapters.triton_embedder import TritonEmbedder
 from server.application.ports import EmbeddingKind
@@ -81,6 +83,16 @@ async def test_a_cancelled_call_frees_its_place(connection: TritonConnection) ->
     with pytest.raises(asyncio.CancelledError):
         await task
     assert (await embedder.embed(["text"], EmbeddingKind.PASSAGE, Deadline.after(60))).vectors.shape == (1, 384)
+
+
+@given(st.lists(st.text(max_size=40), min_size=1, max_size=30), st.integers(1, 5))
+def test_shares_hold_every_text_once_and_are_nearly_equal(texts: list[str], count: int) -> None:
+    parts = shares(texts, count)
+    assert sorted(place for part in parts for place in part) == list(range(len(texts)))
+    assert 1 <= len(parts) <= count
+    sizes = [sum(len(texts[place].encode()) + 1 for place in part) for part in parts]
+    largest = max(len(text.encode()) + 1 for text in texts)
+    assert max(sizes) <= sum(sizes) / count + largest
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_each_text_is_read_once_and_batches_hold_similar_lengths() -> None:
     ranker, network, _ = reranker(batch_tokens=64)
     passages = ["abc" * 9, "ab", "abc" * 9, "ba"]
     ranker.scores(["gh"] * 4, passages)
-    assert sorted(network.shapes) == [(1, 31), (3, 7)]
+    assert sorted(network.shapes) == [(1, 32), (3, 8)]
 
 
 def test_a_long_text_is_cut_before_it_costs_anything() -> None:

@@ -72,7 +72,9 @@ def triton(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
         slot = folder / "repository" / name
         (slot / "1").mkdir(parents=True)
         (slot / "1" / "model.py").write_text(program, encoding="utf-8")
-        config = template.safe_substitute(name=name, kind="KIND_CPU", instances=1, threads=1, fingerprint=f"{name}+0")
+        config = template.safe_substitute(
+            name=name, kind="KIND_CPU", queue_delay_us=0, instances=1, threads=1, fingerprint=f"{name}+0"
+        )
         (slot / "config.pbtxt").write_text(config, encoding="utf-8")
     server = EmbeddedTriton(folder / "repository", folder / "data", environment, load=())
     with running(server, folder / "triton.log"):

@@ -18,13 +18,13 @@ from triton_models.progress import silent
 from triton_models.rerank.conversion import convert_reranker
 from triton_models.rerank.head import Head, log_information
 from triton_models.rerank.network import write_token_network
+from triton_models.rerank.networks import onnxruntime_network
 from triton_models.rerank.reranker import (
     NO_WORDS,
     PREFIX_TOKENS,
     Reranker,
     RerankOptions,
     TokenVectors,
-    onnxruntime_network,
 )
 
 pytestmark = pytest.mark.models

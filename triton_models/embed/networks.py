@@ -1,4 +1,4 @@
-"""What runs the encoder's network: ONNX Runtime in this process, Torch in this process, or another model in Triton."""
+"""What runs the encoder's network: OpenVINO, ONNX Runtime or Torch in this process, or another model in Triton."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import onnxruntime
 
 from triton_models.bls import call_model
 from triton_models.embed.tokenizer import PAD
+from triton_models.errors import ConversionFailed
+from triton_models.runtimes import Runtimes
 
 TokenNetwork = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int32]], npt.NDArray[np.float32]]
 """From ids int64[n, length] and mask int32[n, length] (1: token, 0: padding) to vectors float32[n, hidden] of length 1.
@@ -19,6 +21,20 @@ For one thread at a time."""
 LENGTH_STEP = 16
 """Served networks see lengths that are multiples of this: tensor cores work in such tiles, and requests of one length
 can be joined to a batch."""
+
+
+def cpu_network(network: Path, threads: int) -> TokenNetwork:
+    """The ONNX file on the CPU, by what is fastest there: OpenVINO for the encoder that `network.py` writes where the
+    CPU has what it needs, else ONNX Runtime."""
+    # The two take a second to import: only one of them is wanted.
+    from triton_models.embed import openvino_network
+
+    if openvino_network.can_run():
+        try:
+            return openvino_network.openvino_network(network, threads)
+        except ConversionFailed:  # another encoder
+            pass
+    return onnxruntime_network(network, threads)
 
 
 def onnxruntime_network(network: Path, threads: int) -> TokenNetwork:
@@ -70,5 +86,23 @@ def onnxruntime_session(network: Path, threads: int) -> onnxruntime.InferenceSes
 
 def has_vnni() -> bool:
     """Whether the CPU multiplies int8 without saturating."""
-    flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split()
-    return "avx512_vnni" in flags or "avx_vnni" in flags
+    return bool(_cpu_flags() & {"avx512_vnni", "avx_vnni"})
+
+
+def has_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16."""
+    return "avx512_bf16" in _cpu_flags()
+
+
+def _cpu_flags() -> frozenset[str]:
+    return frozenset(Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split())
+
+
+def _torch_network(network: Path, device: str, threads: int) -> TokenNetwork:
+    # An extra: not installed where it is not wanted.
+    from triton_models.embed.torch_network import torch_network
+
+    return torch_network(network, device, threads)
+
+
+RUNTIMES = Runtimes(cpu_network, _torch_network, served_network)

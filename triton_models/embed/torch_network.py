@@ -1,25 +1,22 @@
 """Runs the encoder's network with Torch: for machines with a GPU and without TensorRT, and on a CPU to test it.
 
-The weights are those of the prepared ONNX file, taken out of ONNX Runtime's quantized operators once, at the start: the
-word table from 4 bits, matrices from int8 with a scale per output. Activations are not quantized.
+The weights are those of the prepared ONNX file, dequantized once, at the start: the word table from 4 bits, matrices
+from int8 with a scale per output. Activations are not quantized.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import torch
-from onnx import numpy_helper
 from torch.nn import functional
 
+from triton_models.embed.encoder_file import PARTS, EncoderFile
 from triton_models.embed.networks import TokenNetwork
-from triton_models.errors import ConversionFailed
 
 _CPU = "cpu"
 
@@ -93,14 +90,15 @@ class TorchEncoder:
     def read(cls, network: Path, device: str) -> TorchEncoder:
         """Raises ConversionFailed."""
         dtype = torch.float32 if device == _CPU else torch.bfloat16
-        graph = _Graph(onnx.load(str(network)), device, dtype)
+        file = EncoderFile(network)
+        tensors = _Tensors(file, device, dtype)
         return cls(
-            words=graph.tensor(graph.words()),
-            positions=graph.tensor(graph.constant("positions")),
-            norm=graph.norm("emb.ln", "x"),
-            layers=tuple(graph.layer(f"l{index}.") for index in range(graph.layers())),
-            heads=graph.heads(),
-            constants=lambda name: torch.from_numpy(graph.constant(name).astype(np.float32)).to(device),
+            words=tensors.words(),
+            positions=tensors.tensor(file.constant("positions")),
+            norm=tensors.norm("emb.ln", "x"),
+            layers=tuple(tensors.layer(f"l{index}.") for index in range(file.layers)),
+            heads=file.heads,
+            constants=lambda name: torch.from_numpy(file.constant(name).astype(np.float32)).to(device),
         )
 
     def states(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -113,41 +111,24 @@ class TorchEncoder:
         return x.float()
 
 
-class _Graph:
-    """What `EncoderGraph` wrote, by the names that it gives to nodes and constants."""
+class _Tensors:
+    """The file's weights as tensors of one type on one device."""
 
-    def __init__(self, model: onnx.ModelProto, device: str, dtype: torch.dtype) -> None:
-        self._nodes = {node.name: node for node in model.graph.node}
-        self._constants = {constant.name: constant for constant in model.graph.initializer}
+    def __init__(self, file: EncoderFile, device: str, dtype: torch.dtype) -> None:
+        self._file = file
         self._device, self._dtype = device, dtype
-
-    def constant(self, name: str) -> npt.NDArray[Any]:
-        if name not in self._constants:
-            raise ConversionFailed(
-                f"the network has no constant {name}: Torch runs those of multilingual-e5-small only"
-            )
-        values: npt.NDArray[Any] = numpy_helper.to_array(self._constants[name])
-        return values
 
     def tensor(self, values: npt.NDArray[np.generic]) -> torch.Tensor:
         return torch.from_numpy(values.astype(np.float32)).to(self._device, self._dtype)
 
-    def layers(self) -> int:
-        return sum(node.op_type == "MultiHeadAttention" for node in self._nodes.values())
-
-    def heads(self) -> int:
-        return int(self._attributes("l0.attended")["num_heads"])
-
-    def words(self) -> npt.NDArray[np.float32]:
-        """float32[pieces, hidden]"""
-        packed, scales = self.constant("words"), self.constant("words.scale")
+    def words(self) -> torch.Tensor:
+        """[pieces, hidden]"""
+        packed, scales = self._file.words()
         nibbles = np.stack([packed & 15, packed >> 4], axis=2).reshape(len(packed), -1)
-        block = int(self._attributes("word")["block_size"])
-        table: npt.NDArray[np.float32] = (nibbles.astype(np.float32) - 8) * np.repeat(scales, block, axis=1)
-        return table
+        return self.tensor((nibbles.astype(np.float32) - 8) * np.repeat(scales, self._file.block, axis=1))
 
     def layer(self, prefix: str) -> _Layer:
-        parts = [self._linear(prefix + part) for part in "qkv"]
+        parts = [self._linear(prefix + part) for part in PARTS]
         joint = _Linear(torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts]))
         return _Layer(
             joint=joint,
@@ -159,20 +140,16 @@ class _Graph:
         )
 
     def norm(self, name: str, node: str) -> _Norm:
-        weight, bias = (self.tensor(self.constant(name + part)) for part in (".w", ".b"))
-        return _Norm(weight, bias, float(self._attributes(node)["epsilon"]))
+        weight, bias = (self.tensor(self._file.constant(name + part)) for part in (".w", ".b"))
+        return _Norm(weight, bias, self._file.epsilon(node))
 
     def _linear(self, name: str) -> _Linear:
-        values, scales = self.constant(name + ".w"), self.constant(name + ".scale")
+        values, scales, bias = self._file.matrix(name)
         matrix = values.T.astype(np.float32) * scales[:, None]
-        if name + ".apart" in self._constants:
-            matrix[:, self.constant(name + ".outliers")] = self.constant(name + ".apart").T
-        return _Linear(self.tensor(matrix), self.tensor(self.constant(name + ".b")))
-
-    def _attributes(self, node: str) -> Mapping[str, float]:
-        if node not in self._nodes:
-            raise ConversionFailed(f"the network has no node {node}: Torch runs those of multilingual-e5-small only")
-        return {each.name: onnx.helper.get_attribute_value(each) for each in self._nodes[node].attribute}
+        outliers = self._file.outliers(name)
+        if outliers is not None:
+            matrix[:, outliers.columns] = outliers.weights.T
+        return _Linear(self.tensor(matrix), self.tensor(bias))
 
 
 def _attended(joint: torch.Tensor, tokens: torch.Tensor, heads: int) -> torch.Tensor:

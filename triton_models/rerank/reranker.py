@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from triton_models.embed.encoder import MAX_TOKENS, PREFIXES, batches_by_length
-from triton_models.embed.networks import onnxruntime_session
-from triton_models.embed.tokenizer import EOS, PAD, E5Tokenizer
+from triton_models.embed.encoder import MAX_TOKENS, PREFIXES, batches_by_length, padded, warm_up
+from triton_models.embed.tokenizer import EOS, E5Tokenizer
 
 Floats = npt.NDArray[np.float32]
 
@@ -68,7 +66,8 @@ class Reranker:
         """float32[n]: how well passage i answers query i, from -1 to 1; NaN for a query without words.
 
         A text is read as far as 512 tokens. Cost: the encoder's, once for each different text; comparing is little
-        beside it. Like the encoder's vectors, a score depends a little on what else is scored in the same call.
+        beside it. A score can depend a little on what else is scored in the same call, as the encoder's vectors do.
+        Raises ArithmeticError if the network gives no numbers.
         """
         asked = [("query", query) for query in queries]
         texts = self._encoded(list(dict.fromkeys([*asked, *(("passage", passage) for passage in passages)])))
@@ -76,19 +75,20 @@ class Reranker:
         for query in dict.fromkeys(asked):
             rows = [row for row, each in enumerate(asked) if each == query]
             scores[rows] = late_interaction(*texts[query], [texts["passage", passages[row]].vectors for row in rows])
+            if len(texts[query].vectors) and np.isnan(scores[rows]).any():
+                raise ArithmeticError("the reranker's network gave values that are not numbers")
         return scores
 
     def warm_up(self) -> None:
-        """Runs the network in a few sizes, so that no caller pays for its first use."""
-        for length in (8, 128, MAX_TOKENS):
-            self._run([[EOS] * length])
+        """See `encoder.warm_up`."""
+        warm_up(self._network)
 
     def _encoded(self, texts: Sequence[tuple[str, str]]) -> dict[tuple[str, str], _Text]:
         encoded = {text: _NOTHING for text in texts if not text[1].strip()}
         texts = [text for text in texts if text not in encoded]
         ids = [self._ids(*text) for text in texts]
         for rows in batches_by_length([len(row) for row in ids], self._options.batch_tokens):
-            vectors, importance = self._run([ids[row] for row in rows])
+            vectors, importance = self._network(*padded([ids[row] for row in rows]))
             for place, row in enumerate(rows):
                 own = slice(PREFIX_TOKENS[texts[row][0]], len(ids[row]) - 1)
                 encoded[texts[row]] = _Text(vectors[place, own], importance[place, own])
@@ -97,15 +97,6 @@ class Reranker:
     def _ids(self, kind: str, text: str) -> list[int]:
         ids = self._tokenizer.encode(PREFIXES[kind] + text[:_MAX_CHARACTERS])
         return ids if len(ids) <= MAX_TOKENS else [*ids[: MAX_TOKENS - 1], EOS]
-
-    def _run(self, ids: list[list[int]]) -> TokenVectors:
-        length = max(map(len, ids))
-        tokens = np.full((len(ids), length), PAD, dtype=np.int64)
-        mask = np.zeros((len(ids), length), dtype=np.int32)
-        for row, values in enumerate(ids):
-            tokens[row, : len(values)] = values
-            mask[row, : len(values)] = 1
-        return self._network(tokens, mask)
 
 
 def late_interaction(query: Floats, importance: Floats, passages: Sequence[Floats]) -> Floats:
@@ -125,13 +116,3 @@ def late_interaction(query: Floats, importance: Floats, passages: Sequence[Float
         starts = np.cumsum([0, *(len(passages[place]) for place in filled[:-1])])
         scores[filled] = np.maximum.reduceat(products, starts, axis=0) @ (importance / importance.sum())
     return scores
-
-
-def onnxruntime_network(network: Path, threads: int) -> RerankNetwork:
-    """The ONNX file on the CPU."""
-    session = onnxruntime_session(network, threads)
-
-    def run(ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int32]) -> TokenVectors:
-        return TokenVectors(*session.run(["vectors", "importance"], {"input_ids": ids, "attention_mask": mask}))
-
-    return run

@@ -1,0 +1,120 @@
+"""The encoder's network in OpenVINO. Skipped where the CPU has not what makes it the faster one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import pytest
+
+from tests.triton.tiny_encoder import write_tiny_encoder
+from triton_models.embed.encoder import LENGTHS, MAX_TOKENS, PREFIXES, Encoder, EncoderOptions, padded
+from triton_models.embed.networks import TokenNetwork, cpu_network, onnxruntime_network, onnxruntime_session
+from triton_models.embed.openvino_network import can_run, openvino_network
+from triton_models.embed.tokenizer import E5Tokenizer
+from triton_models.errors import ConversionFailed
+from triton_models.preparation import prepare
+from triton_models.prepared import PreparedModels
+from triton_models.rerank.openvino_network import openvino_network as rerank_openvino
+
+needs_cpu = pytest.mark.skipif(not can_run(), reason="a CPU without AVX512-VNNI or AVX512-BF16")
+GOLDEN_TEXTS = [
+    "The lighthouse keeper wrote the weather into the log every evening.",
+    "灯台守は毎晩、日誌に天気を書き込んだ。",
+]
+
+
+@pytest.fixture(scope="module")
+def files(model_cache: Path) -> dict[str, Path]:
+    return PreparedModels.open(prepare(model_cache, only=["embed"])).paths("embed")
+
+
+@pytest.fixture(scope="module")
+def network(files: dict[str, Path]) -> TokenNetwork:
+    return openvino_network(files["network"], threads=1)
+
+
+@needs_cpu
+@pytest.mark.models
+def test_vectors_are_those_of_the_original_engine(files: dict[str, Path], network: TokenNetwork) -> None:
+    tokenizer = E5Tokenizer(files["tokenizer"], files["normalization"])
+    golden = np.load(Path(__file__).with_name("golden_embeddings.npy")).astype(np.float32)
+    found = Encoder(network, tokenizer, EncoderOptions()).encode(GOLDEN_TEXTS, ["passage"] * 2)
+    assert np.sum(found.vectors * golden[:2], axis=1).min() > 0.998
+
+
+@needs_cpu
+@pytest.mark.models
+def test_a_vector_does_not_depend_on_its_batch_or_its_padding(network: TokenNetwork) -> None:
+    texts = [[0, 41, 1294, 12, 2], [0, 41, 1294, *range(1_000, 1_020), 2], [0, *range(2_000, 2_100), 2]]
+    together = network(*padded(texts))
+    for row, text in enumerate(texts):
+        alone = network(np.array([text]), np.ones((1, len(text)), np.int32))[0]
+        assert float(together[row] @ alone) > 0.9999
+
+
+@needs_cpu
+@pytest.mark.models
+def test_the_reranker_puts_its_head_behind_the_encoder(files: dict[str, Path], tmp_path: Path) -> None:
+    """As ONNX Runtime does, to the quantization of both."""
+    random = np.random.default_rng(4)
+    model = onnx.load(str(files["network"]))
+    pieces = next(each.dims[0] for each in model.graph.initializer if each.name == "words")
+    head = {
+        "center": random.normal(0, 0.1, 384),
+        "down": random.normal(0, 0.05, (384, 8)),
+        "up": random.normal(0, 0.05, (8, 384)),
+        "importance": random.normal(0, 0.1, 384),
+        "information": random.normal(0, 0.5, pieces),
+    }
+    constants = {name: values.astype(np.float32) for name, values in head.items()}
+    for name, values in constants.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(values, f"head.{name}"))
+    onnx.save(model, str(tmp_path / "rerank.onnx"))
+    ids, mask = padded([[0, 41, 1294, 12, 33600, 31, 8999, 2], [0, 41, 1294, 12, 2]])
+    found = rerank_openvino(tmp_path / "rerank.onnx", 1)(ids, mask)
+    hidden = "l11.out"
+    model.graph.output.append(onnx.helper.make_tensor_value_info(hidden, onnx.TensorProto.FLOAT, ["n", "length", 384]))
+    onnx.save(model, str(tmp_path / "hidden.onnx"))
+    session = onnxruntime_session(tmp_path / "hidden.onnx", 1)
+    (states,) = session.run([hidden], {"input_ids": ids, "attention_mask": mask})
+    centered = states - constants["center"]
+    moved = centered + centered @ constants["down"] @ constants["up"]
+    expected = moved / np.linalg.norm(moved, axis=2, keepdims=True)
+    tokens = mask.astype(bool)
+    assert np.sum(found.vectors * expected, axis=2)[tokens].min() > 0.98
+    weights = np.exp(centered @ constants["importance"] + constants["information"][ids])
+    np.testing.assert_allclose(np.log(found.importance[tokens] / weights[tokens]), 0, atol=0.3)
+
+
+def test_another_encoder_is_run_by_onnx_runtime(tmp_path: Path) -> None:
+    write_tiny_encoder(tmp_path / "tiny")
+    file = tmp_path / "tiny" / "model.onnx"
+    with pytest.raises(ConversionFailed, match="only multilingual-e5-small's is read here"):
+        openvino_network(file, 1)
+    ids, mask = padded([[0, 7, 8, 2]])
+    np.testing.assert_allclose(cpu_network(file, 1)(ids, mask), onnxruntime_network(file, 1)(ids, mask))
+
+
+def test_every_length_that_a_batch_can_have_is_warmed() -> None:
+    warmed = Counter[tuple[int, ...]]()
+
+    def watched(ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+        warmed[ids.shape] += 1
+        return np.zeros((len(ids), 384), np.float32)
+
+    class Words:
+        def encode(self, text: str) -> list[int]:
+            return [5] * len(text)
+
+    encoder = Encoder(watched, Words(), EncoderOptions())  # type: ignore[arg-type]
+    encoder.warm_up()
+    before = set(warmed)
+    assert {length for _, length in before} == set(LENGTHS)
+    prefix = len(PREFIXES["query"])
+    for length in range(1, MAX_TOKENS + 2):
+        encoder.encode(["x" * max(0, length - prefix)], ["query"])
+    assert set(warmed) == before, "a single text of any length"

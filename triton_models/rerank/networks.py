@@ -1,0 +1,63 @@
+"""What runs the reranker's network; see `embed/networks.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from triton_models.bls import call_model
+from triton_models.embed.networks import onnxruntime_session, padded_to_step
+from triton_models.errors import ConversionFailed
+from triton_models.rerank.reranker import RerankNetwork, TokenVectors
+from triton_models.runtimes import Runtimes
+
+
+def cpu_network(network: Path, threads: int) -> RerankNetwork:
+    """The ONNX file on the CPU, by OpenVINO where that is faster, else by ONNX Runtime."""
+    # The two take a second to import: only one of them is wanted.
+    from triton_models.embed.openvino_network import can_run
+    from triton_models.rerank.openvino_network import openvino_network
+
+    if can_run():
+        try:
+            return openvino_network(network, threads)
+        except ConversionFailed:  # another network
+            pass
+    return onnxruntime_network(network, threads)
+
+
+def onnxruntime_network(network: Path, threads: int) -> RerankNetwork:
+    """The ONNX file on the CPU."""
+    session = onnxruntime_session(network, threads)
+
+    def run(ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int32]) -> TokenVectors:
+        return TokenVectors(*session.run(["vectors", "importance"], {"input_ids": ids, "attention_mask": mask}))
+
+    return run
+
+
+def served_network(model: str) -> RerankNetwork:
+    """The model of that name in the Triton that runs this process. Raises ServedNetworkFailed when called; cannot be
+    called while a model is loaded."""
+
+    def run(ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int32]) -> TokenVectors:
+        length = ids.shape[1]
+        padded_ids, padded_mask = padded_to_step(ids, mask)
+        vectors, importance = call_model(
+            model, {"input_ids": padded_ids, "attention_mask": padded_mask}, TokenVectors._fields
+        )
+        return TokenVectors(vectors[:, :length], importance[:, :length])
+
+    return run
+
+
+def _torch_network(network: Path, device: str, threads: int) -> RerankNetwork:
+    # An extra: not installed where it is not wanted.
+    from triton_models.rerank.torch_network import torch_network
+
+    return torch_network(network, device, threads)
+
+
+RUNTIMES = Runtimes(cpu_network, _torch_network, served_network)
