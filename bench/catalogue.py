@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from bench.suites.base import Suite
 from bench.suites.index.suite import IndexSuite
+from bench.suites.ingestion import IngestionSuite
 from bench.suites.models import ModelsSuite
 from bench.suites.serving import ServingSuite
 
-SUITES: dict[str, Suite] = {suite.name: suite for suite in (ServingSuite(), IndexSuite(), ModelsSuite())}
+_ALL: tuple[Suite, ...] = (ServingSuite(), IndexSuite(), ModelsSuite(), IngestionSuite())
+SUITES = {suite.name: suite for suite in _ALL}

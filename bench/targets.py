@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
 class RefusedTarget(Exception):
@@ -17,23 +18,26 @@ class RefusedTarget(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where the stack answers, as host:port on 127.0.0.1. `triton` is None when it cannot be asked directly. Making one
-    with any other address raises RefusedTarget."""
+    """Where the stack answers, as host:port on 127.0.0.1; `nats` is a URL that holds a secret. `triton` and `nats` are
+    None when they cannot be asked directly. Making one with any other address raises RefusedTarget."""
 
     server: str
     triton: str | None = None
+    nats: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_loopback(self.server)
         if self.triton is not None:
             check_loopback(self.triton)
+        if self.nats is not None:
+            check_loopback(urlsplit(self.nats).netloc.rpartition("@")[2])
 
     @classmethod
     def read(cls, path: Path) -> Endpoints:
         """From the file that a running stack keeps in its data directory. Raises RefusedTarget; ValueError or KeyError
         when the file is not (yet) whole."""
         written = json.loads(path.read_text())
-        return cls(written["server"], written.get("triton"))
+        return cls(written["server"], written.get("triton"), written.get("nats"))
 
 
 def check_loopback(address: str) -> None:

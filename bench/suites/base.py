@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
@@ -13,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from bench.metrics import Estimate
 from bench.record import Better, Findings, SummaryRow
-from bench.stack import StackOptions
+from bench.stack import StackOptions, running_stack
 from bench.targets import Endpoints
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -99,6 +101,17 @@ def _merged(table: Table, changes: Table) -> Table:
     return merged
 
 
+@asynccontextmanager
+async def stack_of(request: RunRequest) -> AsyncIterator[Endpoints]:
+    """The stack that the request names, or one of its own while the context lasts. Raises StackFailed."""
+    if request.endpoints is not None:
+        yield request.endpoints
+        return
+    with tempfile.TemporaryDirectory(prefix="pinakes-bench-") as folder:
+        async with running_stack(PROJECT, request.data or Path(folder), request.stack) as endpoints:
+            yield endpoints
+
+
 Unit = Literal[
     "ms",
     "s",
@@ -111,6 +124,7 @@ Unit = Literal[
     "queries/s",
     "vectors/s",
     "operations/s",
+    "events/s",
     "bytes",
     "x",
     "score",

@@ -38,12 +38,17 @@ def test_other_targets_are_refused(address: str) -> None:
         Endpoints(address)
     with pytest.raises(RefusedTarget):
         Endpoints("127.0.0.1:7700", address)
+    with pytest.raises(RefusedTarget):
+        Endpoints("127.0.0.1:7700", None, f"nats://secret@{address}")
 
 
 def test_loopback_is_accepted(tmp_path: Path) -> None:
     file = tmp_path / "endpoints.json"
-    file.write_text(json.dumps({"server": "127.0.0.1:7700", "triton": "127.0.0.1:8001", "nats": "nats://secret"}))
-    assert Endpoints.read(file) == Endpoints("127.0.0.1:7700", "127.0.0.1:8001")
+    nats = "nats://secret@127.0.0.1:4222"
+    file.write_text(json.dumps({"server": "127.0.0.1:7700", "triton": "127.0.0.1:8001", "nats": nats}))
+    endpoints = Endpoints.read(file)
+    assert endpoints == Endpoints("127.0.0.1:7700", "127.0.0.1:8001", nats)
+    assert "secret" not in repr(endpoints)
 
 
 def test_endpoints_of_another_machine_are_refused(tmp_path: Path) -> None:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from bench.record import Findings, SummaryRow
-from bench.stack import running_stack
-from bench.suites.base import PROJECT, RunRequest, Table, judged
+from bench.suites.base import RunRequest, Table, judged, stack_of
 from bench.suites.models.generation import generation_rows, measure_generation
 from bench.suites.models.ocr import measure_ocr, ocr_rows
 from bench.suites.models.workload import ModelsWorkload
-from bench.targets import Endpoints
 
 GENERATION = "generation"
 OCR = "ocr"
@@ -33,7 +29,7 @@ class ModelsSuite:
         parts = request.only or (self.parts if request.sets else (GENERATION,))
         sets = request.sets or Path()
         found: list[Findings] = []
-        async with _endpoints(request) as endpoints:
+        async with stack_of(request) as endpoints:
             if GENERATION in parts:
                 found.append(await measure_generation(endpoints, workload.generation, request.seed))
             if OCR in parts:
@@ -54,13 +50,3 @@ class ModelsSuite:
         targets = ModelsWorkload.model_validate(workload).targets
         shown = {row.name for row in rows}
         return judged(rows, {name: target for name, target in targets.items() if name in shown})
-
-
-@asynccontextmanager
-async def _endpoints(request: RunRequest) -> AsyncIterator[Endpoints]:
-    if request.endpoints is not None:
-        yield request.endpoints
-        return
-    with tempfile.TemporaryDirectory(prefix="pinakes-bench-") as folder:
-        async with running_stack(PROJECT, request.data or Path(folder), request.stack) as endpoints:
-            yield endpoints

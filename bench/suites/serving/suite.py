@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from bench.record import Findings, Series, SummaryRow
-from bench.stack import running_stack
-from bench.suites.base import PROJECT, RunRequest, Table, judged
+from bench.suites.base import PROJECT, RunRequest, Table, judged, stack_of
 from bench.suites.serving.answering import Answers, measure_answers, shuffled
 from bench.suites.serving.embedding import measure_embeds
 from bench.suites.serving.ingestion import ingest
@@ -34,7 +30,7 @@ class ServingSuite:
     async def run(self, request: RunRequest) -> Findings:
         """Raises CorpusNotIngested, StackFailed; ValueError or OSError for a workload that cannot be."""
         workload = ServingWorkload.model_validate(request.workload)
-        async with _endpoints(request) as endpoints:
+        async with stack_of(request) as endpoints:
             return await measure(endpoints, workload, request.seed)
 
     def remarks(self, findings: Findings) -> list[str]:
@@ -66,13 +62,3 @@ async def measure(endpoints: Endpoints, workload: ServingWorkload, seed: int) ->
         model = (await client.embed([questions[0].question], kind=EmbeddingKind.QUERY)).model
         series.append(await measure_answers(answers))
     return Findings(tuple(series), facts(ingested.pages, searches.found, answers.judgements, model))
-
-
-@asynccontextmanager
-async def _endpoints(request: RunRequest) -> AsyncIterator[Endpoints]:
-    if request.endpoints is not None:
-        yield request.endpoints
-        return
-    with tempfile.TemporaryDirectory(prefix="pinakes-bench-") as folder:
-        async with running_stack(PROJECT, request.data or Path(folder), request.stack) as endpoints:
-            yield endpoints

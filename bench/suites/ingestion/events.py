@@ -1,0 +1,100 @@
+"""How many events a second go through JetStream: published to NATS as the server publishes them, and received from
+EventService by one subscriber, who may read the document that they are of."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from datetime import UTC, datetime
+
+import nats
+from nats.js import JetStreamContext
+from pydantic import JsonValue, TypeAdapter
+
+from bench.record import Findings, SummaryRow
+from bench.suites.base import counted
+from bench.suites.ingestion.workload import EventsPlan
+from bench.targets import Endpoints
+from pinakes import AsyncClient
+from pinakes.events import Event, EventType
+
+_FACTS = "events"
+_SUBJECT = "pinakes.events.tenant.default.job.progress"
+_KEPT_S = 3_600.0
+
+
+async def measure_events(endpoints: Endpoints, plan: EventsPlan) -> Findings:
+    """From the first publication until the last event has been received. Raises ValueError if the stack's NATS is not
+    known, TimeoutError after the plan's deadline."""
+    if endpoints.nats is None:
+        raise ValueError("events are published to the stack's own NATS: let the suite start the stack")
+    async with AsyncClient(endpoints.server) as client:
+        upload = await client.documents.upload(f"Events {uuid.uuid4()}".encode(), name="events.txt")
+        await client.documents.wait(upload.job)
+        connection = await nats.connect(endpoints.nats)
+        try:
+            async with asyncio.timeout(plan.deadline_s):
+                facts = await _measured(client, connection.jetstream(), upload.document.document_id, plan)
+        finally:
+            await connection.close()
+    return Findings((), {_FACTS: facts})
+
+
+async def _measured(
+    client: AsyncClient, stream: JetStreamContext, document_id: str, plan: EventsPlan
+) -> dict[str, JsonValue]:
+    job_id = str(uuid.uuid4())
+    seen: set[str] = set()
+    listening, published_s = asyncio.Event(), 0.0
+
+    async def receive() -> None:
+        async with client.events.subscribe(EventType.JOB_PROGRESS) as told:
+            async for each in told:
+                listening.set()
+                if isinstance(each, Event) and getattr(each.body, "job_id", "") == job_id:
+                    seen.add(each.event_id)
+                    if len(seen) == plan.events:
+                        return
+
+    async with asyncio.TaskGroup() as group:
+        receiver = group.create_task(receive())
+        await listening.wait()
+        began = time.perf_counter()
+        places = asyncio.Semaphore(plan.in_flight)
+
+        async def publish(number: int) -> None:
+            async with places:
+                await stream.publish(_SUBJECT, _event(document_id, job_id, number), msg_ttl=_KEPT_S)
+
+        for first in range(0, plan.events, plan.in_flight):
+            numbers = range(first, min(plan.events, first + plan.in_flight))
+            await asyncio.gather(*map(publish, numbers))
+        published_s = time.perf_counter() - began
+        await receiver
+        received_s = time.perf_counter() - began
+    return {"events": plan.events, "published_s": published_s, "received_s": received_s}
+
+
+def _event(document_id: str, job_id: str, number: int) -> bytes:
+    body = {"document_id": document_id, "revision": 1, "job_id": job_id, "stage": "extract"}
+    event = {
+        "event_id": f"{job_id}.{number}",
+        "time": datetime.now(UTC).isoformat(),
+        "tenant": "default",
+        "type": "job.progress",
+        "body": body | {"pages_done": number, "pages_total": 0},
+    }
+    return json.dumps(event).encode()
+
+
+def events_rows(findings: Findings) -> list[SummaryRow]:
+    if _FACTS not in findings.facts:
+        return []
+    facts = TypeAdapter(dict[str, float]).validate_python(findings.facts[_FACTS])
+    count = int(facts["events"])
+    return [
+        counted("events: published and received", "events/s", count / facts["received_s"], count, better="higher"),
+        counted("events: published", "events/s", count / facts["published_s"], count, better="higher"),
+    ]

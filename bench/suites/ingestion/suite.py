@@ -1,0 +1,65 @@
+"""Puts the suite's parts together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from bench.record import Findings, SummaryRow
+from bench.suites.base import RunRequest, Table, judged, stack_of
+from bench.suites.ingestion.born_digital import born_digital_rows, measure_born_digital
+from bench.suites.ingestion.events import events_rows, measure_events
+from bench.suites.ingestion.scanned import measure_scanned, scanned_rows
+from bench.suites.ingestion.tables import measure_tables, tables_rows
+from bench.suites.ingestion.workload import IngestionWorkload
+
+BORN_DIGITAL = "born_digital"
+SCANNED = "scanned"
+TABLES = "tables"
+EVENTS = "events"
+
+
+class IngestionSuite:
+    name = "ingestion"
+    parts: tuple[str, ...] = (BORN_DIGITAL, SCANNED, TABLES, EVENTS)
+    description = "from files to searchable passages: speed, tables, events"
+
+    async def run(self, request: RunRequest) -> Findings:
+        """Without a folder of retrieval sets, what needs their texts is left out unless it was named. Raises
+        StackFailed, NoDataSets, PinakesError; ValueError or OSError for a workload that cannot be."""
+        workload = IngestionWorkload.model_validate(request.workload)
+        parts = request.only or (self.parts if request.sets else (TABLES, EVENTS))
+        sets = request.sets or Path()
+        found: list[Findings] = []
+        async with stack_of(request) as endpoints:
+            if BORN_DIGITAL in parts:
+                found.append(await measure_born_digital(endpoints, workload.born_digital, sets, request.seed))
+            if SCANNED in parts:
+                found.append(await measure_scanned(endpoints, workload.scanned, sets, request.seed))
+            if TABLES in parts:
+                found.append(await measure_tables(endpoints, workload.tables, request.seed))
+            if EVENTS in parts:
+                found.append(await measure_events(endpoints, workload.events))
+        series = tuple(one for findings in found for one in findings.series)
+        return Findings(series, {name: fact for findings in found for name, fact in findings.facts.items()})
+
+    def remarks(self, findings: Findings) -> list[str]:
+        """The figures say it all."""
+        return []
+
+    def figures(self, findings: Findings) -> Mapping[str, Figure]:
+        """Latencies say it all."""
+        return {}
+
+    def summarize(self, findings: Findings, workload: Table, seed: int) -> tuple[SummaryRow, ...]:
+        rows = (
+            *born_digital_rows(findings),
+            *scanned_rows(findings, seed),
+            *tables_rows(findings),
+            *events_rows(findings),
+        )
+        targets = IngestionWorkload.model_validate(workload).targets
+        shown = {row.name for row in rows}
+        return judged(rows, {name: target for name, target in targets.items() if name in shown})

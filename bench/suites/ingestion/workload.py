@@ -1,0 +1,56 @@
+"""What the suite does, as typed tables of its TOML file."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from bench.suites.base import Strict, Workload
+
+
+class BornDigitalPlan(Strict):
+    """`documents` of `pages` pages each, from the paragraphs of a retrieval set, `parallel` uploads at a time."""
+
+    deadline_s: float
+    documents: int = Field(gt=0)
+    pages: int = Field(gt=0)
+    parallel: int = Field(gt=0)
+    text_set: str
+
+
+class ScannedPlan(Strict):
+    """In each round and group a document of `pages` pages, by Pinakes and by tesseract. The latter reads `processes`
+    pages at a time, each with one thread, which is how it is fastest."""
+
+    deadline_s: float
+    limit_s: float
+    rounds: int = Field(gt=0)
+    pages: int = Field(gt=0)
+    english_set: str
+    japanese_set: str
+    english_font: str
+    japanese_font: str
+    noisy_dpi: int = Field(gt=0)
+    tesseract: str
+    processes: int = Field(gt=0)
+
+
+class TablesPlan(Strict):
+    deadline_s: float
+    tables: int = Field(gt=0)
+    rows: int = Field(gt=1)
+    columns: int = Field(gt=1)
+
+
+class EventsPlan(Strict):
+    """`events` are published, `in_flight` of them without their confirmation, while one subscriber reads."""
+
+    deadline_s: float
+    events: int = Field(gt=0)
+    in_flight: int = Field(gt=0)
+
+
+class IngestionWorkload(Workload):
+    born_digital: BornDigitalPlan
+    scanned: ScannedPlan
+    tables: TablesPlan
+    events: EventsPlan
