@@ -14,7 +14,7 @@ from server.application.ports import PageImage, Probe
 from server.domain.documents import Page
 
 # To be raised when the same file comes to be read differently: pages read are kept by it.
-_READING_VERSION = 2
+_READING_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)

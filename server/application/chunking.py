@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from server.application.headings import bounded_path
 from server.application.language import UNDETERMINED, detect_language
 from server.application.line_joining import JoinedLine, join_lines, starts_item
-from server.application.page_flow import PlacedLine, Run, flow
+from server.application.page_flow import PlacedLine, Run, flow, head_rows
 from server.application.sentences import split_sentences
 from server.domain.documents import BlockKind, Box, Chunk, LineSpan, Page
 from server.domain.passages import TextSpan
@@ -76,7 +76,7 @@ def chunk_pages(pages: Sequence[Page], options: ChunkingOptions, make_id: Callab
 @dataclass(frozen=True, slots=True)
 class _Unit:
     """Text that stays whole, with its spans. `before` parts it from the unit above it; `head` is the head of the table
-    that it is a row of (None in the head itself)."""
+    that it is a row of, below its caption (None in the head itself)."""
 
     text: str
     spans: tuple[LineSpan, ...]
@@ -92,11 +92,19 @@ class _Unit:
     def begins_block(self) -> bool:
         return "\n" in self.before
 
+    @property
+    def parts_blocks(self) -> bool:
+        return "\n\n" in self.before
 
-def _units(run: Run, above: BlockKind | None, options: ChunkingOptions) -> list[_Unit]:
-    before = "\n" if run.kind is BlockKind.LIST or above is BlockKind.HEADING else "\n\n"
+
+def _units(run: Run, above: Sequence[_Unit], options: ChunkingOptions) -> list[_Unit]:
+    """`above` are the units of the run before."""
+    kind = above[-1].kind if above else None
+    close = run.kind is BlockKind.LIST or kind is BlockKind.HEADING
+    captioned = run.kind is BlockKind.TABLE and kind is BlockKind.CAPTION
+    before = "\n" if close or captioned else "\n\n"
     if run.kind is BlockKind.TABLE:
-        return _table_units(run, before, options)
+        return _table_units(run, above[-1] if captioned and len(above) == 1 else None, before, options)
     units: list[_Unit] = []
     for lines in _items(run):
         units.extend(_prose_units(lines, run.kind, "\n" if units else before, options.max_tokens))
@@ -114,22 +122,39 @@ def _items(run: Run) -> Iterable[list[PlacedLine]]:
     yield lines
 
 
-def _table_units(run: Run, before: str, options: ChunkingOptions) -> list[_Unit]:
-    units: list[_Unit] = []
-    head: _Unit | None = None
-    for placed in run.lines:
-        row = _prose_units([placed], BlockKind.TABLE, "\n" if units else before, options.max_tokens)
+def _table_units(run: Run, caption: _Unit | None, before: str, options: ChunkingOptions) -> list[_Unit]:
+    """A unit for each row. Rows below the head know it, with the caption above it."""
+    rows = [
+        _prose_units([placed], BlockKind.TABLE, "\n" if number else before, options.max_tokens)
+        for number, placed in enumerate(run.lines)
+    ]
+    heading = head_rows([placed.line for placed in run.lines])
+    head_units = [unit for row in rows[:heading] for unit in row]
+    head = _joined([*([caption] if caption is not None else []), *head_units])
+    if head.tokens > options.max_tokens // 4:
+        head = _joined(head_units)
+    units = head_units
+    for row in rows[heading:]:
         # A head that takes too much of every chunk is not repeated, nor is one before a row that was cut.
-        small = head is not None and head.tokens <= options.max_tokens // 4 and len(row) == 1
-        fits = head is not None and head.tokens + row[0].tokens <= options.max_tokens
+        small = head.tokens <= options.max_tokens // 4 and len(row) == 1
+        fits = head.tokens + row[0].tokens <= options.max_tokens
         units.extend(replace(unit, head=head if small and fits else None) for unit in row)
-        head = head or units[0]
     return units
+
+
+def _joined(units: Sequence[_Unit]) -> _Unit:
+    """One unit below the other as one."""
+    text, spans = "", list[LineSpan]()
+    for unit in units:
+        text += "\n" if text else ""
+        spans += [replace(span, start=span.start + len(text), end=span.end + len(text)) for span in unit.spans]
+        text += unit.text
+    return _Unit(text, tuple(spans), units[0].before, BlockKind.TABLE)
 
 
 def _prose_units(lines: Sequence[PlacedLine], kind: BlockKind, before: str, most: int) -> list[_Unit]:
     text, places = join_lines([placed.line for placed in lines])
-    whole = kind in (BlockKind.TABLE, BlockKind.HEADING)
+    whole = kind in (BlockKind.TABLE, BlockKind.HEADING, BlockKind.CAPTION)
     sentences = [TextSpan(0, len(text))] if whole else split_sentences(text)
     units: list[_Unit] = []
     at = 0
@@ -208,19 +233,19 @@ def _sections(runs: Iterable[Run], options: ChunkingOptions) -> list[_Section]:
     """A section begins at a heading that text follows; headings right above it belong to it."""
     sections = [_Section(())]
     headings: list[tuple[int, str]] = []
-    above: BlockKind | None = None
+    above: Sequence[_Unit] = ()
     for run in runs:
         units = _units(run, above, options)
         if run.kind is BlockKind.HEADING:
             headings = [(level, text) for level, text in headings if level < run.level]
             headings.append((run.level, " ".join(unit.text for unit in units)))
             path = tuple(text for _, text in headings)
-            if above is BlockKind.HEADING:
+            if above and above[-1].kind is BlockKind.HEADING:
                 sections[-1].path = path
             else:
                 sections.append(_Section(path))
         sections[-1].units.extend(units)
-        above = run.kind
+        above = units
     return [section for section in sections if section.units]
 
 
@@ -286,8 +311,8 @@ def _cut_cost(units: Sequence[_Unit], at: int) -> float:
         return 0.0
     if units[at - 1].kind is BlockKind.HEADING:
         return _CUT_AFTER_HEADING
-    if units[at].head is not None:
-        return _CUT_IN_TABLE
+    if units[at].kind is BlockKind.TABLE and not units[at].parts_blocks:
+        return _CUT_AFTER_HEADING if units[at - 1].kind is BlockKind.CAPTION else _CUT_IN_TABLE
     return 0.0 if units[at].begins_block else _CUT_IN_PARAGRAPH
 
 

@@ -27,6 +27,13 @@ _LEADER = re.compile(r"[ ]?[.．・…·]{5,}[ ]?")
 _SECTION = re.compile(
     r"(?:\d{1,2}((?:\.\d{1,2}){1,4})\.?\s+[^\d\s]|第[0-9０-９一二三四五六七八九十百]{1,4}[章節款](?![のにをはがとで]))"
 )
+# 'Table 3: Fares', 'Figure 7-26. Nuts', '表２－１ …', '図3'; not 'Table 3 shows that …', nor '表３のように …'.
+_CAPTION = re.compile(
+    r"(?:table|figure|fig\.|exhibit|chart)\s+[A-Z]?\d{1,3}(?:[.\-–]\d{1,3})*\s*(?:[.:—–|]|\(|$|(?-i:[A-Z]))"
+    r"|[(（【\[]?(?:図表|図|表|写真)\s?[0-9０-９]{1,3}(?:[.\-－‐–・][0-9０-９]{1,3})*(?:[\s:：.．）)】\]]|$)",
+    re.IGNORECASE,
+)
+_MOST_CAPTION_LINES = 4
 _SECTION_LEVEL = 3
 _LONGEST_SECTION = 0.75
 _LETTER = re.compile(r"[^\W\d_]")
@@ -144,6 +151,8 @@ def _begins_block(group: Sequence[_TextLine], line: _TextLine, pitch: float, rig
 def _block(lines: Sequence[_TextLine], sizes: TypeSizes, section_level: int) -> Block:
     made = tuple(Line(line.text, line.box) for line in lines)
     text = " ".join(line.text for line in lines)
+    if len(lines) <= _MOST_CAPTION_LINES and _CAPTION.match(text):
+        return Block(BlockKind.CAPTION, made)
     level = _heading_level(lines, text, sizes) or (section_level if sizes.body > 0 else 0)
     if level:
         return Block(BlockKind.HEADING, made, level)

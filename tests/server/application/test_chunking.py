@@ -151,6 +151,38 @@ def test_running_heads_and_page_numbers_are_left_out() -> None:
     assert all(f"Text {n} of the page." in text for n in range(1, 6))
 
 
+def test_the_heads_of_chapters_are_left_out_on_the_few_pages_that_have_them() -> None:
+    heads = ["Cover", *["1 The harbour"] * 5, *["2 The yard"] * 5, *[f"Plate {'x' * n}" for n in range(30)]]
+    pages = [
+        page(block(BlockKind.PARAGRAPH, head, top=20), paragraph(f"Text {n} of the page."), number=n)
+        for n, head in enumerate(heads, start=1)
+    ]
+    text = "\n".join(chunk.text for chunk in chunks_of(*pages))
+    assert "The harbour" not in text
+    assert "The yard" not in text
+    assert all(head in text for head in heads if head.startswith(("Cover", "Plate")))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "kept"),
+    [
+        (("7", "8"), False),
+        (("Page 1 of 2", "Page 2 of 2"), False),
+        (("- 12 -", "- 13 -"), False),
+        (("3ページ", "4ページ"), False),
+        (("7", "9"), True),
+        (("Total 1", "Total 2"), True),
+    ],
+)
+def test_two_pages_are_enough_for_page_numbers(numbers: tuple[str, str], kept: bool) -> None:
+    pages = [
+        page(paragraph("Text of the page."), block(BlockKind.PARAGRAPH, text, top=780), number=n)
+        for n, text in enumerate(numbers, start=1)
+    ]
+    text = "\n".join(chunk.text for chunk in chunks_of(*pages))
+    assert all((number in text) == kept for number in numbers)
+
+
 def test_an_endless_heading_stays_in_the_text_and_weighs_little_in_the_paths() -> None:
     endless = " ".join(f"word{n}" for n in range(3000))
     found = chunks_of(page(heading("Book"), heading(endless, 2), paragraph(*(sentence(n) for n in range(40)))))
@@ -183,6 +215,38 @@ def test_a_table_goes_on_after_a_page() -> None:
     head = "| Ship | Built |"
     found = chunks_of(page(table(head, "| A | 1 |"), number=1), page(table(head, "| B | 2 |"), number=2))
     assert [chunk.text for chunk in found] == [f"{head}\n| A | 1 |\n| B | 2 |"]
+
+
+def test_a_table_goes_on_after_a_line_that_says_so() -> None:
+    head = ("| | Price | |", "| Ship | low | high |")
+    caption = block(BlockKind.CAPTION, "Table 1: Fares")
+    again = block(BlockKind.CAPTION, "Table 1 (continued)", top=100)
+    pages = [page(caption, table(*head, "| A | 1 | 2 |")), page(again, table(*head, "| B | 3 | 4 |"), number=2)]
+    whole = "Table 1: Fares\n" + "\n".join((*head, "| A | 1 | 2 |", "| B | 3 | 4 |"))
+    assert [chunk.text for chunk in chunks_of(*pages)] == [whole]
+    others = [pages[0], page(block(BlockKind.CAPTION, "Table 2: Others"), table("| x | 1 | 2 |"), number=2)]
+    (chunk,) = chunks_of(*others)
+    assert "Table 2: Others\n| x | 1 | 2 |" in chunk.text
+
+
+def test_rows_of_a_cut_table_know_its_caption_and_all_of_its_head() -> None:
+    above = ["Table 3: The fleet of the year", "| | Measures | |", "| Ship | length | width |"]
+    rows = [f"| The ship called {n} | {n} | {n} |" for n in range(60)]
+    introduction = paragraph(*(sentence(n) for n in range(14)))
+    found = chunks_of(page(introduction, block(BlockKind.CAPTION, above[0]), table(*above[1:], *rows)))
+    holding = [chunk.text for chunk in found if "| The ship" in chunk.text]
+    assert len(holding) > 2
+    assert all("\n".join(above) + "\n| The ship called" in text for text in holding)
+    assert [row for text in holding for row in text.split("\n") if row.startswith("| The")] == rows
+    assert all(estimate_tokens(text) <= OPTIONS.max_tokens for text in holding)
+
+
+def test_the_head_of_a_table_at_the_top_of_each_page_is_no_running_head() -> None:
+    pages = [
+        page(block(BlockKind.TABLE, "| Ship | Built |", *(f"| {n} {m} | 19 |" for m in range(30)), top=20), number=n)
+        for n in range(1, 6)
+    ]
+    assert chunks_of(*pages)[0].text.startswith("| Ship | Built |\n| 1 0 | 19 |")
 
 
 # --- always ------------------------------------------------------------------------------------------------------

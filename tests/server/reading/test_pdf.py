@@ -236,3 +236,22 @@ async def test_a_document_that_lost_only_its_last_bytes_is_repaired(read: ReadFi
 async def test_a_huge_page_is_refused(read: ReadFile) -> None:
     with pytest.raises(UnreadableDocument):
         await read(draw(lambda c: put(c, 1, 1, "far away"), size=(200_000.0, 200_000.0)))
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Table 3: Fares of the ferries", BlockKind.CAPTION),
+        ("Figure 7-26. Self-locking nuts", BlockKind.CAPTION),
+        ("Fig. 2 The quay", BlockKind.CAPTION),
+        ("Table 3 shows that fares are low", BlockKind.PARAGRAPH),
+        ("Charts are sold at the quay", BlockKind.PARAGRAPH),
+    ],
+)
+async def test_captions_are_told_from_sentences(read: ReadFile, text: str, kind: BlockKind) -> None:
+    def drawn(canvas: Canvas) -> None:
+        put_lines(canvas, 40, 60, PROSE)
+        put(canvas, 40, 200, text)
+
+    page = only_page(await read(draw(drawn)))
+    assert [block.kind for block in page.blocks if block.lines[0].text == text] == [kind]
