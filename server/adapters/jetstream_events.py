@@ -27,6 +27,7 @@ from nats.js.api import (
     DeliverPolicy,
     DiscardPolicy,
     Header,
+    PubAck,
     RetentionPolicy,
     StorageType,
     StreamConfig,
@@ -41,6 +42,7 @@ from server.domain.events import Event, EventType, StreamPosition
 
 _DAY_S = 86_400
 _BATCH = 256
+_UNANSWERED = 4_096
 # What has come by then goes along with the first event of a batch.
 _GATHER_S = 0.02
 _LOOK_S = 5.0
@@ -74,22 +76,28 @@ class JetStreamEvents:
     def __init__(self, connection: NatsConnection, options: JetStreamEventOptions | None = None) -> None:
         self._connection = connection
         self._options = options or JetStreamEventOptions()
+        self._context: tuple[Client, JetStreamContext] | None = None
+
+    @property
+    def session(self) -> int:
+        return self._connection.session
 
     async def publish(self, events: Sequence[Event]) -> int:
         client = await self._connection.client()
         with translated():
             try:
-                await self._publish(client, events[0])
+                await self._begin(client, events[0])
             except (nats.js.errors.NoStreamResponseError, nats.js.errors.NotFoundError):
                 await self._stream(client)
-                await self._publish(client, events[0])
-        outcomes = await asyncio.gather(*(self._publish(client, event) for event in events[1:]), return_exceptions=True)
-        for stored, outcome in enumerate(outcomes, start=1):
-            if isinstance(outcome, BaseException):
-                if isinstance(outcome, TimeoutError | nats.errors.Error | OSError):
-                    return stored
-                raise outcome
-        return len(events)
+                await self._begin(client, events[0])
+            # Sent one after another, so that they arrive in their order; answers are not waited for in between.
+            sent = [await self._send(client, event) for event in events[1:]]
+            if sent:
+                await asyncio.wait(sent, timeout=self._options.request_timeout_s)
+        stored = 1 + next((number for number, answer in enumerate(sent) if _failed(answer)), len(sent))
+        if stored < len(events):
+            self._context = None  # with what it still waits for
+        return stored
 
     async def read(
         self, tenant: str, types: Collection[EventType], start: StreamPosition | datetime | None, idle_s: float
@@ -111,12 +119,20 @@ class JetStreamEvents:
                     yield EventBatch(events, reader.position)
                     told_at = time.monotonic()
 
-    async def _publish(self, client: Client, event: Event) -> None:
+    async def _begin(self, client: Client, event: Event) -> None:
+        """Publishes it, and learns from the answer whether there is a stream."""
+        async with asyncio.timeout(self._options.request_timeout_s):
+            await (await self._send(client, event))
+
+    async def _send(self, client: Client, event: Event) -> asyncio.Future[PubAck]:
         options = self._options
+        if self._context is None or self._context[0] is not client:
+            self._context = client, client.jetstream(publish_async_max_pending=_UNANSWERED)
         scope = _INSTALLATION if event.tenant is None else _tenant(event.tenant)
-        await client.jetstream(timeout=options.request_timeout_s).publish(
+        return await self._context[1].publish_async(
             f"{options.subject}.{scope}.{event.body.type}",
             event_json.to_json(event),
+            wait_stall=options.request_timeout_s,
             stream=options.stream,
             headers={Header.MSG_ID: event.event_id},
             msg_ttl=options.kept_s(event.body.type),
@@ -232,6 +248,10 @@ class _Reader:
 
 
 _INSTALLATION = "installation"
+
+
+def _failed(answer: asyncio.Future[PubAck]) -> bool:
+    return not answer.done() or answer.cancelled() or answer.exception() is not None
 
 
 def _tenant(tenant: str) -> str:

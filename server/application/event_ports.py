@@ -21,6 +21,10 @@ class EventBatch:
 
 
 class EventPublisher(Protocol):
+    @property
+    def session(self) -> int:
+        """Grows whenever the connection was lost and found: what was stored last may be gone then."""
+
     async def publish(self, events: Sequence[Event]) -> int:
         """Publishes them in their order. Returns how many of the first ones are stored for good; what stands behind the
         first failure has to be published again, and is stored once all the same. Raises DependencyUnavailable if
@@ -44,9 +48,12 @@ class EventOutbox(Protocol):
     async def append(self, *events: InstallationEvent) -> None:
         """Tells of something that happened outside the database. Raises DependencyUnavailable, Overloaded."""
 
-    async def relay(self, publisher: EventPublisher, limit: int) -> int:
-        """Publishes at most so many, the oldest first, and forgets those that are stored; returns how many. One relay
-        at a time does, so that their order stays. Raises DependencyUnavailable."""
+    async def relay(self, publisher: EventPublisher, limit: int, settled_s: float) -> int:
+        """Publishes at most so many, the oldest first; returns how many. One relay at a time does, so that their order
+        stays. What was published `settled_s` ago is forgotten. Raises DependencyUnavailable."""
+
+    async def publish_again(self) -> None:
+        """Makes due what was published and is not yet forgotten."""
 
 
 class EventAccess(Protocol):

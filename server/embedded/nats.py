@@ -29,7 +29,9 @@ class NatsOptions:
 class EmbeddedNats:
     """JetStream in `data/store` on 127.0.0.1, for those who know the token in `data/token`.
 
-    Every message is fsynced before it is acknowledged (the default is every two minutes).
+    What it has acknowledged is fsynced within a second: that survives its own crash, and not always the machine's. All
+    that must not be lost stands in PostgreSQL, from which queue and events are filled again. With an fsync for each
+    message it took 600 a second here instead of 10,000.
     """
 
     name = "nats"
@@ -76,7 +78,7 @@ class EmbeddedNats:
             "authorization": {"token": self._token()},
             "jetstream": {
                 "store_dir": str(self._data / "store"),
-                "sync_interval": "always",
+                "sync_interval": "1s",
                 "max_memory_store": self._options.max_memory_bytes,
                 "max_file_store": min(self._options.max_file_bytes, shutil.disk_usage(self._data).free),
             },

@@ -27,7 +27,12 @@ _OF_DOCUMENT = """
     INSERT INTO event_outbox (event_id, tenant, type, body)
     SELECT %(event_id)s, tenant, %(type)s, %(body)s FROM documents WHERE document_id = %(document_id)s
 """
-_DUE = "SELECT position, event_id, event_time, tenant, type, body::text FROM event_outbox ORDER BY position LIMIT %s"
+_DUE = """
+    SELECT position, event_id, event_time, tenant, type, body::text FROM event_outbox
+    WHERE publish_time IS NULL ORDER BY position LIMIT %s
+"""
+_PUBLISHED = "UPDATE event_outbox SET publish_time = clock_timestamp() WHERE position = ANY(%s)"
+_FORGET = "DELETE FROM event_outbox WHERE publish_time < clock_timestamp() - make_interval(secs => %s)"
 
 
 async def tell(connection: Connection, event: DocumentEvent) -> None:
@@ -44,13 +49,18 @@ class PostgresEventOutbox:
             for event in events:
                 await connection.execute(_INSERT, _row(event) | {"tenant": None})
 
-    async def relay(self, publisher: EventPublisher, limit: int) -> int:
+    async def publish_again(self) -> None:
+        async with self._pool.transaction() as connection:
+            await connection.execute("UPDATE event_outbox SET publish_time = NULL WHERE publish_time IS NOT NULL")
+
+    async def relay(self, publisher: EventPublisher, limit: int, settled_s: float) -> int:
         async with self._pool.transaction() as connection:
             cursor = await connection.execute("SELECT pg_try_advisory_xact_lock(%s) AS mine", (_RELAY_LOCK,))
             row = await cursor.fetchone()
             assert row is not None
             if not row["mine"]:
                 return 0
+            await connection.execute(_FORGET, (settled_s,))
             rows = await (await connection.execute(_DUE, (limit,))).fetchall()
             if not rows:
                 return 0
@@ -63,7 +73,7 @@ class PostgresEventOutbox:
             done = known[stored - 1][0] if stored < len(known) else events[-1][0]
             # Named one by one: an earlier one may have become visible meanwhile.
             told = [position for position, _ in events if position <= done]
-            await connection.execute("DELETE FROM event_outbox WHERE position = ANY(%s)", (told,))
+            await connection.execute(_PUBLISHED, (told,))
         return stored
 
 

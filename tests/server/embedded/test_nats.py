@@ -37,7 +37,7 @@ def test_every_message_is_synced(tmp_path: Path, environment: dict[str, str]) ->
     server = EmbeddedNats(tmp_path / "data", environment)
     server.prepare()
     configuration = tmp_path / "data" / "nats.conf"
-    assert '"sync_interval": "always"' in configuration.read_text()
+    assert '"sync_interval": "1s"' in configuration.read_text()
     assert configuration.stat().st_mode & 0o077 == 0
 
 

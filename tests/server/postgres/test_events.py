@@ -18,6 +18,7 @@ from server.adapters.postgres.events import PostgresEventAccess, PostgresEventOu
 from server.adapters.postgres.job_ledger import PostgresJobLedger
 from server.adapters.postgres.pool import PostgresPool
 from server.application.announcing import OutboxAnnouncer
+from server.application.relay_events import EventRelayOptions, RelayEvents
 from server.application.subscribe_events import SubscribeCommand, SubscribeEvents, SubscribeOptions, Told
 from server.domain.deadline import Deadline
 from server.domain.documents import Failure, Stage
@@ -39,8 +40,13 @@ from tests.server.postgres.conftest import ANA, BEN, EVE, Archive, make_chunks
 EVERYTHING = SubscribeCommand(frozenset(), datetime(2000, 1, 1, tzinfo=UTC))
 
 
+SETTLED_S = 60.0
+
+
 class ListStream:
     """Stores what it is given, or the first `room` of it."""
+
+    session = 1
 
     def __init__(self) -> None:
         self.stored: list[Event] = []
@@ -65,7 +71,7 @@ def outbox(pool: PostgresPool) -> PostgresEventOutbox:
 
 async def relayed(outbox: PostgresEventOutbox) -> list[EventBody]:
     stream = ListStream()
-    while await outbox.relay(stream, 100):
+    while await outbox.relay(stream, 100, SETTLED_S):
         pass
     return stream.bodies
 
@@ -114,13 +120,54 @@ async def test_what_the_stream_did_not_take_stays_in_its_order(archive: Archive,
     documents = [(await archive.accept())[0].document_id for _ in range(5)]
     stream = ListStream()
     stream.room = 2
-    assert await outbox.relay(stream, 4) == 2
+    assert await outbox.relay(stream, 4, SETTLED_S) == 2
     stream.room = 0
     with pytest.raises(DependencyUnavailable):
-        await outbox.relay(stream, 4)
+        await outbox.relay(stream, 4, SETTLED_S)
     stream.room = 100
-    assert await outbox.relay(stream, 100) == 3
+    assert await outbox.relay(stream, 100, SETTLED_S) == 3
     assert [body.document_id for body in stream.bodies if isinstance(body, DocumentUploaded)] == documents
+
+
+async def test_what_a_crash_may_have_lost_is_published_again(
+    archive: Archive, outbox: PostgresEventOutbox, pool: PostgresPool
+) -> None:
+    await archive.accept()
+    first, again = ListStream(), ListStream()
+    assert await outbox.relay(first, 10, SETTLED_S) == 1
+    assert await outbox.relay(again, 10, SETTLED_S) == 0
+    await outbox.publish_again()
+    assert await outbox.relay(again, 10, SETTLED_S) == 1
+    assert again.stored == first.stored, "with the same id"
+    assert await outbox.relay(again, 10, settled_s=0.0) == 0
+    await outbox.publish_again()
+    assert await outbox.relay(again, 10, SETTLED_S) == 0
+    assert await archive.scalar("SELECT count(*) FROM event_outbox") == 0
+
+
+async def test_a_lost_connection_has_the_latest_published_again(archive: Archive, outbox: PostgresEventOutbox) -> None:
+    enough = asyncio.Event()
+
+    class Lost(ListStream):
+        """Connects when it is first used, and loses and finds the connection after the second publication."""
+
+        session = 0
+
+        async def publish(self, events: Sequence[Event]) -> int:
+            stored = await super().publish(events)
+            self.session = min(len(self.stored), 2)
+            if len(self.stored) == 3:
+                enough.set()
+            return stored
+
+    lost = Lost()
+    await archive.accept()
+    relay = asyncio.create_task(RelayEvents(outbox, lost, EventRelayOptions(poll_s=0.0)).run())
+    async with asyncio.timeout(20):
+        await enough.wait()
+    relay.cancel()
+    await asyncio.wait((relay,))
+    assert len({event.event_id for event in lost.stored}) == 1
 
 
 async def test_one_relay_at_a_time_publishes(archive: Archive, outbox: PostgresEventOutbox) -> None:
@@ -137,10 +184,10 @@ async def test_one_relay_at_a_time_publishes(archive: Archive, outbox: PostgresE
     await archive.accept()
     slow, other = Slow(), ListStream()
     async with asyncio.TaskGroup() as group:
-        first = group.create_task(outbox.relay(slow, 10))
+        first = group.create_task(outbox.relay(slow, 10, SETTLED_S))
         await slow.entered.wait()
         await archive.accept()
-        assert await outbox.relay(other, 10) == 0
+        assert await outbox.relay(other, 10, SETTLED_S) == 0
         slow.go_on.set()
     assert (first.result(), len(slow.stored)) == (1, 1)
     assert len(await relayed(outbox)) == 1, "what came meanwhile was not forgotten"
@@ -173,7 +220,7 @@ class Telling:
         self.subscribe = SubscribeEvents(stream, PostgresEventAccess(pool), SubscribeOptions(idle_s=0.0))
 
     async def relay(self) -> None:
-        while await self._outbox.relay(self._stream, 100):
+        while await self._outbox.relay(self._stream, 100, SETTLED_S):
             pass
 
     async def to(self, principal: Principal, sequence: int, command: SubscribeCommand = EVERYTHING) -> list[Told]:
