@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -40,8 +39,6 @@ def main() -> int:
             report = run(stack, plan)
         finally:
             stack.stop()
-            if chosen.disk_mb:
-                shutil.copytree(data / "log", folder / "log")
     text = json.dumps(report.as_json(), indent=2)
     if chosen.out:
         chosen.out.write_text(text + "\n", encoding="utf-8")
@@ -58,6 +55,9 @@ def _disk(data: Path, megabytes: int | None) -> Iterator[None]:
         return
     data.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=700", "pinakes-faults", data], check=True)
+    # To be read afterwards, and to hold what was said while the disk was full.
+    (data.parent / "log").mkdir()
+    (data / "log").symlink_to(data.parent / "log")
     try:
         yield
     finally:
