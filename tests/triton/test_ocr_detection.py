@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from triton_models.ocr.cropping import crop
 from triton_models.ocr.detection import (
     STRIDE,
     DetectionOptions,
@@ -12,6 +13,7 @@ from triton_models.ocr.detection import (
     mean_inside,
     network_size,
     quads_of_map,
+    resized,
     unclip,
 )
 
@@ -99,3 +101,28 @@ def test_quads_are_in_the_images_pixels_and_inside_it() -> None:
     assert quad.min() >= 0
     assert quad[:, 0].max() == 3199
     assert 200 < quad[:, 1].max() < 400
+
+
+@pytest.mark.parametrize("size", [(64, 64), (96, 64), (160, 192), (301, 1000), (40, 30)])
+def test_images_are_resized_to_about_what_means_over_pixels_give(size: tuple[int, int]) -> None:
+    """A picture of smooth waves: whatever the way, its pixels are those of the waves."""
+    rows, columns = (np.linspace(0, 2 * np.pi, side, endpoint=False) + np.pi / side for side in size)
+    wave = 127.5 + 100 * np.outer(np.sin(rows), np.cos(columns))
+    image = np.repeat(wave.round().astype(np.uint8)[:, :, None], 3, axis=2)
+    small = resized(image, 64, 64)
+    places = np.linspace(0, 2 * np.pi, 64, endpoint=False) + np.pi / 64
+    expected = 127.5 + 100 * np.outer(np.sin(places), np.cos(places))
+    assert small.shape == (64, 64, 3)
+    assert np.abs(small[:, :, 0] - expected).mean() < 2
+
+
+def test_a_level_line_is_cut_out_as_it_is_and_a_slanting_one_laid_flat() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (100, 300, 3), dtype=np.uint8)
+    level = np.array([[20.3, 30.2], [220.4, 30.4], [220.4, 50.3], [20.3, 50.1]], dtype=np.float32)
+    np.testing.assert_array_equal(crop(image, level), image[30:50, 20:220])
+    downward = np.array([[40, 10], [60, 10], [60, 90], [40, 90]], dtype=np.float32)
+    np.testing.assert_array_equal(crop(image, downward), np.rot90(image[10:90, 40:60]))
+    slanting = level + np.array([[0, 0], [0, 9], [0, 9], [0, 0]], dtype=np.float32)
+    assert crop(image, slanting).shape[0] in (20, 21)
+    edge = np.array([[250, 80], [299, 80], [299, 99], [250, 99]], dtype=np.float32)
+    assert crop(image, edge).shape == (19, 49, 3)

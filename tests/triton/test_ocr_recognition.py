@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -128,3 +130,18 @@ def test_results_come_in_the_order_of_the_lines_whatever_the_batches() -> None:
     ]
     read = Recognizer(network, CHARACTERS, OPTIONS).read(lines)
     assert [line.text for line in read] == ["b", "a", "日", "b", "a"]
+
+
+def test_calls_at_once_give_each_line_its_own_result() -> None:
+    """Two calls wait for each other, so they must be under way at once."""
+    both = threading.Barrier(2, timeout=30)
+
+    def network(batch: npt.NDArray[np.float32]) -> Steps:
+        both.wait()
+        value = round(float((batch[0, 0, 10, 4] + 1) * 127.5))
+        steps = path_of([0, value // 50, 0])
+        return Steps(steps.classes[None], steps.probabilities[None], steps.spaces[None])
+
+    options = replace(OPTIONS, batch_px=1, calls=2)
+    lines = [np.full((48, 300 + value, 3), value, dtype=np.uint8) for value in (100, 50, 150, 101)]
+    assert [line.text for line in Recognizer(network, CHARACTERS, options).read(lines)] == ["b", "a", "日", "b"]

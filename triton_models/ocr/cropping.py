@@ -12,6 +12,9 @@ from triton_models.ocr.detection import Quad
 TALL = 1.5
 """A quad this many times higher than wide is a line that runs downwards."""
 
+LEVEL = 1.0
+"""A quad whose corners are nearer than this many pixels to those of an upright rectangle is cut out as it is."""
+
 
 def size_of(quad: Quad) -> tuple[float, float]:
     """Width and height of the flattened quad, in pixels."""
@@ -28,6 +31,11 @@ def crop(image: Pixels, quad: Quad) -> Pixels:
     """The line in `quad`, flat. A line that runs downwards is turned a quarter to the left, so that it runs rightwards
     with its characters lying; the recognition network was trained on such lines."""
     width, height = (max(1, round(side)) for side in size_of(quad))
+    left, top = (round(float(corner)) for corner in quad[0])
+    level = np.array([[left, top], [left + width, top], [left + width, top + height], [left, top + height]])
+    if left + width <= image.shape[1] and top + height <= image.shape[0] and np.abs(quad - level).max() <= LEVEL:
+        line = image[top : top + height, left : left + width]
+        return np.ascontiguousarray(np.rot90(line) if height >= TALL * width else line)
     target = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
     transform = cv2.getPerspectiveTransform(quad, target)
     flat = cv2.warpPerspective(

@@ -25,6 +25,9 @@ Network = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 STRIDE = 32
 """The network takes sides that are multiples of this."""
 
+NEAR = 1.5
+"""An image of less than so many times the pixels is made smaller without a filter."""
+
 
 @dataclass(frozen=True, slots=True)
 class DetectionOptions:
@@ -48,10 +51,7 @@ class Detector:
         """Quads in pixels of `image`, in no particular order."""
         height, width = image.shape[:2]
         net_height, net_width = network_size(height, width, self._options)
-        shrinks = net_height * net_width < height * width
-        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        resized = cv2.resize(image, (net_width, net_height), interpolation=interpolation)
-        probability = self._network(normalized(np.asarray(resized, dtype=np.uint8)))[0, 0]
+        probability = self._network(normalized(resized(image, net_height, net_width)))[0, 0]
         quads = quads_of_map(probability, self._options)
         scale = np.array([width / net_width, height / net_height], dtype=np.float32)
         top = np.array([width - 1, height - 1], dtype=np.float32)
@@ -68,6 +68,19 @@ def network_size(height: int, width: int, options: DetectionOptions) -> tuple[in
 
 def _to_stride(side: float) -> int:
     return max(STRIDE, round(side / STRIDE) * STRIDE)
+
+
+def resized(image: Pixels, height: int, width: int) -> Pixels:
+    """The image in that size. One that becomes much smaller is first reduced by the mean of whole blocks of pixels: as
+    good as means over shares of pixels, and several times as fast."""
+    block = min(image.shape[0] // height, image.shape[1] // width)
+    if block > 1:
+        rows, columns = image.shape[0] // block, image.shape[1] // block
+        whole = image[: rows * block, : columns * block]
+        image = np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    shrinks = image.shape[0] * image.shape[1] > NEAR * height * width
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (width, height), interpolation=interpolation), dtype=np.uint8)
 
 
 def normalized(image: Pixels) -> npt.NDArray[np.float32]:

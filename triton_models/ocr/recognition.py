@@ -6,6 +6,7 @@ Decoding is Connectionist Temporal Classification's best path: Graves et al., IC
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -50,13 +51,14 @@ Network = Callable[[npt.NDArray[np.float32]], Steps]
 @dataclass(frozen=True, slots=True)
 class RecognitionOptions:
     """`width_step_px`: widths are padded to multiples of this, so that the network meets few shapes.
-    `batch_px`: lines x width in one call."""
+    `batch_px`: lines x width in one call; `calls`: at once."""
 
     width_step_px: int = 96
     min_width_px: int = 192
     max_width_px: int = 4800
-    batch_px: int = 6144
+    batch_px: int = 3072
     max_batch: int = 16
+    calls: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,8 @@ class ReadLine:
 
 class Recognizer:
     def __init__(self, network: Network, characters: Sequence[str], options: RecognitionOptions) -> None:
-        """characters: one per class after the blank; see `characters_of`."""
+        """characters: one per class after the blank; see `characters_of`. With more than one of `options.calls`, the
+        network is called from several threads at once."""
         self._network = network
         self._characters = tuple(characters)
         self._options = options
@@ -109,7 +112,8 @@ class Recognizer:
         """One result per line, in order. Lines of like width go through the network together."""
         widths = [scaled_width(line, self._options) for line in lines]
         results = [ReadLine()] * len(lines)
-        for members in batches(widths, self._options):
+
+        def read(members: Sequence[int]) -> None:
             width = padded_width(max(widths[member] for member in members), self._options)
             batch = np.zeros((len(members), 3, LINE_HEIGHT, width), dtype=np.float32)
             for row, member in enumerate(members):
@@ -118,6 +122,15 @@ class Recognizer:
             for row, member in enumerate(members):
                 scale = lines[member].shape[1] / widths[member]
                 results[member] = best_path(Steps(*(part[row] for part in steps)), self._characters, scale * STRIDE)
+
+        # The widest first: what the others wait for at the end is short.
+        groups = list(batches(widths, self._options))[::-1]
+        if min(self._options.calls, len(groups)) > 1:
+            with ThreadPoolExecutor(self._options.calls, "ocr-line") as pool:
+                list(pool.map(read, groups))
+        else:
+            for group in groups:
+                read(group)
         return results
 
 

@@ -9,7 +9,8 @@ is cut out together with its neighbours and set as a short upright row in two wa
 - lying: each cell as it lies, because signs that turn with the writing direction look in the lying line as they do in
   an upright row.
 
-Both are read like any other line, and for each cell the surer of the readings that its way allows is taken.
+Both are read like any other line, and for each cell the surer of the readings that its way allows is taken. Commas and
+full stops, which are most of the gaps, are told by their place and need no lying row.
 """
 
 from __future__ import annotations
@@ -67,22 +68,23 @@ class Gap:
 
 
 def mended(lines: Sequence[Pixels], read: Sequence[ReadLine], recognizer: Recognizer) -> list[ReadLine]:
-    """One result per lying line and what was read in it, in order. Gaps of all lines are read together: two rows of at
-    least three cells for each gap."""
+    """One result per lying line and what was read in it, in order. Gaps of all lines are read together: one or two rows
+    of at least three cells for each gap."""
     found = [gaps_of(line, one) for line, one in zip(lines, read, strict=True)]
+    ways = [[_ways(line, gap) for gap in gaps] for line, gaps in zip(lines, found, strict=True)]
     rows = [
         row(line, one, gap, lying=lying)
-        for line, one, gaps in zip(lines, read, found, strict=True)
-        for gap in gaps
-        for lying in (False, True)
+        for line, one, gaps, choices in zip(lines, read, found, ways, strict=True)
+        for gap, choice in zip(gaps, choices, strict=True)
+        for lying in choice
     ]
     answers = iter(recognizer.read(rows))
     filled = []
-    for one, gaps in zip(read, found, strict=True):
+    for one, gaps, choices in zip(read, found, ways, strict=True):
         fillings = []
-        for gap in gaps:
-            standing, lying = next(answers), next(answers)
-            fillings.append(_filling(gap, standing, lying, _previous(one, gap)))
+        for gap, choice in zip(gaps, choices, strict=True):
+            answered = {lying: next(answers) for lying in choice}
+            fillings.append(_filling(gap, answered[False], answered.get(True, ReadLine()), _previous(one, gap)))
         filled.append(_with(one, gaps, fillings))
     return filled
 
@@ -148,8 +150,9 @@ def pitch_of(middles: Sequence[float], height: int) -> float:
 
 def ink_of(line: Pixels) -> npt.NDArray[np.bool_]:
     """bool[height, width]: dark on light or light on dark, whichever is rarer."""
-    grey = cv2.cvtColor(line, cv2.COLOR_BGR2GRAY).astype(np.float32)
-    low, middle, high = np.percentile(grey, [2, 60, 98])
+    grey = cv2.cvtColor(line, cv2.COLOR_BGR2GRAY)
+    ranks = np.bincount(grey.ravel(), minlength=256).cumsum()
+    low, middle, high = (int(np.searchsorted(ranks, share * grey.size)) for share in (0.02, 0.6, 0.98))
     if high - middle > middle - low:
         return np.asarray(grey > middle + INK * (high - middle))
     return np.asarray(grey < middle - INK * (middle - low))
@@ -163,7 +166,7 @@ def row(line: Pixels, read: ReadLine, gap: Gap, *, lying: bool) -> Pixels:
     neighbour, there is a blank cell."""
     middles = [character.middle for character in read.characters]
     half = gap.pitch / 2
-    ground = np.median(line, axis=(0, 1)).astype(np.uint8)
+    ground = _ground(line)
 
     def cell(start: float, end: float) -> Pixels:
         return _cell(line, round(start), round(end), round(gap.pitch), ground)
@@ -176,6 +179,19 @@ def row(line: Pixels, read: ReadLine, gap: Gap, *, lying: bool) -> Pixels:
     margin = _margin(gap.pitch)
     framed = cv2.copyMakeBorder(flat, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=ground.tolist())
     return np.asarray(framed, dtype=np.uint8)
+
+
+def _ways(line: Pixels, gap: Gap) -> tuple[bool, ...]:
+    """Whether the gap's row is to be set standing (False), lying (True), or both."""
+    ground = _ground(line)
+    cells = (_cell(line, start, end, round(gap.pitch), ground) for start, end in pairwise(gap.edges))
+    extents = [_ink_extent(_upright(cell)) for cell in cells]
+    return (False,) if all(extent is None or extent.is_mark() for extent in extents) else (False, True)
+
+
+def _ground(line: Pixels) -> Pixels:
+    """uint8[3]: the colour beside the ink, of a sample of the pixels."""
+    return np.asarray(np.median(line[::3, ::3], axis=(0, 1)), dtype=np.uint8)
 
 
 def _margin(pitch: float) -> int:
@@ -203,21 +219,43 @@ def _upright(cell: Pixels) -> Pixels:
     return np.ascontiguousarray(np.rot90(cell, -1))
 
 
+@dataclass(frozen=True, slots=True)
+class _InkExtent:
+    """Where a cell's ink is: its middle, its lower edge and the longer of its sides, as shares of the cell's side."""
+
+    x: float
+    y: float
+    bottom: float
+    size: float
+
+    def is_mark(self) -> bool:
+        """Whether it is a comma or full stop of a downward line: small, top-right."""
+        return self.size < MARK and self.y < 0.5 and self.x > 0.5
+
+
+def _ink_extent(cell: Pixels) -> _InkExtent | None:
+    """None without ink."""
+    pitch = cell.shape[0]
+    rows, columns = np.nonzero(ink_of(cell))
+    if not len(rows):
+        return None
+    top, bottom = float(rows.min()), float(rows.max() + 1)
+    left, right = float(columns.min()), float(columns.max() + 1)
+    size = max(bottom - top, right - left) / pitch
+    return _InkExtent((left + right) / 2 / pitch, (top + bottom) / 2 / pitch, bottom / pitch, size)
+
+
 def _placed_for_a_row(cell: Pixels) -> Pixels:
     """Small signs stand top-right in a downward line, and in a row bottom-left (marks) or on the ground line (small
     kana)."""
     pitch = cell.shape[0]
-    rows, columns = np.nonzero(ink_of(cell))
-    if not len(rows):
+    ink = _ink_extent(cell)
+    if ink is None:
         return cell
-    top, bottom = float(rows.min()), float(rows.max() + 1)
-    left, right = float(columns.min()), float(columns.max() + 1)
-    middle_x, middle_y = (left + right) / 2 / pitch, (top + bottom) / 2 / pitch
-    size = max(bottom - top, right - left) / pitch
-    if size < MARK and middle_y < 0.5 and middle_x > 0.5:
-        move = (0.25 - middle_x, 0.78 - middle_y)
-    elif MARK <= size < SMALL and middle_x > 0.5:
-        move = (0.5 - middle_x, 0.9 - bottom / pitch)
+    if ink.is_mark():
+        move = (0.25 - ink.x, 0.78 - ink.y)
+    elif MARK <= ink.size < SMALL and ink.x > 0.5:
+        move = (0.5 - ink.x, 0.9 - ink.bottom)
     else:
         return cell
     transform = np.array([[1, 0, round(move[0] * pitch)], [0, 1, round(move[1] * pitch)]], dtype=np.float32)

@@ -27,9 +27,11 @@ class TritonPythonModel:
         exit_with_parent()
         settings = {key: entry["string_value"] for key, entry in json.loads(args["model_config"])["parameters"].items()}
         detection, recognition = _networks(settings, args)
+        # Of the runtimes, only OpenVINO's network is for several threads, each with one of the cores.
+        calls = int(settings["threads"]) if settings["runtime"] == "openvino" else 1
         self._reader = PageReader(
             Detector(detection, DetectionOptions()),
-            Recognizer(recognition, characters_of(Path(settings["recognizer"])), RecognitionOptions()),
+            Recognizer(recognition, characters_of(Path(settings["recognizer"])), RecognitionOptions(calls=calls)),
             PageReaderOptions(limit_pixels=int(settings["limit_pixels"])),
         )
 
