@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def programs(stack: WholeStack) -> list[str]:
 
 
 def test_the_search_program_marks_what_it_finds(stack: WholeStack) -> None:
-    _, program = programs(stack)
+    _, program, _ = programs(stack)
     with Client(stack.endpoints.server) as client:
         upload = client.documents.upload(
             b"# Abroad\n\nThe per diem is 40 euros.", name="abroad.md", tags=["travel"], allowed_groups=["everyone"]
@@ -40,7 +41,7 @@ def test_the_search_program_marks_what_it_finds(stack: WholeStack) -> None:
 
 
 def test_the_first_client_program_prints_an_answer_and_its_source(stack: WholeStack, tmp_path: Path) -> None:
-    program, _ = programs(stack)
+    program, _, _ = programs(stack)
     with Client(stack.endpoints.server) as client:
         for held in [found for found in client.documents.list() if found.name == "staff-handbook.pdf"]:
             client.documents.delete(held.document_id)
@@ -58,3 +59,22 @@ def test_the_first_client_program_prints_an_answer_and_its_source(stack: WholeSt
     assert done.returncode == 0, done.stderr
     assert "Karoly" in done.stdout
     assert "handbook.pdf [3]" in done.stdout.replace("'", "")
+
+
+def test_the_program_of_events_tells_what_was_processed(stack: WholeStack) -> None:
+    *_, program = programs(stack)
+    with Client(stack.endpoints.server) as client:
+        upload = client.documents.upload(b"The ferry leaves at nine.", name="ferry.txt")
+        client.documents.wait(upload.job)
+        client.documents.delete(upload.document.document_id)
+    process = subprocess.Popen([sys.executable, "-u", "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    watchdog = threading.Timer(60, process.kill)
+    watchdog.start()
+    try:
+        told = next((line for line in process.stdout if upload.document.document_id in line), "")
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.communicate()
+    assert told.endswith(f"{upload.document.document_id} 1\n")
