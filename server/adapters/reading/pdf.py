@@ -6,7 +6,7 @@ Every function here blocks and must run in the thread that owns pdfium (it is no
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pypdfium2 as pdfium
@@ -15,6 +15,7 @@ from PIL import Image
 
 from server.adapters.reading.layout import body_size, lay_out
 from server.adapters.reading.pdf_content import PageContent, read_content
+from server.adapters.reading.text_layer import TextLayerOptions, is_usable, runs_together
 from server.application.ports import PageImage
 from server.domain.documents import Page
 from server.domain.errors import EncryptedDocument, UnreadableDocument
@@ -33,13 +34,7 @@ class PdfOptions:
     render_dpi: int = 300
     render_pixels: int = 25_000_000
     image_bytes: int = 8_000_000
-    fewest_characters: int = 8
-    """Of a page with pictures or drawings, below which it counts as having no text."""
-    most_broken: float = 0.2
-    """Share of characters without a meaning, above which the text is not used."""
-    picture_area: float = 0.6
-    """Share of the page under pictures, from which on a few characters (a stamp, a page number) are not its text."""
-    fewest_characters_on_picture: int = 120
+    text_layer: TextLayerOptions = field(default_factory=TextLayerOptions)
 
 
 class PdfFile:
@@ -69,9 +64,10 @@ class PdfFile:
         page = self._page(number)
         try:
             content = read_content(page)
-            if self._is_readable(content):
+            if is_usable(content, self._options.text_layer):
                 blocks = lay_out(content, self._body_size())
-                return Page(number, content.width, content.height, blocks)
+                if not runs_together(blocks, self._options.text_layer):
+                    return Page(number, content.width, content.height, blocks)
             return self._render(page, number, content)
         except pdfium.PdfiumError as exc:
             raise UnreadableDocument(f"page {number} is broken") from exc
@@ -88,15 +84,6 @@ class PdfFile:
             page.close()
             raise UnreadableDocument(f"page {number} is {width:.0f} x {height:.0f} points large")
         return page
-
-    def _is_readable(self, content: PageContent) -> bool:
-        """Whether the text can stand for the page. A page with nothing on it reads as empty."""
-        good = content.glyph_count - content.broken
-        if content.glyph_count and content.broken > self._options.most_broken * content.glyph_count:
-            return False
-        if content.picture_area >= self._options.picture_area:
-            return good >= self._options.fewest_characters_on_picture
-        return good >= self._options.fewest_characters or content.drawing_count == 0
 
     def _body_size(self) -> float:
         """Told by a few pages all over the document, so that it does not depend on where reading starts."""

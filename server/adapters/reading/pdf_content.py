@@ -24,14 +24,15 @@ _MOST_RULES = 4_000
 _DEEPEST_FORM = 5
 _THICKEST_RULE = 3.0
 _BOLD_WEIGHT = 600
+_HIDDEN_MODES = (c.FPDF_TEXTRENDERMODE_INVISIBLE, c.FPDF_TEXTRENDERMODE_CLIP)
 _BOLD_NAMES = (b"bold", b"black", b"heavy", b"demi")
 
 
 @dataclass(slots=True)
 class PageContent:
     """`turned` holds the glyphs of each direction of writing: 0, 90, 180 or 270 degrees clockwise as the page is seen.
-    `broken` counts glyphs without a usable character, `drawing_count` objects other than text; `picture_area` is the
-    share of the page under pictures."""
+    `broken` counts glyphs without a usable character, `hidden` characters drawn invisibly, `drawing_count` objects
+    other than text; `picture_area` is the share of the page under pictures."""
 
     width: float
     height: float
@@ -39,6 +40,7 @@ class PageContent:
     rules: list[Rule] = field(default_factory=list)
     glyph_count: int = 0
     broken: int = 0
+    hidden: int = 0
     picture_area: float = 0.0
     drawing_count: int = 0
 
@@ -47,6 +49,7 @@ class PageContent:
 class _Font:
     size: float
     bold: bool
+    hidden: bool
 
 
 class _View:
@@ -144,6 +147,7 @@ class _GlyphReader:
         if self._places.setdefault((text, round(box.x0), round(box.y0)), text_object) != text_object:
             return
         font = self._font(index, text_object)
+        self._content.hidden += font.hidden
         angle = round(math.degrees(max(c.FPDFText_GetCharAngle(self._raw, index), 0.0)) / 90) * 90
         glyphs = self._content.turned.setdefault((self._view.rotation + angle) % 360, [])
         glyphs.append(Glyph(text, box, font.size or box.y1 - box.y0, font.bold, self._spaced))
@@ -204,7 +208,8 @@ def _font(raw: object, index: int) -> _Font:
     c.FPDFText_GetFontInfo(raw, index, name, 128, None)
     heavy = any(word in name.value.lower() for word in _BOLD_NAMES)
     bold = heavy or c.FPDFText_GetFontWeight(raw, index) >= _BOLD_WEIGHT
-    return _Font(max(float(c.FPDFText_GetFontSize(raw, index)), 0.0) * scale, bold)
+    hidden = c.FPDFTextObj_GetTextRenderMode(c.FPDFText_GetTextObject(raw, index)) in _HIDDEN_MODES
+    return _Font(max(float(c.FPDFText_GetFontSize(raw, index)), 0.0) * scale, bold, hidden)
 
 
 def _read_objects(page: pdfium.PdfPage, view: _View, content: PageContent) -> None:

@@ -6,8 +6,11 @@ import io
 
 import numpy as np
 import pytest
+from matplotlib import font_manager
 from PIL import Image
 from reportlab.lib.pdfencrypt import StandardEncryption
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
 from server.application.ports import PageImage
@@ -189,6 +192,57 @@ async def test_pages_without_usable_text_come_as_images(read: ReadFile) -> None:
             assert image.width == pytest.approx(WIDTH * 300 / 72, abs=2)
             assert page.scale == pytest.approx(image.width / WIDTH)
         assert len(page.image) < 10_000_000
+
+
+def put_invisibly(canvas: Canvas, lines: tuple[str, ...]) -> None:
+    text = canvas.beginText(40, HEIGHT - 50)
+    text.setFont("Helvetica", 12)
+    text.setTextRenderMode(3)
+    text.textLines("\n".join(lines))
+    canvas.drawText(text)
+
+
+async def test_invisible_text_under_a_scan_is_not_the_pages_text(read: ReadFile) -> None:
+    """What an older OCR left there; nobody sees it."""
+
+    def scanned(canvas: Canvas) -> None:
+        put_image(canvas, picture())
+        put_invisibly(canvas, PROSE * 3)
+
+    def captioned(canvas: Canvas) -> None:
+        put_lines(canvas, 40, 50, PROSE * 3)
+        put_invisibly(canvas, PROSE)
+        canvas.rect(40, 300, 50, 50)
+
+    under, beside, alone = await read(draw(scanned, captioned, lambda c: put_invisibly(c, PROSE)))
+    assert isinstance(under, PageImage)
+    assert isinstance(beside, Page), "most of what it has is seen"
+    assert isinstance(alone, Page), "there is nothing else to read"
+
+
+@pytest.mark.parametrize("offset", [0xE000, 0xF0000], ids=["private use", "supplementary private use"])
+async def test_text_in_characters_without_a_meaning_is_not_used(read: ReadFile, offset: int) -> None:
+    """A font whose mapping to Unicode leads nowhere, on a page that looks like any other."""
+    name = "DejaVu Sans"
+    pdfmetrics.registerFont(TTFont(name, font_manager.findfont(name)))
+    garbage = tuple("".join(chr(offset + ord(c)) if c.isalpha() else c for c in line) for line in PROSE)
+
+    def drawn(canvas: Canvas) -> None:
+        canvas.setFont(name, 10)
+        for number, line in enumerate(garbage):
+            canvas.drawString(40, HEIGHT - 60 - 14 * number, line)
+
+    (page,) = await read(draw(drawn))
+    assert isinstance(page, PageImage)
+
+
+async def test_words_that_run_together_are_read_from_the_picture(read: ReadFile) -> None:
+    """Spaces are in the gaps between letters or nowhere; a few long words are nothing unusual."""
+    (together,) = await read(draw(lambda c: put_lines(c, 40, 50, tuple(line.replace(" ", "") for line in PROSE))))
+    assert isinstance(together, PageImage)
+    address = "https://example.org/archive/documentsofthecommission/sessionofnineteenhundredandone"
+    (sound,) = await read(draw(lambda c: put_lines(c, 40, 50, (*PROSE, address))))
+    assert isinstance(sound, Page)
 
 
 async def test_a_rendered_page_is_bounded(read: ReadFile) -> None:
