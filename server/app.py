@@ -36,6 +36,7 @@ from server.adapters.postgres.change_log import PostgresChangeLog
 from server.adapters.postgres.chunk_writer import PostgresChunkWriter
 from server.adapters.postgres.database_identity import database_id
 from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
+from server.adapters.postgres.document_originals import PostgresDocumentOriginals
 from server.adapters.postgres.events import PostgresEventAccess, PostgresEventOutbox
 from server.adapters.postgres.job_control import PostgresJobControl
 from server.adapters.postgres.job_ledger import PostgresJobLedger
@@ -72,6 +73,7 @@ from server.application.ports import Embedder, FilledSlot, Generator, Reranker, 
 from server.application.relay_events import RelayEvents
 from server.application.relay_outbox import RelayOutbox
 from server.application.search_passages import SearchPassages
+from server.application.show_pages import ShowPages
 from server.application.subscribe_events import SubscribeEvents
 from server.application.sweep_blobs import SweepBlobs
 from server.application.upload_document import UploadDocument
@@ -361,6 +363,9 @@ def _servicers(
             DeleteDocument(catalog, stores.blobs, stores.log_bell),
             WatchJob(catalog, settings.watch),
             LookAfterJobs(PostgresJobControl(stores.pool), outbox_bell),
+            ShowPages(
+                PostgresDocumentOriginals(stores.pool), stores.blobs, stores.blobs, stores.reader, settings.pages
+            ),
         ),
         search=SearchServicer(identity, search),
         answers=AnswerServicer(identity, AnswerQuestion(search, models.generator, settings.answers)),

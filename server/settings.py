@@ -48,6 +48,7 @@ from server.application.load_models import LoadOptions
 from server.application.relay_events import EventRelayOptions
 from server.application.relay_outbox import RelayOptions
 from server.application.search_passages import SearchOptions
+from server.application.show_pages import ShowOptions
 from server.application.subscribe_events import SubscribeOptions
 from server.application.sweep_blobs import SweepOptions
 from server.application.upload_document import UploadOptions
@@ -185,6 +186,7 @@ class Settings(BaseSettings):
     index: PassageIndexOptions = PassageIndexOptions()
     reader: DocumentReaderOptions = DocumentReaderOptions()
     upload: UploadOptions = UploadOptions()
+    pages: ShowOptions = ShowOptions()
     watch: WatchOptions = WatchOptions()
     ingestion: IngestOptions = IngestOptions()
     worker: WorkerOptions = WorkerOptions()

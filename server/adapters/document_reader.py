@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from server.adapters.reading.opening import ReadingOptions
+from server.adapters.reading.page_views import ViewOptions
 from server.adapters.reading.reader_process import ReaderProcess, ReaderProcessOptions
+from server.application.page_image_ports import PageView, PageWish
 from server.application.ports import PageImage, Probe
 from server.domain.documents import Page
 
@@ -27,12 +29,14 @@ class DocumentReaderOptions:
     processes: int = 2
     probe_limit_s: float = 30.0
     page_limit_s: float = 120.0
+    show_limit_s: float = 30.0
     queue_wait_s: float = 150.0
 
 
 class FileDocumentReader:
-    """The `DocumentReader` port. Nothing of a document is looked at in this process: parsers run in processes of their
-    own, with limits on their time and memory. A document is read by one of them from its first page to its last."""
+    """The ports `DocumentReader` and `PageRenderer`. Nothing of a document is looked at in this process: parsers run in
+    processes of their own, with limits on their time and memory. A document is read by one of them from its first page
+    to its last."""
 
     def __init__(self, options: DocumentReaderOptions | None = None) -> None:
         self._options = options or DocumentReaderOptions()
@@ -43,7 +47,7 @@ class FileDocumentReader:
 
     @property
     def fingerprint(self) -> str:
-        return f"reading {_READING_VERSION} {self._options.reading}"
+        return f"reading {_READING_VERSION} {replace(self._options.reading, view=ViewOptions())}"
 
     async def close(self) -> None:
         """Ends the processes, in the middle of a page if need be."""
@@ -57,6 +61,12 @@ class FileDocumentReader:
         async with aclosing(self._free().pages(path, probe, first, self._options.page_limit_s)) as pages:
             async for page in pages:
                 yield page
+
+    async def show(self, path: Path, media_type: str, wish: PageWish) -> PageView:
+        return await self._free().show(path, media_type, wish, self._options.show_limit_s)
+
+    async def thumbnail(self, path: Path, media_type: str) -> PageView:
+        return await self._free().thumbnail(path, media_type, self._options.show_limit_s)
 
     def _free(self) -> ReaderProcess:
         """The one with the fewest users: the first, while it has none."""

@@ -30,7 +30,9 @@ class FileBlobStore:
     """`root/ab/cd/abcd…`: 65,536 folders, so that none grows large.
 
     A file gets its name when it is complete and on disk, and the name is on disk when `put` returns. What a crash left
-    unfinished is listed by `older_than` as well. Disk work runs in threads of its own: `async with` stops them.
+    unfinished is listed by `older_than` as well. What is derived from a blob lies beside it, as `abcd….kind`, and goes
+    with it: it is listed and removed under the blob's key. Disk work runs in threads of its own: `async with` stops
+    them.
     """
 
     def __init__(self, root: Path, threads: int = 4) -> None:
@@ -68,6 +70,13 @@ class FileBlobStore:
             raise DependencyUnavailable(_NAME, f"blob {key} is gone")
         yield path
 
+    async def derived(self, key: str, kind: str) -> bytes | None:
+        return await self._do(partial(_content, _beside(self._path(key), kind)))
+
+    async def put_derived(self, key: str, kind: str, data: bytes) -> None:
+        """Not flushed to the disk: after a crash it is made again."""
+        await self._do(partial(_put_beside, self._path(key), kind, data))
+
     async def delete(self, key: str) -> None:
         path = self._path(key)
         await self._do(partial(_remove, path))
@@ -80,7 +89,7 @@ class FileBlobStore:
         for path in self._root.glob("*/*/*"):
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime <= moment:
-                    keys.append(path.name.removesuffix(_UNFINISHED))
+                    keys.append(path.name.split(".", 1)[0])
         return sorted(set(keys))
 
     def _path(self, key: str) -> Path:
@@ -156,7 +165,33 @@ def _flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _beside(path: Path, kind: str) -> Path:
+    return path.with_name(f"{path.name}.{kind}")
+
+
+def _put_beside(path: Path, kind: str, data: bytes) -> None:
+    """Under another name until it is complete: several may do so at once, and the last one stays. Nothing stays beside
+    a blob that was removed meanwhile."""
+    unfinished = _beside(path, f"{kind}.{secrets.token_hex(8)}{_UNFINISHED}")
+    try:
+        unfinished.write_bytes(data)
+        unfinished.rename(_beside(path, kind))
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    if not path.exists():
+        _beside(path, kind).unlink(missing_ok=True)
+
+
 def _remove(path: Path) -> None:
-    """The complete and the unfinished file."""
+    """The complete and the unfinished file, and what was derived from it."""
     path.unlink(missing_ok=True)
-    path.with_name(path.name + _UNFINISHED).unlink(missing_ok=True)
+    for other in path.parent.glob(f"{path.name}.*"):
+        other.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ PinakesError
 ├── RevisionSuperseded             a newer revision came while it was being worked on
 ├── JobCancelled                   somebody cancelled the job
 ├── DocumentBusy                   the document has a job, or a dead letter, that comes first
+├── NoPageImage                    the document's format has no pages to look at
 ├── GenerationExists               a generation of the index is there beside the serving one
 ├── WrongGenerationState           a generation is not in the state that is needed
 ├── SnapshotExists                 a copy of the index has this name
@@ -193,6 +194,14 @@ class DocumentBusy(PinakesError):
         super().__init__(f"document {document_id} {problem}")
         self.document_id = document_id
         self.job_id = job_id
+
+
+class NoPageImage(PinakesError):
+    """A format that does not say how its pages look."""
+
+    def __init__(self, media_type: str) -> None:
+        super().__init__(f"documents of type {media_type} have no page images; PDFs and images have")
+        self.media_type = media_type
 
 
 class Overloaded(PinakesError):

@@ -14,6 +14,7 @@ from server.application.consistency import token_of
 from server.application.delete_document import DeleteDocument
 from server.application.list_documents import ListDocuments
 from server.application.look_after_jobs import LookAfterJobs
+from server.application.show_pages import ShowPages
 from server.application.upload_document import UploadDocument
 from server.application.watch_job import WatchJob
 from server.domain.errors import InvalidField, StageDeadline
@@ -25,6 +26,8 @@ from server.transport.mapping import (
     document_state_from_wire,
     document_to_wire,
     job_to_wire,
+    page_image_response,
+    page_wish,
     reindex_command,
     upload_header,
     wanted_letters,
@@ -33,6 +36,7 @@ from server.transport.mapping import (
 LONGEST_UPLOAD_S = 900.0
 LONGEST_SILENCE_S = 30.0
 LONGEST_WATCH_S = 3_600.0
+LONGEST_RENDERING_S = 60.0
 MAX_PART_BYTES = 2**20
 
 
@@ -45,6 +49,7 @@ class DocumentServicer(document_service_pb2_grpc.DocumentServiceServicer):
         delete: DeleteDocument,
         watch: WatchJob,
         jobs: LookAfterJobs,
+        pages: ShowPages,
     ) -> None:
         self._identity = identity
         self._upload = upload
@@ -52,6 +57,7 @@ class DocumentServicer(document_service_pb2_grpc.DocumentServiceServicer):
         self._delete = delete
         self._watch = watch
         self._jobs = jobs
+        self._pages = pages
 
     async def UploadDocument(  # noqa: N802 - named by the contract
         self,
@@ -137,6 +143,25 @@ class DocumentServicer(document_service_pb2_grpc.DocumentServiceServicer):
     ) -> document_service_pb2.DiscardDeadLetterResponse:
         await self._jobs.discard(self._identity.principal(context), request.job_id)
         return document_service_pb2.DiscardDeadLetterResponse()
+
+    async def GetPageImage(  # noqa: N802
+        self, request: document_service_pb2.GetPageImageRequest, context: ServicerContext[Any, Any]
+    ) -> document_service_pb2.GetPageImageResponse:
+        view = await self._pages.page(
+            self._identity.principal(context),
+            request.document_id,
+            page_wish(request),
+            deadline_of(context, LONGEST_RENDERING_S),
+        )
+        return page_image_response(view)
+
+    async def GetThumbnail(  # noqa: N802
+        self, request: document_service_pb2.GetThumbnailRequest, context: ServicerContext[Any, Any]
+    ) -> document_service_pb2.GetThumbnailResponse:
+        thumbnail = await self._pages.thumbnail(
+            self._identity.principal(context), request.document_id, deadline_of(context, LONGEST_RENDERING_S)
+        )
+        return document_service_pb2.GetThumbnailResponse(image=thumbnail.image, media_type=thumbnail.media_type)
 
 
 async def _header(

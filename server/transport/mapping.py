@@ -26,6 +26,7 @@ from server.application.consistency import token_of
 from server.application.ingestion_failures import DEFECT
 from server.application.look_after_index import BuildCommand, IndexStatus
 from server.application.look_after_jobs import ReindexCommand
+from server.application.page_image_ports import PageView, PageWish
 from server.application.ports import DeadLetterPage, WantedLetters
 from server.application.query import ConditionBudget
 from server.application.search_passages import SearchCommand, SearchOutcome
@@ -372,6 +373,20 @@ def reindex_command(request: document_service_pb2.ReindexDocumentRequest, trace_
         request.request_id,
         trace_id,
         _priority("priority", request.priority, Priority.BULK),
+    )
+
+
+def page_wish(request: document_service_pb2.GetPageImageRequest) -> PageWish:
+    return PageWish(
+        request.page,
+        request.scale if request.HasField("scale") else None,
+        tuple(Box(box.x0, box.y0, box.x1, box.y1) for box in request.boxes),
+    )
+
+
+def page_image_response(view: PageView) -> document_service_pb2.GetPageImageResponse:
+    return document_service_pb2.GetPageImageResponse(
+        image=view.image, media_type=view.media_type, width=view.width, height=view.height, scale=view.scale
     )
 
 

@@ -103,6 +103,9 @@ RULES: dict[type[errors.PinakesError], Rule] = {
     errors.DocumentBusy: Rule(
         grpc.StatusCode.FAILED_PRECONDITION, Reason.ERROR_REASON_DOCUMENT_BUSY, metadata=_attribute("job_id")
     ),
+    errors.NoPageImage: Rule(
+        grpc.StatusCode.FAILED_PRECONDITION, Reason.ERROR_REASON_NO_PAGE_IMAGE, metadata=_attribute("media_type")
+    ),
     errors.Overloaded: Rule(
         grpc.StatusCode.RESOURCE_EXHAUSTED, Reason.ERROR_REASON_OVERLOADED, _retry_info, _attribute("resource")
     ),

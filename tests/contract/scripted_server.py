@@ -131,6 +131,12 @@ class Documents(_Servicer, document_service_pb2_grpc.DocumentServiceServicer):
     async def DiscardDeadLetter(self, request: Any, context: Context) -> Any:
         return await self._script.unary("DiscardDeadLetter", request, context)
 
+    async def GetPageImage(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("GetPageImage", request, context)
+
+    async def GetThumbnail(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("GetThumbnail", request, context)
+
 
 class Searches(_Servicer, search_service_pb2_grpc.SearchServiceServicer):
     async def Search(self, request: Any, context: Context) -> Any:

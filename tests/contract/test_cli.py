@@ -565,6 +565,24 @@ class TestJobs:
         assert "--reason" in result.stderr
         assert script.calls == []
 
+    async def test_pages_and_thumbnails_are_saved(self, pinakes: Pinakes, script: Script, tmp_path: Path) -> None:
+        view = documents.GetPageImageResponse(image=b"page", media_type="image/jpeg", width=300, height=200, scale=2.0)
+        script.on("GetPageImage", server.returns(view))
+        out = tmp_path / "out.jpg"
+        arguments = ("documents", "page", "d-1", "2", "--out", str(out), "--scale", "2", "--box", "1,2,3,4.5")
+        assert "300 x 200 pixels" in (await pinakes(*arguments)).output
+        request = script.seen("GetPageImage")[0].request
+        assert (request.document_id, request.page, request.scale) == ("d-1", 2, 2.0)
+        assert [(box.x0, box.y0, box.x1, box.y1) for box in request.boxes] == [(1, 2, 3, 4.5)]
+        assert out.read_bytes() == b"page"
+        script.on(
+            "GetThumbnail", server.returns(documents.GetThumbnailResponse(image=b"small", media_type="image/jpeg"))
+        )
+        await pinakes("documents", "thumbnail", "d-1", "-o", str(out))
+        assert out.read_bytes() == b"small"
+        refused = await pinakes("documents", "page", "d-1", "1", "-o", str(out), "--box", "1,2,3")
+        assert refused.exit_code == 2
+
     async def test_documents_are_cancelled_and_reindexed(self, pinakes: Pinakes, script: Script) -> None:
         found = documents.GetDocumentResponse(document=documents.Document(document_id="d-1", job_id="j-1"))
         script.on("GetDocument", server.returns(found))

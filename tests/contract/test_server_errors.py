@@ -32,6 +32,7 @@ ERRORS = [
     (errors.RevisionSuperseded("d-1"), client_errors.RevisionSuperseded),
     (errors.JobCancelled("j-1"), client_errors.JobCancelled),
     (errors.DocumentBusy("d-1", "j-1", "is busy"), client_errors.DocumentBusy),
+    (errors.NoPageImage("text/html"), client_errors.NoPageImage),
     (errors.Overloaded("generation", 2.5), client_errors.Overloaded),
     (errors.StageDeadline("embed"), client_errors.DeadlineExceeded),
     (errors.DependencyUnavailable("the embedder", "it is down", 2.5), client_errors.DependencyUnavailable),

@@ -97,3 +97,31 @@ async def test_the_sweep_sees_what_a_crash_left_unfinished(blobs: FileBlobStore,
     assert await blobs.older_than(0.0) == sorted([blob.key, crashed])
     await blobs.delete(crashed)
     assert files(tmp_path) == [path]
+
+
+async def test_what_is_derived_goes_with_its_blob(blobs: FileBlobStore, tmp_path: Path) -> None:
+    blob, other = await blobs.put(parts(b"x"), 9), await blobs.put(parts(b"y"), 9)
+    assert await blobs.derived(blob.key, "thumbnail") is None
+    await asyncio.gather(*(blobs.put_derived(blob.key, "thumbnail", bytes([n]) * 5000) for n in range(8)))
+    made = await blobs.derived(blob.key, "thumbnail")
+    assert made is not None
+    assert made in [bytes([n]) * 5000 for n in range(8)], "whole, whoever was last"
+    assert await blobs.derived(other.key, "thumbnail") is None
+    async with blobs.open(blob.key) as path:
+        assert path.read_bytes() == b"x"
+    assert await blobs.older_than(-1) == sorted([blob.key, other.key])
+    assert len(files(tmp_path)) == 3
+    await blobs.delete(blob.key)
+    assert [path.name for path in files(tmp_path)] == [other.key]
+    await blobs.put_derived(blob.key, "thumbnail", b"too late")
+    assert [path.name for path in files(tmp_path)] == [other.key]
+
+
+async def test_what_a_crash_left_beside_a_blob_is_swept_with_it(blobs: FileBlobStore, tmp_path: Path) -> None:
+    blob = await blobs.put(parts(b"x"), 9)
+    [path] = files(tmp_path)
+    path.with_name(f"{blob.key}.thumbnail.0123.unfinished").write_bytes(b"half")
+    path.unlink()
+    assert await blobs.older_than(-1) == [blob.key]
+    await blobs.delete(blob.key)
+    assert files(tmp_path) == []

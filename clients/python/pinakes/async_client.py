@@ -32,6 +32,7 @@ from pinakes.results import (
     AliasChange,
     Answer,
     AnswerEvent,
+    Box,
     Comparison,
     DeadLetter,
     Document,
@@ -48,9 +49,11 @@ from pinakes.results import (
     Job,
     Model,
     ModelDescription,
+    PageImage,
     RecognizedText,
     RerankScores,
     SearchResults,
+    Thumbnail,
     Upload,
     WarmUp,
 )
@@ -116,6 +119,33 @@ class AsyncDocuments:
             token = page.next_page_token
             if not token:
                 return
+
+    async def page_image(
+        self,
+        document_id: str,
+        page: int,
+        *,
+        scale: float | None = None,
+        boxes: Sequence[Box] = (),
+        timeout_s: float | None = None,
+    ) -> PageImage:
+        """A page (from 1) as an image, with boxes (those of a region of a passage or a citation) marked on it. `scale`
+        is pixels per unit of the page's boxes. Raises DocumentNotFound, NoPageImage, InvalidRequest."""
+        return await self._calls.unary(
+            self._stub.GetPageImage,
+            requests.get_page_image(document_id, page, scale, boxes),
+            timeout_s or self._deadlines.unary_s,
+            mapping.page_image,
+        )
+
+    async def thumbnail(self, document_id: str, *, timeout_s: float | None = None) -> Thumbnail:
+        """A small picture of the document's first page. Raises DocumentNotFound, InvalidRequest."""
+        return await self._calls.unary(
+            self._stub.GetThumbnail,
+            requests.get_thumbnail(document_id),
+            timeout_s or self._deadlines.unary_s,
+            mapping.thumbnail,
+        )
 
     async def delete(self, document_id: str, *, timeout_s: float | None = None) -> str:
         """Deletes a document; returns a consistency token for searches that must not see it. Raises DocumentNotFound,

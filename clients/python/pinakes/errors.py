@@ -22,6 +22,7 @@ PinakesError
 ├── RevisionSuperseded             a newer revision was uploaded while it was being ingested
 ├── JobCancelled                   somebody cancelled the job
 ├── DocumentBusy                   `job_id` of the document comes first
+├── NoPageImage                    the document's format has no pages to look at
 ├── Overloaded                     retried: too much work is waiting
 ├── Unavailable                    retried: the server does not answer
 │   └── DependencyUnavailable      retried: the server answers, one of its parts does not
@@ -231,6 +232,15 @@ class DocumentBusy(PinakesError):
         return self._told("job_id")
 
 
+class NoPageImage(PinakesError):
+    """Pages of the document's format have no look of their own."""
+
+    @property
+    def media_type(self) -> str:
+        """The format."""
+        return self._told("media_type")
+
+
 class Overloaded(PinakesError):
     """Too much work of this kind is waiting."""
 
@@ -356,6 +366,7 @@ CLASS_OF_REASON: Mapping[str, type[PinakesError]] = {
     "JOB_CANCELLED": JobCancelled,
     "REVISION_SUPERSEDED": RevisionSuperseded,
     "DOCUMENT_BUSY": DocumentBusy,
+    "NO_PAGE_IMAGE": NoPageImage,
     "GENERATION_NOT_FOUND": GenerationNotFound,
     "GENERATION_EXISTS": GenerationExists,
     "GENERATION_STATE": WrongGenerationState,

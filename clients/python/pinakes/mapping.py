@@ -184,6 +184,14 @@ def document_page(wire: document_service_pb2.ListDocumentsResponse) -> results.D
     return results.DocumentPage(tuple(document(d) for d in wire.documents), wire.next_page_token)
 
 
+def page_image(wire: document_service_pb2.GetPageImageResponse) -> results.PageImage:
+    return results.PageImage(wire.image, wire.media_type, wire.width, wire.height, wire.scale)
+
+
+def thumbnail(wire: document_service_pb2.GetThumbnailResponse) -> results.Thumbnail:
+    return results.Thumbnail(wire.image, wire.media_type)
+
+
 def deletion_token(wire: document_service_pb2.DeleteDocumentResponse) -> str:
     return wire.consistency_token
 

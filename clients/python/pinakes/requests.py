@@ -21,6 +21,7 @@ from pinakes.options import (
     UploadOptions,
 )
 from pinakes.results import (
+    Box,
     DocumentState,
     EmbeddingKind,
     GenerationOptions,
@@ -73,6 +74,21 @@ def list_documents(
         state=cast(document_service_pb2.DocumentState.ValueType, number),
         tags=tags,
     )
+
+
+def get_page_image(
+    document_id: str, page: int, scale: float | None, boxes: Sequence[Box]
+) -> document_service_pb2.GetPageImageRequest:
+    return document_service_pb2.GetPageImageRequest(
+        document_id=document_id,
+        page=page,
+        scale=scale,
+        boxes=[passage_pb2.BoundingBox(x0=box.x0, y0=box.y0, x1=box.x1, y1=box.y1) for box in boxes],
+    )
+
+
+def get_thumbnail(document_id: str) -> document_service_pb2.GetThumbnailRequest:
+    return document_service_pb2.GetThumbnailRequest(document_id=document_id)
 
 
 def delete_document(document_id: str) -> document_service_pb2.DeleteDocumentRequest:

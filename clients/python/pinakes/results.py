@@ -258,6 +258,25 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
+class PageImage:
+    """An encoded image of a page; `scale` is pixels per unit of the page's boxes."""
+
+    image: bytes
+    media_type: str
+    width: int
+    height: int
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """An encoded image of 200 x 300 pixels."""
+
+    image: bytes
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class PageRegion:
     """Where on one page a text stands: one box per line. Sizes are PDF points or pixels; 0 without pages."""
 

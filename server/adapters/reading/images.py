@@ -9,6 +9,7 @@ from types import MappingProxyType
 from PIL import Image, ImageOps
 
 from server.adapters.reading.archives import parsing
+from server.adapters.reading.page_views import fitting_scale
 from server.adapters.reading.pdf import encode_gray
 from server.adapters.reading.probing import JPEG, PNG, TIFF, WEBP
 from server.application.ports import PageImage
@@ -66,6 +67,17 @@ class ImageFile:
                 return PageImage(number, width, height, self._path.read_bytes(), 1.0)
             return self._encoded(number)
 
+    def picture(self, number: int, scale: float, most_pixels: int) -> tuple[Image.Image, float]:
+        """The page, upright, and its scale in pixels a pixel. Raises UnreadableDocument."""
+        with parsing(f"page {number} of the image"):
+            if self.page_count > 1:
+                self._image.seek(number - 1)
+            self._check_size()
+            upright = ImageOps.exif_transpose(_coloured(self._image))
+            used = fitting_scale(upright.width, upright.height, scale, most_pixels)
+            size = (max(round(upright.width * used), 1), max(round(upright.height * used), 1))
+            return upright.resize(size, Image.Resampling.LANCZOS) if size != upright.size else upright, used
+
     def _check_size(self) -> None:
         width, height = self._image.size
         if width * height > self._options.most_pixels:
@@ -95,14 +107,22 @@ class ImageFile:
 
 def _gray(image: Image.Image) -> Image.Image:
     """In shades of gray; what is transparent becomes white, 16-bit samples become 8-bit."""
+    return _converted(image, "L")
+
+
+def _coloured(image: Image.Image) -> Image.Image:
+    return _converted(image, "RGB")
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
     if image.mode.startswith("I"):
-        return image.point(lambda value: value / 256).convert("L")
+        return image.point(lambda value: value / 256).convert("L").convert(mode)
     if image.mode in ("LA", "RGBA", "PA") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         white.alpha_composite(rgba)
-        made = white.convert("L")
+        made = white.convert(mode)
     else:
-        made = image.convert("L")
+        made = image.convert(mode)
     made.info["exif"] = image.getexif().tobytes()
     return made

@@ -8,9 +8,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
+from PIL import Image
+
 from server.adapters.reading.archives import DOCX, PPTX, XLSX, ArchiveOptions
 from server.adapters.reading.images import ImageFile, ImageOptions
 from server.adapters.reading.markdown import read_markdown
+from server.adapters.reading.page_views import ViewOptions
 from server.adapters.reading.pdf import PdfFile, PdfOptions
 from server.adapters.reading.plain_text import read_plain_text
 from server.adapters.reading.probing import CSV, EMAIL, HTML, IMAGES, MARKDOWN, PDF
@@ -28,6 +31,7 @@ class ReadingOptions:
     pdf: PdfOptions = field(default_factory=PdfOptions)
     image: ImageOptions = field(default_factory=ImageOptions)
     archive: ArchiveOptions = field(default_factory=ArchiveOptions)
+    view: ViewOptions = field(default_factory=ViewOptions)
     most_pages: int = 5000
     page_characters: int = 20_000_000
     page_lines: int = 500_000
@@ -42,6 +46,10 @@ class DocumentFile(Protocol):
 
     def read(self, number: int) -> Page | PageImage:
         """Page `number` (from 1). Raises UnreadableDocument."""
+
+    def picture(self, number: int, scale: float, most_pixels: int) -> tuple[Image.Image, float] | None:
+        """The page as it is seen, and its scale: `scale` (pixels per unit of the page), or less for `most_pixels`. None
+        where the format does not say how a page looks. Raises UnreadableDocument."""
 
     def close(self) -> None: ...
 
@@ -89,6 +97,9 @@ class _OnePage:
 
     def read(self, number: int) -> Page:
         return Page(number, 0.0, 0.0, tuple(self._read()))
+
+    def picture(self, number: int, scale: float, most_pixels: int) -> None:
+        """It has no look of its own."""
 
     def close(self) -> None:
         """Nothing stays open."""

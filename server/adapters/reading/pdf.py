@@ -14,6 +14,7 @@ import pypdfium2.raw as pdfium_c
 from PIL import Image
 
 from server.adapters.reading.layout import body_size, lay_out
+from server.adapters.reading.page_views import fitting_scale
 from server.adapters.reading.pdf_content import PageContent, read_content
 from server.adapters.reading.text_layer import TextLayerOptions, is_usable, runs_together
 from server.application.ports import PageImage
@@ -69,6 +70,23 @@ class PdfFile:
                 if not runs_together(blocks, self._options.text_layer):
                     return Page(number, content.width, content.height, blocks)
             return self._render(page, number, content)
+        except pdfium.PdfiumError as exc:
+            raise UnreadableDocument(f"page {number} is broken") from exc
+        finally:
+            page.close()
+
+    def picture(self, number: int, scale: float, most_pixels: int) -> tuple[Image.Image, float]:
+        """The page in colour, and its scale in pixels a point, lowered to what `most_pixels` allow. Raises
+        UnreadableDocument."""
+        page = self._page(number)
+        try:
+            width, height = page.get_size()
+            used = fitting_scale(width, height, scale, most_pixels)
+            bitmap = page.render(scale=used, may_draw_forms=False)
+            try:
+                return bitmap.to_pil().convert("RGB"), used
+            finally:
+                bitmap.close()
         except pdfium.PdfiumError as exc:
             raise UnreadableDocument(f"page {number} is broken") from exc
         finally:

@@ -88,6 +88,9 @@ class PptxFile:
         if not (0 < self._width <= _LARGEST_SIDE and 0 < self._height <= _LARGEST_SIDE):
             raise UnreadableDocument(f"the slides are {self._width:.0f} x {self._height:.0f} points large")
 
+    def picture(self, number: int, scale: float, most_pixels: int) -> None:
+        """How it looks is its program's affair."""
+
     def close(self) -> None:
         """Nothing stays open."""
 

@@ -21,21 +21,27 @@ from server.adapters.reading.reader_program import (
     CloseFile,
     Defect,
     Encrypted,
+    MakeThumbnail,
+    NotShown,
     OutOfMemory,
     Probed,
     ProbeFile,
     ReadPage,
     Reply,
     Request,
+    ShowPage,
     Start,
     Unreadable,
     Unsupported,
 )
+from server.application.page_image_ports import PageView, PageWish
 from server.application.ports import PageImage, Probe
 from server.domain.documents import Page, Stage
 from server.domain.errors import (
     DependencyUnavailable,
     EncryptedDocument,
+    InvalidField,
+    NoPageImage,
     StageDeadline,
     UnreadableDocument,
     UnsupportedFormat,
@@ -97,6 +103,26 @@ class ReaderProcess:
                     yield page
             finally:
                 self._lane.later(lambda: self._close_file(reading, limit_s))
+
+    async def show(self, path: Path, media_type: str, wish: PageWish, limit_s: float) -> PageView:
+        """Raises what the `PageRenderer` port says."""
+        with self._in_use():
+            reply = await self._ask(ShowPage(path.resolve(), media_type, wish), limit_s, Stage.EXTRACT)
+        match reply:
+            case NotShown(None):
+                raise NoPageImage(media_type)
+            case NotShown(pages):
+                raise InvalidField("page", f"must be at most {pages}, the number of the document's pages")
+            case _:
+                assert isinstance(reply, PageView)
+                return reply
+
+    async def thumbnail(self, path: Path, media_type: str, limit_s: float) -> PageView:
+        """Raises what the `PageRenderer` port says."""
+        with self._in_use():
+            reply = await self._ask(MakeThumbnail(path.resolve(), media_type), limit_s, Stage.EXTRACT)
+        assert isinstance(reply, PageView)
+        return reply
 
     async def close(self) -> None:
         """Ends the process, in the middle of a page if need be."""

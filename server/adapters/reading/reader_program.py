@@ -17,12 +17,17 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from server.adapters.reading.opening import DocumentFile, ReadingOptions, check_size, open_document
-from server.adapters.reading.probing import detect_media_type
+from server.adapters.reading.page_views import page_view, thumbnail_of_image, thumbnail_of_text
+from server.adapters.reading.probing import PDF, detect_media_type
+from server.application.page_image_ports import PageView, PageWish
 from server.application.ports import PageImage
 from server.domain.documents import Page
 from server.domain.errors import EncryptedDocument, UnreadableDocument, UnsupportedFormat
 
 _PR_SET_PDEATHSIG = 1
+_USUAL_PDF_SCALE = 1.5
+_THUMBNAIL_PIXELS = 1_000_000
+"""Of the page that a thumbnail is made from."""
 _FRAMES = 3
 """Of a parser that gave up, in the trace."""
 
@@ -66,6 +71,30 @@ class CloseFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ShowPage:
+    """Answered with a `PageView`, or `NotShown`."""
+
+    path: Path
+    media_type: str
+    wish: PageWish
+
+
+@dataclass(frozen=True, slots=True)
+class MakeThumbnail:
+    """Answered with a `PageView`."""
+
+    path: Path
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotShown:
+    """The format does not say how a page looks; or there is no such page, but `pages`."""
+
+    pages: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Probed:
     media_type: str
     pages: int
@@ -102,9 +131,9 @@ class Defect:
     trace: str
 
 
-Request = ProbeFile | ReadPage | CloseFile
+Request = ProbeFile | ReadPage | CloseFile | ShowPage | MakeThumbnail
 Refusal = Encrypted | Unreadable | Unsupported | OutOfMemory | Defect
-Reply = Ready | Probed | Page | PageImage | Refusal
+Reply = Ready | Probed | Page | PageImage | PageView | NotShown | Refusal
 
 
 def main() -> None:
@@ -150,11 +179,33 @@ class ReaderProgram:
                     self._open[reading] = open_document(path, media_type, self._options)
                 page = self._open[reading].read(number)
                 return check_size(page, self._options) if isinstance(page, Page) else page
+            case ShowPage(path, media_type, wish):
+                with contextlib.closing(open_document(path, media_type, self._options)) as file:
+                    return self._shown(file, media_type, wish)
+            case MakeThumbnail(path, media_type):
+                with contextlib.closing(open_document(path, media_type, self._options)) as file:
+                    return _thumbnail(file)
             case CloseFile(reading):
                 closed = self._open.pop(reading, None)
                 if closed is not None:
                     closed.close()
                 return Ready()
+
+    def _shown(self, file: DocumentFile, media_type: str, wish: PageWish) -> PageView | NotShown:
+        if wish.page > file.page_count:
+            return NotShown(file.page_count)
+        usual = _USUAL_PDF_SCALE if media_type == PDF else 1.0
+        seen = file.picture(wish.page, wish.scale or usual, self._options.view.most_pixels)
+        return NotShown() if seen is None else page_view(*seen, wish.boxes, self._options.view)
+
+
+def _thumbnail(file: DocumentFile) -> PageView:
+    seen = file.picture(1, 1.0, _THUMBNAIL_PIXELS)
+    if seen is not None:
+        return thumbnail_of_image(seen[0])
+    page = file.read(1)
+    assert isinstance(page, Page), "what reads as an image has a look"
+    return thumbnail_of_text(page)
 
 
 def _trace(error: BaseException | None, frames: int | None = None) -> str:

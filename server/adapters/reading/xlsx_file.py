@@ -44,6 +44,9 @@ class XlsxFile:
         if not self._sheets:
             raise UnreadableDocument("the workbook has no sheets with cells")
 
+    def picture(self, number: int, scale: float, most_pixels: int) -> None:
+        """How it looks is its program's affair."""
+
     def close(self) -> None:
         self._workbook.close()
         self._file.close()

@@ -9,6 +9,7 @@ import pytest
 from server.adapters.postgres.blob_references import PostgresBlobReferences
 from server.adapters.postgres.database_identity import database_id
 from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
+from server.adapters.postgres.document_originals import PostgresDocumentOriginals
 from server.adapters.postgres.pool import PostgresPool
 from server.domain.documents import DocumentState, JobState
 from server.domain.errors import DocumentExists, DocumentNotFound, InvalidPageToken, JobNotFound
@@ -45,6 +46,21 @@ async def test_fifty_parallel_uploads_with_one_request_id_return_one_document(
     outcomes = await asyncio.gather(*uploads)
     assert len({document.document_id for document, _, _ in outcomes}) == 1
     assert [accepted for _, _, accepted in outcomes].count(True) == 1
+
+
+async def test_the_bytes_of_a_document_are_found_by_those_who_see_it(
+    catalog: PostgresDocumentCatalog, archive: Archive, pool: PostgresPool
+) -> None:
+    originals = PostgresDocumentOriginals(pool)
+    new = archive.new(ANA, access=AccessList("ana", ("research",), tenant_wide=False))
+    document, _, _ = await catalog.accept(ANA, new)
+    assert await originals.locate(ANA, document.document_id) == (document, new.blob.key)
+    for principal, document_id in ((BEN, document.document_id), (EVE, document.document_id), (ANA, "no-id")):
+        with pytest.raises(DocumentNotFound):
+            await originals.locate(principal, document_id)
+    await catalog.delete(ANA, document.document_id)
+    with pytest.raises(DocumentNotFound):
+        await originals.locate(ANA, document.document_id)
 
 
 async def test_a_request_id_is_its_users_own(catalog: PostgresDocumentCatalog, archive: Archive) -> None:

@@ -24,6 +24,7 @@ from pinakes.v1 import (
 from server.application.ingestion_failures import DEFECT
 from server.application.look_after_index import IndexStatus
 from server.application.look_after_models import ModelPage
+from server.application.page_image_ports import PageView
 from server.application.ports import (
     ChosenToken,
     DeadLetterPage,
@@ -223,6 +224,7 @@ RESPONSES: list[Message] = [
     mapping.document_to_wire(document()),
     mapping.job_to_wire(job()),
     mapping.job_to_wire(job(state=JobState.FAILED, failure=Failure("EncryptedDocument", "locked"))),
+    mapping.page_image_response(PageView(b"image", "image/jpeg", 300, 200, 1.5)),
     mapping.dead_letters_response(DeadLetterPage((DeadLetter(job(), "handbook.pdf"),), "more")),
     mapping.search_response(outcome(), TIMINGS, debug=True),
     mapping.answer_response("a1", 1, Sources((RANKED,))),
@@ -382,6 +384,12 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
             priority=document_service_pb2.INGESTION_PRIORITY_INTERACTIVE,
         ),
         lambda request: mapping.reindex_command(request, "trace"),
+    ),
+    (
+        document_service_pb2.GetPageImageRequest(
+            document_id="d", page=2, scale=1.5, boxes=[passage_pb2.BoundingBox(x0=1, y0=2, x1=3, y1=4)]
+        ),
+        lambda request: (request.document_id, mapping.page_wish(request)),
     ),
     (
         document_service_pb2.ListDeadLettersRequest(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,9 +14,11 @@ from rich.text import Text
 from pinakes.cli import json_lines
 from pinakes.cli.connection import Connection
 from pinakes.errors import IngestionFailed
-from pinakes.results import Document, DocumentState, IngestionStage, Job, JobState
+from pinakes.results import Box, Document, DocumentState, IngestionStage, Job, JobState
 
-documents = typer.Typer(help="Lists, shows, deletes, reindexes and watches documents.", no_args_is_help=True)
+documents = typer.Typer(
+    help="Lists, shows, deletes, reindexes and watches documents, and saves pictures of them.", no_args_is_help=True
+)
 
 DocumentId = Annotated[str, typer.Argument(metavar="DOCUMENT", help="The document's id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Prints JSON, one object a line.")]
@@ -54,6 +57,41 @@ def get(context: typer.Context, document: DocumentId, json: AsJson = False) -> N
     for name, value in _facts(found):
         table.add_row(Text(name, style="dim"), Text(value, overflow="fold"))
     Console(highlight=False).print(table)
+
+
+@documents.command()
+def page(
+    context: typer.Context,
+    document: DocumentId,
+    number: Annotated[int, typer.Argument(metavar="PAGE", help="Counted from 1.", min=1)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
+    scale: Annotated[
+        float | None, typer.Option(help="Pixels per point of a PDF, or per pixel of an image.", max=16.0)
+    ] = None,
+    box: Annotated[
+        list[str] | None, typer.Option(metavar="X0,Y0,X1,Y1", help="To be marked on the page; repeatable.")
+    ] = None,
+) -> None:
+    """Saves the image of a page (JPEG)."""
+    connection: Connection = context.obj
+    boxes = [_box(text) for text in box or ()]
+    with connection.open() as client:
+        image = client.documents.page_image(document, number, scale=scale, boxes=boxes)
+    out.write_bytes(image.image)
+    Console(highlight=False).print(f"{out}: {image.width} x {image.height} pixels", markup=False)
+
+
+@documents.command()
+def thumbnail(
+    context: typer.Context,
+    document: DocumentId,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
+) -> None:
+    """Saves a small picture of a document's first page (JPEG)."""
+    connection: Connection = context.obj
+    with connection.open() as client:
+        out.write_bytes(client.documents.thumbnail(document).image)
+    Console(highlight=False).print(str(out), markup=False)
 
 
 @documents.command()
@@ -116,6 +154,14 @@ def reindex(
         for document_id in document:
             job = client.documents.reindex(document_id, first_stage=first)
             console.print(f"{document_id}: revision {job.revision}, job {job.job_id}", markup=False)
+
+
+def _box(text: str) -> Box:
+    try:
+        x0, y0, x1, y1 = map(float, text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter("must be four numbers: X0,Y0,X1,Y1", param_hint="--box") from error
+    return Box(x0, y0, x1, y1)
 
 
 def _row(document: Document) -> list[Text]:

@@ -998,3 +998,129 @@ class DiscardDeadLetterResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DiscardDeadLetterResponse: _TypeAlias = DiscardDeadLetterResponse  # noqa: Y015
+
+@_typing.final
+class GetPageImageRequest(_message.Message):
+    """Asks for the image of a page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_ID_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    BOXES_FIELD_NUMBER: _builtins.int
+    document_id: _builtins.str
+    """The document."""
+    page: _builtins.int
+    """The page, counted from 1."""
+    scale: _builtins.float
+    """Pixels per unit of the page's boxes (a point of a PDF, a pixel of an image), at most 16; absent: 1.5 for a PDF, 1 for
+    an image. It is lowered where the image would have more than 8 million pixels.
+    """
+    @_builtins.property
+    def boxes(self) -> _containers.RepeatedCompositeFieldContainer[_passage_pb2.BoundingBox]:
+        """Marked on the page, in its units (as in `PageRegion.boxes`); at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        document_id: _builtins.str = ...,
+        page: _builtins.int = ...,
+        scale: _builtins.float | None = ...,
+        boxes: _abc.Iterable[_passage_pb2.BoundingBox] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_scale", b"_scale", "scale", b"scale"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_scale", b"_scale", "boxes", b"boxes", "document_id", b"document_id", "page", b"page", "scale", b"scale"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__scale: _TypeAlias = _typing.Literal["scale"]  # noqa: Y015
+    _WhichOneofArgType__scale: _TypeAlias = _typing.Literal["_scale", b"_scale"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__scale) -> _WhichOneofReturnType__scale | None: ...
+
+Global___GetPageImageRequest: _TypeAlias = GetPageImageRequest  # noqa: Y015
+
+@_typing.final
+class GetPageImageResponse(_message.Message):
+    """The image of a page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_FIELD_NUMBER: _builtins.int
+    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    image: _builtins.bytes
+    """The encoded image, at most 8 MB."""
+    media_type: _builtins.str
+    """Its media type, such as image/jpeg."""
+    width: _builtins.int
+    """Its width in pixels."""
+    height: _builtins.int
+    """Its height in pixels."""
+    scale: _builtins.float
+    """Its pixels per unit of the page's boxes."""
+    def __init__(
+        self,
+        *,
+        image: _builtins.bytes = ...,
+        media_type: _builtins.str = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        scale: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "image", b"image", "media_type", b"media_type", "scale", b"scale", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPageImageResponse: _TypeAlias = GetPageImageResponse  # noqa: Y015
+
+@_typing.final
+class GetThumbnailRequest(_message.Message):
+    """Asks for a document's thumbnail."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_ID_FIELD_NUMBER: _builtins.int
+    document_id: _builtins.str
+    """The document."""
+    def __init__(
+        self,
+        *,
+        document_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document_id", b"document_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetThumbnailRequest: _TypeAlias = GetThumbnailRequest  # noqa: Y015
+
+@_typing.final
+class GetThumbnailResponse(_message.Message):
+    """The thumbnail of a document: 200 x 300 pixels."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_FIELD_NUMBER: _builtins.int
+    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    image: _builtins.bytes
+    """The encoded image."""
+    media_type: _builtins.str
+    """Its media type, such as image/jpeg."""
+    def __init__(
+        self,
+        *,
+        image: _builtins.bytes = ...,
+        media_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "media_type", b"media_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetThumbnailResponse: _TypeAlias = GetThumbnailResponse  # noqa: Y015

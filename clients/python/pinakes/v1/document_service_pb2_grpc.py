@@ -85,6 +85,16 @@ class DocumentServiceStub:
                 request_serializer=pinakes_dot_v1_dot_document__service__pb2.DiscardDeadLetterRequest.SerializeToString,
                 response_deserializer=pinakes_dot_v1_dot_document__service__pb2.DiscardDeadLetterResponse.FromString,
                 _registered_method=True)
+        self.GetPageImage = channel.unary_unary(
+                '/pinakes.v1.DocumentService/GetPageImage',
+                request_serializer=pinakes_dot_v1_dot_document__service__pb2.GetPageImageRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_document__service__pb2.GetPageImageResponse.FromString,
+                _registered_method=True)
+        self.GetThumbnail = channel.unary_unary(
+                '/pinakes.v1.DocumentService/GetThumbnail',
+                request_serializer=pinakes_dot_v1_dot_document__service__pb2.GetThumbnailRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_document__service__pb2.GetThumbnailResponse.FromString,
+                _registered_method=True)
 
 
 class DocumentServiceServicer:
@@ -184,6 +194,29 @@ class DocumentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPageImage(self, request, context):
+        """Shows a page of a document as an image, with boxes marked on it: those of a passage or a citation, for example. It is
+        the revision that searches find; before there is one, the newest.
+
+        Fails with NOT_FOUND if there is no such document, or the caller may not see it; with INVALID_ARGUMENT if there is no
+        such page, a parameter breaks a rule, or the bytes cannot be read; with FAILED_PRECONDITION (NO_PAGE_IMAGE) if the
+        format does not say how a page looks: PDFs and images do, texts and office files do not. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetThumbnail(self, request, context):
+        """Returns a small picture of a document's first page. Texts and office files are drawn as bars in place of words. It is
+        made when it is first asked for, and kept as long as the document's bytes.
+
+        Fails with NOT_FOUND if there is no such document, or the caller may not see it; with INVALID_ARGUMENT if its bytes
+        cannot be read. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DocumentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -236,6 +269,16 @@ def add_DocumentServiceServicer_to_server(servicer, server):
                     servicer.DiscardDeadLetter,
                     request_deserializer=pinakes_dot_v1_dot_document__service__pb2.DiscardDeadLetterRequest.FromString,
                     response_serializer=pinakes_dot_v1_dot_document__service__pb2.DiscardDeadLetterResponse.SerializeToString,
+            ),
+            'GetPageImage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPageImage,
+                    request_deserializer=pinakes_dot_v1_dot_document__service__pb2.GetPageImageRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_document__service__pb2.GetPageImageResponse.SerializeToString,
+            ),
+            'GetThumbnail': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetThumbnail,
+                    request_deserializer=pinakes_dot_v1_dot_document__service__pb2.GetThumbnailRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_document__service__pb2.GetThumbnailResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -509,6 +552,60 @@ class DocumentService:
             '/pinakes.v1.DocumentService/DiscardDeadLetter',
             pinakes_dot_v1_dot_document__service__pb2.DiscardDeadLetterRequest.SerializeToString,
             pinakes_dot_v1_dot_document__service__pb2.DiscardDeadLetterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPageImage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.DocumentService/GetPageImage',
+            pinakes_dot_v1_dot_document__service__pb2.GetPageImageRequest.SerializeToString,
+            pinakes_dot_v1_dot_document__service__pb2.GetPageImageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetThumbnail(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.DocumentService/GetThumbnail',
+            pinakes_dot_v1_dot_document__service__pb2.GetThumbnailRequest.SerializeToString,
+            pinakes_dot_v1_dot_document__service__pb2.GetThumbnailResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -85,6 +85,21 @@ class DocumentServiceStub:
     that failed beside an older, searchable one are dropped. Only the document's owner may. Fails with NOT_FOUND if there is
     no such dead letter. Safe to retry.
     """
+    GetPageImage: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.GetPageImageRequest, _document_service_pb2.GetPageImageResponse]
+    """Shows a page of a document as an image, with boxes marked on it: those of a passage or a citation, for example. It is
+    the revision that searches find; before there is one, the newest.
+
+    Fails with NOT_FOUND if there is no such document, or the caller may not see it; with INVALID_ARGUMENT if there is no
+    such page, a parameter breaks a rule, or the bytes cannot be read; with FAILED_PRECONDITION (NO_PAGE_IMAGE) if the
+    format does not say how a page looks: PDFs and images do, texts and office files do not. Safe to retry.
+    """
+    GetThumbnail: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.GetThumbnailRequest, _document_service_pb2.GetThumbnailResponse]
+    """Returns a small picture of a document's first page. Texts and office files are drawn as bars in place of words. It is
+    made when it is first asked for, and kept as long as the document's bytes.
+
+    Fails with NOT_FOUND if there is no such document, or the caller may not see it; with INVALID_ARGUMENT if its bytes
+    cannot be read. Safe to retry.
+    """
 
 @_typing.type_check_only
 class DocumentServiceAsyncStub(DocumentServiceStub):
@@ -142,6 +157,21 @@ class DocumentServiceAsyncStub(DocumentServiceStub):
     """Takes a failed job off the list for good. The document stays, FAILED or with its older revision; the bytes of a revision
     that failed beside an older, searchable one are dropped. Only the document's owner may. Fails with NOT_FOUND if there is
     no such dead letter. Safe to retry.
+    """
+    GetPageImage: _aio.UnaryUnaryMultiCallable[_document_service_pb2.GetPageImageRequest, _document_service_pb2.GetPageImageResponse]  # type: ignore[assignment]
+    """Shows a page of a document as an image, with boxes marked on it: those of a passage or a citation, for example. It is
+    the revision that searches find; before there is one, the newest.
+
+    Fails with NOT_FOUND if there is no such document, or the caller may not see it; with INVALID_ARGUMENT if there is no
+    such page, a parameter breaks a rule, or the bytes cannot be read; with FAILED_PRECONDITION (NO_PAGE_IMAGE) if the
+    format does not say how a page looks: PDFs and images do, texts and office files do not. Safe to retry.
+    """
+    GetThumbnail: _aio.UnaryUnaryMultiCallable[_document_service_pb2.GetThumbnailRequest, _document_service_pb2.GetThumbnailResponse]  # type: ignore[assignment]
+    """Returns a small picture of a document's first page. Texts and office files are drawn as bars in place of words. It is
+    made when it is first asked for, and kept as long as the document's bytes.
+
+    Fails with NOT_FOUND if there is no such document, or the caller may not see it; with INVALID_ARGUMENT if its bytes
+    cannot be read. Safe to retry.
     """
 
 class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -257,6 +287,33 @@ class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
         """Takes a failed job off the list for good. The document stays, FAILED or with its older revision; the bytes of a revision
         that failed beside an older, searchable one are dropped. Only the document's owner may. Fails with NOT_FOUND if there is
         no such dead letter. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPageImage(
+        self,
+        request: _document_service_pb2.GetPageImageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_document_service_pb2.GetPageImageResponse, _abc.Awaitable[_document_service_pb2.GetPageImageResponse]]:
+        """Shows a page of a document as an image, with boxes marked on it: those of a passage or a citation, for example. It is
+        the revision that searches find; before there is one, the newest.
+
+        Fails with NOT_FOUND if there is no such document, or the caller may not see it; with INVALID_ARGUMENT if there is no
+        such page, a parameter breaks a rule, or the bytes cannot be read; with FAILED_PRECONDITION (NO_PAGE_IMAGE) if the
+        format does not say how a page looks: PDFs and images do, texts and office files do not. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def GetThumbnail(
+        self,
+        request: _document_service_pb2.GetThumbnailRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_document_service_pb2.GetThumbnailResponse, _abc.Awaitable[_document_service_pb2.GetThumbnailResponse]]:
+        """Returns a small picture of a document's first page. Texts and office files are drawn as bars in place of words. It is
+        made when it is first asked for, and kept as long as the document's bytes.
+
+        Fails with NOT_FOUND if there is no such document, or the caller may not see it; with INVALID_ARGUMENT if its bytes
+        cannot be read. Safe to retry.
         """
 
 def add_DocumentServiceServicer_to_server(servicer: DocumentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

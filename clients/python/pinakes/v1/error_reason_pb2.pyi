@@ -100,6 +100,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the job ErrorInfo.metadata["job_id"] of the document has not ended, or failed and was neither
     replayed nor discarded. Retrying helps when it has.
     """
+    ERROR_REASON_NO_PAGE_IMAGE: _ErrorReason.ValueType  # 30
+    """FAILED_PRECONDITION: pages of the document's format have no look of their own; ErrorInfo.metadata["media_type"] names
+    the format. Retrying does not help.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. It travels as `google.rpc.ErrorInfo.reason` (the name without the prefix `ERROR_REASON_`,
@@ -184,5 +188,9 @@ ERROR_REASON_REVISION_SUPERSEDED: ErrorReason.ValueType  # 28
 ERROR_REASON_DOCUMENT_BUSY: ErrorReason.ValueType  # 29
 """FAILED_PRECONDITION: the job ErrorInfo.metadata["job_id"] of the document has not ended, or failed and was neither
 replayed nor discarded. Retrying helps when it has.
+"""
+ERROR_REASON_NO_PAGE_IMAGE: ErrorReason.ValueType  # 30
+"""FAILED_PRECONDITION: pages of the document's format have no look of their own; ErrorInfo.metadata["media_type"] names
+the format. Retrying does not help.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
