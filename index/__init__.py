@@ -17,8 +17,8 @@ Where is what?
   segment, taken from its `lookup` (`postings` by name, orders of times and pages, and a `cache` of what was asked).
 - `head`: the newest chunks, in memory, made durable by `journal`. `segment`: all others, immutable, memory-mapped.
   `part`: what a search sees of either. `manifest`: which of them exist; replacing it is a commit.
-- `columns`, `strings`: attributes of chunks as flat arrays. `row_sets`: rows as bitmaps.
-  `storage`: how arrays lie in files (FORMAT.md).
+- `columns`, `strings`: attributes of chunks as flat arrays. `row_sets`: rows as bitmaps. `views`: arrays as
+  kernels take them. `storage`: how arrays lie in files (FORMAT.md).
 - `dense`: search by vector. `lexical`: search by words (Tantivy, with an analyzer of our own), and the
   parts of texts that show them. `fusion`: both together.
 - `planner`, `merging`: pure decisions. `rebuilding`: what a merge does. `verifying`, `saving`: care while it serves.

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import kernels
 from index.postings import Postings, SortedRows
 from index.row_sets import Words, all_rows, contains, no_rows, row_numbers
+from index.views import read_only
 
 Rows = npt.NDArray[np.int32]
 """Row numbers, ascending and distinct."""
@@ -65,7 +66,7 @@ class StoredRows(Expression):
     def within(self, rows: Words) -> tuple[Words, int]:
         """Those that are in `rows`, uint64[ceil(n/64)], too, a fresh bitmap; and how many. Cost: one pass."""
         common = np.empty(len(self._bitmap), np.uint64)
-        return common, kernels.intersection(_read_only(self._bitmap), _read_only(rows), common)
+        return common, kernels.intersection(read_only(self._bitmap), read_only(rows), common)
 
     def words(self) -> Words:
         return self._bitmap
@@ -92,7 +93,7 @@ class ListedRows(Expression):
     def within(self, rows: Words) -> tuple[Words, int]:
         """See StoredRows. Cost: clearing the bitmap, and a look at each row of the list."""
         common = no_rows(self._all_rows)
-        return common, kernels.mark_common(self._listed, _read_only(rows), common)
+        return common, kernels.mark_common(self._listed, read_only(rows), common)
 
     def words(self) -> Words:
         found = no_rows(self._all_rows)
@@ -273,10 +274,3 @@ class Complement(Expression):
 
 def _union(lists: Sequence[Rows]) -> Rows:
     return np.unique(np.concatenate([np.zeros(0, np.int32), *lists]))
-
-
-def _read_only(words: Words) -> Words:
-    """The kernels' type of what they only read."""
-    view = words.view()
-    view.flags.writeable = False
-    return view

@@ -40,6 +40,7 @@ from index.expressions import (
 )
 from index.lookup import RowLookup
 from index.row_sets import Words, no_rows
+from index.views import read_only
 
 _CACHED_BYTES_PER_NAME = 200
 """What a name or a condition in a cached filter takes, about."""
@@ -228,7 +229,5 @@ def _on_pages(wanted: OnPages, columns: Columns) -> Expression:
 
 def _scanned(fits: Flags) -> Expression:
     found = no_rows(len(fits))
-    fits = fits.view()
-    fits.flags.writeable = False
-    kernels.mark_set(fits, found)
+    kernels.mark_set(read_only(fits), found)
     return StoredRows(found, len(fits))

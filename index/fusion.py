@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 import kernels
 from index.search import BranchPlace, ConvexFusion, Fusion, ReciprocalRankFusion
+from index.views import read_only
 
 Items = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float32]
@@ -96,9 +97,7 @@ def most_diverse(
     least, spread = relevance.min(), np.ptp(relevance)
     alike = spread <= _ROUNDING * np.abs(relevance).max()
     scaled = np.ones_like(relevance) if alike else (relevance - least) / spread
-    rows = vectors.view()
-    rows.flags.writeable = False
-    kernels.select_diverse(scaled, rows, float(relevance_weight), np.empty_like(scaled), selected)
+    kernels.select_diverse(scaled, read_only(vectors), float(relevance_weight), np.empty_like(scaled), selected)
     return selected
 
 

@@ -17,6 +17,7 @@ from index.operations import AnalyzedChunk, Attributes
 from index.part import LiveRows, Part
 from index.row_sets import Words, no_rows
 from index.strings import GrowingNames
+from index.views import read_only
 
 HEAD = "head"
 
@@ -44,9 +45,7 @@ class GrowingArray:
 
     def view(self) -> npt.NDArray[Any]:
         """What was appended so far, read-only."""
-        view = self._array[: self._size]
-        view.flags.writeable = False
-        return view
+        return read_only(self._array[: self._size])
 
 
 class _GrowingNames:

@@ -24,7 +24,7 @@ LOCK_FILE = "lock"
 class HybridIndex:
     """A searchable view of a log of operations, in one directory. See the package's docstring.
 
-    `snapshot`, `position` and `verify` are for any thread, everything else for one at a time.
+    `snapshot`, `position`, `verify` and `stop_background` are for any thread, everything else for one at a time.
     """
 
     def __init__(self, directory: Path, writer: IndexWriter, lock: contextlib.ExitStack) -> None:

@@ -10,6 +10,7 @@ from index.columns import Columns
 from index.dense.side import DenseSide
 from index.lexical.tantivy_segment import LexicalSearcher
 from index.row_sets import Words, all_rows, row_numbers, without
+from index.views import read_only
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,7 @@ class LiveRows:
     def words(self) -> Words:
         """uint64[ceil(rows/64)], read-only."""
         self._shared = True
-        view = self._words[: -(-self.rows // 64)]
-        view.flags.writeable = False
-        return view
+        return read_only(self._words[: -(-self.rows // 64)])
 
     def append(self, rows: int) -> None:
         """So many more rows, live."""

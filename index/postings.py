@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 import kernels
 from index.row_sets import Words, no_rows, row_numbers
+from index.views import read_only
 
 Rows = npt.NDArray[np.int32]
 
@@ -56,7 +57,13 @@ class Postings:
             kernels.mark_rows(rows[ends[code] - counts[code] : ends[code]], bitmap)
         offsets = np.zeros(names + 1, np.int64)
         np.cumsum(np.where(listed, counts, 0), out=offsets[1:])
-        return cls(*_read_only(counts, offsets, rows[listed[codes]], common, bitmaps))
+        return cls(
+            read_only(counts),
+            read_only(offsets),
+            read_only(rows[listed[codes]]),
+            read_only(common),
+            read_only(bitmaps),
+        )
 
     def count(self, codes: Rows) -> int:
         """How many rows the codes have; a row with several of them counts several times."""
@@ -87,7 +94,7 @@ class Postings:
     @classmethod
     def from_arrays(cls, name: str, arrays: dict[str, npt.NDArray[Any]]) -> Postings:
         """Raises KeyError if an array is missing."""
-        return cls(*_read_only(*(arrays[f"{name}.{field}"] for field in cls.__slots__)))
+        return cls(*(read_only(arrays[f"{name}.{field}"]) for field in cls.__slots__))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +120,7 @@ class SortedRows:
             if number:
                 prefix[:] = prefixes[number - 1]
             kernels.mark_rows(order[number * step : (number + 1) * step], prefix)
-        return cls(*_read_only(order, prefixes))
+        return cls(read_only(order), read_only(prefixes))
 
     def __len__(self) -> int:
         return len(self.order)
@@ -154,17 +161,9 @@ class SortedRows:
     @classmethod
     def from_arrays(cls, name: str, arrays: dict[str, npt.NDArray[Any]]) -> SortedRows:
         """Raises KeyError if an array is missing."""
-        return cls(*_read_only(*(arrays[f"{name}.{field}"] for field in cls.__slots__)))
+        return cls(*(read_only(arrays[f"{name}.{field}"]) for field in cls.__slots__))
 
 
 def _step(rows: int, words: int) -> int:
     """Less than a row per word would make bitmaps larger than the rows in them."""
     return max(1, -(-rows // _PREFIXES), words)
-
-
-def _read_only(*arrays: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-    """Kernels are compiled for read-only arrays: those of a file are, and these must be no other type."""
-    views = [array.view() for array in arrays]
-    for view in views:
-        view.flags.writeable = False
-    return views

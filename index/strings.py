@@ -6,18 +6,16 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 import kernels
+from index.views import read_only
 
 _TAKEN_AT_ONCE = 1 << 16
 """Rows whose texts are gathered in one go: bounds the memory that takes."""
-
-
-Number = TypeVar("Number", bound=np.generic)
 
 
 class Texts(Protocol):
@@ -94,7 +92,7 @@ class SortedNames:
 
     def __init__(self, texts: PackedTexts) -> None:
         self._texts = texts
-        self._arrays = _read_only(texts.offsets), _read_only(texts.content)
+        self._arrays = read_only(texts.offsets), read_only(texts.content)
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -111,13 +109,6 @@ class SortedNames:
         codes = codes[codes >= 0]
         codes.sort()
         return codes
-
-
-def _read_only(array: npt.NDArray[Number]) -> npt.NDArray[Number]:
-    """The kernels' type of what they only read."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 class GrowingNames:

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 import kernels
-from index.dense.vectors import Vectors, padded, read_only
+from index.dense.vectors import Vectors, padded
+from index.views import read_only
 
 _CELLS_PER_ROOT = 2.0
 _MOST_CELLS = 4_096

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 import kernels
-from index.dense.vectors import Vectors, read_only
+from index.dense.vectors import Vectors
+from index.views import read_only
 
 _STARTS = 256
 """While the graph is built, walks begin at so many of its rows."""

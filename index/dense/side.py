@@ -17,6 +17,7 @@ from index.dense.cells import Cells, describe_cells, find_cells
 from index.dense.graph import Graph, GraphOptions, build_graph
 from index.dense.vectors import Vectors, padded
 from index.planner import Plan, PlannerThresholds, choose_plan
+from index.views import read_only
 
 _STARTS = 16
 """A walk begins in so many of the cells nearest to the query."""
@@ -42,7 +43,7 @@ class DenseQuery:
 
     @classmethod
     def of(cls, vector: npt.NDArray[np.float32]) -> DenseQuery:
-        vector = vector_store.read_only(np.ascontiguousarray(vector, np.float32))
+        vector = read_only(np.ascontiguousarray(vector, np.float32))
         width = padded(len(vector))
         codes, fine = np.empty(width, np.int8), np.empty(width, np.int8)
         return cls(vector, codes, fine, kernels.prepare_query(vector, codes, fine))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 import kernels
+from index.views import read_only
 
 _RECENTERED_ROWS = 1 << 16
 """Up to this size a join finds a center of its own: those of small sources stem from few rows."""
@@ -106,10 +107,3 @@ def _mean(sources: Sequence[tuple[Vectors, npt.NDArray[np.int64]]]) -> npt.NDArr
     """Of some of the rows, evenly spread."""
     every = max(1, sum(len(rows) for _, rows in sources) // _ROWS_AT_ONCE)
     return center_of(np.concatenate([vectors.decoded(rows[::every]) for vectors, rows in sources]))
-
-
-def read_only(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A view that cannot be written through: what kernels take as stored."""
-    view = array.view()
-    view.flags.writeable = False
-    return view

@@ -11,10 +11,11 @@ import pytest
 import kernels
 from index.dense.graph import Graph, GraphOptions
 from index.dense.side import DenseQuery, DenseSide, Effort, Graphed, Neighbours, join, with_graph
-from index.dense.vectors import Vectors, center_of, encoded, read_only
+from index.dense.vectors import Vectors, center_of, encoded
 from index.dense.vectors import join as join_vectors
 from index.planner import Plan, PlannerThresholds, choose_plan
 from index.row_sets import all_rows
+from index.views import read_only
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int32]

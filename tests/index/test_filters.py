@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +21,12 @@ from index.filters import allowed_rows
 from index.postings import Postings, SortedRows
 from index.row_sets import all_rows, row_numbers
 from index.strings import GrowingNames, PackedTexts, SortedNames
+from index.views import read_only
 from tests.index.model import fits, holds
 from tests.index.strategies import conditions
 
 TENANTS, USERS, GROUPS = ("t1", "t2"), ("alice", "bob", "g1"), ("g1", "g2", "", "alice")
 TAGS, DOCUMENTS, LANGUAGES = ("red", "blue", "é"), ("d1", "d2", "d3"), ("en", "ja")
-Number = TypeVar("Number", bound=np.generic)
 few = settings(max_examples=60, deadline=None)
 
 attributes = st.builds(
@@ -90,12 +90,6 @@ def frozen(chunks: list[Attributes]) -> Columns:
     """As a frozen head has them."""
     columns = growing(chunks)
     return replace(columns, lookup=lookup_of(columns))
-
-
-def read_only(array: npt.NDArray[Number]) -> npt.NDArray[Number]:
-    array = array.view()
-    array.flags.writeable = False
-    return array
 
 
 def allowed(wanted: Filter, columns: Columns, live: npt.NDArray[np.uint64] | None = None) -> list[int]:
