@@ -2,34 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from bench.record import Findings, SummaryRow
 from bench.suites.base import RunRequest, Table, judged, stack_of
+from bench.suites.models.embedding import embedding_rows, measure_embedding, measure_queries, query_rows
 from bench.suites.models.generation import generation_rows, measure_generation
 from bench.suites.models.ocr import measure_ocr, ocr_rows
+from bench.suites.models.reranking import measure_reranking, provide_reranker, rerank_rows
 from bench.suites.models.workload import ModelsWorkload
+from bench.targets import Endpoints
+from triton_models.preparation import default_cache
 
+EMBEDDING = "embedding"
+QUERY = "query"
+RERANK = "rerank"
 GENERATION = "generation"
 OCR = "ocr"
 
 
 class ModelsSuite:
     name = "models"
-    parts: tuple[str, ...] = (GENERATION, OCR)
+    parts: tuple[str, ...] = (EMBEDDING, QUERY, RERANK, GENERATION, OCR)
     description = "the models over gRPC beside the bare engines: speed and quality"
 
     async def run(self, request: RunRequest) -> Findings:
         """Without a folder of retrieval sets, pages are read only if that part was named. Raises StackFailed,
         NoDataSets; ValueError or OSError for a workload that cannot be."""
         workload = ModelsWorkload.model_validate(request.workload)
-        parts = request.only or (self.parts if request.sets else (GENERATION,))
+        parts = request.only or (self.parts if request.sets else self.parts[: self.parts.index(OCR)])
         sets = request.sets or Path()
+        cache = request.cache or default_cache() / "bench"
         found: list[Findings] = []
-        async with stack_of(request) as endpoints:
+        async with _stack(request, reranking=RERANK in parts) as endpoints:
+            if EMBEDDING in parts:
+                found.append(await measure_embedding(endpoints, workload.embedding, request.sets, request.seed, cache))
+            if QUERY in parts:
+                found.append(await measure_queries(endpoints, workload.query, request.seed, cache))
+            if RERANK in parts:
+                found.append(await measure_reranking(endpoints, workload.rerank, request.seed, cache))
             if GENERATION in parts:
                 found.append(await measure_generation(endpoints, workload.generation, request.seed))
             if OCR in parts:
@@ -46,7 +64,27 @@ class ModelsSuite:
         return {}
 
     def summarize(self, findings: Findings, workload: Table, seed: int) -> tuple[SummaryRow, ...]:
-        rows = (*generation_rows(findings, seed), *ocr_rows(findings, seed))
+        rows = (
+            *embedding_rows(findings, seed),
+            *query_rows(findings, seed),
+            *rerank_rows(findings),
+            *generation_rows(findings, seed),
+            *ocr_rows(findings, seed),
+        )
         targets = ModelsWorkload.model_validate(workload).targets
         shown = {row.name for row in rows}
         return judged(rows, {name: target for name, target in targets.items() if name in shown})
+
+
+@asynccontextmanager
+async def _stack(request: RunRequest, *, reranking: bool) -> AsyncIterator[Endpoints]:
+    """One of its own gets a reranker where `reranking` wants one."""
+    if request.endpoints is not None or not reranking:
+        async with stack_of(request) as endpoints:
+            yield endpoints
+        return
+    with tempfile.TemporaryDirectory(prefix="pinakes-bench-") as folder:
+        data = request.data or Path(folder)
+        await asyncio.to_thread(provide_reranker, data)
+        async with stack_of(replace(request, data=data)) as endpoints:
+            yield endpoints
