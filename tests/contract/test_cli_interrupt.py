@@ -81,7 +81,9 @@ async def test_a_watched_folder_is_ingested_until_an_interrupt(address: str, scr
         address,
         "ingest",
         "--watch",
-        str(tmp_path),
+        # As people name folders.
+        f"{tmp_path.name}/",
+        cwd=tmp_path.parent,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

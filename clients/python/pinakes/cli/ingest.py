@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -21,8 +22,8 @@ from pinakes.errors import DocumentExists, IngestionFailed, PinakesError, Unavai
 from pinakes.options import UploadOptions
 from pinakes.results import IngestionPriority, Job
 
-# A file is taken as written when two looks, so far apart, find it the same.
-_LOOK_EVERY_MS = 1_000
+# A file is taken as written when two looks, at least so far apart, find it the same.
+_LOOK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ def _changes(paths: list[Path]) -> Iterator[set[File]]:
     Raises FileNotFoundError."""
     from watchfiles import Change, watch  # other commands should not pay for it
 
-    changes = watch(*paths, watch_filter=None, rust_timeout=_LOOK_EVERY_MS, yield_on_timeout=True)
+    changes = watch(*paths, watch_filter=None, rust_timeout=int(_LOOK_EVERY_S * 1e3), yield_on_timeout=True)
     # It begins to watch when it is first asked.
     first = next(changes)
     return (
@@ -157,11 +158,15 @@ def _follow(
     """What became of the files that came and changed until Ctrl-C."""
     outcomes: list[Outcome] = []
     settling = Settling()
+    looked = 0.0
     try:
         console.print("Watching; Ctrl-C ends it.")
         for changed in changes:
             for file in changed:
                 settling.touch(file)
+            if time.monotonic() - looked < _LOOK_EVERY_S:
+                continue
+            looked = time.monotonic()
             rested = settling.look()
             if not rested:
                 continue
@@ -182,6 +187,7 @@ def _follow(
 
 def _watched(found: Path, paths: list[Path]) -> File | None:
     """The file as `find_files` would name it; None if it would not."""
+    found = found.absolute()
     for path in paths:
         whole = path.absolute()
         if found == whole:
