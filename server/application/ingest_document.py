@@ -104,7 +104,7 @@ class IngestDocument:
         """Raises LeaseLost, JobCancelled. An outage is no reason to stop: nobody can take the lease meanwhile."""
         while True:
             await asyncio.sleep(self._options.lease_s / 3)
-            for renew in (working, lambda: self._ledger.extend(lease, self._options.lease_s)):
+            for renew in (lambda: self._ledger.extend(lease, self._options.lease_s), working):
                 try:
                     await renew()
                 except (DependencyUnavailable, Overloaded) as error:
