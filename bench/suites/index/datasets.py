@@ -46,10 +46,11 @@ def read_data_sets(folder: Path) -> tuple[DataSet, ...]:
     found = [path.parent for path in sorted(folder.glob(f"*/{CORPUS}")) if (path.parent / QUERIES).exists()]
     if not found:
         raise NoDataSets(folder)
-    return tuple(_read(each) for each in found)
+    return tuple(read_data_set(each) for each in found)
 
 
-def _read(folder: Path) -> DataSet:
+def read_data_set(folder: Path) -> DataSet:
+    """The set whose folder this is. Raises OSError, ValueError, KeyError for one that is not whole."""
     rows = list(_lines(folder / CORPUS))
     gains: dict[str, dict[str, float]] = {}
     for query_id, article_id, gain in _cells(folder / JUDGEMENTS):

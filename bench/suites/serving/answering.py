@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Unpack
 
 import numpy as np
 from pydantic import JsonValue, TypeAdapter
@@ -12,7 +13,7 @@ from pydantic import JsonValue, TypeAdapter
 from bench.loadgen import OperationFailed, single_caller
 from bench.record import Series
 from bench.suites.serving.workload import AnswerPlan, Question
-from pinakes import Answer, AnswerSoFar, AnswerStatus, AsyncClient, Delta, PinakesError, Sources
+from pinakes import Answer, AnswerOptions, AnswerSoFar, AnswerStatus, AsyncClient, Delta, PinakesError, Sources
 
 SERIES = "answer"
 FIRST_SOURCE = "first source at the caller"
@@ -83,7 +84,13 @@ class Answers:
     async def __call__(self, number: int) -> Mapping[str, float]:
         question = self.order[number]
         try:
-            stages_s, answer = await self._ask(question.question, seed=number)
+            stages_s, answer = await timed_answer(
+                self.client,
+                question.question,
+                seed=number,
+                consistency_token=self.token,
+                timeout_s=self.plan.deadline_s,
+            )
         except PinakesError as exc:
             reason = exc.reason or type(exc).__name__
             self.judgements.append(
@@ -93,22 +100,26 @@ class Answers:
         self.judgements.append(judge(question, answer))
         return stages_s
 
-    async def _ask(self, question: str, seed: int) -> tuple[dict[str, float], Answer]:
-        clock = asyncio.get_running_loop().time
-        sent = clock()
-        seen_s: dict[str, float] = {}
-        so_far = AnswerSoFar()
-        stream = self.client.answer(question, seed=seed, consistency_token=self.token, timeout_s=self.plan.deadline_s)
-        async with stream as events:
-            async for event in events:
-                match event:
-                    case Sources():
-                        seen_s.setdefault(FIRST_SOURCE, clock() - sent)
-                    case Delta():
-                        seen_s.setdefault(FIRST_TEXT, clock() - sent)
-                so_far.add(event)
-        answer = so_far.whole()
-        return {**seen_s, **{timing.stage: timing.seconds for timing in answer.timings}}, answer
+
+async def timed_answer(
+    client: AsyncClient, question: str, *, timeout_s: float, **options: Unpack[AnswerOptions]
+) -> tuple[dict[str, float], Answer]:
+    """An answer with the seconds until its first source and its first text, and of the server's stages. Raises
+    PinakesError."""
+    clock = asyncio.get_running_loop().time
+    sent = clock()
+    seen_s: dict[str, float] = {}
+    so_far = AnswerSoFar()
+    async with client.answer(question, timeout_s=timeout_s, **options) as events:
+        async for event in events:
+            match event:
+                case Sources():
+                    seen_s.setdefault(FIRST_SOURCE, clock() - sent)
+                case Delta():
+                    seen_s.setdefault(FIRST_TEXT, clock() - sent)
+            so_far.add(event)
+    answer = so_far.whole()
+    return {**seen_s, **{timing.stage: timing.seconds for timing in answer.timings}}, answer
 
 
 def shuffled(questions: Sequence[Question], passes: int, rng: np.random.Generator) -> list[Question]:
