@@ -48,12 +48,16 @@ class EventOutbox(Protocol):
     async def append(self, *events: InstallationEvent) -> None:
         """Tells of something that happened outside the database. Raises DependencyUnavailable, Overloaded."""
 
-    async def relay(self, publisher: EventPublisher, limit: int, settled_s: float) -> int:
+    async def relay(self, publisher: EventPublisher, limit: int) -> int:
         """Publishes at most so many, the oldest first; returns how many. One relay at a time does, so that their order
-        stays. What was published `settled_s` ago is forgotten. Raises DependencyUnavailable."""
+        stays. Raises DependencyUnavailable, Overloaded."""
 
     async def publish_again(self) -> None:
-        """Makes due what was published and is not yet forgotten."""
+        """Makes due what was published and is not yet forgotten. Raises DependencyUnavailable, Overloaded."""
+
+    async def forget(self, settled_s: float, given_up_s: float) -> int:
+        """Forgets what was published `settled_s` ago, and what could not be published for `given_up_s`; returns how
+        many of the latter. Raises DependencyUnavailable, Overloaded."""
 
 
 class EventAccess(Protocol):

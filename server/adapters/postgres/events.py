@@ -33,6 +33,9 @@ _DUE = """
 """
 _PUBLISHED = "UPDATE event_outbox SET publish_time = clock_timestamp() WHERE position = ANY(%s)"
 _FORGET = "DELETE FROM event_outbox WHERE publish_time < clock_timestamp() - make_interval(secs => %s)"
+_GIVE_UP = """
+    DELETE FROM event_outbox WHERE publish_time IS NULL AND event_time < clock_timestamp() - make_interval(secs => %s)
+"""
 
 
 async def tell(connection: Connection, event: DocumentEvent) -> None:
@@ -49,18 +52,22 @@ class PostgresEventOutbox:
             for event in events:
                 await connection.execute(_INSERT, _row(event) | {"tenant": None})
 
+    async def forget(self, settled_s: float, given_up_s: float) -> int:
+        async with self._pool.transaction(flushed=False) as connection:
+            await connection.execute(_FORGET, (settled_s,))
+            return (await connection.execute(_GIVE_UP, (given_up_s,))).rowcount
+
     async def publish_again(self) -> None:
         async with self._pool.transaction() as connection:
             await connection.execute("UPDATE event_outbox SET publish_time = NULL WHERE publish_time IS NOT NULL")
 
-    async def relay(self, publisher: EventPublisher, limit: int, settled_s: float) -> int:
+    async def relay(self, publisher: EventPublisher, limit: int) -> int:
         async with self._pool.transaction() as connection:
             cursor = await connection.execute("SELECT pg_try_advisory_xact_lock(%s) AS mine", (_RELAY_LOCK,))
             row = await cursor.fetchone()
             assert row is not None
             if not row["mine"]:
                 return 0
-            await connection.execute(_FORGET, (settled_s,))
             rows = await (await connection.execute(_DUE, (limit,))).fetchall()
             if not rows:
                 return 0

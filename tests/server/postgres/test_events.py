@@ -40,9 +40,6 @@ from tests.server.postgres.conftest import ANA, BEN, EVE, Archive, make_chunks
 EVERYTHING = SubscribeCommand(frozenset(), datetime(2000, 1, 1, tzinfo=UTC))
 
 
-SETTLED_S = 60.0
-
-
 class ListStream:
     """Stores what it is given, or the first `room` of it."""
 
@@ -71,7 +68,7 @@ def outbox(pool: PostgresPool) -> PostgresEventOutbox:
 
 async def relayed(outbox: PostgresEventOutbox) -> list[EventBody]:
     stream = ListStream()
-    while await outbox.relay(stream, 100, SETTLED_S):
+    while await outbox.relay(stream, 100):
         pass
     return stream.bodies
 
@@ -120,12 +117,12 @@ async def test_what_the_stream_did_not_take_stays_in_its_order(archive: Archive,
     documents = [(await archive.accept())[0].document_id for _ in range(5)]
     stream = ListStream()
     stream.room = 2
-    assert await outbox.relay(stream, 4, SETTLED_S) == 2
+    assert await outbox.relay(stream, 4) == 2
     stream.room = 0
     with pytest.raises(DependencyUnavailable):
-        await outbox.relay(stream, 4, SETTLED_S)
+        await outbox.relay(stream, 4)
     stream.room = 100
-    assert await outbox.relay(stream, 100, SETTLED_S) == 3
+    assert await outbox.relay(stream, 100) == 3
     assert [body.document_id for body in stream.bodies if isinstance(body, DocumentUploaded)] == documents
 
 
@@ -134,15 +131,23 @@ async def test_what_a_crash_may_have_lost_is_published_again(
 ) -> None:
     await archive.accept()
     first, again = ListStream(), ListStream()
-    assert await outbox.relay(first, 10, SETTLED_S) == 1
-    assert await outbox.relay(again, 10, SETTLED_S) == 0
+    assert await outbox.relay(first, 10) == 1
+    assert await outbox.relay(again, 10) == 0
     await outbox.publish_again()
-    assert await outbox.relay(again, 10, SETTLED_S) == 1
+    assert await outbox.relay(again, 10) == 1
     assert again.stored == first.stored, "with the same id"
-    assert await outbox.relay(again, 10, settled_s=0.0) == 0
+    assert await outbox.forget(60.0, 60.0) == 0
     await outbox.publish_again()
-    assert await outbox.relay(again, 10, SETTLED_S) == 0
+    assert await outbox.relay(again, 10) == 1, "it had not settled"
+    assert await outbox.forget(0.0, 60.0) == 0
     assert await archive.scalar("SELECT count(*) FROM event_outbox") == 0
+
+
+async def test_what_cannot_be_published_for_too_long_is_dropped(archive: Archive, outbox: PostgresEventOutbox) -> None:
+    await archive.accept()
+    assert await outbox.forget(0.0, 60.0) == 0
+    assert await outbox.forget(0.0, 0.0) == 1
+    assert await relayed(outbox) == []
 
 
 async def test_a_lost_connection_has_the_latest_published_again(archive: Archive, outbox: PostgresEventOutbox) -> None:
@@ -184,10 +189,10 @@ async def test_one_relay_at_a_time_publishes(archive: Archive, outbox: PostgresE
     await archive.accept()
     slow, other = Slow(), ListStream()
     async with asyncio.TaskGroup() as group:
-        first = group.create_task(outbox.relay(slow, 10, SETTLED_S))
+        first = group.create_task(outbox.relay(slow, 10))
         await slow.entered.wait()
         await archive.accept()
-        assert await outbox.relay(other, 10, SETTLED_S) == 0
+        assert await outbox.relay(other, 10) == 0
         slow.go_on.set()
     assert (first.result(), len(slow.stored)) == (1, 1)
     assert len(await relayed(outbox)) == 1, "what came meanwhile was not forgotten"
@@ -220,7 +225,7 @@ class Telling:
         self.subscribe = SubscribeEvents(stream, PostgresEventAccess(pool), SubscribeOptions(idle_s=0.0))
 
     async def relay(self) -> None:
-        while await self._outbox.relay(self._stream, 100, SETTLED_S):
+        while await self._outbox.relay(self._stream, 100):
             pass
 
     async def to(self, principal: Principal, sequence: int, command: SubscribeCommand = EVERYTHING) -> list[Told]:
