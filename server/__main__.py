@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -58,16 +60,37 @@ def worker(config: ConfigOption = None, data_dir: DataOption = None) -> None:
     _run(run, _settings(config, data_dir))
 
 
-@app.command()
-def tune(config: ConfigOption = None, data_dir: DataOption = None) -> None:
-    """Measures, on this machine and the index at hand, how it is searched fastest; heeded from the next start on.
+class Tunable(StrEnum):
+    """What can be measured."""
 
-    While a server has the index open, its newest copy is measured on (`pinakes index snapshot NAME`).
+    INDEX = "index"
+    MODELS = "models"
+
+
+@app.command()
+def tune(
+    what: Annotated[Tunable, typer.Argument()] = Tunable.INDEX,
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    limit_s: Annotated[float, typer.Option(help="Models: begin no layout of a slot after so many seconds.")] = 180.0,
+) -> None:
+    """Measures on this machine what is fastest; heeded from the next start on.
+
+    `index`: how the index at hand is searched. While a server has it open, its newest copy is measured on (`pinakes
+    index snapshot NAME`). `models`: how many processes of how many threads serve the models of texts, in which batches,
+    in a Triton of its own; stop the server before, or it is measured, too.
     """
+    settings = _settings(config, data_dir)
+    if what is Tunable.MODELS:
+        _tune_models(settings, limit_s)
+    else:
+        _tune_index(settings)
+
+
+def _tune_index(settings: Settings) -> None:
     from server.adapters.index_tuning import tune as measure
     from server.adapters.index_tuning import write_thresholds
 
-    settings = _settings(config, data_dir)
     used = settings.index.index
     typer.echo("measuring for some seconds; the first time on a machine kernels are compiled")
     try:
@@ -82,6 +105,39 @@ def tune(config: ConfigOption = None, data_dir: DataOption = None) -> None:
     typer.echo(f"  flat_rows {flat}: up to so many allowed rows are all compared")
     typer.echo(f"  walk_share {share}: from this share of allowed rows near a query on, all rows are walked")
     typer.echo(f"written to {settings.data_dir / TUNED_FILE}")
+
+
+def _tune_models(settings: Settings, limit_s: float) -> None:
+    from server.embedded.errors import EmbeddedError
+    from server.model_tuning import Plan, tune_models, write_layouts
+    from triton_models.errors import ModelFilesError
+    from triton_models.layouts import LAYOUTS_FILE, Layout, Timing
+
+    def show(slot: str, layout: Layout, timing: Timing) -> None:
+        typer.echo(
+            f"{slot:<8}{layout.instances:>9}{layout.threads:>9}{layout.batch_tokens:>14}{layout.queue_delay_us:>10}"
+            f"{timing.bulk_s * 1e3:>12.1f}{timing.single_s * 1e3:>12.2f}"
+        )
+
+    options = stack_options(settings)
+    if options.triton_address is not None:
+        _fail("a Triton elsewhere is configured (triton.address): only the one that `pinakes up` starts is measured")
+    cores = len(os.sched_getaffinity(0))
+    plan = Plan(options.profile, options.cache, settings.model_catalogue, options.environment, cores, limit_s=limit_s)
+    typer.echo("slot    instances  threads  batch tokens  delay us     bulk ms   single ms")
+    try:
+        tuned = asyncio.run(tune_models(plan, show))
+        file = settings.data_dir / LAYOUTS_FILE
+        write_layouts(file, tuned, cores)
+    except (PinakesError, EmbeddedError, ModelFilesError, OSError) as error:
+        _fail(str(error))
+    for each in tuned:
+        best = each.best
+        typer.echo(
+            f"{each.slot} ({each.model}): instances {best.instances}, threads {best.threads}, "
+            f"batches of {best.batch_tokens} tokens, delay {best.queue_delay_us} us"
+        )
+    typer.echo(f"written to {file}")
 
 
 @app.command()

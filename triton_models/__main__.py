@@ -10,6 +10,7 @@ import typer
 
 from triton_models.catalogue import load_catalogue
 from triton_models.errors import ModelFilesError
+from triton_models.layouts import read_layouts
 from triton_models.preparation import default_cache, find_prepared, prepare
 from triton_models.prepared import PreparedModels
 from triton_models.rendering import render_missing
@@ -68,11 +69,16 @@ def render_command(
     cache: CacheOption = None,
     only: OnlyOption = "",
     additions: CatalogueOption = None,
+    layouts: Annotated[
+        Path | None, typer.Option(help="What `pinakes tune models` wrote: var/tuned-models.toml.", show_default=False)
+    ] = None,
 ) -> None:
     """Adds the prepared models to a repository, also of a running Triton; what is there stays as it is."""
     with sentences():
         models = _prepared(cache, only, additions)
-        added = render_missing(profile, models, out, cores=len(os.sched_getaffinity(0)))
+        cores = len(os.sched_getaffinity(0))
+        measured = {} if layouts is None else read_layouts(layouts, cores)
+        added = render_missing(profile, models, out, cores=cores, layouts=measured)
     console.print(f"added to {out}: {', '.join(added) or 'nothing, it has all of them'}", soft_wrap=True)
 
 

@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from triton_models.errors import InvalidCatalogue
 
+LAYOUTS_FILE = "tuned-models.toml"
+"""In the data directory."""
 TUNED_SLOTS = ("embed", "rerank")
 """Whose templates have all that a layout says."""
 _BATCH_TOKENS = (512, 1_024, 2_048, 4_096)
@@ -100,7 +102,7 @@ class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     cores: int = Field(gt=0)
-    slots: dict[str, _Table]
+    slots: dict[str, _Table] = {}
 
 
 def read_layouts(path: Path, cores: int) -> dict[str, Layout]:

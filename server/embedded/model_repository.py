@@ -12,12 +12,13 @@ from server.embedded.errors import PartFailed, PrerequisiteMissing
 @dataclass(frozen=True, slots=True)
 class ModelRepository:
     """The models of `profile`, from those in `cache`, as Triton reads them from `path`. `catalogue` is a file with
-    models beside the package's, if it is there."""
+    models beside the package's, if it is there; `tuned` a folder that may hold what was measured on this machine."""
 
     profile: str
     cache: Path
     path: Path
     catalogue: Path | None = None
+    tuned: Path | None = None
 
     def check(self) -> None:
         """Raises PartFailed for a catalogue file that cannot be read."""
@@ -36,6 +37,7 @@ class ModelRepository:
         # Not needed, and not loaded, where Triton runs elsewhere.
         from triton_models.catalogue import load_catalogue
         from triton_models.errors import InvalidCatalogue, ModelFilesError, NotPrepared
+        from triton_models.layouts import LAYOUTS_FILE, read_layouts
         from triton_models.preparation import prepared_so_far
         from triton_models.rendering import render
 
@@ -48,7 +50,9 @@ class ModelRepository:
             raise PartFailed("triton", str(exc)) from exc
         try:
             models = prepared_so_far(self.cache, catalogue)
-            render(self.profile, models, self.path, cores=len(os.sched_getaffinity(0)))
+            cores = len(os.sched_getaffinity(0))
+            layouts = {} if self.tuned is None else read_layouts(self.tuned / LAYOUTS_FILE, cores)
+            render(self.profile, models, self.path, cores=cores, layouts=layouts)
         except NotPrepared as exc:
             problem = f"the models are not prepared in {self.cache}"
             raise PrerequisiteMissing(problem, _preparation(self.cache, additions)) from exc

@@ -152,7 +152,7 @@ def _triton(options: StackOptions, directory: DataDirectory) -> tuple[Part, str]
         server = EmbeddedTriton(options.repository, data, options.environment, options.triton)
     else:
         catalogue = None if options.catalogue is None else options.catalogue.absolute()
-        models = ModelRepository(options.profile, options.cache, data / "repository", catalogue)
+        models = ModelRepository(options.profile, options.cache, data / "repository", catalogue, directory.path)
         models.check()
         server = EmbeddedTriton(models.path, data, options.environment, options.triton, models.write, load=())
     return server, server.address
