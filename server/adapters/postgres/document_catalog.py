@@ -56,7 +56,7 @@ class PostgresDocumentCatalog:
     """The same bytes are refused while the caller can see a document that holds them. A document of somebody else that
     the caller cannot see is neither told of nor in the way: the caller gets one of its own.
 
-    Whoever locks several rows locks jobs first, then documents, then chunks."""
+    Whoever locks several rows locks jobs first, by revision, then documents, then chunks."""
 
     def __init__(self, pool: PostgresPool) -> None:
         self._pool = pool
@@ -124,7 +124,7 @@ class PostgresDocumentCatalog:
             cursor = await connection.execute(
                 """SELECT j.job_id FROM jobs j JOIN documents d USING (document_id)
                    WHERE d.document_id = %(document_id)s AND d.tenant = %(tenant)s AND d.owner = %(owner)s
-                   FOR UPDATE OF j""",
+                   ORDER BY j.revision FOR UPDATE OF j""",
                 parameters,
             )
             if not await cursor.fetchall():
@@ -219,7 +219,8 @@ async def locked_document(
     parameters = {"tenant": principal.tenant, "owner": principal.user, "document_id": document_id}
     await connection.execute(
         """SELECT 1 FROM jobs j JOIN documents d USING (document_id)
-           WHERE d.document_id = %(document_id)s AND d.tenant = %(tenant)s AND d.owner = %(owner)s FOR UPDATE OF j""",
+           WHERE d.document_id = %(document_id)s AND d.tenant = %(tenant)s AND d.owner = %(owner)s
+           ORDER BY j.revision FOR UPDATE OF j""",
         parameters,
     )
     cursor = await connection.execute(
