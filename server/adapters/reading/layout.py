@@ -41,7 +41,8 @@ def lay_out(content: PageContent, body: float) -> tuple[Block, ...]:
         vertical = turn == 0 and _is_vertical(glyphs)
         there, back = _frame(90 if vertical else turn, content.width, content.height)
         rules = [Rule(there(rule.box)) for rule in content.rules]
-        for framed in part_by_rules([replace(glyph, box=there(glyph.box)) for glyph in glyphs], rules):
+        placed = [replace(glyph, box=there(glyph.box)) for glyph in glyphs] if turn or vertical else glyphs
+        for framed in part_by_rules(placed, rules):
             blocks.extend(_region_blocks(framed, rules, sizes, back, vertical))
     return tuple(blocks)
 

@@ -24,6 +24,10 @@ _MOST_RULES = 4_000
 _DEEPEST_FORM = 5
 _THICKEST_RULE = 3.0
 _BOLD_WEIGHT = 600
+# The address alone: a pointer object for every glyph costs as much as all else that is asked about it.
+_text_object = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)(
+    ctypes.cast(c.FPDFText_GetTextObject, ctypes.c_void_p).value or 0
+)
 _HIDDEN_MODES = (c.FPDF_TEXTRENDERMODE_INVISIBLE, c.FPDF_TEXTRENDERMODE_CLIP)
 _BOLD_NAMES = (b"bold", b"black", b"heavy", b"demi")
 
@@ -73,6 +77,9 @@ class _View:
                 return u, self.h - v
 
     def box(self, x0: float, y0: float, x1: float, y1: float) -> Box:
+        """`x0` is at most `x1`, `y0` at most `y1`."""
+        if self.rotation == 0:
+            return Box(x0 - self.left, self.h + self.bottom - y1, x1 - self.left, self.h + self.bottom - y0)
         (ax, ay), (bx, by) = self.point(x0, y0), self.point(x1, y1)
         return Box(min(ax, bx), min(ay, by), max(ax, bx), max(ay, by))
 
@@ -137,7 +144,7 @@ class _GlyphReader:
         box = _glyph_box(self._raw, index, self._view)
         if box.x0 >= box.x1:
             return
-        text_object = _address(c.FPDFText_GetTextObject(self._raw, index))
+        text_object = _text_object(self._raw, index) or 0
         if self._last is not None and not self._spaced and self._last[:2] == (box, text_object):
             # A ligature comes as its letters, each with the box of all.
             glyphs = self._last[2]
@@ -159,10 +166,6 @@ class _GlyphReader:
         if text_object not in self._fonts:
             self._fonts[text_object] = _font(self._raw, index)
         return self._fonts[text_object]
-
-
-def _address(pointer: object) -> int:
-    return ctypes.cast(pointer, ctypes.c_void_p).value or 0  # type: ignore[arg-type]
 
 
 def _character(code: int) -> str:

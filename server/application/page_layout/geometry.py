@@ -20,7 +20,7 @@ FrameMap = Callable[[Box], Box]
 
 
 def is_unspaced(character: str) -> bool:
-    return _UNSPACED.match(character) is not None
+    return character >= "\u2e80" and _UNSPACED.match(character) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,15 +70,18 @@ def _continues(last: Glyph, glyph: Glyph) -> bool:
 
 
 def _merged(row: list[Piece]) -> list[Piece]:
-    groups: list[list[Glyph]] = []
+    groups: list[list[Piece]] = []
     for piece in row:
         size = piece.size
-        last = groups[-1][-1] if groups else None
+        last = groups[-1][-1].glyphs[-1] if groups else None
         if last is not None and -_OVERLAP * size <= piece.box.x0 - last.box.x1 <= _PIECE_GAP * max(size, last.size):
-            groups[-1].extend(piece.glyphs)
+            groups[-1].append(piece)
         else:
-            groups.append(list(piece.glyphs))
-    return [make_piece(group) for group in groups]
+            groups.append([piece])
+    return [
+        group[0] if len(group) == 1 else make_piece([glyph for piece in group for glyph in piece.glyphs])
+        for group in groups
+    ]
 
 
 def _text(glyphs: Sequence[Glyph]) -> str:
@@ -95,8 +98,9 @@ def _text(glyphs: Sequence[Glyph]) -> str:
 def _space_between(last: Glyph, glyph: Glyph) -> bool:
     gap = glyph.box.x0 - last.box.x1
     size = min(last.size, glyph.size)
-    if is_unspaced(last.text[-1]) and is_unspaced(glyph.text[0]):
+    before, after = is_unspaced(last.text[-1]), is_unspaced(glyph.text[0])
+    if before and after:
         return gap > (_UNSPACED_MARKED_GAP if glyph.spaced else _UNSPACED_GAP) * size
-    if is_unspaced(last.text[-1]) or is_unspaced(glyph.text[0]):
+    if before or after:
         return glyph.spaced and gap > _WORD_GAP * size
     return glyph.spaced or gap > _WORD_GAP * size
