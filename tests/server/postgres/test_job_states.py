@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import asyncio
+import random
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -188,6 +190,24 @@ async def test_any_life_of_a_document(archive: Archive, deeds: list[object]) -> 
     for deed in deeds:
         await deed(life)  # type: ignore[operator]
         await life.check()
+
+
+async def test_deeds_at_the_same_time_wait_for_each_other(archive: Archive) -> None:
+    """A deadlock would end one of them with DependencyUnavailable."""
+    name = f"life {next(_lives)}"
+    await archive.accept(ANA, name=name, content=f"first bytes of {name}")
+    seed = random.randrange(10**6)
+
+    async def live(number: int) -> None:
+        chance = random.Random(f"{seed} {number}")
+        life = Life(archive, name)
+        for _ in range(25):
+            await chance.choice(DEEDS)(life)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(6):
+            group.create_task(live(number))
+    await Life(archive, name).check()
 
 
 def test_one_file_alone_writes_the_states_of_jobs() -> None:
