@@ -55,6 +55,7 @@ class WholeStack:
     def __init__(self, data: Path, settings: Mapping[str, str] | None = None) -> None:
         self.data = data
         self._settings = dict(settings or {})
+        self._address = f"127.0.0.1:{free_port()}"
         self._log = data.with_suffix(".log")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -62,7 +63,7 @@ class WholeStack:
         environment = dict(os.environ)  # noqa: TID251 - tests have no settings
         environment |= {
             "PINAKES_DATA_DIR": str(self.data),
-            "PINAKES_SERVER__ADDRESS": f"127.0.0.1:{free_port()}",
+            "PINAKES_SERVER__ADDRESS": self._address,
         } | self._settings
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -109,6 +110,16 @@ class WholeStack:
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
         return pid
+
+    def crash(self) -> None:
+        """`kill -9` of `up`, with which everything dies, and another `up` at the same address."""
+        everything = self.descendants()
+        assert self._process is not None, "not started"
+        self._process.kill()
+        self._process.wait()
+        _, alive = psutil.wait_procs(everything, timeout=_STOP_S)
+        assert not alive, f"survived their parent: {alive}"
+        self.start()
 
     def wait_until_serving(self) -> None:
         """Until every service reports SERVING."""

@@ -8,6 +8,7 @@ import pytest
 
 from pinakes import AsyncClient
 from pinakes.errors import (
+    DeadLetterNotFound,
     DocumentExists,
     DocumentNotFound,
     InvalidField,
@@ -29,8 +30,16 @@ async def listed(client: AsyncClient) -> set[str]:
     return {document.document_id async for document in client.documents.list()}
 
 
+def blobs(stack: WholeStack) -> set[str]:
+    return {path.name for path in (stack.data / "blobs").rglob("*") if path.is_file()}
+
+
 def upload(data: bytes, name: str) -> Call:
     return lambda client: client.documents.upload(data, name=name)
+
+
+def replacing(document_id: str) -> Call:
+    return lambda client: client.documents.upload(b"new text", name="n", replaced_document_id=document_id)
 
 
 async def watched(client: AsyncClient) -> None:
@@ -58,6 +67,11 @@ REFUSALS: list[tuple[str, Call, type[PinakesError], str]] = [
     ("an unknown document", lambda client: client.documents.get(UNKNOWN), DocumentNotFound, "NOT_FOUND"),
     ("a malformed id", lambda client: client.documents.get("no-id"), DocumentNotFound, "NOT_FOUND"),
     ("deleting nothing", lambda client: client.documents.delete(UNKNOWN), DocumentNotFound, "NOT_FOUND"),
+    ("reindexing nothing", lambda client: client.documents.reindex(UNKNOWN), DocumentNotFound, "NOT_FOUND"),
+    ("replacing nothing", replacing(UNKNOWN), DocumentNotFound, "NOT_FOUND"),
+    ("cancelling nothing", lambda client: client.documents.cancel(UNKNOWN), JobNotFound, "NOT_FOUND"),
+    ("replaying nothing", lambda client: client.documents.replay(UNKNOWN), DeadLetterNotFound, "NOT_FOUND"),
+    ("discarding nothing", lambda client: client.documents.discard(UNKNOWN), DeadLetterNotFound, "NOT_FOUND"),
     ("watching nothing", watched, JobNotFound, "NOT_FOUND"),
     ("no reranker", lambda client: client.rerank("q", ["text"]), ModelNotInstalled, "FAILED_PRECONDITION"),
     ("no image", lambda client: client.recognize_text(b"no image"), UnreadableDocument, "INVALID_ARGUMENT"),
@@ -69,14 +83,13 @@ async def test_bad_input_is_refused_and_changes_nothing(
     stack: WholeStack, call: Call, error: type[PinakesError], code: str
 ) -> None:
     async with AsyncClient(stack.endpoints.server) as client:
-        before = await listed(client)
+        before, stored = await listed(client), blobs(stack)
         with pytest.raises(error) as refusal:
             await call(client)
         assert refusal.value.code == code
         assert refusal.value.reason
         assert await listed(client) == before
-    blobs = [path for path in (stack.data / "blobs").rglob("*") if path.is_file()]
-    assert len(blobs) == len(before), "the bytes of a refused upload stay nowhere"
+    assert blobs(stack) <= stored, "the bytes of a refused upload stay nowhere"
 
 
 async def test_the_same_bytes_are_stored_once(stack: WholeStack) -> None:

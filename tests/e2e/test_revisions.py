@@ -9,7 +9,7 @@ import pytest
 
 from pinakes import AsyncClient, where
 from pinakes.errors import DocumentExists
-from pinakes.results import IngestionStage
+from pinakes.results import IngestionStage, JobState
 from tests.whole_stack import WholeStack
 
 pytestmark = [pytest.mark.stack, pytest.mark.models, pytest.mark.timeout(300)]
@@ -64,6 +64,8 @@ async def test_every_search_sees_one_whole_revision_and_citations_name_it(stack:
             "When does boat 3 leave?", filter=where.documents(document_id), consistency_token=token
         )
         assert answer.citations and {citation.revision for citation in answer.citations} == {3}
+        assert (await client.documents.cancel(again)).state is JobState.SUCCEEDED, "it had ended before"
+        assert document_id not in [letter.job.document_id async for letter in client.documents.dead_letters()]
         with pytest.raises(DocumentExists):
             await client.documents.upload(timetable("summer", "nine"), name="a copy")
         await client.documents.delete(document_id)

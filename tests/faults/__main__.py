@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.faults.campaign import DISK, PARTS, Plan, run
+from tests.faults.campaign import DISK, PARTS, UP, Plan, run
 from tests.whole_stack import IMPATIENT, WholeStack
 
 
@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--documents", type=int, default=100, help="at least so many; more while there are kills left")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--parts", nargs="+", choices=(*PARTS, UP), default=(*PARTS, UP))
     parser.add_argument(
         "--disk-mb", type=int, help="a disk in memory of this size, which is filled now and then; as root"
     )

@@ -29,6 +29,8 @@ from pinakes.retry import RetryPolicy
 from tests.whole_stack import WholeStack
 
 PARTS = ("server", "worker", "nats", "postgres", "triton")
+UP = "up"
+"""What starts the parts: they die with it, and it is started again."""
 DISK = "disk"
 """Not killed but filled for a while; only on a disk that nobody else needs."""
 _SCANNED = 0.15
@@ -130,6 +132,8 @@ class Campaign:
             await self._settle(client)
             self._report.settled_s = time.monotonic() - began
             await self._count(client)
+            if self._report.sound:
+                await self._clear(client)
         return self._report
 
     async def _kill(self) -> None:
@@ -143,6 +147,9 @@ class Campaign:
                 self._report.killed[deck.pop()] += 1
 
     async def _fail(self, part: str) -> bool:
+        if part == UP:
+            await asyncio.to_thread(self._stack.crash)
+            return True
         if part != DISK:
             return await asyncio.to_thread(self._stack.try_to_kill, part) is not None
         ballast = self._stack.data / "ballast"
@@ -272,6 +279,11 @@ class Campaign:
                 if problem:
                     self._report.wrong.append(f"{expected.name} {problem}")
         self._report.wrong += [f"{name} was never uploaded" for name in listed]
+
+    async def _clear(self, client: AsyncClient) -> None:
+        """For others that use the same stack."""
+        for document in self._documents:
+            await _gone(client, document.document_id)
 
     async def _problem(self, client: AsyncClient, expected: Expected) -> str:
         """What is wrong with a document that is there, once, and settled; empty: nothing."""
