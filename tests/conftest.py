@@ -130,7 +130,7 @@ def model_cache() -> Path:
 def triton_url(
     tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str], model_cache: Path
 ) -> Iterator[str]:
-    """host:port of a Triton with all default models, prepared first if they are not."""
+    """host:port of a Triton with all models of the catalogue, prepared first if they are not."""
     folder = tmp_path_factory.mktemp("triton")
     repository = folder / "repository"
     render("cpu", prepare(model_cache), repository, cores=os.cpu_count() or 1)

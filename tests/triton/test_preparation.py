@@ -126,8 +126,8 @@ def test_verifying_finds_a_changed_byte(cache: Path, catalogue: Catalogue) -> No
 def test_the_catalogue_of_the_project_is_complete() -> None:
     catalogue = load_catalogue()
     assert set(catalogue.slots) == {"embed", "ocr", "generate"}
-    for name, slot in catalogue.slots.items():
-        for artifact in catalogue.artifacts_of(slot).values():
+    for name, model in catalogue.all_models().items():
+        for artifact in catalogue.artifacts_of(model).values():
             assert artifact.sources[0].pypi, f"{name} needs more than a package registry"
 
 

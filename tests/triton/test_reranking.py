@@ -1,4 +1,4 @@
-"""The model of the slot `rerank` on a real Triton."""
+"""Models of the slot `rerank` on a real Triton."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from triton_models.rerank.head import Head
 pytestmark = [pytest.mark.stack, pytest.mark.models]
 
 MODEL = "late@1"
+SENTENCES = "all-minilm-l6-v2@1"
 QUERY = "Who wrote the weather into the log?"
 ANSWER = "The lighthouse keeper wrote the weather into the log every evening."
 OTHER = "Apples are picked in September, before the first frost."
@@ -74,6 +75,20 @@ async def test_a_blank_query_is_refused_and_the_model_goes_on(reranking_triton: 
         with pytest.raises(DependencyUnavailable, match="QUERY must have words"):
             await reranker.rerank(" \n", [ANSWER], Deadline.after(10))
         assert (await reranker.rerank(QUERY, [ANSWER], Deadline.after(10))).shape == (1,)
+
+
+async def test_an_encoder_of_whole_texts_reranks(triton_url: str) -> None:
+    async with TritonConnection(triton_url) as connection:
+        reranker = await TritonReranker.connect(connection, SENTENCES, Deadline.after(10))
+        assert reranker.fingerprint.startswith(f"{SENTENCES}.1+")
+        answer, other, blank = await reranker.rerank(QUERY, [ANSWER, OTHER, " "], Deadline.after(10))
+        assert answer > other > blank == -1.0
+        assert (await reranker.rerank("日誌に天気を書いたのは誰？", [OTHER, ANSWER], Deadline.after(10))).tolist() == [
+            0.0,
+            0.0,
+        ]
+        with pytest.raises(DependencyUnavailable, match="QUERY must have words"):
+            await reranker.rerank(" ", [ANSWER], Deadline.after(10))
 
 
 async def test_no_texts_need_no_call(reranking_triton: str) -> None:

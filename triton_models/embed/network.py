@@ -13,15 +13,17 @@ multiplied apart, in float32, which halves the error of an embedding (cosine .99
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from triton_models.embed.weights import BLOCK, E5Weights
+from triton_models.embed.weights import BLOCK, E5Weights, Shape
 
 _FUSED = "com.microsoft"
 _OPSET, _IR_VERSION = 21, 10
@@ -36,10 +38,25 @@ def write_network(weights: E5Weights, path: Path) -> None:
     onnx.save(EncoderGraph(weights).model(), path)
 
 
-class EncoderGraph:
-    """The parts of the encoder. `float_network.py` puts standard operators in the place of some."""
+class Matrix(Protocol):
+    def dequantized(self) -> npt.NDArray[np.float32]:
+        """float32[rows, columns]."""
 
-    def __init__(self, weights: E5Weights) -> None:
+
+class LayerWeights(Protocol):
+    """What a graph's layers are made of, by the names that `E5Weights` has for it."""
+
+    shape: Shape
+
+    def floats(self, name: str) -> npt.NDArray[np.float32]: ...
+
+    def matrix(self, name: str, columns: int) -> Matrix: ...
+
+
+class LayersGraph(ABC):
+    """Layers of a BERT encoder and the mean of what they make, whatever their input is made of."""
+
+    def __init__(self, weights: LayerWeights) -> None:
         self._weights = weights
         self._shape = weights.shape
         self._nodes: list[onnx.NodeProto] = []
@@ -57,28 +74,11 @@ class EncoderGraph:
         ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["n", "length"])
         mask = helper.make_tensor_value_info("attention_mask", TensorProto.INT32, ["n", "length"])
         out = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", self._shape.hidden])
-        return helper.make_graph(
-            self._nodes, "multilingual-e5-small", [ids, mask], [out], list(self._constants.values())
-        )
+        return helper.make_graph(self._nodes, "encoder", [ids, mask], [out], list(self._constants.values()))
 
+    @abstractmethod
     def _embeddings(self) -> str:
-        hidden = self._shape.hidden
-        words = self._weights.matrix("emb.word", hidden)
-        used = len(self._weights.vocabulary.pieces)
-        table = [self._constant("words", words.packed()[:used]), "input_ids"]
-        table.append(self._constant("words.scale", words.scales[:used]))
-        word = self._node(
-            "GatherBlockQuantized", table, "word", _FUSED, bits=4, block_size=BLOCK, gather_axis=0, quantize_axis=1
-        )
-        return self._normalized(self._node("Add", [word, self._positions(np.float32)], "embedded"), "emb.ln", "x")
-
-    def _positions(self, dtype: npt.DTypeLike) -> str:
-        """[length, hidden]"""
-        hidden = self._shape.hidden
-        table = self._weights.floats("emb.pos").reshape(-1, hidden) + self._weights.floats("emb.type")[:hidden]
-        length = self._node("Shape", ["input_ids"], "length", start=1, end=2)
-        start = self._constant("start", np.zeros(1, np.int64))
-        return self._node("Slice", [self._constant("positions", table.astype(dtype)), start, length], "position")
+        """What goes into the first layer: [n, length, hidden]."""
 
     def _layer(self, prefix: str, x: str) -> str:
         hidden, feed_forward = self._shape.hidden, self._shape.feed_forward
@@ -153,6 +153,34 @@ class EncoderGraph:
     def _constant(self, name: str, values: npt.NDArray[np.generic]) -> str:
         self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(values), name)
         return name
+
+
+class EncoderGraph(LayersGraph):
+    """The parts of the encoder. `float_network.py` puts standard operators in the place of some."""
+
+    _weights: E5Weights
+
+    def __init__(self, weights: E5Weights) -> None:
+        super().__init__(weights)
+
+    def _embeddings(self) -> str:
+        hidden = self._shape.hidden
+        words = self._weights.matrix("emb.word", hidden)
+        used = len(self._weights.vocabulary.pieces)
+        table = [self._constant("words", words.packed()[:used]), "input_ids"]
+        table.append(self._constant("words.scale", words.scales[:used]))
+        word = self._node(
+            "GatherBlockQuantized", table, "word", _FUSED, bits=4, block_size=BLOCK, gather_axis=0, quantize_axis=1
+        )
+        return self._normalized(self._node("Add", [word, self._positions(np.float32)], "embedded"), "emb.ln", "x")
+
+    def _positions(self, dtype: npt.DTypeLike) -> str:
+        """[length, hidden]"""
+        hidden = self._shape.hidden
+        table = self._weights.floats("emb.pos").reshape(-1, hidden) + self._weights.floats("emb.type")[:hidden]
+        length = self._node("Shape", ["input_ids"], "length", start=1, end=2)
+        start = self._constant("start", np.zeros(1, np.int64))
+        return self._node("Slice", [self._constant("positions", table.astype(dtype)), start, length], "position")
 
 
 def _outliers(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
