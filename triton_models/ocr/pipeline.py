@@ -15,6 +15,7 @@ from triton_models.ocr.document import PageCharacters, PageDocument, PageLine
 from triton_models.ocr.orientation import turned_quads, turns_to_upright
 from triton_models.ocr.reading_order import in_reading_order
 from triton_models.ocr.recognition import ReadLine, Recognizer
+from triton_models.ocr.second_look import best_reading, second_looks
 from triton_models.ocr.vertical import are_lying, mended
 
 REACH = 0.6
@@ -45,17 +46,20 @@ class PageReader:
         self._options = options
 
     def read(self, images: Sequence[bytes]) -> list[PageDocument | UnreadableImage]:
-        """One result per encoded image, in order; one that cannot be read does not disturb the others."""
-        pages = [self._page(image) for image in images]
+        """One result per encoded image, in order; one that cannot be read does not disturb the others. A page that was
+        read badly is read again in other ways, and its best reading is the result."""
+        pages = [self._decoded(image) for image in images]
         readable = [page for page in pages if isinstance(page, _Page)]
-        documents = iter(self._documents(readable))
-        return [next(documents) if isinstance(page, _Page) else page for page in pages]
+        found = iter([self._best(*one) for one in zip(readable, self._lines(readable), strict=True)])
+        return [next(found) if isinstance(page, _Page) else page for page in pages]
 
-    def _page(self, encoded: bytes) -> _Page | UnreadableImage:
+    def _decoded(self, encoded: bytes) -> _Page | UnreadableImage:
         try:
-            image = decode(encoded, self._options.limit_pixels)
+            return self._page(decode(encoded, self._options.limit_pixels))
         except UnreadableImage as error:
             return error
+
+    def _page(self, image: Pixels) -> _Page:
         quads = self._detector.detect(image)
         turns = turns_to_upright(image, quads, self._recognizer)
         if turns:
@@ -63,7 +67,19 @@ class PageReader:
             quads = self._detector.detect(image)
         return _Page(image, turns, quads)
 
-    def _documents(self, pages: Sequence[_Page]) -> list[PageDocument]:
+    def _best(self, page: _Page, lines: Sequence[PageLine]) -> PageDocument:
+        """As it was sent: the page with these lines, or with what a second look finds."""
+        readings = [lines]
+        for look in second_looks(page.image, lines):
+            again = self._page(look.image)
+            (found,) = self._lines([again])
+            readings.append(_moved(again, found, 1 / look.scale))
+        height, width = page.image.shape[:2]
+        size = (height, width) if page.turns % 2 else (width, height)
+        return PageDocument(*size, tuple(_moved(page, readings[best_reading(readings)], 1.0)))
+
+    def _lines(self, pages: Sequence[_Page]) -> list[list[PageLine]]:
+        """Of each page, in reading order; lines of all pages are recognized together."""
         quads = [quad for page in pages for quad in page.quads]
         crops = [crop(page.image, quad) for page in pages for quad in page.quads]
         read = self._recognizer.read(crops)
@@ -72,11 +88,10 @@ class PageReader:
         for index, line in zip(downward, sound, strict=True):
             read[index] = line
         placed = (_placed(*one) for one in zip(quads, crops, read, strict=True))
-        documents = []
-        for page in pages:
-            lines = [line for line in itertools.islice(placed, len(page.quads)) if self._is_kept(line)]
-            documents.append(_as_sent(page, in_reading_order(lines)))
-        return documents
+        return [
+            in_reading_order([line for line in itertools.islice(placed, len(page.quads)) if self._is_kept(line)])
+            for page in pages
+        ]
 
     def _lying(self, pages: Sequence[_Page], crops: Sequence[Pixels], read: Sequence[ReadLine]) -> list[int]:
         """Which of all pages' lines hold lying characters: those that run downwards, and rows where all are such."""
@@ -108,14 +123,16 @@ def _placed(quad: Quad, crop: Pixels, read: ReadLine) -> PageLine:
     return PageLine(line.text, line.confidence, quad, is_tall(quad), characters)
 
 
-def _as_sent(page: _Page, lines: Sequence[PageLine]) -> PageDocument:
-    """The page with its coordinates as in the image that came."""
+def _moved(page: _Page, lines: Sequence[PageLine], scale: float) -> list[PageLine]:
+    """The page's lines in pixels of the image before it was turned, times `scale`."""
+    if not page.turns and scale == 1.0:
+        return list(lines)
     height, width = page.image.shape[:2]
 
-    def turned(line: PageLine) -> PageLine:
-        places = turned_quads(line.characters.quads, width, height, -page.turns)
-        quad = turned_quads(line.quad, width, height, -page.turns)
-        return replace(line, quad=quad, characters=replace(line.characters, quads=places))
+    def moved(quads: Quad) -> Quad:
+        return np.asarray(turned_quads(quads, width, height, -page.turns) * scale, dtype=np.float32)
 
-    size = (height, width) if page.turns % 2 else (width, height)
-    return PageDocument(*size, tuple(map(turned, lines)) if page.turns else tuple(lines))
+    return [
+        replace(line, quad=moved(line.quad), characters=replace(line.characters, quads=moved(line.characters.quads)))
+        for line in lines
+    ]
