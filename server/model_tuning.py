@@ -26,9 +26,8 @@ from server.domain.models import CatalogueModel
 from server.embedded.process import running
 from server.embedded.triton import EmbeddedTriton
 from triton_models.catalogue import load_catalogue
-from triton_models.errors import NotPrepared
 from triton_models.layouts import TUNED_SLOTS, Layout, Timing, layouts_text, read_layouts, search
-from triton_models.preparation import find_prepared
+from triton_models.preparation import prepared_so_far
 from triton_models.prepared import PreparedModels
 from triton_models.rendering import profile_layout, render
 
@@ -72,13 +71,11 @@ async def tune_models(plan: Plan, on_measured: Callable[[str, Layout, Timing], N
     """One for each slot that has a model. Raises ModelFilesError if one is not prepared or the profile's networks are
     engines; EmbeddedError, PinakesError if Triton does not start or a model cannot be loaded or called."""
     catalogue = load_catalogue(additions=plan.catalogue if plan.catalogue.exists() else None)
-    slots = [slot for slot in plan.slots if slot in catalogue.slots]
-    models = find_prepared(plan.cache, only=slots, catalogue=catalogue)
-    if models is None:
-        raise NotPrepared(plan.cache, f"not all models of {', '.join(slots)} are there")
+    slots = {slot: catalogue.slots[slot] for slot in plan.slots if slot in catalogue.slots}
+    prepared = prepared_so_far(plan.cache, catalogue.model_copy(update={"slots": slots, "models": {}}))
     found = []
     for slot in slots:
-        async with _trials(plan, PreparedModels.open(models), slot) as trials:
+        async with _trials(plan, prepared, slot) as trials:
             found.append(await trials.search(plan, on_measured))
     return found
 
