@@ -450,7 +450,7 @@ class ChunkWriter(Protocol):
         fingerprint: str,
     ) -> int:
         """Chunks, embeddings, change log, document READY and job SUCCEEDED in one transaction; returns the last log
-        position. vectors: float32[len(chunks), dim]. Raises LeaseLost, JobCancelled."""
+        position. vectors: float32[len(chunks), dim]. Raises LeaseLost, JobCancelled, EmbeddingMismatch."""
 
 
 class ChangeLog(Protocol):
