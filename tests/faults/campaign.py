@@ -37,6 +37,8 @@ _SCANNED = 0.15
 _REPLACED = 0.2
 _REINDEXED = 0.1
 _DELETED = 0.1
+# The share of kills after which all parts are waited for; the others hit a stack that has not yet recovered.
+_AWAITED = 0.5
 # Documents that are not yet settled; more are not uploaded.
 _IN_FLIGHT = 12
 
@@ -84,6 +86,8 @@ class Report:
     replaced: int = 0
     reindexed: int = 0
     deleted: int = 0
+    replayed: int = 0
+    """Jobs whose workers were killed in all attempts: dead letters, as they should be, until they are replayed."""
     searches: int = 0
     ingested_s: float = 0.0
     settled_s: float = 0.0
@@ -130,6 +134,8 @@ class Campaign:
             await asyncio.to_thread(self._stack.wait_until_serving)
             began = time.monotonic()
             await self._settle(client)
+            await self._replay(client)
+            await self._settle(client)
             self._report.settled_s = time.monotonic() - began
             await self._count(client)
             if self._report.sound:
@@ -145,6 +151,9 @@ class Campaign:
             # One that is still down from the last time is not there to be killed.
             if await self._fail(deck[-1]):
                 self._report.killed[deck.pop()] += 1
+                # Where starting takes longer than the pauses, nothing would ever get on.
+                if self._kills.random() < _AWAITED:
+                    await asyncio.to_thread(self._stack.wait_until_serving)
 
     async def _fail(self, part: str) -> bool:
         if part == UP:
@@ -259,6 +268,14 @@ class Campaign:
             waiting = [document for document in waiting if not await self._is_settled(client, document)]
             await asyncio.sleep(0.2)
         self._report.stuck = [document.name for document in waiting]
+
+    async def _replay(self, client: AsyncClient) -> None:
+        ours = {document.document_id for document in self._documents}
+        async for letter in client.documents.dead_letters(reason="INTERNAL"):
+            failure = letter.job.failure
+            if letter.job.document_id in ours and failure and "worker's death" in failure.message:
+                await client.documents.replay(letter.job)
+                self._report.replayed += 1
 
     async def _count(self, client: AsyncClient) -> None:
         listed: Counter[str] = Counter()
