@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
-from datetime import UTC
 from typing import Any
 
 from google.protobuf.message import Message
@@ -30,7 +29,7 @@ from server.domain.events import (
     StreamPosition,
     SystemAlert,
 )
-from server.transport.mapping import failure_to_wire, stage_to_wire, timestamp_to_wire
+from server.transport.mapping import failure_to_wire, stage_to_wire, time_from_wire, timestamp_to_wire
 
 _TYPES: dict[int, EventType] = {
     event_service_pb2.EVENT_TYPE_DOCUMENT_UPLOADED: EventType.DOCUMENT_UPLOADED,
@@ -59,10 +58,7 @@ def subscription(request: event_service_pb2.SubscribeRequest) -> SubscribeComman
         case "resume_token":
             return SubscribeCommand(types, position_of(request.resume_token))
         case "start_time":
-            try:
-                return SubscribeCommand(types, request.start_time.ToDatetime(tzinfo=UTC))
-            except ValueError as error:
-                raise InvalidField("start_time", "must be a time between the years 1 and 9999") from error
+            return SubscribeCommand(types, time_from_wire("start_time", request.start_time))
         case _:
             return SubscribeCommand(types, None)
 

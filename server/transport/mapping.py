@@ -276,6 +276,14 @@ def stage_to_wire(stage: Stage | None) -> document_service_pb2.IngestionStage.Va
     return _STAGES[stage]
 
 
+def time_from_wire(field: str, wire: Timestamp) -> datetime:
+    """Raises InvalidField."""
+    try:
+        return wire.ToDatetime(tzinfo=UTC)
+    except ValueError as error:
+        raise errors.InvalidField(field, "must be a time between the years 1 and 9999") from error
+
+
 def timestamp_to_wire(moment: datetime) -> Timestamp:
     timestamp = Timestamp()
     timestamp.FromDatetime(moment)
@@ -391,14 +399,14 @@ def page_image_response(view: PageView) -> document_service_pb2.GetPageImageResp
 
 
 def wanted_letters(request: document_service_pb2.ListDeadLettersRequest) -> WantedLetters:
-    """Raises InvalidField for a reason that this server does not know."""
+    """Raises InvalidField for a reason that this server does not know, and for times that are none."""
     if request.reason not in error_reason_pb2.ErrorReason.values():
         raise errors.InvalidField("reason", "must be a known ErrorReason")
     failed = request.failed
     return WantedLetters(
         reasons=_failures_of(request.reason),
-        not_before=failed.not_before.ToDatetime(UTC) if failed.HasField("not_before") else None,
-        before=failed.before.ToDatetime(UTC) if failed.HasField("before") else None,
+        not_before=time_from_wire("failed.not_before", failed.not_before) if failed.HasField("not_before") else None,
+        before=time_from_wire("failed.before", failed.before) if failed.HasField("before") else None,
     )
 
 

@@ -522,6 +522,13 @@ def test_dead_letters_are_filtered_by_every_failure_of_the_reason() -> None:
         reasons(999)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("bound", ["not_before", "before"])
+def test_dead_letters_of_no_time_are_refused(bound: str) -> None:
+    never = passage_pb2.TimeRange(**{bound: Timestamp(seconds=2**60)})
+    with pytest.raises(InvalidField, match=f"failed.{bound}"):
+        mapping.wanted_letters(document_service_pb2.ListDeadLettersRequest(failed=never))
+
+
 def test_a_citation_shows_only_the_supporting_lines() -> None:
     wire = mapping.citation_to_wire(Citation(TextSpan(0, 5), PASSAGE, TextSpan(12, 24), 0.5))
     assert wire.quote == "Gamma delta."
