@@ -19,7 +19,6 @@ from urllib.parse import quote
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import (
     AckPolicy,
@@ -37,6 +36,7 @@ from nats.js.api import (
 from server.adapters import event_json
 from server.adapters.nats_connection import NatsConnection, translated
 from server.application.event_ports import EventBatch
+from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, InvalidField
 from server.domain.events import Event, EventType, StreamPosition
 
@@ -81,6 +81,9 @@ class JetStreamEvents:
     @property
     def session(self) -> int:
         return self._connection.session
+
+    async def answers(self) -> bool:
+        return await self._connection.answers(Deadline.after(self._options.request_timeout_s))
 
     async def publish(self, events: Sequence[Event]) -> int:
         client = await self._connection.client()
@@ -161,13 +164,16 @@ class JetStreamEvents:
 
 class _Reader:
     """A consumer that acknowledges nothing: where it is stands in `position`, from which it is made anew if NATS has
-    forgotten it."""
+    forgotten it, or has sent what did not arrive."""
 
     def __init__(self, connection: NatsConnection, options: JetStreamEventOptions, subjects: list[str]) -> None:
         self._connection = connection
         self._options = options
         self._subjects = subjects
         self._subscription: JetStreamContext.PullSubscription | None = None
+        self._session = 0
+        # How many messages this consumer has sent that have come.
+        self._arrived = 0
         self.position = StreamPosition("", 0)
 
     async def __aenter__(self) -> Self:
@@ -193,7 +199,8 @@ class _Reader:
 
     async def next(self) -> tuple[tuple[int, Event], ...]:
         """What comes within `_LOOK_S`; nothing may."""
-        if self._subscription is None:
+        if self._subscription is None or self._session != self._connection.session:
+            # What was on its way when a connection broke never comes, though the consumer counts it as sent.
             await self._again()
         assert self._subscription is not None
         try:
@@ -206,10 +213,19 @@ class _Reader:
             return ()
         with suppress(TimeoutError):
             messages += await self._subscription.fetch(_BATCH - 1, timeout=_GATHER_S)
-        sequences = [_sequence(message) for message in messages]
-        self.position = StreamPosition(self.position.stream, sequences[-1])
-        events = [event_json.from_json(message.data) for message in messages]
-        return tuple((sequence, event) for sequence, event in zip(sequences, events, strict=True) if event is not None)
+        events: list[tuple[int, Event]] = []
+        for message in messages:
+            sequence = message.metadata.sequence
+            if sequence.consumer != self._arrived + 1:
+                # One before it was lost.
+                await self._unsubscribe()
+                break
+            self._arrived = sequence.consumer
+            self.position = StreamPosition(self.position.stream, sequence.stream)
+            event = event_json.from_json(message.data)
+            if event is not None:
+                events.append((sequence.stream, event))
+        return tuple(events)
 
     async def _again(self) -> None:
         """Raises DependencyUnavailable if the stream is another one now; what its reader asks next tells it so."""
@@ -231,6 +247,7 @@ class _Reader:
             mem_storage=True,
             num_replicas=1,
         )
+        self._session, self._arrived = self._connection.session, 0
         manager = client.jsm(timeout=self._options.request_timeout_s)
         consumer = await manager.add_consumer(self._options.stream, config)
         assert consumer.delivered is not None
@@ -261,7 +278,3 @@ def _tenant(tenant: str) -> str:
 
 def _name(stream: StreamInfo) -> str:
     return stream.created.isoformat() if stream.created else ""
-
-
-def _sequence(message: Msg) -> int:
-    return int(message.metadata.sequence.stream)

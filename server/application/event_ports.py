@@ -25,6 +25,9 @@ class EventPublisher(Protocol):
     def session(self) -> int:
         """Grows whenever the connection was lost and found: what was stored last may be gone then."""
 
+    async def answers(self) -> bool:
+        """Whether the server does, within a few seconds."""
+
     async def publish(self, events: Sequence[Event]) -> int:
         """Publishes them in their order. Returns how many of the first ones are stored for good; what stands behind the
         first failure has to be published again, and is stored once all the same. Raises DependencyUnavailable if

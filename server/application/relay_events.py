@@ -51,7 +51,17 @@ class RelayEvents:
         await asyncio.sleep(self._options.poll_s)
 
     async def _forget(self) -> None:
-        dropped = await self._outbox.forget(self._options.settled_s, self._options.given_up_s)
+        options = self._options
+        settled_s = options.settled_s if await self._flushed() else options.given_up_s
+        dropped = await self._outbox.forget(settled_s, options.given_up_s)
         if dropped:
             _log.error("events_dropped", events=dropped, problem="they could not be published for too long")
-        await asyncio.sleep(self._options.forget_every_s)
+        await asyncio.sleep(options.forget_every_s)
+
+    async def _flushed(self) -> bool:
+        """Whether what settled has settled: a server that does not answer may have crashed before it did, and what it
+        lost is to be published again however long it is away."""
+        session = self._session
+        if session != self._publisher.session or not await self._publisher.answers():
+            return False
+        return session == self._publisher.session

@@ -19,6 +19,9 @@ from server.domain.principals import Principal
 class SubscribeOptions:
     idle_s: float = 30.0
     """How long nothing may come before the subscriber is told that this is so."""
+    parallel_checks: int = 2
+    """How many subscribers may ask at a time what they may read: an event comes to all of them at once, and other calls
+    need the database, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class SubscribeEvents:
         self._reader = reader
         self._access = access
         self._options = options
+        self._checks = asyncio.Semaphore(options.parallel_checks)
 
     async def run(
         self, principal: Principal, command: SubscribeCommand, deadline: Deadline
@@ -65,7 +69,10 @@ class SubscribeEvents:
         """Where the subscriber is comes last, unless it is where the last event says: what it may not know of is then
         not read a second time."""
         named = {document for _, event in batch.events if (document := _document_of(event.body)) is not None}
-        readable = await self._access.readable(principal, named) if named else frozenset[str]()
+        readable = frozenset[str]()
+        if named:
+            async with self._checks:
+                readable = await self._access.readable(principal, named)
         told = [
             Told(event, StreamPosition(batch.position.stream, sequence))
             for sequence, event in batch.events

@@ -261,6 +261,34 @@ async def test_a_reader_that_was_forgotten_goes_on(
     assert events + more == published
 
 
+@pytest.mark.parametrize("reconnected", [False, True])
+async def test_what_was_lost_on_its_way_is_read_again(
+    connection: NatsConnection,
+    options: JetStreamEventOptions,
+    stream: JetStreamEvents,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    reconnected: bool,
+) -> None:
+    """Told by a gap, or by a new connection if nothing follows."""
+    published = uploads(2 if reconnected else 3)
+    await stream.publish(published[:1])
+    async with reading(stream) as batches:
+        events, _ = await take(batches, 1)
+        client = await connection.client()
+        (consumer,) = await client.jsm().consumers_info(options.stream)
+        elsewhere = await client.jetstream().pull_subscribe_bind(consumer=consumer.name, stream=options.stream)
+        await stream.publish(published[1:2])
+        await elsewhere.fetch(1, timeout=20)
+        if reconnected:
+            session = connection.session + 1
+            monkeypatch.setattr(NatsConnection, "session", property(lambda _: session))
+        else:
+            await stream.publish(published[2:])
+        more, _ = await take(batches, len(published) - 1)
+    assert events + more == published
+
+
 async def test_without_a_server_nothing_is_taken(options: JetStreamEventOptions) -> None:
     async with NatsConnection("nats://127.0.0.1:1", NatsConnectionOptions(connect_timeout_s=0.1)) as connection:
         stream = JetStreamEvents(connection, options)

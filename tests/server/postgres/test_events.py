@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 
@@ -16,8 +16,9 @@ from server.adapters.nats_connection import NatsConnection
 from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
 from server.adapters.postgres.events import PostgresEventAccess, PostgresEventOutbox, tell
 from server.adapters.postgres.job_ledger import PostgresJobLedger
-from server.adapters.postgres.pool import PostgresPool
+from server.adapters.postgres.pool import PostgresOptions, PostgresPool
 from server.application.announcing import OutboxAnnouncer
+from server.application.event_ports import EventBatch
 from server.application.relay_events import EventRelayOptions, RelayEvents
 from server.application.subscribe_events import SubscribeCommand, SubscribeEvents, SubscribeOptions, Told
 from server.domain.deadline import Deadline
@@ -33,6 +34,7 @@ from server.domain.events import (
     EventType,
     JobProgress,
     ModelLoaded,
+    StreamPosition,
 )
 from server.domain.principals import AccessList, Principal
 from tests.server.postgres.conftest import ANA, BEN, EVE, Archive, make_chunks
@@ -48,6 +50,9 @@ class ListStream:
     def __init__(self) -> None:
         self.stored: list[Event] = []
         self.room = 10_000
+
+    async def answers(self) -> bool:
+        return True
 
     async def publish(self, events: Sequence[Event]) -> int:
         taken = events[: self.room]
@@ -175,6 +180,39 @@ async def test_a_lost_connection_has_the_latest_published_again(archive: Archive
     assert len({event.event_id for event in lost.stored}) == 1
 
 
+async def test_nothing_is_forgotten_while_the_stream_may_have_crashed(
+    archive: Archive, outbox: PostgresEventOutbox
+) -> None:
+    looked, again = asyncio.Event(), asyncio.Event()
+
+    class Away(ListStream):
+        looks = 0
+
+        async def publish(self, events: Sequence[Event]) -> int:
+            stored = await super().publish(events)
+            if len(self.stored) == 2:
+                again.set()
+            return stored
+
+        async def answers(self) -> bool:
+            self.looks += len(self.stored)
+            if self.looks >= 3:
+                looked.set()
+            return False
+
+    away = Away()
+    await archive.accept()
+    options = EventRelayOptions(settled_s=0.0, forget_every_s=0.0, poll_s=0.0)
+    relay = asyncio.create_task(RelayEvents(outbox, away, options).run())
+    async with asyncio.timeout(20):
+        await looked.wait()
+        away.session = 2
+        await again.wait()
+    relay.cancel()
+    await asyncio.wait((relay,))
+    assert len({event.event_id for event in away.stored}) == 1
+
+
 async def test_one_relay_at_a_time_publishes(archive: Archive, outbox: PostgresEventOutbox) -> None:
     class Slow(ListStream):
         def __init__(self) -> None:
@@ -290,6 +328,23 @@ async def test_a_deletion_is_told_to_those_who_could_read_it(
     deletions = SubscribeCommand(frozenset({EventType.DOCUMENT_DELETED}), EVERYTHING.start)
     told = await telling.to(BEN, 3, deletions)
     assert [each.event.body for each in told if each.event] == [DocumentDeleted(document.document_id)]
+
+
+async def test_many_subscribers_do_not_crowd_the_database(migrated_dsn: str, archive: Archive) -> None:
+    document, job = await archive.accept()
+    event = Event("e", datetime.now(UTC), "acme", DocumentUploaded(document.document_id, 1, job.job_id))
+    batch = EventBatch(((1, event),), StreamPosition("s", 1))
+
+    class OneBatch:
+        async def read(
+            self, tenant: str, types: Collection[EventType], start: StreamPosition | datetime | None, idle_s: float
+        ) -> AsyncGenerator[EventBatch, None]:
+            yield batch
+
+    async with PostgresPool(migrated_dsn, PostgresOptions(max_connections=2, max_waiting=2)) as small:
+        subscribe = SubscribeEvents(OneBatch(), PostgresEventAccess(small), SubscribeOptions())
+        told = await asyncio.gather(*(anext(subscribe.run(BEN, EVERYTHING, Deadline.after(20))) for _ in range(50)))
+    assert told == [Told(event, batch.position)] * 50
 
 
 async def test_a_subscription_ends_with_its_deadline(telling: Telling) -> None:
