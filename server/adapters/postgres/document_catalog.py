@@ -236,14 +236,17 @@ async def _refuse_duplicate(
     connection: Connection, principal: Principal, sha256: str, target: uuid.UUID | None
 ) -> None:
     """Of the document that is to be replaced only the newest bytes count: what is searchable may be wanted again while
-    something newer is on its way."""
+    something newer is on its way. Bytes that are on their way are told of to those alone who will see them."""
     cursor = await connection.execute(
         f"""SELECT d.document_id FROM documents d LEFT JOIN replacements r USING (document_id)
             WHERE d.document_id IN (
                       SELECT document_id FROM documents
                       WHERE tenant = %(tenant)s AND sha256 = %(sha256)s AND delete_time IS NULL
                       UNION ALL
-                      SELECT document_id FROM replacements WHERE tenant = %(tenant)s AND sha256 = %(sha256)s
+                      SELECT document_id FROM replacements JOIN documents own USING (document_id, tenant)
+                      WHERE tenant = %(tenant)s AND replacements.sha256 = %(sha256)s
+                        AND (own.owner = %(user)s OR replacements.tenant_wide
+                             OR replacements.groups && %(groups)s::text[])
                   )
                   AND (d.document_id IS DISTINCT FROM %(target)s::uuid OR coalesce(r.sha256, d.sha256) = %(sha256)s)
                   AND {VISIBLE}
