@@ -33,7 +33,7 @@ from server.application.ports import (
 )
 from server.application.recognized_pages import page_from_recognition
 from server.domain.deadline import Deadline
-from server.domain.documents import Chunk, Lease, Page, PageSize, Stage
+from server.domain.documents import Chunk, Lease, Page, PageReading, Stage
 from server.domain.errors import DependencyUnavailable, Overloaded, UnreadableDocument
 
 _T = TypeVar("_T")
@@ -83,20 +83,22 @@ class IngestionStages:
         is kept."""
         async with self._blobs.open(lease.blob_key) as path:
             probe = await self._probe(lease, path)
-            pages = await self._extract(lease, path, probe)
+            recognizer = self._recognizer.model()
+            pages = await self._extract(lease, path, probe, recognizer)
         chunks = await self._chunk(lease, pages)
         # One for all chunks: vectors of two models cannot be compared.
         embedder = self._embedder.model()
         vectors = await self._embed(lease, embedder, chunks, len(pages))
-        return await self._commit(lease, pages, chunks, vectors, embedder.fingerprint)
+        # A page that an earlier attempt kept is used only if the same recognizer read it: its key says so.
+        readings = [_reading(page, recognizer.fingerprint) for page in pages]
+        return await self._commit(lease, readings, chunks, vectors, embedder.fingerprint)
 
     async def _probe(self, lease: Lease, path: Path) -> Probe:
         await self._progress(lease, Stage.PROBE, 0, lease.job.pages_total)
         return await self._reader.probe(path, lease.document.name)
 
-    async def _extract(self, lease: Lease, path: Path, probe: Probe) -> list[Page]:
+    async def _extract(self, lease: Lease, path: Path, probe: Probe, recognizer: TextRecognizer) -> list[Page]:
         kept = await self._patiently(lambda: self._results.load(lease, Stage.EXTRACT))
-        recognizer = self._recognizer.model()
         keys = {
             number: self._page_key(lease, number, recognizer.fingerprint) for number in range(1, probe.page_count + 1)
         }
@@ -173,14 +175,13 @@ class IngestionStages:
     async def _commit(
         self,
         lease: Lease,
-        pages: Sequence[Page],
+        pages: Sequence[PageReading],
         chunks: Sequence[Chunk],
         vectors: npt.NDArray[np.float32],
         fingerprint: str,
     ) -> int:
         await self._progress(lease, Stage.COMMIT, len(pages), len(pages))
-        sizes = [PageSize(page.number, page.width, page.height) for page in pages]
-        return await self._patiently(lambda: self._writer.commit(lease, sizes, chunks, vectors, fingerprint))
+        return await self._patiently(lambda: self._writer.commit(lease, pages, chunks, vectors, fingerprint))
 
     async def keep_page(self, lease: Lease, key: str, page: Page, done: int, total: int) -> None:
         record = encode_page(page)
@@ -237,6 +238,11 @@ class _Extraction:
             done = len(self._pages) + 1
             await self._stages.keep_page(self._lease, self._keys[page.number], page, done, len(self._keys))
             self._pages[page.number] = page
+
+
+def _reading(page: Page, recognizer: str) -> PageReading:
+    engine = recognizer if page.recognized else None
+    return PageReading(page.number, page.width, page.height, page.confidence, engine)
 
 
 def _first_of(group: ExceptionGroup[Exception]) -> Exception:

@@ -28,7 +28,7 @@ from server.domain.documents import (
     Job,
     Lease,
     Page,
-    PageSize,
+    PageReading,
     Priority,
     Stage,
 )
@@ -444,7 +444,7 @@ class ChunkWriter(Protocol):
     async def commit(
         self,
         lease: Lease,
-        pages: Sequence[PageSize],
+        pages: Sequence[PageReading],
         chunks: Sequence[Chunk],
         vectors: npt.NDArray[np.float32],
         fingerprint: str,

@@ -201,3 +201,12 @@ class PageSize:
     number: int
     width: float
     height: float
+
+
+@dataclass(frozen=True, slots=True)
+class PageReading(PageSize):
+    """How a page was read besides: how surely (as `Page.confidence`), and by which model, named by its fingerprint;
+    None for text that stands in the file."""
+
+    confidence: float = 1.0
+    engine: str | None = None

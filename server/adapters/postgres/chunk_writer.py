@@ -14,7 +14,7 @@ from server.adapters.postgres import change_log, job_states
 from server.adapters.postgres.fence import fenced, hold
 from server.adapters.postgres.line_spans import encode_line_spans
 from server.adapters.postgres.pool import Connection, PostgresPool
-from server.domain.documents import Chunk, JobState, Lease, PageSize
+from server.domain.documents import Chunk, JobState, Lease, PageReading
 from server.domain.errors import EmbeddingMismatch
 
 _CHUNKS = """
@@ -31,7 +31,7 @@ class PostgresChunkWriter:
     async def commit(
         self,
         lease: Lease,
-        pages: Sequence[PageSize],
+        pages: Sequence[PageReading],
         chunks: Sequence[Chunk],
         vectors: npt.NDArray[np.float32],
         fingerprint: str,
@@ -127,12 +127,12 @@ async def _held_fingerprint(connection: Connection) -> str | None:
     return None if row is None else str(row["fingerprint"])
 
 
-async def _write_pages(connection: Connection, lease: Lease, pages: Sequence[PageSize]) -> None:
+async def _write_pages(connection: Connection, lease: Lease, pages: Sequence[PageReading]) -> None:
     document_id, revision = lease.document.document_id, lease.job.revision
     await _copy(
         connection,
-        "COPY pages (document_id, revision, number, width, height) FROM STDIN",
-        ((document_id, revision, page.number, page.width, page.height) for page in pages),
+        "COPY pages (document_id, revision, number, width, height, confidence, engine) FROM STDIN",
+        ((document_id, revision, page.number, page.width, page.height, page.confidence, page.engine) for page in pages),
     )
 
 

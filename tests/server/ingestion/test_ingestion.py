@@ -74,6 +74,8 @@ async def test_a_document_becomes_searchable_once(workshop: Workshop) -> None:
     assert "First page" in text and "Second page" in text and "The last\ufffdpage." in text
     spans = [span for passage in passages.values() for span in passage.line_spans if span.page == 2]
     assert spans[0].box is not None and spans[0].box.x1 == 50.0, "in points, not in pixels"
+    engines = await workshop.row("SELECT json_agg(engine ORDER BY number) FROM pages")
+    assert engines == ([None, workshop.recognizer.fingerprint, None],)
     assert await workshop.ingestion().run(job.job_id, not_told) is None
     assert await PostgresChangeLog(workshop.pool).head() == ended.log_position
 

@@ -16,7 +16,7 @@ from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
 from server.adapters.postgres.job_ledger import PostgresJobLedger
 from server.adapters.postgres.pool import PostgresPool
 from server.application.ports import NewDocument, StoredBlob
-from server.domain.documents import Box, Chunk, Document, Job, Lease, LineSpan, PageSize
+from server.domain.documents import Box, Chunk, Document, Job, Lease, LineSpan, PageReading
 from server.domain.principals import AccessList, Principal
 
 ANA = Principal("acme", "ana", frozenset({"research"}))
@@ -59,7 +59,7 @@ class Archive:
         return lease
 
     async def commit(self, lease: Lease, chunks: list[Chunk], fingerprint: str = MODEL) -> int:
-        pages = [PageSize(1, 595.0, 842.0), PageSize(2, 842.0, 595.0)]
+        pages = [PageReading(1, 595.0, 842.0), PageReading(2, 842.0, 595.0, 0.93, "recognizer@1+ab12")]
         return await PostgresChunkWriter(self.pool).commit(lease, pages, chunks, vectors_for(chunks), fingerprint)
 
     async def ready(self, principal: Principal = ANA, chunks: int = 2, **changes: object) -> tuple[Document, list[str]]:

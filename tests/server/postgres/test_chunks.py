@@ -50,6 +50,12 @@ async def test_a_commit_makes_everything_visible_at_once(archive: Archive, log: 
         np.testing.assert_array_equal(np.frombuffer(indexed.embedding, "<f4"), vector)
 
 
+async def test_pages_keep_how_surely_and_by_which_model_they_were_read(archive: Archive) -> None:
+    await archive.ready()
+    readings = await archive.scalar("SELECT json_agg(json_build_array(confidence, engine) ORDER BY number) FROM pages")
+    assert readings == [[1.0, None], [0.93, "recognizer@1+ab12"]]
+
+
 async def test_a_repeated_commit_is_the_first_one(archive: Archive, log: PostgresChangeLog) -> None:
     document, job = await archive.accept()
     lease = await archive.claim(job.job_id)
