@@ -8,6 +8,7 @@ import resource
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -17,7 +18,9 @@ from structlog.testing import capture_logs
 
 from server.adapters.document_reader import DocumentReaderOptions, FileDocumentReader
 from server.adapters.reading.reader_process import ReaderProcessOptions
-from server.domain.errors import PinakesError
+from server.application.page_image_ports import PageWish
+from server.domain.documents import Box
+from server.domain.errors import NoPageImage, PinakesError
 from tests.fuzz.damage import damaged
 from tests.fuzz.documents import documents
 
@@ -54,11 +57,14 @@ def damaged_document(seed: int, number: int) -> tuple[str, bytes]:
 
 
 async def fuzz(folder: Path, seed: int, numbers: range, limit_s: float = 20.0, memory_bytes: int = 2**31) -> Outcome:
-    """Probes each input and reads all of its pages. `limit_s` bounds a probe and a page, `memory_bytes` a process."""
+    """Probes each input, reads all of its pages, and looks at it. `limit_s` bounds a probe, a page and a picture,
+    `memory_bytes` a process."""
     outcome = Outcome()
     process = ReaderProcessOptions(memory_bytes=memory_bytes)
     reader = FileDocumentReader(
-        DocumentReaderOptions(process=process, processes=1, probe_limit_s=limit_s, page_limit_s=limit_s)
+        DocumentReaderOptions(
+            process=process, processes=1, probe_limit_s=limit_s, page_limit_s=limit_s, show_limit_s=limit_s
+        )
     )
     path = folder / "input"
     with capture_logs() as logs:
@@ -86,6 +92,9 @@ async def _ending(reader: FileDocumentReader, path: Path) -> str:
         probe = await reader.probe(path, "upload")
         async for _ in reader.pages(path, probe, 1):
             pass
+        await reader.thumbnail(path, probe.media_type)
+        with suppress(NoPageImage):
+            await reader.show(path, probe.media_type, PageWish(1, 0.5, (Box(1, 1, 9, 9),)))
     except PinakesError as error:
         return type(error).__name__
     except RuntimeError:

@@ -35,20 +35,30 @@ def part_by_rules(glyphs: Sequence[Glyph], rules: Sequence[Rule]) -> list[list[G
         return [list(glyphs)]
     top, bottom = min(rule.y0 for rule in long), max(rule.y1 for rule in long)
     level = [glyph for glyph in glyphs if top <= center(glyph.box)[1] <= bottom]
-    cuts = [(rule.x0 + rule.x1) / 2 for rule in long]
-    bands: list[list[Glyph]] = [[] for _ in range(len(cuts) + 1)]
-    for glyph in level:
-        bands[bisect.bisect(cuts, center(glyph.box)[0])].append(glyph)
-    bands = [band for band in bands if band]
-    if len(bands) < 2 or not _are_regions(bands, cuts, level, rules):
+    bands, cuts = [level], list[float]()
+    # Twice: a small first region counts beside two others, which are known only then.
+    for rule in (*long, *long):
+        cut = (rule.x0 + rule.x1) / 2
+        parted = _bands(level, sorted([*cuts, cut]))
+        if len(parted) > len(bands) and _are_regions(parted, cut, level, rules):
+            bands, cuts = parted, sorted([*cuts, cut])
+    if not cuts:
         return [list(glyphs)]
     above = [glyph for glyph in glyphs if center(glyph.box)[1] < top]
     below = [glyph for glyph in glyphs if center(glyph.box)[1] > bottom]
     return [region for region in (above, *bands, below) if region]
 
 
+def _bands(glyphs: Sequence[Glyph], cuts: Sequence[float]) -> list[list[Glyph]]:
+    """What stands between the cuts, from left to right, without the empty ones."""
+    bands: list[list[Glyph]] = [[] for _ in range(len(cuts) + 1)]
+    for glyph in glyphs:
+        bands[bisect.bisect(cuts, center(glyph.box)[0])].append(glyph)
+    return [band for band in bands if band]
+
+
 def _long_verticals(rules: Sequence[Rule], least: float) -> list[Box]:
-    """Vertical rules, those on one line put together, from left to right."""
+    """Vertical rules, those on one line put together, the longest first."""
     merged: list[Box] = []
     lengths: list[float] = []
     for box in sorted((rule.box for rule in rules if not rule.horizontal), key=lambda box: box.x0):
@@ -58,21 +68,19 @@ def _long_verticals(rules: Sequence[Rule], least: float) -> list[Box]:
         else:
             merged.append(box)
             lengths.append(box.y1 - box.y0)
-    return [box for box, length in zip(merged, lengths, strict=True) if length >= least]
+    ordered = sorted(zip(lengths, merged, strict=True), key=lambda found: -found[0])
+    return [box for length, box in ordered if length >= least]
 
 
-def _are_regions(
-    bands: Sequence[Sequence[Glyph]], cuts: Sequence[float], level: Sequence[Glyph], rules: Sequence[Rule]
-) -> bool:
-    """Whether these are parts of a page and not columns of a table: wide enough for text, with nothing across a cut."""
+def _are_regions(bands: Sequence[Sequence[Glyph]], cut: float, level: Sequence[Glyph], rules: Sequence[Rule]) -> bool:
+    """Whether these are parts of a page and not columns of a table: wide enough for text, with nothing across the cut
+    that makes them."""
     whole = union(glyph.box for glyph in level)
-    inner = [cut for cut in cuts if whole.x0 < cut < whole.x1]
-    for cut in inner:
-        if any(glyph.box.x0 + 1 < cut < glyph.box.x1 - 1 for glyph in level):
-            return False
-        crossing = [rule.box for rule in rules if rule.box.x0 < cut - _SAME_LINE and cut + _SAME_LINE < rule.box.x1]
-        if any(whole.y0 < box.y0 and box.y1 < whole.y1 for box in crossing):
-            return False
+    if any(glyph.box.x0 + 1 < cut < glyph.box.x1 - 1 for glyph in level):
+        return False
+    crossing = [rule.box for rule in rules if rule.box.x0 < cut - _SAME_LINE and cut + _SAME_LINE < rule.box.x1]
+    if any(whole.y0 < box.y0 and box.y1 < whole.y1 for box in crossing):
+        return False
     least = _NARROWEST_REGION * (whole.x1 - whole.x0)
     texts = [len(band) >= _FEWEST_BESIDE and _width(band) >= least for band in bands]
     # The first may be small beside two others: the head of a page of vertical writing.

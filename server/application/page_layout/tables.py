@@ -30,6 +30,7 @@ _MOST_GAPPED_LINES = 0.4
 _ROW_PITCH = 2.3
 _LONGEST_PROSE_CELL = 32
 _FULL_CELL = 0.6
+_SAME_SIZE = 0.25
 _FLUSH = 3.0
 _COVERED = 0.2
 
@@ -262,12 +263,12 @@ def _contains(outer: Box, inner: Box) -> bool:
 def _aligned_end(rows: Sequence[Sequence[Piece]], start: int) -> int:
     """The end of the longest run of rows from `start` that keeps at least two columns; its last row has two cells."""
     columns = _columns(rows[start : start + 1])
-    size = rows[start][0].size
+    size = _row_size(rows[start])
     end = start + 1
     for at in range(start + 1, len(rows)):
         above, row = union(p.box for p in rows[at - 1]), union(p.box for p in rows[at])
         height = max(min(above.y1 - above.y0, row.y1 - row.y0), 1.0)
-        if row.y0 - above.y0 > _ROW_PITCH * height or abs(rows[at][0].size - size) > 0.25 * size:
+        if row.y0 - above.y0 > _ROW_PITCH * height or not _is_of_size(rows[at], size):
             break
         merged = _merge(columns, [(piece.box.x0, piece.box.x1) for piece in rows[at]])
         if len(merged) < 2 or len(merged) < len(columns) - 1:
@@ -276,6 +277,15 @@ def _aligned_end(rows: Sequence[Sequence[Piece]], start: int) -> int:
         if len(rows[at]) > 1:
             end = at + 1
     return end
+
+
+def _row_size(row: Sequence[Piece]) -> float:
+    return statistics.median(piece.size for piece in row)
+
+
+def _is_of_size(row: Sequence[Piece], size: float) -> bool:
+    """By its first piece or by most of them: heights of recognized pieces vary, and small print may stand beside."""
+    return any(abs(found - size) <= _SAME_SIZE * size for found in (row[0].size, _row_size(row)))
 
 
 def _columns(rows: Sequence[Sequence[Piece]]) -> list[Span]:

@@ -161,3 +161,19 @@ async def test_a_head_over_several_columns_does_not_make_them_one(read: ReadFile
             ["", "", "Colour", "White"],
         ]
     ]
+
+
+async def test_a_rule_within_a_drawing_does_not_hide_the_one_that_parts_the_page(read: ReadFile) -> None:
+    def page(canvas: Canvas) -> None:
+        for number in range(16):
+            put(canvas, 30, 100 + 15 * number, f"Ship {number}", 10)
+            put(canvas, 110, 100 + 15 * number, f"{number}.25", 10)
+            put(canvas, 170, 100 + 15 * number, f"{number}.50", 10)
+            put(canvas, 290, 107 + 15 * number, f"point {number} of the chart", 8)
+            if number % 2:
+                put(canvas, 240, 107 + 15 * number, f"{number}", 8)
+        for x in (230, 280, 390):
+            rule(canvas, x, 80, x, 350)
+
+    (read_page,) = await read(draw(page))
+    assert tables_of(read_page)[0] == [[f"Ship {number}", f"{number}.25", f"{number}.50"] for number in range(16)]
