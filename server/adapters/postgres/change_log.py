@@ -26,12 +26,14 @@ _READ = """
         WHERE last.removed
     )
     SELECT l.position, l.chunk_id, l.removed, c.document_id, c.tenant, c.text, c.heading_path, c.language, c.first_page,
-           c.last_page, d.owner, d.groups, d.tenant_wide, d.tags,
+           c.last_page, d.owner, d.tags,
+           CASE WHEN c.revision = d.previous_revision THEN d.previous_groups ELSE d.groups END AS groups,
+           CASE WHEN c.revision = d.previous_revision THEN d.previous_tenant_wide ELSE d.tenant_wide END AS tenant_wide,
            floor(extract(epoch FROM d.create_time))::bigint AS created_unix_s, e.vector
     FROM entries l
-    LEFT JOIN chunks c ON c.chunk_id = l.chunk_id
+    LEFT JOIN chunks c ON c.chunk_id = l.chunk_id AND NOT l.removed
     LEFT JOIN documents d ON d.document_id = c.document_id
-    LEFT JOIN embeddings e ON e.chunk_id = l.chunk_id AND e.fingerprint = %(fingerprint)s
+    LEFT JOIN embeddings e ON e.chunk_id = c.chunk_id AND e.fingerprint = %(fingerprint)s
     ORDER BY l.position
 """
 

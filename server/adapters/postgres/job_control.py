@@ -57,7 +57,12 @@ class PostgresJobControl:
         }
         async with self._pool.transaction() as connection:
             cursor = await connection.execute(
-                f"""SELECT {JOB_COLUMNS}, coalesce(r.name, d.name) AS document_name
+                f"""SELECT {JOB_COLUMNS},
+                           coalesce(
+                               CASE WHEN d.owner = %(user)s OR r.tenant_wide OR r.groups && %(groups)s::text[]
+                                    THEN r.name END,
+                               d.name
+                           ) AS document_name
                     FROM jobs j JOIN documents d USING (document_id)
                     LEFT JOIN replacements r ON (r.document_id, r.revision) = (j.document_id, j.revision)
                     WHERE {_DEAD} AND {VISIBLE} AND j.tenant = %(tenant)s

@@ -69,6 +69,12 @@ async def succeed(connection: Connection, job: Mapping[str, Any], pages: int, ch
     """RUNNING → SUCCEEDED; the document → READY with this revision, whose chunks were logged up to `position`."""
     parameters = {**job, "pages": pages, "chunks": chunks, "position": position, "kept": Stage.EXTRACT.value}
     await connection.execute(
+        """UPDATE documents SET previous_revision = CASE WHEN state = 'ready' THEN revision END,
+               previous_groups = groups, previous_tenant_wide = tenant_wide
+           WHERE document_id = %(document_id)s""",
+        parameters,
+    )
+    await connection.execute(
         """UPDATE documents d SET name = r.name, media_type = r.media_type, size_bytes = r.size_bytes,
                sha256 = r.sha256, blob_key = r.blob_key, tags = r.tags, groups = r.groups, tenant_wide = r.tenant_wide
            FROM replacements r
@@ -78,9 +84,8 @@ async def succeed(connection: Connection, job: Mapping[str, Any], pages: int, ch
     await connection.execute("DELETE FROM replacements WHERE document_id = %(document_id)s", parameters)
     await connection.execute(
         """UPDATE documents SET state = 'ready', page_count = %(pages)s, chunk_count = %(chunks)s,
-               previous_revision = CASE WHEN state = 'ready' THEN revision END, revision = %(revision)s,
-               log_position = %(position)s, swap_time = now(), failure_reason = NULL, failure_message = NULL,
-               update_time = now()
+               revision = %(revision)s, log_position = %(position)s, swap_time = clock_timestamp(),
+               failure_reason = NULL, failure_message = NULL, update_time = now()
            WHERE document_id = %(document_id)s""",
         parameters,
     )

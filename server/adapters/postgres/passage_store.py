@@ -27,6 +27,8 @@ _SELECT = f"""
         WHERE document_id = c.document_id AND revision = c.revision AND number BETWEEN c.first_page AND c.last_page
     ) p ON true
     WHERE d.delete_time IS NULL AND c.tenant = %(tenant)s AND {VISIBLE}
+      AND (c.revision = d.revision OR d.owner = %(user)s OR d.previous_tenant_wide
+           OR d.previous_groups && %(groups)s::text[])
 """
 
 

@@ -28,7 +28,7 @@ from server.domain.errors import (
     JobCancelled,
     JobNotFound,
 )
-from server.domain.principals import AccessList
+from server.domain.principals import AccessList, Principal
 from tests.server.postgres.conftest import ANA, BEN, EVE, MODEL, Archive, make_chunks
 
 BROKEN = Failure("UnreadableDocument", "it is broken")
@@ -127,6 +127,19 @@ class TestDeadLetters:
                 await control.discard(principal, shared.job_id)
             with pytest.raises(JobNotFound):
                 await control.cancel(principal, shared.job_id)
+
+    async def test_the_name_of_a_revision_is_told_to_its_own_readers(
+        self, control: PostgresJobControl, archive: Archive
+    ) -> None:
+        document, _ = await archive.ready(name="report")
+        _, job = await archive.accept(
+            name="why ben goes", replaced_document_id=document.document_id, access=AccessList("ana", ("research",))
+        )
+        await fail(archive, job)
+        ruth = Principal("acme", "ruth", frozenset({"research"}))
+        for principal, name in ((ANA, "why ben goes"), (ruth, "why ben goes"), (BEN, "report")):
+            [letter] = (await control.dead_letters(principal, 10, "", ANY)).letters
+            assert letter.document_name == name
 
     async def test_they_are_listed_in_pages_by_reason_and_time(
         self, control: PostgresJobControl, archive: Archive
@@ -410,6 +423,25 @@ class TestReplacing:
             )
         await finish(archive, third)
 
+    async def test_a_revision_for_fewer_readers_is_not_told_of_to_the_others(
+        self, catalog: PostgresDocumentCatalog, archive: Archive
+    ) -> None:
+        document, job = await revise(archive)
+        await finish(archive, job)
+        _, second = await archive.accept(
+            ANA,
+            name="of ana alone",
+            replaced_document_id=document.document_id,
+            content="secret",
+            access=AccessList("ana"),
+        )
+        assert (await catalog.get(BEN, document.document_id)).name == "report"
+        _, _, accepted = await catalog.accept(BEN, archive.new(BEN, content="secret"))
+        assert accepted, "ben may have the bytes, too, and must not learn that ana has them"
+        await finish(archive, second)
+        with pytest.raises(DocumentNotFound):
+            await catalog.get(BEN, document.document_id)
+
     async def test_fifty_parallel_replacements_make_one_revision(
         self, catalog: PostgresDocumentCatalog, archive: Archive
     ) -> None:
@@ -573,6 +605,22 @@ async def test_every_search_sees_one_whole_revision(archive: Archive, batch: int
     assert await PostgresReplacedRevisions(archive.pool).forget_replaced(0.0, 10) == 1
     assert await archive.scalar("SELECT count(*) FROM chunks WHERE revision = 1") == 1, "the neighbour's"
     assert len(await searchable(archive)) == 5
+
+
+async def test_an_old_revision_keeps_its_readers(archive: Archive) -> None:
+    """Also for an index that reads of it only when the new one, which more people may read, is in its place."""
+    document, chunk_ids = await archive.ready(access=AccessList("ana", ("research",)))
+    _, job = await archive.accept(replaced_document_id=document.document_id)
+    await finish(archive, job, chunks=1)
+    entries = await PostgresChangeLog(archive.pool).read(0, 100, MODEL)
+    old, new = [[entry.chunk for entry in entries if entry.chunk][at] for at in (0, -1)]
+    assert (old.groups, old.tenant_wide) == (("research",), False)
+    assert (new.groups, new.tenant_wide) == ((), True)
+    store = PostgresPassageStore(archive.pool)
+    ruth = Principal("acme", "ruth", frozenset({"research"}))
+    for principal, found in ((ANA, 2), (ruth, 2), (BEN, 0)):
+        assert len(await store.passages(principal, chunk_ids, 2)) == found
+    assert len(await store.passages(BEN, [new.chunk_id], 100)) == 1
 
 
 async def _follow(log: PostgresChangeLog, after: int, batch: int, indexed: set[str]) -> int:
