@@ -18,13 +18,16 @@ from training.mining import mined
 from training.tokens import TokenReader
 from triton_models.catalogue import load_catalogue
 from triton_models.digests import sha256_of
+from triton_models.embed.networks import onnxruntime_network
 from triton_models.embed.tokenizer import E5Tokenizer, write_tokenizer
 from triton_models.embed.weights import E5Weights
 from triton_models.fetching import ArtifactStore
-from triton_models.preparation import default_cache
+from triton_models.preparation import default_cache, prepare
+from triton_models.prepared import PreparedModels
 from triton_models.progress import silent
 from triton_models.rerank.head import Head, log_information
 from triton_models.rerank.network import write_token_network
+from triton_models.rerank.sentences import SentenceOptions, SentenceReranker, SentenceTokenizer
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Trains Pinakes' own models.")
 console = Console()
@@ -93,26 +96,39 @@ def evaluate_command(
     data: Annotated[Path, typer.Option(help="A folder with retrieval sets that have dev/.")],
     out: Annotated[Path, typer.Option(help="Where what the encoder makes of the sets is kept.")],
     head: Annotated[Path | None, typer.Option(help="A trained head; what is not trained if not given.")] = None,
+    model: Annotated[str, typer.Option(help="A catalogue's encoder of whole texts in the place of a head.")] = "",
     sets: Annotated[str, typer.Option(help="Comma-separated; all if not given.")] = "",
     questions: Annotated[int, typer.Option(help="Of a set, at most.")] = 200,
     weight: Annotated[float, typer.Option(help="Of the reranker's score beside the fused one.")] = 4.0,
     threads: Annotated[int, typer.Option(help="Cores to use.")] = 2,
 ) -> None:
     """Compares dense, BM25, fused and reranked orders by nDCG@10."""
-    from training.evaluation import DENSE, FUSED, LEXICAL, RERANKED, RerankingPlan, average_gain, evaluated
+    from training.evaluation import (
+        DENSE,
+        FUSED,
+        LEXICAL,
+        RERANKED,
+        RerankingPlan,
+        average_gain,
+        by_late_interaction,
+        by_sentences,
+        evaluated,
+    )
 
     out.mkdir(parents=True, exist_ok=True)
     wanted = frozenset(sets.split(",")) if sets else None
     weights = E5Weights(_encoder())
     reader = _reader(weights, out, threads)
     trained = Head.load(head) if head else Head.untrained(np.zeros(weights.shape.hidden, np.float32), rank=1, seed=1)
+    late = by_late_interaction(trained, log_information(weights.vocabulary.scores))
+    scorer = by_sentences(_sentences(model, threads)) if model else late
     plan = RerankingPlan(questions=questions, rerank_weight=weight)
     table = Table("set", "questions", DENSE, LEXICAL, FUSED, RERANKED, "gain", "95 %")
     qualities = []
     for data_set in read_data_sets(data):
         if wanted is not None and data_set.name not in wanted:
             continue
-        quality = evaluated(data_set, reader, trained, log_information(weights.vocabulary.scores), plan)
+        quality = evaluated(data_set, reader, scorer, plan)
         qualities.append(quality)
         means = [f"{quality.scores[kind].mean():.3f}" for kind in (DENSE, LEXICAL, FUSED, RERANKED)]
         gain = quality.gain
@@ -120,6 +136,13 @@ def evaluate_command(
         table.add_row(data_set.name, asked, *means, f"{gain.mean:+.3f}", f"{gain.low:+.3f} to {gain.high:+.3f}")
     console.print(table)
     console.print(f"average gain of {len(qualities)} sets: {average_gain(qualities):+.4f}")
+
+
+def _sentences(model: str, threads: int) -> SentenceReranker:
+    files = PreparedModels.open(prepare(default_cache(), only=[model])).paths_of(model)
+    options = SentenceOptions()
+    tokenizer = SentenceTokenizer(files["tokenizer"], options.max_tokens)
+    return SentenceReranker(onnxruntime_network(files["network"], threads), tokenizer, options)
 
 
 def _encoder() -> Path:

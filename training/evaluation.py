@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from training.mining import bm25, counts
 from training.tokens import TokenReader, TokenVectors
 from triton_models.rerank.head import Floats, Head
 from triton_models.rerank.reranker import late_interaction
+from triton_models.rerank.sentences import SentenceReranker
 
 DENSE, LEXICAL, FUSED, RERANKED = "dense", "BM25", "fused", "reranked"
 
@@ -63,7 +64,41 @@ def gain_of(differences: Floats) -> Gain:
     return Gain(mean, float(found.confidence_interval.low), float(found.confidence_interval.high))
 
 
-def evaluated(data_set: DataSet, reader: TokenReader, head: Head, information: Floats, plan: RerankingPlan) -> Quality:
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """The questions and passages of a set, and what the encoder makes of them."""
+
+    questions: Sequence[str]
+    passages: Sequence[str]
+    asked: TokenVectors
+    told: TokenVectors
+
+
+Scorer = Callable[[Material, int, Sequence[int]], Floats]
+"""A reranker: from the row of a question and rows of passages to the passages' scores."""
+
+
+def by_late_interaction(head: Head, information: Floats) -> Scorer:
+    """information: see `triton_models.rerank.head.log_information`."""
+
+    def scores(material: Material, question: int, passages: Sequence[int]) -> Floats:
+        hidden, ids = material.asked.of(question)
+        logarithm = (hidden - head.center) @ head.importance + head.information_weight * information[ids]
+        vectors = [compared(head, material.told.of(place)[0]) for place in passages]
+        return late_interaction(compared(head, hidden), np.exp(logarithm), vectors)
+
+    return scores
+
+
+def by_sentences(reranker: SentenceReranker) -> Scorer:
+    def scores(material: Material, question: int, passages: Sequence[int]) -> Floats:
+        texts = [material.passages[place] for place in passages]
+        return reranker.scores([material.questions[question]] * len(texts), texts)
+
+    return scores
+
+
+def evaluated(data_set: DataSet, reader: TokenReader, scorer: Scorer, plan: RerankingPlan) -> Quality:
     """Every document is one passage, as far as the reader reads it.
 
     Cost: the encoder's for all documents, once; they are in memory while the set is evaluated (770 bytes a token).
@@ -71,13 +106,14 @@ def evaluated(data_set: DataSet, reader: TokenReader, head: Head, information: F
     names = list(data_set.queries)[: plan.questions]
     texts = [f"{each.title}\n{each.text}" if each.title else each.text for each in data_set.articles]
     told = reader.read("passage", texts, f"{data_set.name}: passages")
-    asked = reader.read("query", [data_set.queries[name] for name in names], f"{data_set.name}: questions")
-    branches = Branches(asked, told)
+    questions = [data_set.queries[name] for name in names]
+    asked = reader.read("query", questions, f"{data_set.name}: questions")
+    branches, material = Branches(asked, told), Material(questions, texts, asked, told)
     ids = [each.article_id for each in data_set.articles]
     scores: dict[str, list[float]] = {DENSE: [], LEXICAL: [], FUSED: [], RERANKED: []}
     for row, name in enumerate(names):
         rankings = branches.rankings(row, plan)
-        rankings[RERANKED] = reranked(row, rankings[FUSED], asked, told, head, information, plan)
+        rankings[RERANKED] = reranked(row, rankings[FUSED], material, scorer, plan)
         for kind, ranking in rankings.items():
             documents = documents_of((ids[place] for place in ranking), data_set.ignored.get(name, frozenset()))
             scores[kind].append(ndcg(documents, data_set.judgements[name], plan.within))
@@ -119,24 +155,13 @@ class Branches:
         }
 
 
-def reranked(
-    question: int,
-    fused: Ranking,
-    asked: TokenVectors,
-    told: TokenVectors,
-    head: Head,
-    information: Floats,
-    plan: RerankingPlan,
-) -> Ranking:
-    """The first `depth` by the share of the best fused score and the weighted score of late interaction; the others
-    behind them."""
+def reranked(question: int, fused: Ranking, material: Material, scorer: Scorer, plan: RerankingPlan) -> Ranking:
+    """The first `depth` by the share of the best fused score and the weighted score of the reranker; the others behind
+    them."""
     first = list(fused)[: plan.depth]
     if not first:
         return fused
-    hidden, ids = asked.of(question)
-    logarithm = (hidden - head.center) @ head.importance + head.information_weight * information[ids]
-    passages = [compared(head, told.of(place)[0]) for place in first]
-    scores = late_interaction(compared(head, hidden), np.exp(logarithm), passages)
+    scores = scorer(material, question, first)
     shares = np.array([fused[place] for place in first]) / max(fused[first[0]], np.finfo(np.float32).tiny)
     combined = shares + plan.rerank_weight * scores
     order = np.argsort(-combined, kind="stable")

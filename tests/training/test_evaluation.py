@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from bench.suites.index.datasets import Article, DataSet
@@ -16,20 +17,24 @@ from training.evaluation import (
     LEXICAL,
     RERANKED,
     Branches,
+    Material,
     RerankingPlan,
     average_gain,
+    by_late_interaction,
+    by_sentences,
     evaluated,
     gain_of,
     reranked,
 )
 from training.tokens import TokenReader, TokenVectors
 from triton_models.rerank.head import Head
+from triton_models.rerank.sentences import SentenceReranker
 
 TOLD = [[1, 2, 3], [1, 2, 9], [5, 5, 5, 5], [3, 7], [8]]
 ASKED = [[1, 2, 3], [5], [60]]
 PLAN = RerankingPlan(questions=9, candidates=3, depth=2)
 HEAD = Head.untrained(np.zeros(8, np.float32), rank=1, seed=1)
-INFORMATION = np.zeros(64, np.float32)
+LATE = by_late_interaction(HEAD, np.zeros(64, np.float32))
 
 
 class ScriptedReader(TokenReader):
@@ -61,16 +66,28 @@ def test_the_branches_find_what_is_alike_and_what_has_the_words() -> None:
 
 
 def test_only_the_first_are_reranked_and_without_weight_they_stay() -> None:
-    asked, told = token_vectors(ASKED), token_vectors(TOLD)
+    material = Material(["a", "b", "c"], ["0", "1", "2", "3", "4"], token_vectors(ASKED), token_vectors(TOLD))
     fused = {3: 0.9, 0: 0.8, 2: 0.7}
-    assert list(reranked(0, fused, asked, told, HEAD, INFORMATION, PLAN)) == [0, 3, 2]
-    assert list(reranked(0, fused, asked, told, HEAD, INFORMATION, replace(PLAN, rerank_weight=0.0))) == [3, 0, 2]
-    assert reranked(0, {}, asked, told, HEAD, INFORMATION, PLAN) == {}
+    assert list(reranked(0, fused, material, LATE, PLAN)) == [0, 3, 2]
+    assert list(reranked(0, fused, material, LATE, replace(PLAN, rerank_weight=0.0))) == [3, 0, 2]
+    assert reranked(0, {}, material, LATE, PLAN) == {}
+
+
+def test_an_encoder_of_whole_texts_is_given_the_texts() -> None:
+    class Scripted(SentenceReranker):
+        def __init__(self) -> None: ...
+
+        def scores(self, queries: Sequence[str], passages: Sequence[str]) -> npt.NDArray[np.float32]:
+            assert queries == ["b"] * len(passages)
+            return np.array([len(passage) for passage in passages], np.float32)
+
+    material = Material(["a", "b"], ["xx", "x", "xxx"], token_vectors(ASKED), token_vectors(TOLD))
+    assert by_sentences(Scripted())(material, 1, [2, 0, 1]).tolist() == [3, 2, 1]
 
 
 def test_ignored_documents_are_dropped_before_a_ranking_is_judged() -> None:
     reader = ScriptedReader()
-    quality = evaluated(data_set(), reader, HEAD, INFORMATION, replace(PLAN, questions=2))
+    quality = evaluated(data_set(), reader, LATE, replace(PLAN, questions=2))
     assert reader.asked == [("passage", [f"text {place}" for place in range(5)]), ("query", ["first", "second"])]
     assert {kind: len(scores) for kind, scores in quality.scores.items()} == dict.fromkeys(
         (DENSE, LEXICAL, FUSED, RERANKED), 2
