@@ -47,6 +47,9 @@ _UNANSWERED = 4_096
 _GATHER_S = 0.02
 _LOOK_S = 5.0
 _ABANDONED_S = 60.0
+# NATS counts nanoseconds in 64 bits: times beyond these become others.
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +197,8 @@ class _Reader:
         self.position = StreamPosition(name, last)
         since = ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=last + 1)
         if isinstance(start, datetime):
-            since = ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_TIME, opt_start_time=start.astimezone(UTC))
+            then = min(max(start.astimezone(UTC), _EARLIEST), _LATEST)
+            since = ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_TIME, opt_start_time=then)
         await self._subscribe(await self._connection.client(), since)
 
     async def next(self) -> tuple[tuple[int, Event], ...]:

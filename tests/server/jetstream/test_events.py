@@ -172,7 +172,9 @@ async def test_without_a_start_only_what_comes_from_now_on_does(stream: JetStrea
 
 async def test_before_the_first_event_a_reader_knows_where_it_is(stream: JetStreamEvents) -> None:
     await stream.publish(uploads(2))
-    for start, sequence in ((None, 2), (LONG_AGO, 0), (datetime.now(UTC) + timedelta(days=1), 2)):
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    far = datetime(1600, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+    for start, sequence in ((None, 2), (LONG_AGO, 0), (tomorrow, 2), (far[0], 0), (far[1], 2)):
         async with aclosing(stream.read("acme", ANY, start, 0.0)) as batches:
             assert (await anext(batches)).position.sequence == sequence
 
