@@ -1,4 +1,5 @@
-"""Models looked after in the whole stack: a version of the text recognizer replaced by another one, and back."""
+"""Models looked after in the whole stack: a version of the text recognizer replaced by another one, and back; a slot
+that is empty by default, filled."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from pinakes import AsyncClient, MemorySource, ModelState
-from pinakes.errors import EmbeddingMismatch, ModelInUse, ModelLoadFailed
+from pinakes import AsyncClient, Degradation, MemorySource, ModelState
+from pinakes.errors import EmbeddingMismatch, ModelInUse, ModelLoadFailed, ModelNotInstalled
 from tests.whole_stack import SAMPLES, WholeStack
 from triton_models.catalogue import load_catalogue
 from triton_models.preparation import prepare
@@ -23,6 +24,7 @@ from triton_models.rendering import render_missing
 pytestmark = [pytest.mark.stack, pytest.mark.models]
 
 PAGE = (SAMPLES / "okinami-terminal.jpg").read_bytes()
+RERANKER = "all-minilm-l6-v2@1"
 
 
 @pytest.fixture
@@ -105,6 +107,24 @@ async def test_an_answer_names_the_models_that_made_it(client: AsyncClient) -> N
     names = {alias.slot: alias.serving for alias in await client.models.aliases()}
     assert completion.embedder.startswith(names["embed"].split("@")[0])
     assert completion.generator.startswith(names["generate"].split("@")[0])
+    await client.documents.delete(upload.document.document_id)
+
+
+async def test_the_reranker_is_asked_while_an_alias_names_it(client: AsyncClient) -> None:
+    upload = await client.documents.upload(b"# Log\n\nThe lighthouse keeper wrote the weather into it.", name="log.md")
+    job = await client.documents.wait(upload.job)
+    assert job.success is not None
+    token = job.success.consistency_token
+    change = await client.models.set_alias("rerank.default", RERANKER)
+    assert change.alias.serving == RERANKER
+    found = await client.search("Who recorded the storms?", consistency_token=token)
+    assert found.passages[0].rerank_score is not None and 0 < found.passages[0].rerank_score < 1
+    completion = (await client.answer_text("Who wrote the weather into the log?", consistency_token=token)).completion
+    assert completion.reranker.startswith(RERANKER) and Degradation.NO_RERANKER not in completion.degradations
+    reset = await client.models.set_alias("rerank.default")
+    assert reset.alias.by_default and not reset.alias.serving
+    with pytest.raises(ModelNotInstalled):
+        await client.rerank("query", ["text"])
     await client.documents.delete(upload.document.document_id)
 
 
