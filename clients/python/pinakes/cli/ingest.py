@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -37,13 +38,15 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one file. `problem` is empty unless it failed."""
+    """What became of one file. `problem` is empty unless it failed; `again` is the file if the server is to blame, and
+    may take it later."""
 
     path: Path
     document_id: str
     pages: int
     result: str
     problem: str = ""
+    again: File | None = None
 
 
 def ingest(
@@ -63,7 +66,7 @@ def ingest(
         typer.Option(
             "--watch",
             help="Then goes on to ingest files as they come and change, until Ctrl-C. A changed file becomes a new "
-            "revision of its document; that of a deleted file stays.",
+            "revision of its document; that of a deleted file stays. What the server could not take is tried again.",
         ),
     ] = False,
     parallel: Annotated[int, typer.Option(min=1, max=32, help="So many documents at a time.")] = 4,
@@ -84,9 +87,15 @@ def ingest(
     if files:
         outcomes = _ingest_all(connection, files, options, parallel, console)
         _show_summary(sorted(outcomes, key=lambda outcome: outcome.path), console)
+    failed = any(outcome.problem for outcome in outcomes)
     if changes is not None:
-        outcomes += _follow(connection, changes, options, parallel, console)
-    if any(outcome.problem for outcome in outcomes):
+        settling = Settling()
+        for outcome in outcomes:
+            if outcome.again is not None:
+                settling.touch(outcome.again)
+        failed = any(outcome.problem and outcome.again is None for outcome in outcomes)
+        failed |= _follow(connection, changes, settling, options, parallel, console)["failed"] > 0
+    if failed:
         raise typer.Exit(1)
 
 
@@ -153,11 +162,15 @@ def _changes(paths: list[Path]) -> Iterator[set[File]]:
 
 
 def _follow(
-    connection: Connection, changes: Iterator[set[File]], options: UploadOptions, parallel: int, console: Console
-) -> list[Outcome]:
-    """What became of the files that came and changed until Ctrl-C."""
-    outcomes: list[Outcome] = []
-    settling = Settling()
+    connection: Connection,
+    changes: Iterator[set[File]],
+    settling: Settling,
+    options: UploadOptions,
+    parallel: int,
+    console: Console,
+) -> Counter[str]:
+    """The results of the files that settle, come and change until Ctrl-C."""
+    results: Counter[str] = Counter()
     looked = 0.0
     try:
         console.print("Watching; Ctrl-C ends it.")
@@ -178,11 +191,15 @@ def _follow(
                     settling.touch(file)
                 continue
             for outcome in found:
+                # Before it is shown: Ctrl-C may come at once.
+                if outcome.again is None:
+                    results[outcome.result] += 1
+                else:
+                    settling.touch(outcome.again)
                 console.print(_line(outcome), soft_wrap=True)
-            outcomes += found
     except KeyboardInterrupt:
-        _show_counts(outcomes, console)
-    return outcomes
+        _show_counts(results, console)
+    return results
 
 
 def _watched(found: Path, paths: list[Path]) -> File | None:
@@ -287,7 +304,8 @@ def _ingest_one(client: Client, file: File, options: UploadOptions, board: _Boar
         if isinstance(error, Unavailable) and not error.reason:
             raise  # nobody is there: the other files would fail in the same way
         reason = error.reason or error.code if isinstance(error, PinakesError) else type(error).__name__
-        return Outcome(path, document_id, 0, "failed", f"{error} ({reason})")
+        again = file if isinstance(error, PinakesError) and error.retryable else None
+        return Outcome(path, document_id, 0, "failed", f"{error} ({reason})", again)
     finally:
         bar.end()
         board.count()
@@ -307,7 +325,7 @@ def _show_summary(outcomes: list[Outcome], console: Console) -> None:
     for outcome in outcomes:
         if outcome.problem:
             console.print(_line(outcome), soft_wrap=True)
-    _show_counts(outcomes, console)
+    _show_counts(Counter(outcome.result for outcome in outcomes), console)
 
 
 def _line(outcome: Outcome) -> Text:
@@ -316,6 +334,6 @@ def _line(outcome: Outcome) -> Text:
     return Text(f"{outcome.path}: {outcome.result}", style="green")
 
 
-def _show_counts(outcomes: list[Outcome], console: Console) -> None:
-    count = {result: sum(o.result == result for o in outcomes) for result in ("ready", "already there", "failed")}
-    console.print(", ".join(f"{number} {result}" for result, number in count.items() if number))
+def _show_counts(results: Counter[str], console: Console) -> None:
+    told = (f"{results[result]} {result}" for result in ("ready", "already there", "failed") if results[result])
+    console.print(", ".join(told))
