@@ -1,6 +1,6 @@
 """`python -m tests.fuzz [--inputs N] [--seed S] [--first N]`: reads damaged documents of every format.
 
-Ends with status 1 if an input found a defect, ended the process that read it, or was not done within the limit.
+Ends with status 1 if an input found a defect, broke the process that read it, or was not done within a minute.
 `--keep FOLDER` writes such inputs there.
 """
 
@@ -51,8 +51,10 @@ def _report(outcome: Outcome, seconds: float) -> None:
     out(f"longest {seconds:.2f} s (input {number}); most memory {outcome.memory_bytes / 2**20:.0f} MiB\n")
     for number, cause in outcome.lost.items():
         out(f"input {number} ended the process: {cause}\n")
+    for number in outcome.large:
+        out(f"input {number} took more memory than it may, and was refused\n")
     for number in outcome.slow:
-        out(f"input {number} reached the limit\n")
+        out(f"input {number} reached the limit of time\n")
     for number, trace in outcome.defects.items():
         out(f"input {number} found a defect: {trace}\n")
 

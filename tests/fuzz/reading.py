@@ -31,12 +31,14 @@ _OWN_FRAME = re.compile(r'File "[^"]*/server/(?:adapters|application)/')
 
 @dataclass(slots=True)
 class Outcome:
-    """`endings` counts by format and by how it ended. `lost` are inputs that ended a process (their causes), `slow`
-    those that reached the limit, `defects` those that found a bug; each is named by its number."""
+    """`endings` counts by format and by how it ended. `lost` are inputs that broke a process (their causes), `slow`
+    those that reached the limit of time, `large` that of memory, `defects` those that found a bug; each is named by its
+    number."""
 
     endings: Counter[tuple[str, str]] = field(default_factory=Counter)
     lost: dict[int, str] = field(default_factory=dict)
     slow: list[int] = field(default_factory=list)
+    large: list[int] = field(default_factory=list)
     defects: dict[int, str] = field(default_factory=dict)
     longest: tuple[float, int] = (0.0, 0)
     """Seconds that one input took, and its number."""
@@ -56,7 +58,7 @@ def damaged_document(seed: int, number: int) -> tuple[str, bytes]:
     return name, damaged(whole[name], tuple(whole.values()), random)
 
 
-async def fuzz(folder: Path, seed: int, numbers: range, limit_s: float = 20.0, memory_bytes: int = 2**31) -> Outcome:
+async def fuzz(folder: Path, seed: int, numbers: range, limit_s: float = 60.0, memory_bytes: int = 2**31) -> Outcome:
     """Probes each input, reads all of its pages, and looks at it. `limit_s` bounds a probe, a page and a picture,
     `memory_bytes` a process."""
     outcome = Outcome()
@@ -80,7 +82,12 @@ async def fuzz(folder: Path, seed: int, numbers: range, limit_s: float = 20.0, m
                 if ending == "StageDeadline":
                     outcome.slow.append(number)
                 for what, found in _noticed(logs):
-                    (outcome.lost if what == "lost" else outcome.defects)[number] = found
+                    if what == "large":
+                        outcome.large.append(number)
+                    elif what == "lost":
+                        outcome.lost[number] = found
+                    else:
+                        outcome.defects[number] = found
         finally:
             await reader.close()
     outcome.memory_bytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
@@ -106,6 +113,10 @@ def _noticed(entries: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     for entry in entries:
         trace = str(entry.get("trace", ""))
         match entry["event"]:
+            case "document_reader_ended" if entry["why"] == "out of memory":
+                yield "large", ""
+            case "document_reader_ended" if entry["why"] == "too slow":
+                pass  # told by its ending
             case "document_reader_ended":
                 yield "lost", f"{entry['why']}, exit code {entry['exit_code']}"
             case "document_reader_defect":

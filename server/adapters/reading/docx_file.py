@@ -18,6 +18,7 @@ from server.adapters.reading.archives import ArchiveOptions, check_archive, pars
 from server.adapters.reading.docx_numbering import BULLET, Numbering
 from server.application.markdown_tables import table_block
 from server.domain.documents import Block, BlockKind, Line
+from server.domain.errors import UnreadableDocument
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _MATH_TEXT = "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"
@@ -60,7 +61,7 @@ class DocxFile:
         check_archive(path, archive)
         with parsing("the document"):
             document: Any = Document(str(path))
-            self._body: etree._Element = document.element.body
+            self._body = _body(document.element)
             self._styles = {str(key): style for key, style in _styles(document.styles.element)}
             self._default_style = _default_style(document.styles.element)
             self._numbering = Numbering(_part(document, RELATIONSHIP_TYPE.NUMBERING))
@@ -157,6 +158,13 @@ class DocxFile:
             if block.kind is BlockKind.LIST:
                 parts[-len(block.lines)] = parts[-len(block.lines)].removeprefix(BULLET + " ")
         return " ".join(parts)
+
+
+def _body(root: etree._Element) -> etree._Element:
+    body = root.find(_W + "body")
+    if body is None:
+        raise UnreadableDocument("the document has no body")
+    return body
 
 
 def _inline(element: etree._Element, found: _Paragraph) -> Iterator[str]:

@@ -23,6 +23,8 @@ _MOST_OBJECTS = 50_000
 _MOST_RULES = 4_000
 _DEEPEST_FORM = 5
 _THICKEST_RULE = 3.0
+_FARTHEST = 1e6
+_LARGEST_SIZE = 1e5
 _BOLD_WEIGHT = 600
 # The address alone: a pointer object for every glyph costs as much as all else that is asked about it.
 _text_object = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)(
@@ -142,7 +144,8 @@ class _GlyphReader:
 
     def _add(self, index: int, text: str) -> None:
         box = _glyph_box(self._raw, index, self._view)
-        if box.x0 >= box.x1:
+        # Also false for what is no number, as operators of a broken file give.
+        if not (-_FARTHEST < box.x0 < box.x1 < _FARTHEST and -_FARTHEST < box.y0 <= box.y1 < _FARTHEST):
             return
         text_object = _text_object(self._raw, index) or 0
         if self._last is not None and not self._spaced and self._last[:2] == (box, text_object):
@@ -212,7 +215,8 @@ def _font(raw: object, index: int) -> _Font:
     heavy = any(word in name.value.lower() for word in _BOLD_NAMES)
     bold = heavy or c.FPDFText_GetFontWeight(raw, index) >= _BOLD_WEIGHT
     hidden = c.FPDFTextObj_GetTextRenderMode(c.FPDFText_GetTextObject(raw, index)) in _HIDDEN_MODES
-    return _Font(max(float(c.FPDFText_GetFontSize(raw, index)), 0.0) * scale, bold, hidden)
+    size = float(c.FPDFText_GetFontSize(raw, index)) * scale
+    return _Font(size if 0.0 < size < _LARGEST_SIZE else 0.0, bold, hidden)
 
 
 def _read_objects(page: pdfium.PdfPage, view: _View, content: PageContent) -> None:
@@ -277,6 +281,8 @@ def _edges(points: list[tuple[float, float]]) -> Iterator[Rule]:
     if len(points) < 2:
         return
     xs, ys = [x for x, _ in points], [y for _, y in points]
+    if not all(-_FARTHEST < place < _FARTHEST for place in (*xs, *ys)):
+        return
     outline = Box(min(xs), min(ys), max(xs), max(ys))
     if min(outline.x1 - outline.x0, outline.y1 - outline.y0) <= _THICKEST_RULE:
         yield Rule(outline)

@@ -148,9 +148,10 @@ async def test_entities_are_not_resolved(read: ReadFile) -> None:
         {"word/document.xml": b"<w:document"},
         {"word/document.xml": None},
         {"[Content_Types].xml": b"<Types>wordprocessingml.document.main+xml</Types>"},
+        {"word/document.xml": b"<other/>"},
         {"word/document.xml": b"<a>" * 300 + b"</a>" * 300},
     ],
-    ids=["cut off", "missing", "types", "nested"],
+    ids=["cut off", "missing", "types", "no body", "nested"],
 )
 async def test_broken_documents_are_refused(read: ReadFile, broken: dict[str, bytes | None]) -> None:
     data = docx_file(lambda document: document.add_paragraph("text"))

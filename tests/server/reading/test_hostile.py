@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from reportlab.pdfgen.canvas import Canvas
 from structlog.testing import capture_logs
 
 from server.adapters.document_reader import FileDocumentReader
@@ -139,3 +140,14 @@ async def test_relations_that_lead_in_a_circle_or_outside_are_not_followed(read:
     data = with_parts(DOCX, {"word/_rels/document.xml.rels": relations.replace(b"</Rel", more + b"</Rel")})
     (page,) = await read(data)
     assert text_of(page) == ["text"]
+
+
+async def test_text_scaled_beyond_all_numbers_is_passed_over(read: ReadFile) -> None:
+    def page(canvas: Canvas) -> None:
+        put(canvas, 20, 60, "Text at its place")
+        for _ in range(60):
+            canvas.transform(40, 0, 0, 40, 200, 60)
+            put(canvas, 5, 9, "larger")
+
+    (read_page,) = await read(draw(page))
+    assert "Text at its place" in text_of(read_page)
