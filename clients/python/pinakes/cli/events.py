@@ -15,7 +15,7 @@ from rich.text import Text
 
 from pinakes.cli import json_lines
 from pinakes.cli.connection import Connection
-from pinakes.errors import DeadlineExceeded, Unavailable
+from pinakes.errors import DeadlineExceeded, Overloaded, Unavailable
 from pinakes.events import DocumentFailed, Event, EventType, SystemAlert
 
 _PAUSE_S = 1.0
@@ -42,7 +42,7 @@ def events(
                     token, start = told.resume_token, None
                     if isinstance(told, Event):
                         _show(told, json=json)
-            except (DeadlineExceeded, Unavailable):
+            except (DeadlineExceeded, Overloaded, Unavailable):
                 if not token or connection.timeout_s is not None:
                     raise
                 time.sleep(_PAUSE_S)
