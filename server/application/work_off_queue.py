@@ -10,6 +10,7 @@ import structlog
 from server.application.background import repeat, trace_of
 from server.application.ingest_document import IngestDocument
 from server.application.ports import Busy, Delivery, WorkQueue
+from server.domain.documents import Lease
 from server.domain.errors import PinakesError
 
 _log = structlog.get_logger()
@@ -49,34 +50,33 @@ class WorkOffQueue:
 
     async def _work(self, delivery: Delivery) -> None:
         """Never fails: whatever happens to a job, PostgreSQL knows of it and brings it back."""
+        job_id, again_in_s = delivery.job_id, None
         try:
-            again_in_s = await self._work_on_next(delivery)
+            claimed = await self._ingest.claim(job_id)
+            if isinstance(claimed, Busy):
+                again_in_s = claimed.retry_in_s
+            elif claimed is not None:
+                job_id = claimed.job.job_id
+                await self._work_on(claimed, delivery)
         except asyncio.CancelledError:
             await asyncio.shield(self._settle(delivery, 0.0))
             raise
         except PinakesError as error:
-            _log.warning("job_not_settled", job_id=delivery.job_id, problem=str(error))
+            _log.warning("job_not_settled", job_id=job_id, problem=str(error))
             again_in_s = self._options.after_outage_s
         except Exception as error:  # noqa: BLE001 - a defect must not stop the other jobs
-            _log.error("job_broke", job_id=delivery.job_id, error=type(error).__name__, trace=trace_of(error))
+            _log.error("job_broke", job_id=job_id, error=type(error).__name__, trace=trace_of(error))
             again_in_s = self._options.after_outage_s
         await self._settle(delivery, again_in_s)
 
-    async def _work_on_next(self, delivery: Delivery) -> float | None:
-        """When the delivery is to come again; None: it has told what it had to tell."""
-        claimed = await self._ingest.claim(delivery.job_id)
-        if isinstance(claimed, Busy):
-            return claimed.retry_in_s
-        if claimed is None:
-            return None
-        if claimed.job.job_id == delivery.job_id:
-            await self._ingest.work(claimed, delivery.working)
-            return None
+    async def _work_on(self, lease: Lease, delivery: Delivery) -> None:
+        if lease.job.job_id == delivery.job_id:
+            await self._ingest.work(lease, delivery.working)
+            return
         # It was another job's turn: that one's own delivery will find this one. Should deliveries ever be fewer than
         # jobs, the sweep makes up for it.
         await self._settle(delivery, None)
-        await self._ingest.work(claimed, _unheard)
-        return None
+        await self._ingest.work(lease, _unheard)
 
     async def _settle(self, delivery: Delivery, again_in_s: float | None) -> None:
         try:
