@@ -33,8 +33,9 @@ from triton_models.rendering import profile_layout, render
 
 _LOAD_S = 300.0
 _CALL_S = 60.0
-_SINGLES = 15
-_BULKS = 3
+_ROUNDS = 3
+_SINGLES = 5
+"""Of a round, which has one bulk."""
 _WORDS = (
     "the keeper of the harbour watches the ferry until it has left the northern quay and writes it down in his log "
 )
@@ -147,7 +148,13 @@ class _Trials:
             single, bulk = await _CALLS[self._slot](self._connection, self._model.name)
             # Also the shapes of batches that warming up does not meet.
             await bulk()
-            return Timing(await _median_s(bulk, _BULKS), await _median_s(single, _SINGLES))
+            bulks: list[float] = []
+            singles: list[float] = []
+            # In turns, so that a busy moment of the machine does not fall upon one of them.
+            for _ in range(_ROUNDS):
+                bulks.append(await _taken_s(bulk))
+                singles += [await _taken_s(single) for _ in range(_SINGLES)]
+            return Timing(statistics.median(bulks), statistics.median(singles))
         finally:
             await self._control.unload(self._model.name, Deadline.after(_LOAD_S))
 
@@ -155,13 +162,10 @@ class _Trials:
 Call = Callable[[], Awaitable[object]]
 
 
-async def _median_s(call: Call, times: int) -> float:
-    taken = []
-    for _ in range(times):
-        began = time.monotonic()
-        await call()
-        taken.append(time.monotonic() - began)
-    return statistics.median(taken)
+async def _taken_s(call: Call) -> float:
+    began = time.monotonic()
+    await call()
+    return time.monotonic() - began
 
 
 async def _embedding(connection: TritonConnection, model: str) -> tuple[Call, Call]:
@@ -177,9 +181,10 @@ async def _embedding(connection: TritonConnection, model: str) -> tuple[Call, Ca
 async def _reranking(connection: TritonConnection, model: str) -> tuple[Call, Call]:
     """The candidates of a search, and those of a long one."""
     reranker = await TritonReranker.connect(connection, model, Deadline.after(_CALL_S))
-    candidates, passages = [_text(160)] * 8, [_text(160)] * 20
+    # Of equal texts only one would be read.
+    passages = [f"{number} {_text(160)}" for number in range(20)]
     return (
-        lambda: reranker.rerank(_text(20), candidates, Deadline.after(_CALL_S)),
+        lambda: reranker.rerank(_text(20), passages[:8], Deadline.after(_CALL_S)),
         lambda: reranker.rerank(_text(20), passages, Deadline.after(_CALL_S)),
     )
 
