@@ -4,24 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from server.adapters.document_reader import FileDocumentReader
 from tests.fuzz.documents import documents
 from tests.fuzz.reading import damaged_document, fuzz
 
 
-async def test_what_is_damaged_was_whole(tmp_path: Path) -> None:
-    reader = FileDocumentReader()
-    path = tmp_path / "whole"
-    for data in documents().values():
-        path.write_bytes(data)
-        probe = await reader.probe(path, "upload")
-        assert len([page async for page in reader.pages(path, probe, 1)]) == probe.page_count
-    await reader.close()
-
-
 async def test_damaged_documents_end_with_a_reason_and_the_reader_goes_on(tmp_path: Path) -> None:
-    outcome = await fuzz(tmp_path, seed=7, numbers=range(150))
-    assert outcome.inputs == 150
+    outcome = await fuzz(tmp_path, seed=7, numbers=range(100))
+    assert outcome.inputs == 100
     assert outcome.defects == {}
     assert outcome.lost == {}
     assert outcome.slow == []

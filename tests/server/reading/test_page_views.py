@@ -107,10 +107,11 @@ async def test_what_cannot_be_shown_is_refused(reader: FileDocumentReader, path:
 
 
 @pytest.mark.parametrize("name", sorted(documents()))
-async def test_every_format_has_a_thumbnail(reader: FileDocumentReader, path: Path, name: str) -> None:
+async def test_every_format_is_read_and_has_a_thumbnail(reader: FileDocumentReader, path: Path, name: str) -> None:
     path.write_bytes(documents()[name])
     probe = await reader.probe(path, "upload")
     assert probe.media_type in SUPPORTED
+    assert len([page async for page in reader.pages(path, probe, 1)]) == probe.page_count
     thumbnail = await reader.thumbnail(path, probe.media_type)
     assert (thumbnail.width, thumbnail.height) == THUMBNAIL_SIZE
     shown = pixels(thumbnail)

@@ -76,7 +76,7 @@ async def test_cells_are_found_in_their_rows_and_columns(
     read: ReadFile, rules: str, font: str, words: Sequence[str]
 ) -> None:
     random = Random(f"{rules} {font}")
-    grids = [random_grid(random, words, 0.25 if rules == "all" else 0.1) for _ in range(12)]
+    grids = [random_grid(random, words, 0.25 if rules == "all" else 0.1) for _ in range(8)]
     style: dict[str, list[Any]] = {
         "all": [("GRID", (0, 0), (-1, -1), 0.5, "black")],
         "head": [("LINEBELOW", (0, 0), (-1, 0), 0.5, "black"), ("ALIGN", (1, 1), (-1, -1), "RIGHT")],
