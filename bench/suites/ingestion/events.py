@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import nats
 from nats.js import JetStreamContext
+from nats.js.api import Header
 from pydantic import JsonValue, TypeAdapter
 
 from bench.record import Findings, SummaryRow
@@ -65,7 +66,12 @@ async def _measured(
         for first in range(0, plan.events, plan.in_flight):
             numbers = range(first, min(plan.events, first + plan.in_flight))
             sent = [
-                await stream.publish_async(_SUBJECT, _event(document_id, job_id, number), msg_ttl=_KEPT_S)
+                await stream.publish_async(
+                    _SUBJECT,
+                    _event(document_id, job_id, number),
+                    headers={Header.MSG_ID: f"{job_id}.{number}"},
+                    msg_ttl=_KEPT_S,
+                )
                 for number in numbers
             ]
             await asyncio.gather(*sent)
