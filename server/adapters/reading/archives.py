@@ -27,7 +27,6 @@ _MAIN_PARTS = (
 )
 # Of the ways to pack, the ones that office programs use; zipfile keeps their output to what it asked for.
 _PACKED = frozenset((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
-_BROKEN = (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, NotImplementedError, RuntimeError, ValueError, EOFError)
 _MIMETYPE_BYTES = 100
 
 
@@ -65,9 +64,9 @@ def check_archive(path: Path, options: ArchiveOptions) -> None:
 def archive_media_type(path: Path) -> str | None:
     """What an archive is, by its list of contents or its short `mimetype`; None if it is broken."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with parsing("the file"), zipfile.ZipFile(path) as archive:
             return _media_type(archive)
-    except _BROKEN:
+    except UnreadableDocument:
         return None
 
 

@@ -13,7 +13,7 @@ from reportlab.pdfgen.canvas import Canvas
 from structlog.testing import capture_logs
 
 from server.adapters.document_reader import FileDocumentReader
-from server.domain.errors import UnreadableDocument
+from server.domain.errors import UnreadableDocument, UnsupportedFormat
 from tests.server.reading.conftest import SHARED_LOOP, ReadFile, draw, put, reader_processes, text_of
 from tests.server.reading.office_files import docx_file, part, pptx_file, put_text, with_parts, xlsx_file
 
@@ -74,6 +74,15 @@ async def test_other_ways_to_pack_are_refused(read: ReadFile) -> None:
         archive.writestr("word/other.xml", b"x" * 1000)
     with pytest.raises(UnreadableDocument, match="packed in a way"):
         await read(target.getvalue())
+
+
+async def test_an_archive_whose_packed_bytes_are_damaged_is_refused(read: ReadFile) -> None:
+    """Where the list of its contents is, by which it is told what it is."""
+    damaged = bytearray(DOCX)
+    start = DOCX.index(b"[Content_Types].xml") + len("[Content_Types].xml")
+    damaged[start : start + 8] = b"\xff" * 8
+    with pytest.raises((UnreadableDocument, UnsupportedFormat)):
+        await read(bytes(damaged))
 
 
 async def test_many_parts_are_refused(read: ReadFile) -> None:
