@@ -6,22 +6,28 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import grpc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.catalogue import SUITES
 from bench.record import Findings, Series, SummaryRow
-from bench.suites.answers.corpus import Corpus
+from bench.suites.answers.corpus import Corpus, ingested
 from bench.suites.answers.measuring import Judged
-from bench.suites.answers.questions import asked_sets
+from bench.suites.answers.questions import AskedSet, asked_sets
 from bench.suites.answers.scoring import exact, f1, foreign_numbers, holds
 from bench.suites.answers.summary import as_facts
 from bench.suites.answers.workload import AnswersPlan, AnswersWorkload
 from bench.suites.base import load_workload
-from bench.suites.index.datasets import NoDataSets
+from bench.suites.index.datasets import Article, DataSet, NoDataSets
 from bench.suites.serving.answering import FIRST_SOURCE
+from pinakes import AsyncClient
+from pinakes.v1 import document_service_pb2
 from tests.bench.records import sample
+from tests.contract import scripted_server as server
+from tests.contract.scripted_server import Script
+from tests.contract.test_calls import job_is
 
 PLAN = AnswersPlan(
     sets=(), questions=3, unanswerable=1, documents=0, limit=20, parallel_uploads=2, deadline_s=1.0, limit_s=1.0
@@ -137,3 +143,18 @@ def test_figures_of_a_set() -> None:
 def test_the_workload_is_read() -> None:
     for quick in (False, True):
         AnswersWorkload.model_validate(load_workload("answers", quick=quick))
+
+
+async def test_a_document_of_an_earlier_run_is_waited_for() -> None:
+    script = Script()
+    details = server.reason("DOCUMENT_EXISTS", document_id="d")
+    script.on("UploadDocument", server.fails(grpc.StatusCode.ALREADY_EXISTS, "there", details))
+    held = document_service_pb2.Document(document_id="d", job_id="j")
+    script.on("GetDocument", server.returns(document_service_pb2.GetDocumentResponse(document=held)))
+    script.on("WatchJob", server.streams(job_is("RUNNING"), job_is("SUCCEEDED")))
+    article = Article(0, "a", "Title", "Text")
+    asked = AskedSet(DataSet("set", "en", (article,), {}, {}, {}), (), {}, (article,))
+    async with server.serving(script) as address, AsyncClient(address) as client:
+        corpus = await ingested(client, asked, PLAN)
+    assert (corpus.documents, corpus.token) == ({"d": "a"}, "9")
+    assert [call.request.job_id for call in script.seen("WatchJob")] == ["j"]

@@ -27,18 +27,19 @@ class Corpus:
 
 
 async def ingested(client: AsyncClient, asked: AskedSet, plan: AnswersPlan) -> Corpus:
-    """What the server holds already, from an earlier evaluation, is not sent again. Raises PinakesError."""
+    """What the server holds already, from an earlier evaluation that may have been broken off, is not sent again, but
+    waited for all the same. Raises PinakesError."""
     tag = f"evaluation:{asked.data.name}"
     places = asyncio.Semaphore(plan.parallel_uploads)
 
     async def store(article: Article) -> tuple[str, str, str]:
         async with places:
             try:
-                upload = await _sent(client, asked.data.name, article, tag, plan)
+                document = (await _sent(client, asked.data.name, article, tag, plan)).document
             except DocumentExists as error:
-                return error.document_id, article.article_id, ""
-            job = await client.documents.wait(upload.job, timeout_s=plan.limit_s)
-            return upload.document.document_id, article.article_id, job.consistency_token
+                document = await client.documents.get(error.document_id, timeout_s=plan.deadline_s)
+            job = await client.documents.wait(document.job_id, timeout_s=plan.limit_s)
+            return document.document_id, article.article_id, job.consistency_token
 
     stored = await asyncio.gather(*map(store, asked.articles))
     # Tokens are positions of one log; whoever sees the last has seen all.
