@@ -17,7 +17,7 @@ from triton_models.ocr.decoding import Pixels
 from triton_models.ocr.document import PageLine
 
 UNSURE = 0.95
-"""A page of characters with a lower mean confidence is read again. Clean print has .99 and more, scans at 150 dpi .98."""
+"""A page of characters with a lower mean confidence is read again. Clean print has .99, most scans at 150 dpi .98."""
 FAINT = 48
 """Levels of grey between a line's ink and its ground, below which it is faint."""
 BLANK = 3
