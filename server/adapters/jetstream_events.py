@@ -79,6 +79,7 @@ class JetStreamEvents:
     def __init__(self, connection: NatsConnection, options: JetStreamEventOptions | None = None) -> None:
         self._connection = connection
         self._options = options or JetStreamEventOptions()
+        self._made = False
         self._context: tuple[Client, JetStreamContext] | None = None
 
     @property
@@ -91,6 +92,8 @@ class JetStreamEvents:
     async def publish(self, events: Sequence[Event]) -> int:
         client = await self._connection.client()
         with translated():
+            if not self._made:
+                await self._stream(client)
             try:
                 await self._begin(client, events[0])
             except (nats.js.errors.NoStreamResponseError, nats.js.errors.NotFoundError):
@@ -145,6 +148,7 @@ class JetStreamEvents:
         )
 
     async def _stream(self, client: Client) -> StreamInfo:
+        """As the settings have it when this process first needs it; what somebody changes by hand later, stays."""
         options = self._options
         config = StreamConfig(
             name=options.stream,
@@ -159,10 +163,15 @@ class JetStreamEvents:
             num_replicas=options.replicas,
         )
         manager = client.jsm(timeout=options.request_timeout_s)
+        if self._made:
+            with suppress(nats.js.errors.NotFoundError):
+                return await manager.stream_info(options.stream)
         try:
-            return await manager.update_stream(config)
+            stream = await manager.update_stream(config)
         except nats.js.errors.NotFoundError:
-            return await manager.add_stream(config)
+            stream = await manager.add_stream(config)
+        self._made = True
+        return stream
 
 
 class _Reader:

@@ -20,7 +20,14 @@ from server.adapters.postgres.pool import Connection, PostgresPool
 from server.adapters.postgres.rows import JOB_COLUMNS, VISIBLE, job_of, seeing
 from server.application.ports import DeadLetterPage, NewIngestion, WantedLetters
 from server.domain.documents import DeadLetter, DocumentState, Job, JobState
-from server.domain.errors import DeadLetterNotFound, DocumentBusy, DocumentNotFound, JobCancelled, JobNotFound
+from server.domain.errors import (
+    DeadLetterNotFound,
+    DocumentBusy,
+    DocumentNotFound,
+    InvalidField,
+    JobCancelled,
+    JobNotFound,
+)
 from server.domain.principals import Principal
 
 # A failed job that a newer one followed has no say any more.
@@ -105,7 +112,10 @@ class PostgresJobControl:
                 raise DocumentNotFound(new.document_id)
             earlier = await job_of_request(connection, principal, new.request_id)
             if earlier is not None:
-                return (await read_job(connection, earlier))[1]
+                job = (await read_job(connection, earlier))[1]
+                if job.document_id != new.document_id:
+                    raise InvalidField("request_id", "was used for another document; make one for each call")
+                return job
             await _refuse_while_busy(connection, document)
             return (await read_job(connection, await _reindex(connection, principal, document, new)))[1]
 

@@ -291,6 +291,21 @@ async def test_what_was_lost_on_its_way_is_read_again(
     assert events + more == published
 
 
+async def test_what_is_changed_by_hand_stays_until_the_next_start(
+    connection: NatsConnection, options: JetStreamEventOptions, stream: JetStreamEvents
+) -> None:
+    await stream.publish(uploads(1))
+    manager = (await connection.client()).jsm()
+    config = (await manager.stream_info(options.stream)).config
+    await manager.update_stream(config.evolve(max_bytes=2**21))
+    async with reading(stream) as batches:
+        await take(batches, 1)
+    await stream.publish(uploads(1))
+    assert (await manager.stream_info(options.stream)).config.max_bytes == 2**21
+    await JetStreamEvents(connection, options).publish(uploads(1))
+    assert (await manager.stream_info(options.stream)).config.max_bytes == options.max_bytes
+
+
 async def test_without_a_server_nothing_is_taken(options: JetStreamEventOptions) -> None:
     async with NatsConnection("nats://127.0.0.1:1", NatsConnectionOptions(connect_timeout_s=0.1)) as connection:
         stream = JetStreamEvents(connection, options)

@@ -24,6 +24,7 @@ from server.domain.errors import (
     DocumentBusy,
     DocumentExists,
     DocumentNotFound,
+    InvalidField,
     InvalidPageToken,
     JobCancelled,
     JobNotFound,
@@ -542,6 +543,15 @@ class TestReindexing:
         wanted = NewIngestion(document.document_id, False, "r", "")
         outcomes = await asyncio.gather(*(control.reindex(ANA, wanted) for _ in range(10)))
         assert len({job.job_id for job in outcomes}) == 1
+
+    async def test_a_request_of_another_document_is_refused(
+        self, control: PostgresJobControl, archive: Archive
+    ) -> None:
+        first, _ = await archive.ready()
+        second, _ = await archive.ready()
+        await control.reindex(ANA, NewIngestion(first.document_id, False, "the same", ""))
+        with pytest.raises(InvalidField, match="request_id"):
+            await control.reindex(ANA, NewIngestion(second.document_id, False, "the same", ""))
 
     async def test_a_failed_one_leaves_the_document_as_it_was(
         self, control: PostgresJobControl, catalog: PostgresDocumentCatalog, archive: Archive
