@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import platformdirs
@@ -45,18 +45,22 @@ _MARKS = {
 _MODELS_RUN_FOR_ALL = ("stack", "triton_url")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The two groups that take longest come first, so that several processes end at about the same time."""
+    items.sort(key=lambda item: _group(item) not in _MODELS_RUN_FOR_ALL)
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
         for fixture, marks in _MARKS.items():
             if fixture in fixtures:
                 for mark in marks:
                     item.add_marker(mark)
-        item.add_marker(pytest.mark.xdist_group(_group(item, fixtures)))
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
 
 
-def _group(item: pytest.Item, fixtures: Sequence[str]) -> str:
+def _group(item: pytest.Item) -> str:
     """Tests of one group run in one process: what takes long to start is started once, also by several processes."""
+    fixtures = getattr(item, "fixturenames", ())
     return next((shared for shared in _MODELS_RUN_FOR_ALL if shared in fixtures), str(item.path))
 
 
