@@ -45,7 +45,6 @@ _MARKS = {
 _MODELS_RUN_FOR_ALL = ("stack", "triton_url")
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The two groups that take longest come first, so that several processes end at about the same time."""
     items.sort(key=lambda item: _group(item) not in _MODELS_RUN_FOR_ALL)
