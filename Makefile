@@ -59,7 +59,7 @@ stubs: environment
 	done
 
 test: setup  ## Runs the tests, with real PostgreSQL, NATS and Triton.
-	$(PY) -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # For `faults`: --seed, --kills, --documents, --parts.
 FAULTS := --seed 1 --kills 50 --documents 100

@@ -42,25 +42,15 @@ _MARKS = {
 }
 
 
-_MODELS_RUN_FOR_ALL = ("stack", "triton_url")
-
-
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The two groups that take longest come first, so that several processes end at about the same time."""
-    items.sort(key=lambda item: _group(item) not in _MODELS_RUN_FOR_ALL)
+    """What needs the models comes first: it takes longest, and two processes that share the files end together then."""
+    items.sort(key=lambda item: not {"stack", "triton_url"}.intersection(getattr(item, "fixturenames", ())))
     for item in items:
-        fixtures = getattr(item, "fixturenames", ())
         for fixture, marks in _MARKS.items():
-            if fixture in fixtures:
+            if fixture in getattr(item, "fixturenames", ()):
                 for mark in marks:
                     item.add_marker(mark)
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-
-
-def _group(item: pytest.Item) -> str:
-    """Tests of one group run in one process: what takes long to start is started once, also by several processes."""
-    fixtures = getattr(item, "fixturenames", ())
-    return next((shared for shared in _MODELS_RUN_FOR_ALL if shared in fixtures), str(item.path))
 
 
 @pytest.fixture(scope="session")
