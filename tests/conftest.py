@@ -42,15 +42,17 @@ _MARKS = {
 }
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    for fixture, marks in _MARKS.items():
+        if fixture in getattr(item, "fixturenames", ()):
+            for mark in marks:
+                item.add_marker(mark)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs the models comes first: it takes longest, and two processes that share the files end together then."""
-    items.sort(key=lambda item: not {"stack", "triton_url"}.intersection(getattr(item, "fixturenames", ())))
-    for item in items:
-        for fixture, marks in _MARKS.items():
-            if fixture in getattr(item, "fixturenames", ()):
-                for mark in marks:
-                    item.add_marker(mark)
+    items.sort(key=lambda item: item.get_closest_marker("models") is None)
 
 
 @pytest.fixture(scope="session")
