@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import tomllib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -157,6 +157,19 @@ def judged(rows: tuple[SummaryRow, ...], targets: dict[str, Target]) -> tuple[Su
     if unknown:
         raise ValueError(f"targets without a row: {', '.join(sorted(unknown))}")
     return tuple(_judged(row, targets.get(row.name, Target())) for row in rows)
+
+
+def judged_as_run(rows: tuple[SummaryRow, ...], targets: dict[str, Target]) -> tuple[SummaryRow, ...]:
+    """As `judged`, for suites of which parts can be left out: a target without a row is of such a part."""
+    shown = {row.name for row in rows}
+    return judged(rows, {name: target for name, target in targets.items() if name in shown})
+
+
+def joined(parts: Iterable[Findings]) -> Findings:
+    """What the parts of a suite have brought back, in their order."""
+    found = tuple(parts)
+    series = tuple(one for findings in found for one in findings.series)
+    return Findings(series, {name: fact for findings in found for name, fact in findings.facts.items()})
 
 
 def _judged(row: SummaryRow, target: Target) -> SummaryRow:

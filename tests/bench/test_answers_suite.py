@@ -140,9 +140,11 @@ def test_figures_of_a_set() -> None:
     assert shown["answerable refused"].met is False
 
 
-def test_the_workload_is_read() -> None:
-    for quick in (False, True):
-        AnswersWorkload.model_validate(load_workload("answers", quick=quick))
+def test_the_workload_is_read_its_targets_name_rows_and_quick_is_shorter() -> None:
+    whole, quick = (AnswersWorkload.model_validate(load_workload("answers", quick=each)) for each in (False, True))
+    assert (quick.answers.questions < whole.answers.questions, quick.answers.sets) == (True, whole.answers.sets)
+    assert {name.partition(": ")[0] for name in whole.targets} == set(whole.answers.sets)
+    assert {name.partition(": ")[2] for name in whole.targets} <= set(rows(GOOD))
 
 
 async def test_a_document_of_an_earlier_run_is_waited_for() -> None:

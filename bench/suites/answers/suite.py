@@ -14,7 +14,7 @@ from bench.suites.answers.measuring import Asking, measure_set
 from bench.suites.answers.questions import AskedSet, asked_sets
 from bench.suites.answers.summary import answers_rows, as_facts
 from bench.suites.answers.workload import AnswersPlan, AnswersWorkload
-from bench.suites.base import RunRequest, Table, judged, stack_of
+from bench.suites.base import RunRequest, Table, judged_as_run, stack_of
 from bench.suites.index.datasets import NoDataSets
 from pinakes import AsyncClient
 
@@ -43,9 +43,7 @@ class AnswersSuite:
 
     def summarize(self, findings: Findings, workload: Table, seed: int) -> tuple[SummaryRow, ...]:
         rows = tuple(answers_rows(findings, seed))
-        targets = AnswersWorkload.model_validate(workload).targets
-        shown = {row.name for row in rows}
-        return judged(rows, {name: target for name, target in targets.items() if name in shown})
+        return judged_as_run(rows, AnswersWorkload.model_validate(workload).targets)
 
 
 async def evaluate(client: AsyncClient, sets: Sequence[AskedSet], plan: AnswersPlan) -> Findings:

@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from bench.record import Findings, SummaryRow
-from bench.suites.base import RunRequest, Table, judged, stack_of
+from bench.suites.base import RunRequest, Table, joined, judged_as_run, stack_of
 from bench.suites.ingestion.born_digital import born_digital_rows, measure_born_digital
 from bench.suites.ingestion.events import events_rows, measure_events
 from bench.suites.ingestion.scanned import measure_scanned, scanned_rows
@@ -42,8 +42,7 @@ class IngestionSuite:
                 found.append(await measure_tables(endpoints, workload.tables, request.seed))
             if EVENTS in parts:
                 found.append(await measure_events(endpoints, workload.events))
-        series = tuple(one for findings in found for one in findings.series)
-        return Findings(series, {name: fact for findings in found for name, fact in findings.facts.items()})
+        return joined(found)
 
     def remarks(self, findings: Findings) -> list[str]:
         """The figures say it all."""
@@ -60,6 +59,4 @@ class IngestionSuite:
             *tables_rows(findings),
             *events_rows(findings),
         )
-        targets = IngestionWorkload.model_validate(workload).targets
-        shown = {row.name for row in rows}
-        return judged(rows, {name: target for name, target in targets.items() if name in shown})
+        return judged_as_run(rows, IngestionWorkload.model_validate(workload).targets)

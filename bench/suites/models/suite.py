@@ -12,7 +12,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from bench.record import Findings, SummaryRow
-from bench.suites.base import RunRequest, Table, judged, stack_of
+from bench.suites.base import RunRequest, Table, joined, judged_as_run, stack_of
 from bench.suites.models.embedding import embedding_rows, measure_embedding, measure_queries, query_rows
 from bench.suites.models.generation import generation_rows, measure_generation
 from bench.suites.models.ocr import measure_ocr, ocr_rows
@@ -52,8 +52,7 @@ class ModelsSuite:
                 found.append(await measure_generation(endpoints, workload.generation, request.seed))
             if OCR in parts:
                 found.append(await measure_ocr(endpoints, workload.ocr, sets, request.seed))
-        series = tuple(one for findings in found for one in findings.series)
-        return Findings(series, {name: fact for findings in found for name, fact in findings.facts.items()})
+        return joined(found)
 
     def remarks(self, findings: Findings) -> list[str]:
         """The figures say it all."""
@@ -71,9 +70,7 @@ class ModelsSuite:
             *generation_rows(findings, seed),
             *ocr_rows(findings, seed),
         )
-        targets = ModelsWorkload.model_validate(workload).targets
-        shown = {row.name for row in rows}
-        return judged(rows, {name: target for name, target in targets.items() if name in shown})
+        return judged_as_run(rows, ModelsWorkload.model_validate(workload).targets)
 
 
 @asynccontextmanager
