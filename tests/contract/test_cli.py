@@ -139,6 +139,25 @@ class TestAsk:
         assert events[3]["regions"][0]["boxes"][0]["x1"] == 300.0
         assert events[-1]["status"] == "answered"
 
+    @pytest.mark.parametrize("form", ["text", "json"])
+    async def test_cited_pages_are_saved_with_their_lines_marked(
+        self, pinakes: Pinakes, script: Script, tmp_path: Path, form: str
+    ) -> None:
+        script.on("Answer", server.streams(*answer()))
+        view = documents.GetPageImageResponse(image=b"page", media_type="image/jpeg", width=300, height=200, scale=2.0)
+        no_page = server.fails(grpc.StatusCode.FAILED_PRECONDITION, "no pages", server.reason("NO_PAGE_IMAGE"))
+        script.on("GetPageImage", server.returns(view), no_page, server.returns(view))
+        folder = tmp_path / "cited" / "pages"
+        result = await pinakes("ask", "q", "--save-pages", str(folder), *(["--json"] if form == "json" else []))
+        assert result.exit_code == 0, result.output
+        paths = [folder / "rivers-draft-.pdf-page-3.jpg", folder / "rivers-draft-.pdf-page-4.jpg"]
+        assert result.stderr.splitlines() == [str(path) for path in paths]
+        assert sorted(folder.iterdir()) == paths
+        asked = [call.request for call in script.seen("GetPageImage")]
+        assert [(request.document_id, request.page) for request in asked] == [("d-1", 3), ("d-1", 8), ("d-1", 4)]
+        marked = [(box.x0, box.y0, box.x1, box.y1) for box in asked[0].boxes]
+        assert marked == [(72.0, 100.0, 300.0, 112.0), (72.0, 112.0, 300.0, 124.0)]
+
     async def test_an_error_is_one_line_on_stderr(self, pinakes: Pinakes, script: Script) -> None:
         refusal = server.fails(grpc.StatusCode.INVALID_ARGUMENT, "question: too\nlong", server.reason("INVALID_FIELD"))
         script.on("Answer", server.streams(then=refusal))

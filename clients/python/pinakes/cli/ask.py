@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from pinakes.cli import json_lines
 from pinakes.cli.answer_view import show_answer
+from pinakes.cli.cited_pages import save_cited_pages
 from pinakes.cli.connection import Connection
 from pinakes.cli.filter_options import (
     AnyTagOption,
@@ -23,6 +25,7 @@ from pinakes.cli.filter_options import (
     search_filter,
 )
 from pinakes.options import AnswerOptions
+from pinakes.results import Citation
 
 
 def ask(
@@ -40,6 +43,9 @@ def ask(
     max_tokens: Annotated[int, typer.Option(min=0, help="Longest answer, in tokens; 0: the server's choice.")] = 0,
     consistency_token: Annotated[str, typer.Option(help="Waits until the index has come this far.")] = "",
     boxes: Annotated[bool, typer.Option("--boxes", help="Shows where on the page each cited line stands.")] = False,
+    save_pages: Annotated[
+        Path | None, typer.Option(help="Folder for pictures of the cited pages, with the cited lines marked.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Prints the events as JSON, one a line.")] = False,
 ) -> None:
     """Answers a question from the documents, with its sources."""
@@ -59,9 +65,16 @@ def ask(
         max_tokens=max_tokens,
         consistency_token=consistency_token,
     )
-    with connection.open() as client, client.answer(question, **options) as events:
-        if not json:
-            show_answer(events, Console(highlight=False), boxes=boxes)
-            return
-        for event in events:
-            json_lines.write_event(event, sys.stdout)
+    with connection.open() as client:
+        citations: list[Citation] = []
+        with client.answer(question, **options) as events:
+            if json:
+                for event in events:
+                    json_lines.write_event(event, sys.stdout)
+                    if isinstance(event, Citation):
+                        citations.append(event)
+            else:
+                citations += show_answer(events, Console(highlight=False), boxes=boxes).citations
+        if save_pages is not None:
+            for path in save_cited_pages(client, citations, save_pages):
+                sys.stderr.write(f"{path}\n")
