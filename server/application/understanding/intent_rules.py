@@ -86,8 +86,13 @@ RULES: Mapping[str, IntentRules] = {
                 r"\bwhich (?:one )?(?:of the two|is|are|was|were|has|had|costs?)\b.*\bor\b|\bwhich of the two\b",
             ),
             (Intent.ACTION, rf"^{_EN_DEED} (?!(?:of|for|in|by|to|at|on|and|or)\b)(?:\w+ )?{_EN_OBJECT}"),
-            (Intent.ACTION, r"^(?:send|upload|export|share|move|copy|add) (?!to\b)[\w ]{1,60} to \w"),
-            (Intent.ACTION, rf"^(?:translate|forward|remind|notify|email|e-mail) {_EN_OBJECT}"),
+            (
+                Intent.ACTION,
+                (
+                    rf"^(?:translate|forward|remind|notify|email|e-mail) {_EN_OBJECT}"
+                    r"|^(?:send|upload|export|share|move|copy|add) (?!to\b)[\w ]{1,60} to \w"
+                ),
+            ),
         ),
         sentence=(
             r"\?|\b(?:what|who|whom|whose|which|when|where|why|how)\b"
