@@ -24,6 +24,8 @@ from server.domain.errors import EncryptedDocument, UnreadableDocument
 _POINTS_PER_INCH = 72
 _TAIL_BYTES = 2048
 _SAMPLED_PAGES = 5
+_MOST_KEPT_GLYPHS = 10_000
+"""Of a sampled page whose content is kept until it is read: some 6 MB."""
 _LARGEST_SIDE = 14_400.0
 """Points (200 inches): the limit of the format's specification."""
 
@@ -53,6 +55,7 @@ class PdfFile:
             if self.page_count <= most_pages and not _has_end(path):
                 self._check_all_pages()
             self._body: float | None = None
+            self._kept: dict[int, PageContent] = {}
         except BaseException:
             self._pdf.close()
             raise
@@ -64,9 +67,9 @@ class PdfFile:
         """Page `number` (from 1). Raises UnreadableDocument."""
         page = self._page(number)
         try:
-            content = read_content(page)
+            content = self._kept.pop(number, None) or read_content(page)
             if is_usable(content, self._options.text_layer):
-                blocks = lay_out(content, self._body_size())
+                blocks = lay_out(content, self._body_size(number, content))
                 if not runs_together(blocks, self._options.text_layer):
                     return Page(number, content.width, content.height, blocks)
             return self._render(page, number, content)
@@ -103,24 +106,30 @@ class PdfFile:
             raise UnreadableDocument(f"page {number} is {width:.0f} x {height:.0f} points large")
         return page
 
-    def _body_size(self) -> float:
-        """Told by a few pages all over the document, so that it does not depend on where reading starts."""
+    def _body_size(self, number: int, content: PageContent) -> float:
+        """Told by a few pages all over the document, so that it does not depend on where reading starts. `content` is
+        that of page `number`."""
         if self._body is None:
             step = max(self.page_count // _SAMPLED_PAGES, 1)
-            self._body = body_size(self._sampled(number) for number in range(1, self.page_count + 1, step))
+            numbers = range(1, self.page_count + 1, step)
+            self._body = body_size(content if each == number else self._sampled(each, keep=True) for each in numbers)
         return self._body
 
-    def _sampled(self, number: int) -> PageContent:
+    def _sampled(self, number: int, *, keep: bool = False) -> PageContent:
+        """Empty for a page that is broken. Reading it takes what is kept."""
         try:
             page = self._page(number)
         except UnreadableDocument:
             return PageContent(0.0, 0.0)
         try:
-            return read_content(page)
+            content = read_content(page)
         except pdfium.PdfiumError:
             return PageContent(0.0, 0.0)
         finally:
             page.close()
+        if keep and content.glyph_count <= _MOST_KEPT_GLYPHS:
+            self._kept[number] = content
+        return content
 
     def _check_all_pages(self) -> None:
         """A file without its end was cut off; pdfium rebuilds what is left. All of it must be there."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+import pypdfium2 as pdfium
 import pytest
 from matplotlib import font_manager
 from PIL import Image
@@ -13,6 +17,9 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
+from server.adapters.reading import pdf
+from server.adapters.reading.pdf import PdfFile, PdfOptions
+from server.adapters.reading.pdf_content import PageContent, read_content
 from server.application.ports import PageImage
 from server.domain.documents import BlockKind, Box, Page
 from server.domain.errors import EncryptedDocument, UnreadableDocument
@@ -261,6 +268,35 @@ async def test_an_empty_page_is_a_page_without_blocks(read: ReadFile) -> None:
 async def test_reading_starts_where_it_is_told(read: ReadFile) -> None:
     pages = [lambda c, n=n: put(c, 40, 60, f"This is page {n}") for n in range(1, 5)]
     assert [page.number for page in await read(draw(*pages), first=3)] == [3, 4]
+
+
+@pytest.mark.parametrize(("kept", "looks"), [(10_000, 12), (0, 12 + 6)], ids=["kept", "too large to be kept"])
+async def test_what_was_sampled_is_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int, looks: int
+) -> None:
+    """Six of twelve pages tell the size of most characters; the one that is read first is none of them."""
+    looked_at: list[pdfium.PdfPage] = []
+
+    def counted(page: pdfium.PdfPage) -> PageContent:
+        looked_at.append(page)
+        return read_content(page)
+
+    def drawn(number: int) -> Callable[[Canvas], None]:
+        def page(canvas: Canvas) -> None:
+            put(canvas, 40, 60, f"Quay {number}", size=24 if number % 3 else 12)
+            put_lines(canvas, 40, 120, PROSE)
+
+        return page
+
+    monkeypatch.setattr(pdf, "read_content", counted)
+    monkeypatch.setattr(pdf, "_MOST_KEPT_GLYPHS", kept)
+    path = tmp_path / "upload"
+    path.write_bytes(draw(*(drawn(number) for number in range(1, 13))))
+    with contextlib.closing(PdfFile(path, PdfOptions(), 100)) as file:
+        order = (2, 1, *range(3, 13))
+        pages = [file.read(number) for number in order]
+    assert len(looked_at) == looks
+    assert [text_of(page)[0] for page in pages] == [f"Quay {number}" for number in order]
 
 
 async def test_an_encrypted_document_is_named_as_such(read: ReadFile) -> None:
