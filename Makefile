@@ -58,8 +58,10 @@ stubs: environment
 		cmp -s "$$stubs/$$file" "$(STUBS)/$$file" || { echo "$(STUBS)/$$file is not what protos/ says; run: make generate" >&2; exit 1; }; \
 	done
 
+# Tests start some hundred processes of Python: what they import is compiled once, whatever the environment says, and kept
+# apart from the sources.
 test: setup  ## Runs the tests, with real PostgreSQL, NATS and Triton.
-	$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/build/bytecode $(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # For `faults`: --seed, --kills, --documents, --parts.
 FAULTS := --seed 1 --kills 50 --documents 100

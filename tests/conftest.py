@@ -14,6 +14,7 @@ from pathlib import Path
 import platformdirs
 import psycopg
 import pytest
+from xdist.remote import Producer
 
 from server.adapters.postgres.migrating import migrate
 from server.adapters.postgres.pool import PostgresOptions, PostgresPool
@@ -21,6 +22,7 @@ from server.embedded.nats import EmbeddedNats
 from server.embedded.postgres import EmbeddedPostgres
 from server.embedded.process import running
 from server.embedded.triton import EmbeddedTriton
+from tests.sharing import SharingServers
 from tests.whole_stack import IMPATIENT, WholeStack
 from triton_models.preparation import prepare
 from triton_models.rendering import render
@@ -51,8 +53,14 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs the models comes first: it takes longest, and two processes that share the files end together then."""
+    """What takes longest comes first, so that processes that share the tests end together: the whole stack, then what
+    needs the models, then the rest."""
     items.sort(key=lambda item: item.get_closest_marker("models") is None)
+    items.sort(key=lambda item: "stack" not in getattr(item, "fixturenames", ()))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SharingServers | None:
+    return SharingServers(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

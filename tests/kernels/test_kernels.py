@@ -16,7 +16,8 @@ import kernels
 from tests.kernels import naive
 
 seeds = st.integers(0, 2**32 - 1)
-few = settings(max_examples=40, deadline=None)
+# Plain Python takes a hundred times longer for the same laws.
+few = settings(max_examples=40 if kernels.JITTED else 8, deadline=None)
 
 
 def unit_rows(rng: np.random.Generator, rows: int, dimension: int) -> npt.NDArray[np.float32]:
