@@ -56,6 +56,7 @@ from server.adapters.triton_recognizer import TritonTextRecognizer
 from server.adapters.triton_reranker import TritonReranker
 from server.application.announcing import OutboxAnnouncer
 from server.application.answer_question import AnswerQuestion
+from server.application.caching import CacheView
 from server.application.delete_document import DeleteDocument
 from server.application.direct_inference import DirectInference
 from server.application.follow_aliases import FollowAliases
@@ -72,6 +73,8 @@ from server.application.look_after_models import LookAfterModels
 from server.application.ports import Embedder, FilledSlot, Generator, Reranker, TextRecognizer
 from server.application.relay_events import RelayEvents
 from server.application.relay_outbox import RelayOutbox
+from server.application.reuse_answers import ReuseAnswers
+from server.application.reuse_searches import ReuseSearches
 from server.application.search_passages import SearchPassages
 from server.application.show_pages import ShowPages
 from server.application.subscribe_events import SubscribeEvents
@@ -86,6 +89,7 @@ from server.domain.generations import GenerationOptions
 from server.domain.models import EMBEDDING_SLOT, SLOTS, alias_of
 from server.domain.principals import Principal
 from server.settings import Settings
+from server.telemetry import CacheMetrics, metrics_served
 from server.transport.answer_servicer import AnswerServicer
 from server.transport.document_servicer import DocumentServicer
 from server.transport.event_servicer import EventServicer
@@ -145,6 +149,13 @@ class _Searching:
     care: LookAfterIndex
 
 
+@dataclass(frozen=True, slots=True)
+class _Answering:
+    search: ReuseSearches
+    answers: ReuseAnswers
+    metrics: CacheMetrics
+
+
 async def serve(settings: Settings) -> None:
     """Answers calls until cancelled.
 
@@ -174,7 +185,9 @@ async def serve(settings: Settings) -> None:
         kept = GenerationOptions(settings.index.index.graph.degree, settings.index.index.graph.effort)
         care = LookAfterIndex(index, index, following, log, kept)
         searching = _Searching(index, highlighter, care)
-        servicers = _servicers(settings, stores, models, model_care, searching, outbox_bell)
+        answering = _answering(settings, stores, models, searching)
+        opened.enter_context(metrics_served((answering.metrics,), settings.metrics))
+        servicers = _servicers(settings, stores, models, model_care, searching, answering, outbox_bell)
         background = (
             following,
             VerifyIndex(care, index, announcer, settings.verify),
@@ -336,25 +349,32 @@ async def _own_database(settings: Settings, pool: PostgresPool) -> str:
     return found
 
 
+def _answering(settings: Settings, stores: _Stores, models: _Models, searching: _Searching) -> _Answering:
+    index, passages = searching.index, PostgresPassageStore(stores.pool)
+    anew = SearchPassages(models.embedder, models.reranker, index, passages, searching.highlighter, settings.search)
+    search = ReuseSearches(anew, models.reranker, index, passages, settings.caches.searches)
+    answer = AnswerQuestion(search, models.generator, settings.answers)
+    answers = ReuseAnswers(answer, models.generator, models.reranker, index, passages, settings.caches.answers)
+    caches: dict[str, CacheView] = {
+        "query_vectors": anew.vectors.kept,
+        "searches": search.kept,
+        "answers": answers.kept,
+    }
+    return _Answering(search, answers, CacheMetrics(caches))
+
+
 def _servicers(
     settings: Settings,
     stores: _Stores,
     models: _Models,
     model_care: _ModelCare,
     searching: _Searching,
+    answering: _Answering,
     outbox_bell: LocalBell,
 ) -> Servicers:
     local = settings.principal
     identity = LoopbackIdentity(Principal(local.tenant, local.user, frozenset(local.groups)))
     catalog = PostgresDocumentCatalog(stores.pool)
-    search = SearchPassages(
-        models.embedder,
-        models.reranker,
-        searching.index,
-        PostgresPassageStore(stores.pool),
-        searching.highlighter,
-        settings.search,
-    )
     return Servicers(
         documents=DocumentServicer(
             identity,
@@ -367,8 +387,8 @@ def _servicers(
                 PostgresDocumentOriginals(stores.pool), stores.blobs, stores.blobs, stores.reader, settings.pages
             ),
         ),
-        search=SearchServicer(identity, search),
-        answers=AnswerServicer(identity, AnswerQuestion(search, models.generator, settings.answers)),
+        search=SearchServicer(identity, answering.search),
+        answers=AnswerServicer(identity, answering.answers),
         index=IndexServicer(searching.care),
         inference=InferenceServicer(
             DirectInference(models.embedder, models.reranker, models.recognizer, models.generator)

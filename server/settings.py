@@ -39,6 +39,7 @@ from server.adapters.postgres.pool import PostgresOptions
 from server.adapters.triton_generator import TritonGeneratorOptions
 from server.adapters.triton_recognizer import TritonRecognizerOptions
 from server.application.answer_question import AnswerOptions
+from server.application.caching import CacheOptions
 from server.application.follow_aliases import AliasOptions
 from server.application.follow_log import FollowOptions
 from server.application.forget_revisions import ForgetOptions
@@ -60,6 +61,7 @@ from server.embedded import postgres as embedded_postgres
 from server.embedded import triton as embedded_triton
 from server.embedded.stack import StackOptions
 from server.embedded.supervisor import SupervisorOptions
+from server.telemetry import MetricsOptions
 from server.transport.grpc_server import ServerOptions
 
 _PREFIX = "PINAKES_"
@@ -160,6 +162,16 @@ class GenerationEndpointSettings(EndpointSettings):
     generator: OpenAiGeneratorOptions = field(default_factory=OpenAiGeneratorOptions)
 
 
+@dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """What is kept of results, in the memory of the server. Embeddings of queries are kept by `search.vectors`."""
+
+    searches: CacheOptions = field(default_factory=lambda: CacheOptions(entries=2_048, size_bytes=64 * 2**20))
+    answers: CacheOptions = field(
+        default_factory=lambda: CacheOptions(entries=4_096, size_bytes=64 * 2**20, share_from_s=10.0)
+    )
+
+
 class Settings(BaseSettings):
     """The whole tree; frozen. Components get their own part and never see the rest."""
 
@@ -200,6 +212,8 @@ class Settings(BaseSettings):
     search: SearchOptions = SearchOptions()
     highlighter: HighlighterOptions = HighlighterOptions()
     answers: AnswerOptions = AnswerOptions()
+    caches: CacheSettings = CacheSettings()
+    metrics: MetricsOptions = MetricsOptions()
 
     @property
     def model_catalogue(self) -> Path:
@@ -223,13 +237,15 @@ class Settings(BaseSettings):
     @classmethod
     def _loopback_only(cls, options: ServerOptions) -> ServerOptions:
         """There is no authentication yet, and access is closed by default: nobody but this machine may reach us."""
-        host = options.address.rpartition(":")[0].strip("[]")
-        try:
-            loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            loopback = False
-        if not loopback:
+        if not _is_loopback(options.address):
             raise ValueError(f"server.address must be a loopback address with a port, and is {options.address!r}")
+        return options
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics_on_loopback(cls, options: MetricsOptions) -> MetricsOptions:
+        if options.address and not (_is_loopback(options.address) and options.address.rpartition(":")[2].isdigit()):
+            raise ValueError(f"metrics.address must be a loopback address with a port, and is {options.address!r}")
         return options
 
     @classmethod
@@ -266,6 +282,14 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | Non
             for error in exc.errors(include_input=False)
         ]
         raise InvalidSettings("\n".join(lines)) from exc
+
+
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _unknown_variables() -> list[str]:

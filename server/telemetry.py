@@ -1,14 +1,22 @@
-"""Logs: one JSON object per line on standard error. They name ids, counts and times, never document text or secrets."""
+"""Logs: one JSON object per line on standard error. They name ids, counts and times, never document text or secrets.
+Metrics: counts for Prometheus, over HTTP."""
 
 from __future__ import annotations
 
 import io
 import logging
 import sys
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TextIO
 
 import structlog
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from server.application.caching import CacheView
 
 
 class LossyStream(io.TextIOBase):
@@ -45,3 +53,61 @@ def configure_logging(level: str) -> None:
     )
     # What libraries say goes the same way, at warning and above.
     logging.basicConfig(stream=stream, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsOptions:
+    """`address` is that of `/metrics`, on this machine; empty: there is none."""
+
+    address: str = ""
+
+
+class CacheMetrics(Collector):
+    """How often each cache was of use, and what it holds. Hit rate: (hit + shared) / (hit + shared + miss)."""
+
+    def __init__(self, caches: Mapping[str, CacheView]) -> None:
+        self._caches = caches
+
+    def collect(self) -> Iterator[Metric]:
+        calls = CounterMetricFamily(
+            "pinakes_cache_calls", "Calls by how they were answered.", labels=("cache", "outcome")
+        )
+        unused = CounterMetricFamily(
+            "pinakes_cache_entries_dropped", "Entries dropped, and why.", labels=("cache", "reason")
+        )
+        entries = GaugeMetricFamily("pinakes_cache_entries", "Entries held.", labels=("cache",))
+        size = GaugeMetricFamily("pinakes_cache_bytes", "Bytes held, as estimated.", labels=("cache",))
+        for name, cache in self._caches.items():
+            use = cache.use
+            for outcome, count in (
+                ("hit", use.hits),
+                ("shared", use.shared),
+                ("miss", use.misses),
+                ("bypass", use.bypassed),
+            ):
+                calls.add_metric((name, outcome), count)
+            unused.add_metric((name, "stale"), use.stale)
+            unused.add_metric((name, "evicted"), use.evicted)
+            entries.add_metric((name,), cache.entries)
+            size.add_metric((name,), cache.size_bytes)
+        yield from (calls, unused, entries, size)
+
+
+@contextmanager
+def metrics_served(collectors: tuple[Collector, ...], options: MetricsOptions) -> Iterator[int]:
+    """While the context lasts; yields the port, 0 without an address. Raises OSError if it cannot be bound."""
+    if not options.address:
+        yield 0
+        return
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    for collector in collectors:
+        registry.register(collector)
+    host, _, port = options.address.rpartition(":")
+    server, thread = start_http_server(int(port), host.strip("[]"), registry)
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -14,7 +14,7 @@ from server.application.language import detect_language
 from server.application.ports import GeneratedText, GenerationRequest, Generator, Slot
 from server.application.prompting import generation_request, not_in_documents
 from server.application.query import bounded, normalized_query
-from server.application.search_passages import SearchCommand, SearchOutcome, SearchPassages
+from server.application.search_passages import PassageSearch, SearchCommand, SearchOutcome
 from server.application.sentences import split_sentences
 from server.application.timing import StageClock
 from server.domain.answers import (
@@ -58,10 +58,11 @@ class AnswerCommand:
     max_tokens: int = 0
     seed: int = 0
     consistency_token: str = ""
+    no_cache: bool = False
 
 
 class AnswerQuestion:
-    def __init__(self, search: SearchPassages, generator: Slot[Generator], options: AnswerOptions) -> None:
+    def __init__(self, search: PassageSearch, generator: Slot[Generator], options: AnswerOptions) -> None:
         self._search = search
         self._generator = generator
         self._options = options
@@ -85,6 +86,7 @@ class AnswerQuestion:
             command.filter,
             consistency_token=command.consistency_token,
             snippets=False,
+            no_cache=command.no_cache,
         )
         found = await self._search.run(principal, search, deadline, clock)
         chosen = chosen_passages(found.passages, max_passages, self._options.context)

@@ -396,6 +396,9 @@ class PassageStore(Protocol):
         document that was searchable at `position` of the change log, where the index stands that named them: a document
         that was replaced since is found as it was."""
 
+    async def readable(self, principal: Principal, chunk_ids: Sequence[str], position: int) -> set[str]:
+        """The ids of what `passages` would return, at a fraction of its cost."""
+
 
 @dataclass(frozen=True, slots=True)
 class Busy:
@@ -476,6 +479,10 @@ class PassageIndex(Protocol):
     @property
     def fingerprint(self) -> str:
         """Of the embedding model whose vectors are searched."""
+
+    @property
+    def serving(self) -> str:
+        """The name of the generation that is searched."""
 
     async def search(
         self, query: IndexQuery, vector: npt.NDArray[np.float32] | None, deadline: Deadline

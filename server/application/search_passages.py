@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import structlog
 
-from server.application.consistency import position_of
-from server.application.ports import Embedder, EmbeddingKind, Highlighter, PassageIndex, PassageStore, Reranker, Slot
+from server.application.caching import CacheOptions
+from server.application.consistency import catch_up
+from server.application.ports import Embedder, Highlighter, PassageIndex, PassageStore, Reranker, Slot
 from server.application.query import (
     MAX_LIMIT,
     bounded,
@@ -19,6 +21,7 @@ from server.application.query import (
     checked_fusion,
     normalized_query,
 )
+from server.application.query_vectors import QueryVectors, Vector
 from server.application.timing import StageClock
 from server.domain.answers import Degradation
 from server.domain.deadline import Deadline
@@ -43,6 +46,10 @@ from server.domain.principals import Principal
 _log = structlog.get_logger()
 
 
+LASTING = frozenset({Degradation.NO_RERANKER})
+"""What waiting does not mend."""
+
+
 @dataclass(frozen=True, slots=True)
 class SearchOptions:
     """Defaults of a search. Of the fusions and weights that the bench compares (part `fusion`), the convex one with
@@ -64,14 +71,16 @@ class SearchOptions:
     """The reranker is skipped when less than this is left of the deadline, and gets all but half of it."""
     highlight_reserve_s: float = 0.05
     """What highlighting leaves of the deadline; with less there are no snippets."""
-    reply_reserve_s: float = 0.2
-    """What waiting for the index leaves of the deadline, so that the caller hears why it waited in vain."""
+    vectors: CacheOptions = field(
+        default_factory=lambda: CacheOptions(16_384, 64 * 2**20, keep_s=86_400.0, share_from_s=1.0)
+    )
+    """Of the embeddings of queries."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchCommand:
     """A search as the caller asked for it, not yet checked. `fusion` None takes the default. With `diversity`, which
-    the reranker would undo, it is not asked."""
+    the reranker would undo, it is not asked. With `no_cache` everything is worked out anew."""
 
     query: str
     limit: int = 0
@@ -82,17 +91,41 @@ class SearchCommand:
     rerank: bool = True
     diversity: float | None = None
     snippets: bool = True
+    no_cache: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SearchOutcome:
-    """`embedder` and `reranker` are the fingerprints of the models that were asked; empty for one that was not."""
+    """`embedder` and `reranker` are the fingerprints of the models that were asked; empty for one that was not.
+    `cached`: an earlier call's, or another one's at the same time."""
 
     passages: tuple[RankedPassage, ...]
     index: IndexResult
     degradations: tuple[Degradation, ...]
     embedder: str = ""
     reranker: str = ""
+    cached: bool = False
+    without_snippets: bool = False
+    """There was no time or no room for them."""
+
+    @property
+    def lasting(self) -> bool:
+        """Whether nothing was left out that a little later would not have been."""
+        return not self.without_snippets and LASTING.issuperset(self.degradations)
+
+
+class PassageSearch(Protocol):
+    """What answers are made from."""
+
+    async def run(
+        self, principal: Principal, command: SearchCommand, deadline: Deadline, clock: StageClock
+    ) -> SearchOutcome:
+        """As SearchPassages.run."""
+
+    async def highlighted(
+        self, query: str, passages: tuple[RankedPassage, ...], deadline: Deadline, clock: StageClock
+    ) -> tuple[RankedPassage, ...]:
+        """As SearchPassages.highlighted."""
 
 
 class SearchPassages:
@@ -105,7 +138,7 @@ class SearchPassages:
         highlighter: Highlighter,
         options: SearchOptions,
     ) -> None:
-        self._embedder = embedder
+        self.vectors = QueryVectors(embedder, options.vectors)
         self._reranker = reranker
         self._index = index
         self._store = store
@@ -124,8 +157,8 @@ class SearchPassages:
         conditions = checked_filter("filter", command.filter)
         fusion = checked_fusion(command.fusion or ConvexFusion(self._options.dense_weight))
         diversity = checked_diversity(command.diversity)
-        await self._catch_up(command.consistency_token, deadline, clock)
-        vector, embedder = await self._vector(query, command.mode, deadline, clock)
+        await catch_up(self._index, command.consistency_token, deadline, clock)
+        vector, embedder = await self._vector(query, command, deadline, clock)
         wants_reranking = command.rerank and diversity is None
         reranker, degradations = self._available_reranker() if wants_reranking else (None, ())
         depth = max(limit, self._options.rerank_depth) if reranker else limit + self._options.fetch_surplus
@@ -143,15 +176,17 @@ class SearchPassages:
             candidates, degradations = await self._reranked(reranker, query, candidates, deadline, clock)
             ran = any(candidate.rerank_score is not None for candidate in candidates)
             reranked_by = reranker.fingerprint if ran else ""
-        passages = candidates[:limit]
+        chosen = passages = candidates[:limit]
+        without_snippets = False
         if command.snippets and command.mode is not SearchMode.DENSE:
-            passages = await self.highlighted(query, passages, deadline, clock)
-        return SearchOutcome(passages, found, degradations, embedder, reranked_by)
+            passages = await self.highlighted(query, chosen, deadline, clock)
+            without_snippets = chosen != () and passages is chosen
+        return SearchOutcome(passages, found, degradations, embedder, reranked_by, without_snippets=without_snippets)
 
     async def highlighted(
         self, query: str, passages: tuple[RankedPassage, ...], deadline: Deadline, clock: StageClock
     ) -> tuple[RankedPassage, ...]:
-        """The passages with their snippets; without, if there is no time or no room for it. query: normalized."""
+        """The passages with their snippets; themselves, if there is no time or no room for it. query: normalized."""
         if not passages:
             return passages
         try:
@@ -165,25 +200,14 @@ class SearchPassages:
             return passages
         return tuple(replace(ranked, snippet=snippet) for ranked, snippet in zip(passages, snippets, strict=True))
 
-    async def _catch_up(self, token: str, deadline: Deadline, clock: StageClock) -> None:
-        position = position_of(token)
-        if position > self._index.position:
-            with clock.stage("queue"):
-                await self._index.wait_for(position, deadline.less(self._options.reply_reserve_s))
-
     async def _vector(
-        self, query: str, mode: SearchMode, deadline: Deadline, clock: StageClock
-    ) -> tuple[npt.NDArray[np.float32] | None, str]:
+        self, query: str, command: SearchCommand, deadline: Deadline, clock: StageClock
+    ) -> tuple[Vector | None, str]:
         """With the fingerprint of the model that made it."""
-        if mode is SearchMode.LEXICAL:
+        if command.mode is SearchMode.LEXICAL:
             return None, ""
-        embedder = self._embedder.model()
         with clock.stage("embed"):
-            embeddings = await embedder.embed([query], EmbeddingKind.QUERY, deadline)
-        vector: npt.NDArray[np.float32] = embeddings.vectors[0]
-        if not np.isfinite(vector).all():
-            raise DependencyUnavailable("the model embed", "its vectors are not finite")
-        return vector, embedder.fingerprint
+            return await self.vectors.vector(query, deadline, fresh=command.no_cache)
 
     async def _fetch(self, principal: Principal, found: IndexResult) -> tuple[RankedPassage, ...]:
         """The store has the last word on what exists and what the principal may read."""

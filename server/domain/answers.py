@@ -56,7 +56,7 @@ class Citation:
 @dataclass(frozen=True, slots=True)
 class Completion:
     """`generator`, `embedder` and `reranker` are fingerprints of the models that made the answer; empty for one that
-    was not asked."""
+    was not asked. `cached`: the answer was made for an earlier call, or for another one at the same time."""
 
     status: AnswerStatus
     usage: Usage | None
@@ -67,6 +67,7 @@ class Completion:
     index_position: int
     embedder: str = ""
     reranker: str = ""
+    cached: bool = False
 
 
 AnswerEvent = Sources | Delta | Citation | Completion

@@ -10,7 +10,7 @@ from typing import Any
 from grpc.aio import ServicerContext
 
 from pinakes.v1 import answer_service_pb2, answer_service_pb2_grpc
-from server.application.answer_question import AnswerQuestion
+from server.application.reuse_answers import Answering
 from server.transport.deadlines import deadline_of
 from server.transport.identity import Identity
 from server.transport.mapping import answer_command, answer_response
@@ -19,7 +19,7 @@ LONGEST_ANSWER_S = 180.0
 
 
 class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
-    def __init__(self, identity: Identity, answer: AnswerQuestion) -> None:
+    def __init__(self, identity: Identity, answer: Answering) -> None:
         self._identity = identity
         self._answer = answer
 

@@ -451,6 +451,8 @@ def search_command(request: search_service_pb2.SearchRequest) -> SearchCommand:
         consistency_token=request.consistency_token,
         rerank=request.rerank if request.HasField("rerank") else True,
         diversity=request.diversity.relevance_weight if request.HasField("diversity") else None,
+        # How the index searched is told of a search of one's own.
+        no_cache=request.no_cache or request.debug,
     )
 
 
@@ -461,6 +463,7 @@ def search_response(
         passages=[ranked_to_wire(ranked) for ranked in outcome.passages],
         timings=timings_to_wire(timings),
         index_position=token_of(outcome.index.position),
+        cached=outcome.cached,
     )
     if debug:
         response.debug.segments.extend(_plan(plan) for plan in outcome.index.plans)
@@ -504,6 +507,7 @@ def answer_command(request: answer_service_pb2.AnswerRequest) -> AnswerCommand:
         max_tokens=request.max_tokens,
         seed=request.seed if request.HasField("seed") else 0,
         consistency_token=request.consistency_token,
+        no_cache=request.no_cache,
     )
 
 
@@ -553,6 +557,7 @@ def completion_to_wire(completion: Completion) -> answer_service_pb2.Completion:
         embedder=completion.embedder,
         reranker=completion.reranker,
         index_position=token_of(completion.index_position),
+        cached=completion.cached,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from grpc.aio import ServicerContext
 
 from pinakes.v1 import search_service_pb2, search_service_pb2_grpc
-from server.application.search_passages import SearchPassages
+from server.application.search_passages import PassageSearch
 from server.application.timing import StageClock
 from server.transport.deadlines import deadline_of
 from server.transport.identity import Identity
@@ -17,7 +17,7 @@ LONGEST_SEARCH_S = 30.0
 
 
 class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
-    def __init__(self, identity: Identity, search: SearchPassages) -> None:
+    def __init__(self, identity: Identity, search: PassageSearch) -> None:
         self._identity = identity
         self._search = search
 

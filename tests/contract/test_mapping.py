@@ -142,11 +142,14 @@ SEARCH = options.SearchOptions(
     rerank=False,
     debug=True,
     diversity=0.25,
+    no_cache=True,
 )
 RECIPROCAL = options.SearchOptions(fusion=options.ReciprocalRankFusion(k=7, dense_weight=0.0))
 DISTRIBUTION = options.SearchOptions(fusion=options.DistributionFusion(0.25))
 OF_GENERATION = results.GenerationOptions(graph_degree=16, build_effort=100)
-ANSWER = options.AnswerOptions(filter=FILTER, max_passages=2, max_tokens=3, seed=0, consistency_token="c")
+ANSWER = options.AnswerOptions(
+    filter=FILTER, max_passages=2, max_tokens=3, seed=0, consistency_token="c", no_cache=True
+)
 GENERATE = options.GenerateOptions(
     system="s",
     max_tokens=3,

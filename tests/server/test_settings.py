@@ -53,6 +53,8 @@ def test_what_was_measured_gives_way_to_what_is_set(tmp_path: Path, monkeypatch:
         ("PINAKES_SERVER__ADDRESS", "0.0.0.0:7700", "loopback"),
         ("PINAKES_SERVER__ADDRESS", "example.org:7700", "loopback"),
         ("PINAKES_SEARCH__DENSE_WEIGHT", "much", "search.dense_weight"),
+        ("PINAKES_METRICS__ADDRESS", "0.0.0.0:9100", "metrics.address must be a loopback"),
+        ("PINAKES_METRICS__ADDRESS", "127.0.0.1", "metrics.address must be a loopback"),
     ],
 )
 def test_mistakes_are_named(variable: str, value: str, named: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,16 @@
-"""The log never stands in the way."""
+"""The log never stands in the way; metrics say what happened."""
 
 from __future__ import annotations
 
 import io
+import urllib.request
 from pathlib import Path
 
 import pytest
 import structlog
 
-from server.telemetry import LossyStream
+from server.application.caching import BoundedCache, CacheOptions
+from server.telemetry import CacheMetrics, LossyStream, MetricsOptions, metrics_served
 
 
 def test_a_full_disk_loses_lines_and_fails_nothing() -> None:
@@ -28,3 +30,31 @@ def test_what_can_be_written_is_written() -> None:
     stream = io.StringIO()
     structlog.PrintLogger(LossyStream(stream)).info("a line")  # type: ignore[arg-type]
     assert stream.getvalue() == "a line\n"
+
+
+def test_metrics_tell_how_often_a_cache_was_of_use() -> None:
+    cache: BoundedCache[str, str] = BoundedCache(CacheOptions(entries=1, size_bytes=100), len)
+    for key in ("a", "b"):
+        cache.keep(key, 1, "value")
+    assert cache.find("b", 1) == "value"
+    assert cache.find("b", 2) is None
+    cache.use.shared, cache.use.misses, cache.use.bypassed = 2, 3, 4
+    with metrics_served((CacheMetrics({"answers": cache}),), MetricsOptions("127.0.0.1:0")) as port:
+        body = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+    values = {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in body.splitlines() if line[0] != "#"}
+    assert {
+        name.partition('outcome="')[2].rstrip('"}'): value
+        for name, value in values.items()
+        if name.startswith("pinakes_cache_calls_total{")
+    } == {"hit": 1, "shared": 2, "miss": 3, "bypass": 4}
+    assert values['pinakes_cache_entries_dropped_total{cache="answers",reason="stale"}'] == 1
+    assert values['pinakes_cache_entries_dropped_total{cache="answers",reason="evicted"}'] == 1
+    assert values['pinakes_cache_entries{cache="answers"}'] == 0
+    assert "process_cpu_seconds_total" in values
+    with pytest.raises(OSError):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5)
+
+
+def test_without_an_address_nothing_is_served() -> None:
+    with metrics_served((), MetricsOptions()) as port:
+        assert port == 0

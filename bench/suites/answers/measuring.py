@@ -67,6 +67,7 @@ class Asking:
                 seed=number,
                 consistency_token=self.corpus.token,
                 timeout_s=self.plan.deadline_s,
+                no_cache=True,
             )
         except PinakesError as error:
             reason = error.reason or type(error).__name__
@@ -88,6 +89,7 @@ class Asking:
             filter=SearchFilter(tags=(self.corpus.tag,)),
             consistency_token=self.corpus.token,
             timeout_s=self.plan.deadline_s,
+            no_cache=True,
         )
         articles = (self.corpus.documents[ranked.passage.document_id] for ranked in found.passages)
         return documents_of(articles, self.asked.data.ignored.get(query, frozenset()))

@@ -90,6 +90,7 @@ class Answers:
                 seed=number,
                 consistency_token=self.token,
                 timeout_s=self.plan.deadline_s,
+                no_cache=True,
             )
         except PinakesError as exc:
             reason = exc.reason or type(exc).__name__

@@ -262,6 +262,7 @@ def search_results(wire: search_service_pb2.SearchResponse) -> results.SearchRes
         timings=timings(wire.timings),
         index_position=wire.index_position,
         debug=search_debug(wire.debug) if wire.HasField("debug") else None,
+        cached=wire.cached,
     )
 
 
@@ -314,6 +315,7 @@ def _completion(answer_id: str, sequence: int, wire: answer_service_pb2.Completi
         index_position=wire.index_position,
         embedder=wire.embedder,
         reranker=wire.reranker,
+        cached=wire.cached,
     )
 
 

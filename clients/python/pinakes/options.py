@@ -127,6 +127,8 @@ class SearchOptions(TypedDict, total=False):
     """Reorders the best passages with the reranker if there is one; the server's default is True."""
     debug: bool
     """Fills `SearchResults.debug`."""
+    no_cache: bool
+    """Searches anew, whatever the server has kept of earlier searches."""
 
 
 class AnswerOptions(TypedDict, total=False):
@@ -141,6 +143,8 @@ class AnswerOptions(TypedDict, total=False):
     seed: int
     consistency_token: str
     """Waits until the index has come this far."""
+    no_cache: bool
+    """Answers anew, whatever the server has kept of earlier answers and searches."""
 
 
 class GenerateOptions(TypedDict, total=False):

@@ -154,6 +154,7 @@ def search(query: str, options: SearchOptions) -> search_service_pb2.SearchReque
         consistency_token=options.get("consistency_token", ""),
         rerank=options.get("rerank"),
         debug=options.get("debug", False),
+        no_cache=options.get("no_cache", False),
     )
     match options.get("fusion"):
         case ConvexFusion(dense_weight):
@@ -176,6 +177,7 @@ def answer(question: str, options: AnswerOptions) -> answer_service_pb2.AnswerRe
         max_tokens=options.get("max_tokens", 0),
         seed=options.get("seed"),
         consistency_token=options.get("consistency_token", ""),
+        no_cache=options.get("no_cache", False),
     )
 
 

@@ -371,12 +371,14 @@ class SearchDebug:
 
 @dataclass(frozen=True, slots=True)
 class SearchResults:
-    """The passages found, best first. `debug` is there when it was asked for."""
+    """The passages found, best first. `debug` is there when it was asked for. `cached`: nothing was searched for this
+    call, since the same was asked before and nothing has changed."""
 
     passages: tuple[RankedPassage, ...]
     timings: tuple[StageTiming, ...]
     index_position: str
     debug: SearchDebug | None
+    cached: bool = False
 
 
 # --- answers -----------------------------------------------------------------------------------------------------
@@ -428,7 +430,8 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class Completion:
     """How the answer ended. Always the last event. `unsupported` are sentences that no passage supports. `generator`,
-    `embedder` and `reranker` are fingerprints of the models that were asked; empty for one that was not."""
+    `embedder` and `reranker` are fingerprints of the models that were asked; empty for one that was not. `cached`: the
+    answer was made for another call that asked the same, and nothing has changed."""
 
     answer_id: str
     sequence: int
@@ -441,6 +444,7 @@ class Completion:
     index_position: str
     embedder: str = ""
     reranker: str = ""
+    cached: bool = False
 
 
 AnswerEvent = Sources | Delta | Citation | Completion

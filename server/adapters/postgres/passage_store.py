@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, LiteralString
+
+from psycopg.rows import DictRow
 
 from server.adapters.postgres.identifiers import parsed_id
 from server.adapters.postgres.line_spans import decode_line_spans
@@ -15,20 +17,34 @@ from server.domain.principals import Principal
 
 # MATERIALIZED and OFFSET 0 keep the order: chunks by their ids, then each one's document by its id. In a young database
 # without statistics the planner would rather look through all documents of the tenant, once for each chunk.
-_SELECT = f"""
-    WITH c AS MATERIALIZED (SELECT * FROM chunks WHERE chunk_id = ANY(%(chunk_ids)s))
-    SELECT c.chunk_id, c.document_id, d.name, c.revision, c.text, c.heading_path, c.language, c.line_spans, p.sizes
-    FROM c
+_CHUNKS = "WITH c AS MATERIALIZED (SELECT {columns} FROM chunks WHERE chunk_id = ANY(%(chunk_ids)s))"
+_THEIR_DOCUMENTS = """
     JOIN LATERAL (SELECT * FROM documents WHERE document_id = c.document_id OFFSET 0) d
         ON c.revision = CASE WHEN d.log_position <= %(position)s THEN d.revision ELSE d.previous_revision END
+"""
+_READABLE = f"""
+    WHERE d.delete_time IS NULL AND c.tenant = %(tenant)s AND {VISIBLE}
+      AND (c.revision = d.revision OR d.owner = %(user)s OR d.previous_tenant_wide
+           OR d.previous_groups && %(groups)s::text[])
+"""
+_SELECT = f"""
+    {_CHUNKS.format(columns="*")}
+    SELECT c.chunk_id, c.document_id, d.name, c.revision, c.text, c.heading_path, c.language, c.line_spans, p.sizes
+    FROM c
+    {_THEIR_DOCUMENTS}
     LEFT JOIN LATERAL (
         SELECT jsonb_agg(jsonb_build_array(number, width, height) ORDER BY number) AS sizes
         FROM pages
         WHERE document_id = c.document_id AND revision = c.revision AND number BETWEEN c.first_page AND c.last_page
     ) p ON true
-    WHERE d.delete_time IS NULL AND c.tenant = %(tenant)s AND {VISIBLE}
-      AND (c.revision = d.revision OR d.owner = %(user)s OR d.previous_tenant_wide
-           OR d.previous_groups && %(groups)s::text[])
+    {_READABLE}
+"""
+_SELECT_IDS = f"""
+    {_CHUNKS.format(columns="chunk_id, document_id, revision, tenant")}
+    SELECT c.chunk_id
+    FROM c
+    {_THEIR_DOCUMENTS}
+    {_READABLE}
 """
 
 
@@ -37,13 +53,21 @@ class PostgresPassageStore:
         self._pool = pool
 
     async def passages(self, principal: Principal, chunk_ids: Sequence[str], position: int) -> dict[str, Passage]:
+        rows = await self._rows(_SELECT, principal, chunk_ids, position)
+        return {str(row["chunk_id"]): _passage_of(row) for row in rows}
+
+    async def readable(self, principal: Principal, chunk_ids: Sequence[str], position: int) -> set[str]:
+        return {str(row["chunk_id"]) for row in await self._rows(_SELECT_IDS, principal, chunk_ids, position)}
+
+    async def _rows(
+        self, select: LiteralString, principal: Principal, chunk_ids: Sequence[str], position: int
+    ) -> list[DictRow]:
         parsed = [parsed for chunk_id in chunk_ids if (parsed := parsed_id(chunk_id)) is not None]
         if not parsed:
-            return {}
+            return []
         async with self._pool.transaction() as connection:
-            cursor = await connection.execute(_SELECT, seeing(principal) | {"chunk_ids": parsed, "position": position})
-            rows = await cursor.fetchall()
-        return {str(row["chunk_id"]): _passage_of(row) for row in rows}
+            cursor = await connection.execute(select, seeing(principal) | {"chunk_ids": parsed, "position": position})
+            return await cursor.fetchall()
 
 
 def _passage_of(row: Mapping[str, Any]) -> Passage:

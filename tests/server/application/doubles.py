@@ -78,13 +78,14 @@ class ScriptedIndex:
     hits: tuple[IndexHit, ...] = ()
     position: int = 0
     fingerprint: str = "embedder@1"
+    serving: str = "generation-1"
     asked: list[IndexQuery] = field(default_factory=list)
 
     async def search(
         self, query: IndexQuery, vector: npt.NDArray[np.float32] | None, deadline: Deadline
     ) -> IndexResult:
         self.asked.append(query)
-        return IndexResult(self.hits[: query.limit], self.position, (), len(self.hits), "generation-1")
+        return IndexResult(self.hits[: query.limit], self.position, (), len(self.hits), self.serving)
 
     async def apply(self, entries: Sequence[LogEntry]) -> None:
         self.position = max([self.position, *(entry.position for entry in entries)])
@@ -116,10 +117,18 @@ class ScriptedHighlighter:
 
 @dataclass
 class ScriptedStore:
+    """Shows what it knows to everybody, but for what a test keeps from a user."""
+
     known: dict[str, Passage]
+    withheld: set[tuple[str, str]] = field(default_factory=set)
+    """Users and chunk ids."""
 
     async def passages(self, principal: Principal, chunk_ids: Sequence[str], position: int) -> dict[str, Passage]:
-        return {chunk_id: self.known[chunk_id] for chunk_id in chunk_ids if chunk_id in self.known}
+        return {chunk_id: self.known[chunk_id] for chunk_id in await self.readable(principal, chunk_ids, position)}
+
+    async def readable(self, principal: Principal, chunk_ids: Sequence[str], position: int) -> set[str]:
+        hidden = {chunk_id for user, chunk_id in self.withheld if user == principal.user}
+        return {chunk_id for chunk_id in chunk_ids if chunk_id in self.known} - hidden
 
 
 @dataclass

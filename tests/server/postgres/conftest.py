@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -14,9 +15,11 @@ import pytest
 from server.adapters.postgres.chunk_writer import PostgresChunkWriter
 from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
 from server.adapters.postgres.job_ledger import PostgresJobLedger
+from server.adapters.postgres.passage_store import PostgresPassageStore
 from server.adapters.postgres.pool import PostgresPool
 from server.application.ports import NewDocument, StoredBlob
 from server.domain.documents import Box, Chunk, Document, Job, Lease, LineSpan, PageReading
+from server.domain.passages import Passage
 from server.domain.principals import AccessList, Principal
 
 ANA = Principal("acme", "ana", frozenset({"research"}))
@@ -101,3 +104,12 @@ def vectors_for(chunks: list[Chunk]) -> npt.NDArray[np.float32]:
     vectors[:, 0] += np.arange(len(chunks), dtype=np.float32)
     normalized: npt.NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return normalized
+
+
+async def shown(
+    store: PostgresPassageStore, principal: Principal, chunk_ids: Sequence[str], position: int
+) -> dict[str, Passage]:
+    """The passages that the store returns; their ids are what it calls readable."""
+    passages = await store.passages(principal, chunk_ids, position)
+    assert await store.readable(principal, chunk_ids, position) == set(passages)
+    return passages

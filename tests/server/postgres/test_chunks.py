@@ -16,7 +16,7 @@ from server.adapters.postgres.pool import PostgresPool
 from server.domain.documents import DocumentState, JobState
 from server.domain.errors import EmbeddingMismatch
 from server.domain.principals import AccessList
-from tests.server.postgres.conftest import ANA, BEN, EVE, MODEL, Archive, make_chunks, vectors_for
+from tests.server.postgres.conftest import ANA, BEN, EVE, MODEL, Archive, make_chunks, shown, vectors_for
 
 # An index that has applied all there is.
 END = 1_000_000
@@ -186,7 +186,7 @@ async def test_a_tail_misses_nothing_while_many_write(pool: PostgresPool, log: P
 
 async def test_passages_are_what_was_committed(archive: Archive, pool: PostgresPool) -> None:
     document, chunk_ids = await archive.ready(chunks=2)
-    passages = await PostgresPassageStore(pool).passages(ANA, [*chunk_ids, "no id", str(new_id())], END)
+    passages = await shown(PostgresPassageStore(pool), ANA, [*chunk_ids, "no id", str(new_id())], END)
     assert set(passages) == set(chunk_ids)
     chunk, passage = make_chunks(document, 2)[1], passages[chunk_ids[1]]
     assert (passage.text, passage.heading_path, passage.line_spans) == (
@@ -196,7 +196,7 @@ async def test_passages_are_what_was_committed(archive: Archive, pool: PostgresP
     )
     assert (passage.document_id, passage.document_name, passage.revision) == (document.document_id, document.name, 1)
     assert [(page.number, page.width, page.height) for page in passage.pages] == [(1, 595.0, 842.0), (2, 842.0, 595.0)]
-    assert await PostgresPassageStore(pool).passages(ANA, [], END) == {}
+    assert await shown(PostgresPassageStore(pool), ANA, [], END) == {}
 
 
 @pytest.mark.parametrize(
@@ -213,8 +213,6 @@ async def test_passages_are_read_by_those_who_may(
     document, chunk_ids = await archive.ready(chunks=1, access=access)
     store = PostgresPassageStore(pool)
     principals = {"ANA": ANA, "BEN": BEN, "EVE": EVE}
-    assert {
-        name for name, principal in principals.items() if await store.passages(principal, chunk_ids, END)
-    } == readers
+    assert {name for name, principal in principals.items() if await shown(store, principal, chunk_ids, END)} == readers
     await PostgresDocumentCatalog(pool).delete(ANA, document.document_id)
-    assert await store.passages(ANA, chunk_ids, END) == {}
+    assert await shown(store, ANA, chunk_ids, END) == {}

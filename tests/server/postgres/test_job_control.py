@@ -30,7 +30,7 @@ from server.domain.errors import (
     JobNotFound,
 )
 from server.domain.principals import AccessList, Principal
-from tests.server.postgres.conftest import ANA, BEN, EVE, MODEL, Archive, make_chunks
+from tests.server.postgres.conftest import ANA, BEN, EVE, MODEL, Archive, make_chunks, shown
 
 BROKEN = Failure("UnreadableDocument", "it is broken")
 ANY = WantedLetters()
@@ -85,8 +85,8 @@ async def searchable(archive: Archive) -> set[str]:
     """The texts that a search with an index up to date can find."""
     log = PostgresChangeLog(archive.pool)
     entries = await log.read(0, 10_000, MODEL)
-    passages = await PostgresPassageStore(archive.pool).passages(
-        ANA, [entry.chunk_id for entry in entries if entry.chunk], await log.head()
+    passages = await shown(
+        PostgresPassageStore(archive.pool), ANA, [entry.chunk_id for entry in entries if entry.chunk], await log.head()
     )
     return {passage.text for passage in passages.values()}
 
@@ -598,7 +598,7 @@ async def test_every_search_sees_one_whole_revision(archive: Archive, batch: int
     end = await log.head()
     seen = []
     while True:
-        found = (await store.passages(ANA, sorted(indexed), position)).values()
+        found = (await shown(store, ANA, sorted(indexed), position)).values()
         seen.append(
             {
                 (passage.revision, len([p for p in found if p.document_name == "report"]))
@@ -629,8 +629,8 @@ async def test_an_old_revision_keeps_its_readers(archive: Archive) -> None:
     store = PostgresPassageStore(archive.pool)
     ruth = Principal("acme", "ruth", frozenset({"research"}))
     for principal, found in ((ANA, 2), (ruth, 2), (BEN, 0)):
-        assert len(await store.passages(principal, chunk_ids, 2)) == found
-    assert len(await store.passages(BEN, [new.chunk_id], 100)) == 1
+        assert len(await shown(store, principal, chunk_ids, 2)) == found
+    assert len(await shown(store, BEN, [new.chunk_id], 100)) == 1
 
 
 async def _follow(log: PostgresChangeLog, after: int, batch: int, indexed: set[str]) -> int:

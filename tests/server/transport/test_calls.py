@@ -155,7 +155,7 @@ async def test_a_defect_is_internal_and_tells_no_text(wire: Wire) -> None:
 
 async def test_calls_beyond_the_limit_are_refused_with_a_delay(wire: Wire) -> None:
     wire.embedder.gate.clear()
-    running = [asyncio.ensure_future(wire.search.Search(query("ferry"), timeout=10)) for _ in range(2)]
+    running = [asyncio.ensure_future(wire.search.Search(query(text), timeout=10)) for text in ("ferry", "ship")]
     await eventually(lambda: wire.embedder.waiting == 2)
     error = await refused(wire.search.Search(query("ferry"), timeout=10))
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

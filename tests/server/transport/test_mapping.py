@@ -203,7 +203,8 @@ def job(**changes: Any) -> Job:
 
 def outcome() -> SearchOutcome:
     plans = (SegmentPlan("head", "flat", 5, 6, 7),)
-    return SearchOutcome((RANKED,), IndexResult((), 9, plans, 3, "generation-1"), (Degradation.NO_RERANKER,))
+    found = IndexResult((), 9, plans, 3, "generation-1")
+    return SearchOutcome((RANKED,), found, (Degradation.NO_RERANKER,), cached=True)
 
 
 def completion() -> Completion:
@@ -217,6 +218,7 @@ def completion() -> Completion:
         index_position=9,
         embedder="e5@1",
         reranker="r@1",
+        cached=True,
     )
 
 
@@ -303,9 +305,11 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
             consistency_token="log-3",
             rerank=False,
             diversity=search_service_pb2.Diversity(relevance_weight=0.25),
+            no_cache=True,
         ),
         mapping.search_command,
     ),
+    (search_service_pb2.SearchRequest(debug=True), mapping.search_command),
     (
         search_service_pb2.SearchRequest(distribution=search_service_pb2.DistributionFusion(dense_weight=0.25)),
         mapping.search_command,
@@ -340,6 +344,7 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
             max_tokens=7,
             seed=5,
             consistency_token="log-3",
+            no_cache=True,
         ),
         mapping.answer_command,
     ),

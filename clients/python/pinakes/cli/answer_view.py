@@ -151,6 +151,8 @@ def _show_footer(completion: Completion, console: Console) -> None:
     line = timing_line(completion.timings)
     if completion.usage:
         line += f" · {completion.usage.prompt_tokens} tokens read, {completion.usage.completion_tokens} written"
+    if completion.cached:
+        line += " · from the cache"
     if line:
         console.print(Text(line, style="dim"), soft_wrap=True)
 

@@ -42,6 +42,9 @@ def ask(
     max_passages: Annotated[int, typer.Option(min=0, help="Passages shown to the model; 0: the server's choice.")] = 0,
     max_tokens: Annotated[int, typer.Option(min=0, help="Longest answer, in tokens; 0: the server's choice.")] = 0,
     consistency_token: Annotated[str, typer.Option(help="Waits until the index has come this far.")] = "",
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Answers anew, whatever is kept of earlier answers.")
+    ] = False,
     boxes: Annotated[bool, typer.Option("--boxes", help="Shows where on the page each cited line stands.")] = False,
     save_pages: Annotated[
         Path | None, typer.Option(help="Folder for pictures of the cited pages, with the cited lines marked.")
@@ -64,6 +67,7 @@ def ask(
         max_passages=max_passages,
         max_tokens=max_tokens,
         consistency_token=consistency_token,
+        no_cache=no_cache,
     )
     with connection.open() as client:
         citations: list[Citation] = []

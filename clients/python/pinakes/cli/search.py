@@ -66,6 +66,9 @@ def search(
     ] = None,
     rerank: Annotated[bool, typer.Option(help="Reorders with the reranker if there is one.")] = True,
     consistency_token: Annotated[str, typer.Option(help="Waits until the index has come this far.")] = "",
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Searches anew, whatever is kept of earlier searches.")
+    ] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Shows each branch's places and the index's plans.")
     ] = False,
@@ -89,6 +92,7 @@ def search(
         rerank=rerank,
         consistency_token=consistency_token,
         debug=json or explain,
+        no_cache=no_cache,
     )
     if fusion is not None:
         options["fusion"] = _fusion(fusion, dense_weight)
@@ -115,7 +119,8 @@ def show_results(results: SearchResults, console: Console, *, explain: bool = Fa
         console.print(table)
     if explain and results.debug:
         _show_plans(results.debug, console)
-    console.print(Text(timing_line(results.timings), style="dim"), soft_wrap=True)
+    line = timing_line(results.timings) + (" · from the cache" if results.cached else "")
+    console.print(Text(line, style="dim"), soft_wrap=True)
 
 
 def shown_text(ranked: RankedPassage) -> Text:

@@ -93,6 +93,7 @@ class AnswerRequest(_message.Message):
     MAX_TOKENS_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     CONSISTENCY_TOKEN_FIELD_NUMBER: _builtins.int
+    NO_CACHE_FIELD_NUMBER: _builtins.int
     question: _builtins.str
     """The question; 1 to 500 characters."""
     max_passages: _builtins.int
@@ -103,6 +104,8 @@ class AnswerRequest(_message.Message):
     """Makes the answer repeatable; absent: 0."""
     consistency_token: _builtins.str
     """As in SearchRequest."""
+    no_cache: _builtins.bool
+    """Answers anew, whatever is kept of earlier answers and searches."""
     @_builtins.property
     def filter(self) -> _passage_pb2.SearchFilter:
         """Narrows the passages that may be used; absent: all that the caller may see."""
@@ -116,10 +119,11 @@ class AnswerRequest(_message.Message):
         max_tokens: _builtins.int = ...,
         seed: _builtins.int | None = ...,
         consistency_token: _builtins.str = ...,
+        no_cache: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "filter", b"filter", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "consistency_token", b"consistency_token", "filter", b"filter", "max_passages", b"max_passages", "max_tokens", b"max_tokens", "question", b"question", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "consistency_token", b"consistency_token", "filter", b"filter", "max_passages", b"max_passages", "max_tokens", b"max_tokens", "no_cache", b"no_cache", "question", b"question", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -348,6 +352,7 @@ class Completion(_message.Message):
     INDEX_POSITION_FIELD_NUMBER: _builtins.int
     EMBEDDER_FIELD_NUMBER: _builtins.int
     RERANKER_FIELD_NUMBER: _builtins.int
+    CACHED_FIELD_NUMBER: _builtins.int
     status: Global___AnswerStatus.ValueType
     """How it ended."""
     generator: _builtins.str
@@ -358,6 +363,10 @@ class Completion(_message.Message):
     """Fingerprint of the model that embedded the question."""
     reranker: _builtins.str
     """Fingerprint of the model that reordered the passages; empty when none did."""
+    cached: _builtins.bool
+    """The answer was made for an earlier call, or for one at the same time, that asked the same with the same rights, and
+    nothing has changed since. Access to its sources was checked for this call; the timings are this call's.
+    """
     @_builtins.property
     def usage(self) -> Global___Usage:
         """How much was read and written; absent when no generator ran."""
@@ -386,10 +395,11 @@ class Completion(_message.Message):
         index_position: _builtins.str = ...,
         embedder: _builtins.str = ...,
         reranker: _builtins.str = ...,
+        cached: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_usage", b"_usage", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_usage", b"_usage", "degradations", b"degradations", "embedder", b"embedder", "generator", b"generator", "index_position", b"index_position", "reranker", b"reranker", "status", b"status", "timings", b"timings", "unsupported", b"unsupported", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_usage", b"_usage", "cached", b"cached", "degradations", b"degradations", "embedder", b"embedder", "generator", b"generator", "index_position", b"index_position", "reranker", b"reranker", "status", b"status", "timings", b"timings", "unsupported", b"unsupported", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__usage: _TypeAlias = _typing.Literal["usage"]  # noqa: Y015
     _WhichOneofArgType__usage: _TypeAlias = _typing.Literal["_usage", b"_usage"]  # noqa: Y015

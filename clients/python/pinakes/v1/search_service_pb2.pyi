@@ -162,6 +162,7 @@ class SearchRequest(_message.Message):
     RERANK_FIELD_NUMBER: _builtins.int
     DEBUG_FIELD_NUMBER: _builtins.int
     DIVERSITY_FIELD_NUMBER: _builtins.int
+    NO_CACHE_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """What to look for; 1 to 500 characters."""
     limit: _builtins.int
@@ -176,6 +177,8 @@ class SearchRequest(_message.Message):
     """
     debug: _builtins.bool
     """Fills `SearchResponse.debug`."""
+    no_cache: _builtins.bool
+    """Searches anew, whatever is kept of earlier searches."""
     @_builtins.property
     def filter(self) -> _passage_pb2.SearchFilter:
         """Narrows the search; absent: everything that the caller may see."""
@@ -212,10 +215,11 @@ class SearchRequest(_message.Message):
         rerank: _builtins.bool | None = ...,
         debug: _builtins.bool = ...,
         diversity: Global___Diversity | None = ...,
+        no_cache: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_rerank", b"_rerank", "convex", b"convex", "distribution", b"distribution", "diversity", b"diversity", "filter", b"filter", "fusion", b"fusion", "reciprocal_rank", b"reciprocal_rank", "rerank", b"rerank"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rerank", b"_rerank", "consistency_token", b"consistency_token", "convex", b"convex", "debug", b"debug", "distribution", b"distribution", "diversity", b"diversity", "filter", b"filter", "fusion", b"fusion", "limit", b"limit", "mode", b"mode", "query", b"query", "reciprocal_rank", b"reciprocal_rank", "rerank", b"rerank"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rerank", b"_rerank", "consistency_token", b"consistency_token", "convex", b"convex", "debug", b"debug", "distribution", b"distribution", "diversity", b"diversity", "filter", b"filter", "fusion", b"fusion", "limit", b"limit", "mode", b"mode", "no_cache", b"no_cache", "query", b"query", "reciprocal_rank", b"reciprocal_rank", "rerank", b"rerank"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__rerank: _TypeAlias = _typing.Literal["rerank"]  # noqa: Y015
     _WhichOneofArgType__rerank: _TypeAlias = _typing.Literal["_rerank", b"_rerank"]  # noqa: Y015
@@ -238,8 +242,13 @@ class SearchResponse(_message.Message):
     TIMINGS_FIELD_NUMBER: _builtins.int
     INDEX_POSITION_FIELD_NUMBER: _builtins.int
     DEBUG_FIELD_NUMBER: _builtins.int
+    CACHED_FIELD_NUMBER: _builtins.int
     index_position: _builtins.str
     """How far the index had come: the position in the change log that this result reflects."""
+    cached: _builtins.bool
+    """Nothing was searched for this call: the same was asked before, or is being asked at the same time, and nothing has
+    changed since. Access and deletions were checked for this call. Never with `SearchRequest.debug`.
+    """
     @_builtins.property
     def passages(self) -> _containers.RepeatedCompositeFieldContainer[_passage_pb2.RankedPassage]:
         """Best first."""
@@ -259,10 +268,11 @@ class SearchResponse(_message.Message):
         timings: _abc.Iterable[_stage_timing_pb2.StageTiming] | None = ...,
         index_position: _builtins.str = ...,
         debug: Global___SearchDebug | None = ...,
+        cached: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_debug", b"_debug", "debug", b"debug"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_debug", b"_debug", "debug", b"debug", "index_position", b"index_position", "passages", b"passages", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_debug", b"_debug", "cached", b"cached", "debug", b"debug", "index_position", b"index_position", "passages", b"passages", "timings", b"timings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__debug: _TypeAlias = _typing.Literal["debug"]  # noqa: Y015
     _WhichOneofArgType__debug: _TypeAlias = _typing.Literal["_debug", b"_debug"]  # noqa: Y015

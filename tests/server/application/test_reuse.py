@@ -1,0 +1,519 @@
+"""What is used again is what a caller would be told anew, and never what it may not see any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.application.answer_question import AnswerCommand, AnswerOptions, AnswerQuestion
+from server.application.caching import CacheOptions
+from server.application.ports import GeneratedText, GenerationRequest
+from server.application.reuse_answers import ReuseAnswers
+from server.application.reuse_searches import ReuseSearches
+from server.application.search_passages import SearchCommand, SearchOptions, SearchOutcome, SearchPassages
+from server.application.timing import StageClock
+from server.domain.answers import (
+    AnswerEvent,
+    AnswerStatus,
+    Citation,
+    Completion,
+    Degradation,
+    Delta,
+    Sources,
+)
+from server.domain.deadline import Deadline
+from server.domain.errors import DependencyUnavailable, IndexBehind, InvalidField, Overloaded
+from server.domain.passages import SearchFilter, SearchMode
+from server.domain.principals import Principal
+from tests.server.application.doubles import (
+    PRINCIPAL,
+    OneModel,
+    ScriptedEmbedder,
+    ScriptedGenerator,
+    ScriptedHighlighter,
+    ScriptedIndex,
+    ScriptedReranker,
+    ScriptedStore,
+    hit,
+    passage,
+)
+
+TEXTS = {
+    "ferry": "The ferry Sanderling carries 610 passengers. It was built in 2009.",
+    "ticket": "A ticket for the ferry costs 47 crowns.",
+    "secret": "The ferry Sanderling carries smuggled goods, too.",
+}
+QUESTION = "How many passengers does the ferry Sanderling carry?"
+OTHER = replace(PRINCIPAL, user="other")
+CACHE = CacheOptions(entries=50, size_bytes=2**20, share_from_s=5.0)
+
+
+class System:
+    """Searching and answering with all that is kept, over ports in memory that count."""
+
+    def __init__(self, generator: ScriptedGenerator | None = None, cache: CacheOptions = CACHE) -> None:
+        self.embedder = ScriptedEmbedder()
+        self.reranker: OneModel[ScriptedReranker] = OneModel()
+        self.index = ScriptedIndex((hit("ferry", 1), hit("ticket", 2, 0.8)), position=7)
+        self.store = ScriptedStore({name: passage(name, text) for name, text in TEXTS.items()})
+        self.highlighter = ScriptedHighlighter()
+        self.generator = generator or ScriptedGenerator("It carries 610 passengers. It was built in 2009.")
+        self.generators = OneModel(self.generator)
+        anew = SearchPassages(
+            OneModel(self.embedder), self.reranker, self.index, self.store, self.highlighter, SearchOptions()
+        )
+        self.vectors = anew.vectors
+        self.search = ReuseSearches(anew, self.reranker, self.index, self.store, cache)
+        answer = AnswerQuestion(self.search, self.generators, AnswerOptions())
+        self.answers = ReuseAnswers(answer, self.generators, self.reranker, self.index, self.store, cache)
+
+    async def find(
+        self, command: SearchCommand | str, principal: Principal = PRINCIPAL, seconds: float = 30.0
+    ) -> SearchOutcome:
+        wanted = SearchCommand(command) if isinstance(command, str) else command
+        return await self.search.run(principal, wanted, Deadline.after(seconds), StageClock())
+
+    async def ask(
+        self, command: AnswerCommand | str = QUESTION, principal: Principal = PRINCIPAL, seconds: float = 30.0
+    ) -> list[AnswerEvent]:
+        wanted = AnswerCommand(command) if isinstance(command, str) else command
+        return [event async for event in self.answers.run(principal, wanted, Deadline.after(seconds))]
+
+    @property
+    def worked(self) -> tuple[int, int, int]:
+        """How often the embedder, the index and the generator were asked."""
+        return len(self.embedder.asked), len(self.index.asked), len(self.generator.requests)
+
+
+def ids(outcome: SearchOutcome) -> list[str]:
+    return [ranked.passage.chunk_id for ranked in outcome.passages]
+
+
+def text(events: Sequence[AnswerEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Delta))
+
+
+def end(events: Sequence[AnswerEvent]) -> Completion:
+    last = events[-1]
+    assert isinstance(last, Completion)
+    return last
+
+
+# --- the same again ----------------------------------------------------------------------------------------------
+
+
+async def test_a_search_that_is_repeated_asks_neither_model_nor_index() -> None:
+    system = System()
+    first = await system.find("ferry")
+    again = await system.find("  ｆｅｒｒｙ ")
+    assert system.worked == (1, 1, 0)
+    assert (first.cached, again.cached) == (False, True)
+    assert replace(again, cached=False) == first
+
+
+async def test_an_answer_that_is_repeated_is_told_again() -> None:
+    system = System()
+    first = await system.ask()
+    again = await system.ask("  " + QUESTION)
+    assert system.worked == (1, 1, 1)
+    assert text(again) == text(first)
+    assert [event for event in again if isinstance(event, Citation | Sources)] == [
+        event for event in first if isinstance(event, Citation | Sources)
+    ]
+    assert (end(first).cached, end(again).cached) == (False, True)
+    assert [timing.stage for timing in end(again).timings] == ["cache", "total"]
+    assert replace(end(again), cached=False, timings=()) == replace(end(first), timings=())
+    assert len(again) < len(first), "the text comes in fewer pieces"
+
+
+async def test_every_citation_still_follows_its_sentence() -> None:
+    system = System()
+    await system.ask()
+    told = ""
+    for event in await system.ask():
+        if isinstance(event, Delta):
+            told += event.text
+        if isinstance(event, Citation):
+            assert event.sentence.end <= len(told)
+
+
+async def test_what_is_not_in_the_documents_is_kept_too() -> None:
+    system = System()
+    system.index.hits = ()
+    assert end(await system.ask()).status is AnswerStatus.NOT_IN_DOCUMENTS
+    assert (end(await system.ask()).cached, system.worked) == (True, (1, 1, 0))
+
+
+async def test_hits_and_misses_are_counted() -> None:
+    system = System()
+    for _ in range(3):
+        await system.ask()
+    await system.ask(AnswerCommand(QUESTION, no_cache=True))
+    use = system.answers.kept.use
+    assert (use.misses, use.hits, use.shared, use.bypassed) == (1, 2, 0, 1)
+    assert (system.answers.kept.entries, system.search.kept.entries) == (1, 1)
+    assert 0 < system.answers.kept.size_bytes < CACHE.size_bytes
+
+
+# --- what makes another answer -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        SearchCommand("other ferry"),
+        SearchCommand("ferry", limit=1),
+        SearchCommand("ferry", filter=SearchFilter(tags=("t",))),
+        SearchCommand("ferry", mode=SearchMode.DENSE),
+        SearchCommand("ferry", rerank=False),
+        SearchCommand("ferry", diversity=0.5),
+        SearchCommand("ferry", no_cache=True),
+    ],
+)
+async def test_another_search_is_made_anew(command: SearchCommand) -> None:
+    system = System()
+    await system.find("ferry")
+    assert not (await system.find(command)).cached
+    assert len(system.index.asked) == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        AnswerCommand(QUESTION, max_tokens=5),
+        AnswerCommand(QUESTION, max_passages=1),
+        AnswerCommand(QUESTION, seed=1),
+        AnswerCommand(QUESTION, filter=SearchFilter(document_ids=("d",))),
+        AnswerCommand(QUESTION, no_cache=True),
+    ],
+)
+async def test_another_question_is_answered_anew(command: AnswerCommand) -> None:
+    system = System()
+    await system.ask()
+    assert not end(await system.ask(command)).cached
+    assert len(system.generator.requests) == 2
+
+
+async def test_a_call_that_wants_it_so_is_embedded_anew() -> None:
+    system = System()
+    await system.find("ferry")
+    await system.find(SearchCommand("ferry", no_cache=True))
+    await system.find(SearchCommand("ferry", limit=3))
+    assert len(system.embedder.asked) == 2, "one with no_cache; the query's vector serves every other search for it"
+
+
+async def test_other_models_answer_anew() -> None:
+    system = System()
+    await system.ask()
+    system.generators.filled = ScriptedGenerator("It carries 610 passengers.", fingerprint="generator@2")
+    assert end(await system.ask()).generator == "generator@2"
+    system.reranker.filled = ScriptedReranker("ferry")
+    assert end(await system.ask()).reranker == "reranker@1"
+
+
+async def test_whatever_the_index_takes_up_may_answer_otherwise() -> None:
+    system = System()
+    await system.ask()
+    system.index.position += 1
+    assert not end(await system.ask()).cached
+    assert end(await system.ask()).cached
+    system.index.serving = "generation-2"
+    assert not end(await system.ask()).cached
+    assert system.answers.kept.use.stale == 2
+
+
+async def test_an_answer_waits_for_the_index_that_its_caller_wants() -> None:
+    system = System()
+    await system.ask()
+    with pytest.raises(IndexBehind):
+        await system.ask(AnswerCommand(QUESTION, consistency_token="log-8"))
+    system.index.position = 8
+    assert not end(await system.ask(AnswerCommand(QUESTION, consistency_token="log-8"))).cached
+    assert end(await system.ask(AnswerCommand(QUESTION, consistency_token="log-7"))).cached
+
+
+async def test_bad_requests_are_refused_as_ever() -> None:
+    system = System()
+    with pytest.raises(InvalidField):
+        await system.ask("  ")
+    with pytest.raises(InvalidField):
+        await system.find("")
+    with pytest.raises(InvalidField):
+        await system.find(SearchCommand("ferry", limit=1_000))
+
+
+@pytest.mark.parametrize(
+    "generator",
+    [
+        ScriptedGenerator("It carries 610", finish_reason="length"),
+        ScriptedGenerator("It carries 610 passengers."),
+    ],
+    ids=["cut off", "no time"],
+)
+async def test_half_an_answer_is_not_kept(generator: ScriptedGenerator) -> None:
+    system = System(generator)
+    seconds = 30.0 if generator.finish_reason == "length" else 1.0
+    for _ in range(2):
+        assert not end(await system.ask(seconds=seconds)).cached
+    assert system.answers.kept.entries == 0
+
+
+async def test_what_a_busy_reranker_left_out_is_not_kept() -> None:
+    system = System()
+    system.reranker.filled = ScriptedReranker("ticket", Overloaded("the model rerank", 1.0))
+    assert (await system.find("ferry")).degradations == (Degradation.RERANK_SKIPPED,)
+    assert end(await system.ask()).degradations == (Degradation.RERANK_SKIPPED,)
+    system.reranker.filled.failure = None
+    assert (await system.find("ferry")).reranker == "reranker@1"
+    assert end(await system.ask()).degradations == ()
+
+
+async def test_a_search_without_its_snippets_is_not_kept() -> None:
+    system = System()
+    system.highlighter.failure = Overloaded("highlighting", 1.0)
+    assert (await system.find("ferry")).passages[0].snippet is None
+    system.highlighter.failure = None
+    assert (await system.find("ferry")).passages[0].snippet is not None
+
+
+async def test_a_cache_that_is_off_keeps_and_shares_nothing() -> None:
+    system = System(cache=CacheOptions(entries=0))
+    await asyncio.gather(*(system.ask() for _ in range(3)))
+    assert len(system.generator.requests) == 3
+
+
+# --- who may see what --------------------------------------------------------------------------------------------
+
+
+async def test_nobody_is_told_what_was_found_for_another() -> None:
+    system = System()
+    system.index.hits = (hit("ferry", 1), replace(hit("secret", 2), score=0.9))
+    system.store.withheld.add(("other", "secret"))
+    for principal in (PRINCIPAL, OTHER, PRINCIPAL, OTHER):
+        found = ids(await system.find("ferry", principal))
+        sources = (await system.ask(QUESTION, principal))[0]
+        assert isinstance(sources, Sources)
+        told = [ranked.passage.chunk_id for ranked in sources.passages]
+        assert ("secret" in found, "secret" in told) == (principal is PRINCIPAL,) * 2
+
+
+@pytest.mark.parametrize(
+    "another",
+    [replace(PRINCIPAL, tenant="rival"), replace(PRINCIPAL, groups=frozenset({"staff"})), OTHER],
+    ids=["tenant", "groups", "user"],
+)
+async def test_rights_are_part_of_what_is_asked(another: Principal) -> None:
+    system = System()
+    await system.ask()
+    assert not end(await system.ask(QUESTION, another)).cached
+    assert not (await system.find("ferry", another)).cached
+
+
+@pytest.mark.parametrize("withdrawn", ["access", "deletion"])
+async def test_what_was_withdrawn_between_two_calls_is_not_told_again(withdrawn: str) -> None:
+    """The index has not heard of it yet; the store has."""
+    system = System()
+    await system.find("ferry")
+    await system.ask()
+    if withdrawn == "access":
+        system.store.withheld.add((PRINCIPAL.user, "ferry"))
+    else:
+        del system.store.known["ferry"]
+    assert "ferry" not in ids(await system.find("ferry"))
+    told = await system.ask()
+    assert not end(told).cached
+    assert all(event.passage.chunk_id != "ferry" for event in told if isinstance(event, Citation))
+    assert "610" not in text(told[:1])
+    assert (system.search.kept.use.stale, system.answers.kept.use.stale) == (2, 1)
+
+
+async def test_a_store_that_does_not_answer_lets_nothing_out() -> None:
+    system = System()
+    await system.ask()
+
+    async def broken(principal: Principal, chunk_ids: Sequence[str], position: int) -> set[str]:
+        raise DependencyUnavailable("PostgreSQL", "it is down")
+
+    system.store.readable = broken  # type: ignore[method-assign]
+    with pytest.raises(DependencyUnavailable):
+        await system.ask()
+
+
+ACTIONS = st.one_of(
+    st.tuples(st.just("find"), st.sampled_from(["user", "other"])),
+    st.tuples(st.just("ask"), st.sampled_from(["user", "other"])),
+    st.tuples(st.just("withhold"), st.sampled_from(["user", "other"]), st.sampled_from(sorted(TEXTS))),
+    st.tuples(st.just("allow"), st.sampled_from(["user", "other"]), st.sampled_from(sorted(TEXTS))),
+    st.tuples(st.just("delete"), st.sampled_from(sorted(TEXTS))),
+    st.tuples(st.just("revise"), st.sampled_from(sorted(TEXTS))),
+    st.tuples(st.just("follow")),
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(ACTIONS, max_size=25))
+async def test_whatever_happens_between_calls_only_what_may_be_read_is_told(actions: list[tuple[str, ...]]) -> None:
+    system = System()
+    system.index.hits = tuple(hit(name, rank) for rank, name in enumerate(TEXTS, 1))
+    for action in actions:
+        match action:
+            case ("find" | "ask" as kind, user):
+                principal = replace(PRINCIPAL, user=user)
+                hidden = {chunk_id for whose, chunk_id in system.store.withheld if whose == user}
+                allowed = {name: known.text for name, known in system.store.known.items() if name not in hidden}
+                if kind == "find":
+                    passages = (await system.find("ferry", principal)).passages
+                else:
+                    sources = (await system.ask(QUESTION, principal))[0]
+                    assert isinstance(sources, Sources)
+                    passages = sources.passages
+                assert {each.passage.chunk_id: each.passage.text for each in passages}.items() <= allowed.items()
+            case ("withhold", user, name):
+                system.store.withheld.add((user, name))
+            case ("allow", user, name):
+                system.store.withheld.discard((user, name))
+            case ("delete", name):
+                system.store.known.pop(name, None)
+            case ("revise", name):
+                # A new revision has new chunks, and its commit is an entry of the log.
+                if name in system.store.known:
+                    system.store.known[name] = passage(name, f"The ferry, revised: {system.index.position}.")
+                system.index.position += 1
+            case _:
+                system.index.position += 1
+
+
+# --- at the same time --------------------------------------------------------------------------------------------
+
+
+@dataclass
+class GatedGenerator(ScriptedGenerator):
+    """Writes its first word, then waits."""
+
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    failure: Exception | None = None
+    ended: int = 0
+
+    async def stream(self, request: GenerationRequest, deadline: Deadline) -> AsyncGenerator[GeneratedText, None]:
+        self.requests.append(request)
+        try:
+            yield GeneratedText("It ")
+            await self.gate.wait()
+            if self.failure is not None:
+                raise self.failure
+            yield GeneratedText("carries 610 passengers.")
+            yield GeneratedText("", "stop", 30, 5)
+        finally:
+            self.ended += 1
+
+
+class Listener:
+    """Somebody who asks, and what has been told so far."""
+
+    def __init__(self, system: System, principal: Principal = PRINCIPAL, seconds: float = 30.0) -> None:
+        self.heard: list[AnswerEvent] = []
+        self._events = system.answers.run(principal, AnswerCommand(QUESTION), Deadline.after(seconds))
+        self.task = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> list[AnswerEvent]:
+        async with aclosing(self._events) as events:
+            async for event in events:
+                self.heard.append(event)
+        return self.heard
+
+    async def until_text(self) -> Listener:
+        async with asyncio.timeout(5):
+            while not text(self.heard):  # noqa: ASYNC110 - nothing tells when
+                await asyncio.sleep(0.001)
+        return self
+
+    async def leave(self) -> None:
+        self.task.cancel()
+        await asyncio.wait((self.task,))
+
+
+async def test_callers_at_the_same_time_hear_one_answer_as_it_comes() -> None:
+    generator = GatedGenerator("")
+    system = System(generator)
+    listeners = [await Listener(system).until_text() for _ in range(4)]
+    generator.gate.set()
+    told = await asyncio.gather(*(listener.task for listener in listeners))
+    assert {text(events) for events in told} == {"It carries 610 passengers."}
+    assert [end(events).cached for events in told] == [False, True, True, True]
+    assert system.worked == (1, 1, 1)
+    assert system.answers.kept.use.shared == 3
+    assert end(await system.ask()).cached
+
+
+async def test_who_began_may_leave_and_the_others_hear_the_end() -> None:
+    generator = GatedGenerator("")
+    system = System(generator)
+    first, second = [await Listener(system).until_text() for _ in range(2)]
+    await first.leave()
+    assert generator.ended == 0
+    third = await Listener(system).until_text()
+    generator.gate.set()
+    for listener in (second, third):
+        assert text(await listener.task) == "It carries 610 passengers."
+    assert len(generator.requests) == 1
+
+
+async def test_when_the_last_one_leaves_the_model_stops() -> None:
+    generator = GatedGenerator("")
+    system = System(generator)
+    listeners = [await Listener(system).until_text() for _ in range(3)]
+    for listener in listeners:
+        await listener.leave()
+    assert (generator.ended, system.answers.kept.entries) == (1, 0)
+    again = await Listener(system).until_text()
+    generator.gate.set()
+    assert not end(await again.task).cached
+
+
+async def test_all_who_listen_hear_of_a_failure() -> None:
+    generator = GatedGenerator("", failure=DependencyUnavailable("Triton", "it is down"))
+    system = System(generator)
+    listeners = [await Listener(system).until_text() for _ in range(2)]
+    generator.gate.set()
+    told = await asyncio.gather(*(listener.task for listener in listeners), return_exceptions=True)
+    assert all(isinstance(each, DependencyUnavailable) for each in told)
+    generator.failure = None
+    assert not end(await system.ask()).cached
+
+
+async def test_who_may_not_read_its_sources_any_more_does_not_join_an_answer() -> None:
+    generator = GatedGenerator("")
+    system = System(generator)
+    first = await Listener(system).until_text()
+    system.store.withheld.add((PRINCIPAL.user, "ferry"))
+    late = Listener(system)
+    generator.gate.set()
+    await asyncio.gather(first.task, late.task)
+    assert isinstance(late.heard[0], Sources)
+    assert [ranked.passage.chunk_id for ranked in late.heard[0].passages] == ["ticket"]
+
+
+async def test_who_has_little_time_is_answered_alone() -> None:
+    generator = GatedGenerator("")
+    system = System(generator)
+    hasty = await Listener(system, seconds=4.9).until_text()
+    patient = await Listener(system).until_text()
+    assert len(generator.requests) == 2
+    generator.gate.set()
+    assert not end(await hasty.task).cached
+    assert not end(await patient.task).cached
+
+
+async def test_others_rights_are_not_joined() -> None:
+    generator = GatedGenerator("")
+    system = System(generator)
+    listeners = [await Listener(system, principal).until_text() for principal in (PRINCIPAL, OTHER)]
+    assert len(generator.requests) == 2
+    generator.gate.set()
+    await asyncio.gather(*(listener.task for listener in listeners))
