@@ -31,6 +31,7 @@ from server.adapters.nats_connection import NatsConnection
 from server.adapters.openai_embedder import OpenAiEmbedder
 from server.adapters.openai_endpoint import OpenAiEndpoint
 from server.adapters.openai_generator import OpenAiGenerator
+from server.adapters.postgres.answer_store import PostgresAnswerStore
 from server.adapters.postgres.blob_references import PostgresBlobReferences
 from server.adapters.postgres.change_log import PostgresChangeLog
 from server.adapters.postgres.chunk_writer import PostgresChunkWriter
@@ -61,7 +62,9 @@ from server.application.delete_document import DeleteDocument
 from server.application.direct_inference import DirectInference
 from server.application.follow_aliases import FollowAliases
 from server.application.follow_generations import FollowGenerations
+from server.application.forget_answers import ForgetAnswers
 from server.application.forget_revisions import ForgetRevisions
+from server.application.give_answers import GiveAnswers
 from server.application.ingest_document import IngestDocument
 from server.application.ingestion_stages import IngestionStages
 from server.application.keep_models import KeepModels
@@ -187,13 +190,16 @@ async def serve(settings: Settings) -> None:
         searching = _Searching(index, highlighter, care)
         answering = _answering(settings, stores, models, searching)
         opened.enter_context(metrics_served((answering.metrics,), settings.metrics))
-        servicers = _servicers(settings, stores, models, model_care, searching, answering, outbox_bell)
+        answers = GiveAnswers(answering.answers, PostgresAnswerStore(stores.pool), settings.given_answers)
+        opened.push_async_callback(answers.close)
+        servicers = _servicers(settings, stores, models, model_care, searching, answering, answers, outbox_bell)
         background = (
             following,
             VerifyIndex(care, index, announcer, settings.verify),
             RelayOutbox(PostgresOutbox(stores.pool), stores.queue, outbox_bell, settings.relay),
             RelayEvents(stores.event_outbox, stores.events, settings.event_relay),
             ForgetRevisions(PostgresReplacedRevisions(stores.pool), settings.revisions),
+            ForgetAnswers(PostgresAnswerStore(stores.pool), settings.kept_answers),
             SweepBlobs(stores.blobs, PostgresBlobReferences(stores.pool, stores.database_id), settings.sweep),
             _health_watch(report, stores, models, model_care, index),
         )
@@ -370,6 +376,7 @@ def _servicers(
     model_care: _ModelCare,
     searching: _Searching,
     answering: _Answering,
+    answers: GiveAnswers,
     outbox_bell: LocalBell,
 ) -> Servicers:
     local = settings.principal
@@ -388,7 +395,7 @@ def _servicers(
             ),
         ),
         search=SearchServicer(identity, answering.search),
-        answers=AnswerServicer(identity, answering.answers),
+        answers=AnswerServicer(identity, answers),
         index=IndexServicer(searching.care),
         inference=InferenceServicer(
             DirectInference(models.embedder, models.reranker, models.recognizer, models.generator)

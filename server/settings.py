@@ -42,7 +42,9 @@ from server.application.answer_question import AnswerOptions
 from server.application.caching import CacheOptions
 from server.application.follow_aliases import AliasOptions
 from server.application.follow_log import FollowOptions
+from server.application.forget_answers import ForgetAnswersOptions
 from server.application.forget_revisions import ForgetOptions
+from server.application.give_answers import GiveOptions
 from server.application.ingest_document import IngestOptions
 from server.application.keep_models import KeepOptions
 from server.application.load_models import LoadOptions
@@ -214,6 +216,8 @@ class Settings(BaseSettings):
     answers: AnswerOptions = AnswerOptions()
     caches: CacheSettings = CacheSettings()
     metrics: MetricsOptions = MetricsOptions()
+    given_answers: GiveOptions = GiveOptions()
+    kept_answers: ForgetAnswersOptions = ForgetAnswersOptions()
 
     @property
     def model_catalogue(self) -> Path:

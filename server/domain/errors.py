@@ -13,13 +13,15 @@ PinakesError
 │   ├── JobNotFound
 │   ├── DeadLetterNotFound
 │   ├── GenerationNotFound
-│   └── ModelNotFound
+│   ├── ModelNotFound
+│   └── AnswerNotFound
 ├── DocumentExists                 a document that the caller sees has these bytes
 ├── DocumentDeleted                deleted while it was being worked on
 ├── RevisionSuperseded             a newer revision came while it was being worked on
 ├── JobCancelled                   somebody cancelled the job
 ├── DocumentBusy                   the document has a job, or a dead letter, that comes first
 ├── NoPageImage                    the document's format has no pages to look at
+├── AnswerInterrupted              the answer was cancelled or has failed, and there is no more of it
 ├── GenerationExists               a generation of the index is there beside the serving one
 ├── WrongGenerationState           a generation is not in the state that is needed
 ├── SnapshotExists                 a copy of the index has this name
@@ -202,6 +204,21 @@ class NoPageImage(PinakesError):
     def __init__(self, media_type: str) -> None:
         super().__init__(f"documents of type {media_type} have no page images; PDFs and images have")
         self.media_type = media_type
+
+
+class AnswerNotFound(NotFound):
+    def __init__(self, answer_id: str) -> None:
+        super().__init__(f"answer {answer_id} does not exist, or ended with the server that made it; ask again")
+        self.answer_id = answer_id
+
+
+class AnswerInterrupted(PinakesError):
+    """The answer ended before it was complete; `state` says how."""
+
+    def __init__(self, answer_id: str, state: str) -> None:
+        super().__init__(f"answer {answer_id} was not completed ({state}); ask again")
+        self.answer_id = answer_id
+        self.state = state
 
 
 class Overloaded(PinakesError):

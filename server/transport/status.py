@@ -106,6 +106,12 @@ RULES: dict[type[errors.PinakesError], Rule] = {
     errors.NoPageImage: Rule(
         grpc.StatusCode.FAILED_PRECONDITION, Reason.ERROR_REASON_NO_PAGE_IMAGE, metadata=_attribute("media_type")
     ),
+    errors.AnswerNotFound: Rule(
+        grpc.StatusCode.NOT_FOUND, Reason.ERROR_REASON_ANSWER_NOT_FOUND, metadata=_attribute("answer_id")
+    ),
+    errors.AnswerInterrupted: Rule(
+        grpc.StatusCode.ABORTED, Reason.ERROR_REASON_ANSWER_INTERRUPTED, metadata=_attribute("answer_id")
+    ),
     errors.Overloaded: Rule(
         grpc.StatusCode.RESOURCE_EXHAUSTED, Reason.ERROR_REASON_OVERLOADED, _retry_info, _attribute("resource")
     ),

@@ -148,6 +148,16 @@ class Answers(_Servicer, answer_service_pb2_grpc.AnswerServiceServicer):
         async for response in self._script.stream("Answer", request, context):
             yield response
 
+    async def ResumeAnswer(self, request: Any, context: Context) -> Any:
+        async for response in self._script.stream("ResumeAnswer", request, context):
+            yield response
+
+    async def GetAnswer(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("GetAnswer", request, context)
+
+    async def CancelAnswer(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("CancelAnswer", request, context)
+
 
 class Indexes(_Servicer, index_service_pb2_grpc.IndexServiceServicer):
     async def GetIndex(self, request: Any, context: Context) -> Any:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from pinakes import (
+    Answers,
+    AsyncAnswers,
     AsyncClient,
     AsyncDocuments,
     AsyncEvents,
@@ -34,6 +36,7 @@ def public(cls: type) -> dict[str, Any]:
     ("asynchronous", "synchronous"),
     [
         (AsyncClient, Client),
+        (AsyncAnswers, Answers),
         (AsyncDocuments, Documents),
         (AsyncIndex, Index),
         (AsyncModels, Models),

@@ -27,6 +27,7 @@ RESPONSES: dict[str, Callable[[Any], object]] = {
     "ActivateGenerationResponse": mapping.activation,
     "AnswerResponse": mapping.answer_event,
     "BuildGenerationResponse": mapping.begun_generation,
+    "CancelAnswerResponse": mapping.cancelled_answer,
     "CancelJobResponse": mapping.cancelled_job,
     "CompareGenerationsResponse": mapping.comparison,
     "CreateSnapshotResponse": mapping.index_snapshot,
@@ -42,6 +43,7 @@ RESPONSES: dict[str, Callable[[Any], object]] = {
     "SetAliasResponse": mapping.alias_change,
     "UnloadModelResponse": mapping.unloaded_model,
     "WarmModelResponse": mapping.warm_up,
+    "GetAnswerResponse": mapping.found_answer,
     "GetDocumentResponse": mapping.found_document,
     "GetIndexResponse": mapping.index_status,
     "GetPageImageResponse": mapping.page_image,
@@ -52,6 +54,7 @@ RESPONSES: dict[str, Callable[[Any], object]] = {
     "ReindexDocumentResponse": mapping.reindexing_job,
     "ReplayDeadLetterResponse": mapping.replayed_job,
     "RerankResponse": mapping.rerank_scores,
+    "ResumeAnswerResponse": mapping.resumed_event,
     "SearchResponse": mapping.search_results,
     "SubscribeResponse": events.told,
     "UploadDocumentResponse": mapping.upload,
@@ -94,6 +97,7 @@ ENUMS: list[tuple[EnumDescriptor, type[results.WireEnum]]] = [
     (model_service_pb2.MemorySource.DESCRIPTOR, results.MemorySource),
     (event_service_pb2.EventType.DESCRIPTOR, events.EventType),
     (event_service_pb2.AlertKind.DESCRIPTOR, events.AlertKind),
+    (answer_service_pb2.AnswerState.DESCRIPTOR, results.AnswerState),
     (answer_service_pb2.AnswerStatus.DESCRIPTOR, results.AnswerStatus),
     (answer_service_pb2.Degradation.DESCRIPTOR, results.Degradation),
     (inference_service_pb2.EmbeddingKind.DESCRIPTOR, results.EmbeddingKind),
@@ -148,7 +152,13 @@ RECIPROCAL = options.SearchOptions(fusion=options.ReciprocalRankFusion(k=7, dens
 DISTRIBUTION = options.SearchOptions(fusion=options.DistributionFusion(0.25))
 OF_GENERATION = results.GenerationOptions(graph_degree=16, build_effort=100)
 ANSWER = options.AnswerOptions(
-    filter=FILTER, max_passages=2, max_tokens=3, seed=0, consistency_token="c", no_cache=True
+    filter=FILTER,
+    max_passages=2,
+    max_tokens=3,
+    seed=0,
+    consistency_token="c",
+    no_cache=True,
+    resume_window_s=5.5,
 )
 GENERATE = options.GenerateOptions(
     system="s",
@@ -171,6 +181,7 @@ REQUESTS: dict[str, list[Any]] = {
         *(requests.answer("q", options.AnswerOptions(filter=condition)) for condition in CONDITIONS),
     ],
     "BuildGenerationRequest": [requests.build_generation(OF_GENERATION)],
+    "CancelAnswerRequest": [requests.cancel_answer("a")],
     "CancelJobRequest": [requests.cancel_job("j")],
     "CompareGenerationsRequest": [requests.compare_generations("g", 5)],
     "CreateSnapshotRequest": [requests.create_snapshot("s")],
@@ -189,6 +200,7 @@ REQUESTS: dict[str, list[Any]] = {
     "SetAliasRequest": [requests.set_alias("embed.default", ["m@1"])],
     "UnloadModelRequest": [requests.unload_model("m@1", force=True)],
     "WarmModelRequest": [requests.warm_model("m@1")],
+    "GetAnswerRequest": [requests.get_answer("a")],
     "GetDocumentRequest": [requests.get_document("d")],
     "GetIndexRequest": [requests.get_index()],
     "GetPageImageRequest": [requests.get_page_image("d", 2, 1.5, [results.Box(1, 2, 3, 4)])],
@@ -201,6 +213,7 @@ REQUESTS: dict[str, list[Any]] = {
     ],
     "ReplayDeadLetterRequest": [requests.replay_dead_letter("j")],
     "RerankRequest": [requests.rerank("q", ["t"])],
+    "ResumeAnswerRequest": [requests.resume_answer("a", 5)],
     "SearchRequest": [
         *(requests.search("q", each) for each in (SEARCH, RECIPROCAL, DISTRIBUTION)),
         *(requests.search("q", options.SearchOptions(filter=condition)) for condition in CONDITIONS),

@@ -10,8 +10,8 @@
 
 from pinakes import where
 from pinakes.answers import AnswerSoFar
-from pinakes.async_client import AsyncClient, AsyncDocuments, AsyncEvents, AsyncIndex, AsyncModels
-from pinakes.client import Client, Documents, Events, Index, Models
+from pinakes.async_client import AsyncAnswers, AsyncClient, AsyncDocuments, AsyncEvents, AsyncIndex, AsyncModels
+from pinakes.client import Answers, Client, Documents, Events, Index, Models
 from pinakes.errors import PinakesError
 from pinakes.options import (
     DEFAULT_ADDRESS,
@@ -32,6 +32,7 @@ from pinakes.results import (
     AliasChange,
     Answer,
     AnswerEvent,
+    AnswerState,
     AnswerStatus,
     Box,
     BranchScore,
@@ -87,6 +88,7 @@ from pinakes.results import (
     Snippet,
     Sources,
     StageTiming,
+    StoredAnswer,
     TextSpan,
     Thumbnail,
     Upload,
@@ -105,7 +107,10 @@ __all__ = [
     "AnswerEvent",
     "AnswerOptions",
     "AnswerSoFar",
+    "AnswerState",
     "AnswerStatus",
+    "Answers",
+    "AsyncAnswers",
     "AsyncClient",
     "AsyncDocuments",
     "AsyncEvents",
@@ -181,6 +186,7 @@ __all__ = [
     "Snippet",
     "Sources",
     "StageTiming",
+    "StoredAnswer",
     "Stream",
     "TextSpan",
     "Thumbnail",

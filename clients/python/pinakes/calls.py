@@ -4,9 +4,10 @@ what both rest on (requests, mapping, retry, status, uploads) knows no differenc
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from tenacity import AsyncRetrying, Retrying
@@ -21,6 +22,9 @@ from pinakes.v1.document_service_pb2 import UploadDocumentRequest
 Q = TypeVar("Q")
 R = TypeVar("R")
 T = TypeVar("T")
+
+Resume = tuple[Any, Callable[[Message], Message]]
+"""The method that goes on with a stream, and its request behind the last message that was received."""
 
 
 class AsyncCalls:
@@ -73,16 +77,44 @@ class AsyncCalls:
         event: Callable[[R], T | None],
     ) -> AsyncStream[T]:
         """One request, many responses; tried again only until the first of them."""
+        return AsyncStream(lambda: self.retried(lambda left_s: self._first(method, request, left_s), timeout_s), event)
 
-        async def attempt(left_s: float) -> tuple[Call, Message]:
-            call = method(request, timeout=left_s, metadata=self._metadata)
-            try:
-                return call, await call.read()
-            except BaseException:
-                call.cancel()
-                raise
+    def resumable(
+        self,
+        method: grpc.aio.UnaryStreamMultiCallable[Q, R],
+        request: Q,
+        resume: Resume,
+        timeout_s: float,
+        event: Callable[[Message], T | None],
+    ) -> AsyncStream[T]:
+        """As `stream`; when the connection is lost behind an event, another call goes on behind it, within the same
+        time."""
+        again, request_after = resume
+        deadline = math.inf
 
-        return AsyncStream(lambda: self.retried(attempt, timeout_s), event)
+        async def begin() -> tuple[Call, Message]:
+            nonlocal deadline
+            deadline = time.monotonic() + timeout_s
+            return await self.retried(lambda left_s: self._first(method, request, left_s), timeout_s)
+
+        async def go_on(last: Message) -> tuple[Call, Message]:
+            rest = request_after(last)
+            return await self.retried(
+                lambda left_s: self._first(again, rest, left_s), max(deadline - time.monotonic(), 0.001)
+            )
+
+        return AsyncStream(begin, event, go_on)
+
+    async def _first(
+        self, method: grpc.aio.UnaryStreamMultiCallable[Q, R], request: Q, timeout_s: float
+    ) -> tuple[Call, Message]:
+        """A call and its first message."""
+        call = method(request, timeout=timeout_s, metadata=self._metadata)
+        try:
+            return call, await call.read()
+        except BaseException:
+            call.cancel()
+            raise
 
     async def retried(
         self, attempt: Callable[[float], Awaitable[R]], timeout_s: float, attempts: float | None = None
@@ -138,16 +170,42 @@ class SyncCalls:
         self, method: grpc.UnaryStreamMultiCallable[Q, R], request: Q, timeout_s: float, event: Callable[[R], T | None]
     ) -> Stream[T]:
         """One request, many responses; tried again only until the first of them."""
+        return Stream(lambda: self.retried(lambda left_s: self._first(method, request, left_s), timeout_s), event)
 
-        def attempt(left_s: float) -> tuple[Call, Message]:
-            call = method(request, timeout=left_s, metadata=self._metadata)
-            try:
-                return call, next(call)
-            except BaseException:
-                call.cancel()
-                raise
+    def resumable(
+        self,
+        method: grpc.UnaryStreamMultiCallable[Q, R],
+        request: Q,
+        resume: Resume,
+        timeout_s: float,
+        event: Callable[[Message], T | None],
+    ) -> Stream[T]:
+        """As `stream`; when the connection is lost behind an event, another call goes on behind it, within the same
+        time."""
+        again, request_after = resume
+        deadline = math.inf
 
-        return Stream(lambda: self.retried(attempt, timeout_s), event)
+        def begin() -> tuple[Call, Message]:
+            nonlocal deadline
+            deadline = time.monotonic() + timeout_s
+            return self.retried(lambda left_s: self._first(method, request, left_s), timeout_s)
+
+        def go_on(last: Message) -> tuple[Call, Message]:
+            rest = request_after(last)
+            return self.retried(
+                lambda left_s: self._first(again, rest, left_s), max(deadline - time.monotonic(), 0.001)
+            )
+
+        return Stream(begin, event, go_on)
+
+    def _first(self, method: grpc.UnaryStreamMultiCallable[Q, R], request: Q, timeout_s: float) -> tuple[Call, Message]:
+        """A call and its first message."""
+        call = method(request, timeout=timeout_s, metadata=self._metadata)
+        try:
+            return call, next(call)
+        except BaseException:
+            call.cancel()
+            raise
 
     def retried(self, attempt: Callable[[float], R], timeout_s: float, attempts: float | None = None) -> R:
         """Calls `attempt` with the seconds that are left, again where the retry policy says so; `attempts` overrides

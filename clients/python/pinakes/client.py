@@ -53,6 +53,7 @@ from pinakes.results import (
     RecognizedText,
     RerankScores,
     SearchResults,
+    StoredAnswer,
     Thumbnail,
     Upload,
     WarmUp,
@@ -413,6 +414,44 @@ class Events:
         )
 
 
+class Answers:
+    """`client.answers`: shows answers that were given, goes on with their streams, and stops them."""
+
+    def __init__(self, channel: grpc.Channel, calls: SyncCalls, deadlines: Deadlines) -> None:
+        self._stub = AnswerServiceStub(channel)
+        self._calls = calls
+        self._deadlines = deadlines
+
+    def get(self, answer_id: str, *, timeout_s: float | None = None) -> StoredAnswer:
+        """An answer that the server has kept, with the same text and citations, except for what may not be seen any
+        more. Raises AnswerNotFound."""
+        return self._calls.unary(
+            self._stub.GetAnswer,
+            requests.get_answer(answer_id),
+            timeout_s or self._deadlines.unary_s,
+            mapping.found_answer,
+        )
+
+    def resume(self, answer_id: str, *, after_sequence: int = 0, timeout_s: float | None = None) -> Stream[AnswerEvent]:
+        """The events of an answer behind one that was received: as they come, or of the kept answer. Raises
+        AnswerNotFound; AnswerInterrupted at the end of an answer that was not completed."""
+        return self._calls.stream(
+            self._stub.ResumeAnswer,
+            requests.resume_answer(answer_id, after_sequence),
+            timeout_s or self._deadlines.answer_s,
+            mapping.resumed_event,
+        )
+
+    def cancel(self, answer_id: str, *, timeout_s: float | None = None) -> None:
+        """Stops an answer that is being made, also one with a `resume_window_s`. Raises AnswerNotFound."""
+        self._calls.unary(
+            self._stub.CancelAnswer,
+            requests.cancel_answer(answer_id),
+            timeout_s or self._deadlines.unary_s,
+            mapping.cancelled_answer,
+        )
+
+
 class Client:
     """Calls a Pinakes server. One client serves any number of concurrent calls of one event loop; use it in
     `with`, or `close` it.
@@ -434,6 +473,7 @@ class Client:
         self._answers = AnswerServiceStub(self._channel)
         self._searches = SearchServiceStub(self._channel)
         self._inference = InferenceServiceStub(self._channel)
+        self.answers = Answers(self._channel, self._calls, options.deadlines)
         self.documents = Documents(self._channel, self._calls, options.deadlines)
         self.index = Index(self._channel, self._calls, options.deadlines)
         self.models = Models(self._channel, self._calls, options.deadlines)
@@ -464,12 +504,11 @@ class Client:
         self, question: str, *, timeout_s: float | None = None, **options: Unpack[AnswerOptions]
     ) -> Stream[AnswerEvent]:
         """Streams an answer: Sources, then Delta and Citation, and one Completion last."""
-        return self._calls.stream(
-            self._answers.Answer,
-            requests.answer(question, options),
-            timeout_s or self._deadlines.answer_s,
-            mapping.answer_event,
-        )
+        request, timeout_s = requests.answer(question, options), timeout_s or self._deadlines.answer_s
+        if not options.get("resume_window_s"):
+            return self._calls.stream(self._answers.Answer, request, timeout_s, mapping.answer_event)
+        resume = (self._answers.ResumeAnswer, requests.resume_after)
+        return self._calls.resumable(self._answers.Answer, request, resume, timeout_s, mapping.streamed_event)
 
     def answer_text(self, question: str, *, timeout_s: float | None = None, **options: Unpack[AnswerOptions]) -> Answer:
         """As `answer`, put together."""

@@ -13,7 +13,8 @@ PinakesError
 │   ├── JobNotFound
 │   ├── DeadLetterNotFound         `job_id` has none: it may have been replayed, discarded, or followed by a newer job
 │   ├── GenerationNotFound
-│   └── ModelNotFound
+│   ├── ModelNotFound
+│   └── AnswerNotFound
 ├── DocumentExists                 `document_id` holds the same bytes already
 ├── GenerationExists               `generation` is there beside the serving one
 ├── WrongGenerationState           `generation` is not in the state that the call needs
@@ -23,6 +24,7 @@ PinakesError
 ├── JobCancelled                   somebody cancelled the job
 ├── DocumentBusy                   `job_id` of the document comes first
 ├── NoPageImage                    the document's format has no pages to look at
+├── AnswerInterrupted              the answer `answer_id` was cancelled or has failed: ask again
 ├── Overloaded                     retried: too much work is waiting
 ├── Unavailable                    retried: the server does not answer
 │   └── DependencyUnavailable      retried: the server answers, one of its parts does not
@@ -241,6 +243,24 @@ class NoPageImage(PinakesError):
         return self._told("media_type")
 
 
+class AnswerNotFound(NotFound):
+    """No such answer: it may have been forgotten, or have ended with the server that made it. Ask again."""
+
+    @property
+    def answer_id(self) -> str:
+        """The answer that was asked for."""
+        return self._told("answer_id")
+
+
+class AnswerInterrupted(PinakesError):
+    """The answer was cancelled or has failed, and ends where its events end. Ask again."""
+
+    @property
+    def answer_id(self) -> str:
+        """The answer."""
+        return self._told("answer_id")
+
+
 class Overloaded(PinakesError):
     """Too much work of this kind is waiting."""
 
@@ -376,6 +396,8 @@ CLASS_OF_REASON: Mapping[str, type[PinakesError]] = {
     "MODEL_IN_USE": ModelInUse,
     "MODEL_MEMORY_EXHAUSTED": ModelMemoryExhausted,
     "EMBEDDING_MISMATCH": EmbeddingMismatch,
+    "ANSWER_NOT_FOUND": AnswerNotFound,
+    "ANSWER_INTERRUPTED": AnswerInterrupted,
 }
 
 CLASS_OF_CODE: Mapping[str, type[PinakesError]] = {

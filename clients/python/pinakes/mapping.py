@@ -64,6 +64,10 @@ def answer_status(number: int) -> results.AnswerStatus:
     return enum_of(results.AnswerStatus, answer_service_pb2.AnswerStatus.DESCRIPTOR, number)
 
 
+def answer_state(number: int) -> results.AnswerState:
+    return enum_of(results.AnswerState, answer_service_pb2.AnswerState.DESCRIPTOR, number)
+
+
 def degradation(number: int) -> results.Degradation:
     return enum_of(results.Degradation, answer_service_pb2.Degradation.DESCRIPTOR, number)
 
@@ -285,6 +289,41 @@ def answer_event(wire: answer_service_pb2.AnswerResponse) -> results.AnswerEvent
             return None
 
 
+def resumed_event(wire: answer_service_pb2.ResumeAnswerResponse) -> results.AnswerEvent | None:
+    return answer_event(wire.event)
+
+
+def streamed_event(
+    wire: answer_service_pb2.AnswerResponse | answer_service_pb2.ResumeAnswerResponse,
+) -> results.AnswerEvent | None:
+    """Of a stream that may have been resumed."""
+    return resumed_event(wire) if isinstance(wire, answer_service_pb2.ResumeAnswerResponse) else answer_event(wire)
+
+
+def found_answer(wire: answer_service_pb2.GetAnswerResponse) -> results.StoredAnswer:
+    return stored_answer(wire.answer)
+
+
+def cancelled_answer(wire: answer_service_pb2.CancelAnswerResponse) -> None:
+    return None
+
+
+def stored_answer(wire: answer_service_pb2.StoredAnswer) -> results.StoredAnswer:
+    return results.StoredAnswer(
+        answer_id=wire.answer_id,
+        question=wire.question,
+        state=answer_state(wire.state),
+        text=wire.text,
+        withheld=tuple(text_range(span) for span in wire.withheld),
+        sources=tuple(ranked_passage(p) for p in wire.sources.passages),
+        citations=tuple(_citation(wire.answer_id, 0, c) for c in wire.citations),
+        completion=_completion(wire.answer_id, 0, wire.completion) if wire.HasField("completion") else None,
+        failure=failure(wire.failure) if wire.HasField("failure") else None,
+        create_time=time(wire.create_time),
+        end_time=time(wire.end_time) if wire.HasField("end_time") else None,
+    )
+
+
 def _citation(answer_id: str, sequence: int, wire: answer_service_pb2.Citation) -> results.Citation:
     return results.Citation(
         answer_id=answer_id,
@@ -298,6 +337,7 @@ def _citation(answer_id: str, sequence: int, wire: answer_service_pb2.Citation) 
         regions=tuple(page_region(r) for r in wire.regions),
         quote=wire.quote,
         score=wire.score,
+        withheld=wire.withheld,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import cast
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pinakes import where
@@ -178,7 +179,25 @@ def answer(question: str, options: AnswerOptions) -> answer_service_pb2.AnswerRe
         seed=options.get("seed"),
         consistency_token=options.get("consistency_token", ""),
         no_cache=options.get("no_cache", False),
+        resume_window=_duration(options.get("resume_window_s")),
     )
+
+
+def resume_answer(answer_id: str, after_sequence: int) -> answer_service_pb2.ResumeAnswerRequest:
+    return answer_service_pb2.ResumeAnswerRequest(answer_id=answer_id, after_sequence=after_sequence)
+
+
+def resume_after(last: answer_service_pb2.AnswerResponse) -> answer_service_pb2.ResumeAnswerRequest:
+    """For the events behind one that was received."""
+    return resume_answer(last.answer_id, last.sequence)
+
+
+def get_answer(answer_id: str) -> answer_service_pb2.GetAnswerRequest:
+    return answer_service_pb2.GetAnswerRequest(answer_id=answer_id)
+
+
+def cancel_answer(answer_id: str) -> answer_service_pb2.CancelAnswerRequest:
+    return answer_service_pb2.CancelAnswerRequest(answer_id=answer_id)
 
 
 def embed(texts: Sequence[str], kind: EmbeddingKind) -> inference_service_pb2.EmbedRequest:
@@ -312,6 +331,14 @@ def _condition(given: where.Condition) -> passage_pb2.FilterCondition:
         case _:
             raise TypeError(f"{given!r} is no condition")
     return wire
+
+
+def _duration(seconds: float | None) -> Duration | None:
+    if seconds is None:
+        return None
+    duration = Duration()
+    duration.FromNanoseconds(round(seconds * 1e9))
+    return duration
 
 
 def _timestamp(moment: datetime | None) -> Timestamp | None:

@@ -72,6 +72,16 @@ class AnswerStatus(WireEnum):
     TRUNCATED = "truncated"
 
 
+class AnswerState(WireEnum):
+    """Where an answer is on its way."""
+
+    UNSPECIFIED = "unspecified"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
 class Degradation(WireEnum):
     """What the server left out or replaced while answering."""
 
@@ -404,7 +414,8 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """Where the sentence `[start:end]` of the answer's text comes from."""
+    """Where the sentence `[start:end]` of the answer's text comes from. `withheld`: from a document that was deleted
+    since, or that the caller may not read any more; nothing else is told of it."""
 
     answer_id: str
     sequence: int
@@ -417,6 +428,7 @@ class Citation:
     regions: tuple[PageRegion, ...]
     quote: str
     score: float
+    withheld: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,6 +481,25 @@ class Answer:
     def timings(self) -> tuple[StageTiming, ...]:
         """How long each stage took."""
         return self.completion.timings
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """An answer that the server has kept, as the caller may see it now. Withheld characters of `text` are full blocks
+    (U+2588), and `withheld` says where they are. `sources` have no text. `sequence` is 0 in `citations` and
+    `completion`, which is None unless the answer is COMPLETED."""
+
+    answer_id: str
+    question: str
+    state: AnswerState
+    text: str
+    withheld: tuple[TextSpan, ...]
+    sources: tuple[RankedPassage, ...]
+    citations: tuple[Citation, ...]
+    completion: Completion | None
+    failure: Failure | None
+    create_time: datetime
+    end_time: datetime | None
 
 
 # --- index -------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any, Generic, Self, TypeVar
 
 import grpc
 
+from pinakes.errors import PinakesError, Unavailable
 from pinakes.status import error_of
 
 T = TypeVar("T")
@@ -22,11 +23,18 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
     the stream is dropped or `aclose` is called. Raises PinakesError."""
 
     def __init__(
-        self, start: Callable[[], Awaitable[tuple[Call, Message]]], event: Callable[[Message], T | None]
+        self,
+        start: Callable[[], Awaitable[tuple[Call, Message]]],
+        event: Callable[[Message], T | None],
+        resume: Callable[[Message], Awaitable[tuple[Call, Message]]] | None = None,
     ) -> None:
+        """With `resume`, a stream whose connection is lost goes on, once, with the call that this starts for the last
+        message that was received."""
         self._start = start
         self._event = event
+        self._resume = resume
         self._call: Call = None
+        self._last: Message = None
         self._ended = False
 
     async def __anext__(self) -> T:
@@ -35,6 +43,7 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
                 message = await self._read()
                 if message is grpc.aio.EOF:
                     break
+                self._last = message
                 event = self._event(message)
                 if event is not None:
                     return event
@@ -51,7 +60,12 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
         try:
             return await self._call.read()
         except grpc.aio.AioRpcError as failed:
-            raise error_of(failed) from failed
+            error, resume = error_of(failed), self._resume
+            if resume is None or not _is_loss(error):
+                raise error from failed
+        self._resume = None
+        self._call, message = await resume(self._last)
+        return message
 
     async def aclose(self) -> None:
         """Cancels the call if it still runs. The stream ends."""
@@ -77,16 +91,24 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
 class Stream(Iterator[T], Generic[T]):
     """As AsyncStream, with `with` and `close`."""
 
-    def __init__(self, start: Callable[[], tuple[Call, Message]], event: Callable[[Message], T | None]) -> None:
+    def __init__(
+        self,
+        start: Callable[[], tuple[Call, Message]],
+        event: Callable[[Message], T | None],
+        resume: Callable[[Message], tuple[Call, Message]] | None = None,
+    ) -> None:
         self._start = start
         self._event = event
+        self._resume = resume
         self._call: Call = None
+        self._last: Message = None
         self._ended = False
 
     def __next__(self) -> T:
         try:
             while not self._ended:
-                event = self._event(self._read())
+                self._last = self._read()
+                event = self._event(self._last)
                 if event is not None:
                     return event
         except BaseException:  # StopIteration, too: the call has ended then, and cancelling it does nothing
@@ -101,7 +123,12 @@ class Stream(Iterator[T], Generic[T]):
         try:
             return next(self._call)
         except grpc.RpcError as failed:
-            raise error_of(failed) from failed
+            error, resume = error_of(failed), self._resume
+            if resume is None or not _is_loss(error):
+                raise error from failed
+        self._resume = None
+        self._call, message = resume(self._last)
+        return message
 
     def close(self) -> None:
         """Cancels the call if it still runs. The stream ends."""
@@ -119,3 +146,8 @@ class Stream(Iterator[T], Generic[T]):
 
     def __del__(self) -> None:
         self.close()
+
+
+def _is_loss(error: PinakesError) -> bool:
+    """Of the connection: what the server itself says has a reason."""
+    return isinstance(error, Unavailable) and not error.reason

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from server.adapters.postgres import change_log, job_states
+from server.adapters.postgres.answer_erasure import erase_documents
 from server.adapters.postgres.events import tell
 from server.adapters.postgres.identifiers import new_id, parsed_id
 from server.adapters.postgres.page_tokens import page_token, resume_after
@@ -364,6 +365,7 @@ async def _erase(connection: Connection, parameters: dict[str, Any]) -> int:
     )
     for table in ("replacements", "stage_results", "pages"):
         await connection.execute(f"DELETE FROM {table} WHERE document_id = %(document_id)s", parameters)
+    await erase_documents(connection, [parameters["document_id"]])
     # Embeddings go with their chunks.
     cursor = await connection.execute(
         "DELETE FROM chunks WHERE document_id = %(document_id)s RETURNING chunk_id", parameters

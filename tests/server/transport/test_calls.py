@@ -20,6 +20,7 @@ from pinakes.v1 import (
     search_service_pb2_grpc,
 )
 from server.application.answer_question import AnswerOptions, AnswerQuestion
+from server.application.give_answers import GiveAnswers, GiveOptions
 from server.application.ports import EmbeddingKind, Embeddings
 from server.application.search_passages import SearchOptions, SearchPassages
 from server.domain.deadline import Deadline
@@ -28,6 +29,7 @@ from server.transport.health import HealthReport, HealthWatch
 from server.transport.identity import LoopbackIdentity
 from server.transport.interceptors import CallInterceptor
 from server.transport.search_servicer import SearchServicer
+from tests.server.application.answer_doubles import MemoryStore
 from tests.server.application.doubles import (
     PRINCIPAL,
     OneModel,
@@ -90,7 +92,8 @@ async def wire() -> AsyncIterator[Wire]:
     identity = LoopbackIdentity(PRINCIPAL)
     server = grpc.aio.server(interceptors=[CallInterceptor(concurrent_calls=2)])
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(identity, search), server)
-    answers = AnswerServicer(identity, AnswerQuestion(search, OneModel(generator), AnswerOptions()))
+    give = GiveAnswers(AnswerQuestion(search, OneModel(generator), AnswerOptions()), MemoryStore(), GiveOptions())
+    answers = AnswerServicer(identity, give)
     answer_service_pb2_grpc.add_AnswerServiceServicer_to_server(answers, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -98,6 +101,7 @@ async def wire() -> AsyncIterator[Wire]:
     yield opened
     await opened.channel.close()
     await server.stop(None)
+    await give.close()
 
 
 def query(text: str, **fields: Any) -> search_service_pb2.SearchRequest:

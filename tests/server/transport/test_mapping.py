@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -22,6 +23,7 @@ from pinakes.v1 import (
     search_service_pb2,
 )
 from server.application.ingestion_failures import DEFECT
+from server.application.keeping import quoted_alone
 from server.application.look_after_index import IndexStatus
 from server.application.look_after_models import ModelPage
 from server.application.page_image_ports import PageView
@@ -95,7 +97,8 @@ from server.domain.passages import (
     TextSpan,
 )
 from server.domain.principals import AccessList
-from server.transport import event_mapping, inference_mapping, mapping, model_mapping
+from server.domain.stored_answers import AnswerState, NumberedEvent, ShownAnswer, WithheldCitation
+from server.transport import answer_mapping, event_mapping, inference_mapping, mapping, model_mapping
 from tests.server.jetstream.test_events import ONE_OF_EACH
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -222,6 +225,23 @@ def completion() -> Completion:
     )
 
 
+def stored() -> ShownAnswer:
+    return ShownAnswer(
+        answer_id="a1",
+        question="q",
+        state=AnswerState.FAILED,
+        failure=Failure("StageDeadline", "too slow"),
+        text="text",
+        withheld=(TextSpan(2, 5),),
+        sources=Sources((RANKED,)),
+        citations=(Citation(TextSpan(2, 5), PASSAGE, TextSpan(12, 24), 0.75), WithheldCitation(TextSpan(2, 5))),
+        completion=completion(),
+        layout=(),
+        create_time=MOMENT,
+        end_time=MOMENT,
+    )
+
+
 RESPONSES: list[Message] = [
     mapping.document_to_wire(document()),
     mapping.job_to_wire(job()),
@@ -233,6 +253,8 @@ RESPONSES: list[Message] = [
     mapping.answer_response("a1", 2, Delta("text")),
     mapping.answer_response("a1", 3, Citation(TextSpan(2, 5), PASSAGE, TextSpan(12, 24), 0.75)),
     mapping.answer_response("a1", 4, completion()),
+    answer_mapping.get_answer_response(stored()),
+    answer_mapping.resumed_to_wire("a1", NumberedEvent(3, WithheldCitation(TextSpan(2, 5)))),
     mapping.index_response(IndexStatus((GENERATION,), 9)),
     mapping.activation_response(GENERATION, "generation-1"),
     mapping.comparison_response(GenerationComparison(0.5, 0.75, 0.25, 7)),
@@ -345,8 +367,9 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
             seed=5,
             consistency_token="log-3",
             no_cache=True,
+            resume_window=Duration(seconds=5, nanos=500_000_000),
         ),
-        mapping.answer_command,
+        lambda request: (mapping.answer_command(request), answer_mapping.resume_window_s(request)),
     ),
     (
         inference_service_pb2.GenerateRequest(
@@ -539,6 +562,11 @@ def test_a_citation_shows_only_the_supporting_lines() -> None:
     assert wire.quote == "Gamma delta."
     assert [region.page for region in wire.regions] == [4]
     assert [(box.x0, box.y1) for box in wire.regions[0].boxes] == [(5, 8)]
+
+
+def test_a_citation_that_was_kept_says_what_it_said() -> None:
+    citation = Citation(TextSpan(2, 5), PASSAGE, TextSpan(6, 20), 0.75)
+    assert mapping.citation_to_wire(quoted_alone(citation)) == mapping.citation_to_wire(citation)
 
 
 def test_absent_fields_take_the_documented_defaults() -> None:

@@ -22,6 +22,8 @@ SAMPLES: dict[str, Any] = {
     "supported": ("application/pdf",),
     "limit_bytes": 10,
     "document_id": "d1",
+    "answer_id": "a1",
+    "state": "cancelled",
     "job_id": "j1",
     "generation": "generation-2",
     "snapshot": "monday",

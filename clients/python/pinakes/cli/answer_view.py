@@ -10,7 +10,18 @@ from rich.live import Live
 from rich.text import Text
 
 from pinakes.answers import AnswerSoFar
-from pinakes.results import Answer, AnswerEvent, AnswerStatus, Citation, Completion, Degradation, StageTiming, TextSpan
+from pinakes.results import (
+    Answer,
+    AnswerEvent,
+    AnswerState,
+    AnswerStatus,
+    Citation,
+    Completion,
+    Degradation,
+    StageTiming,
+    StoredAnswer,
+    TextSpan,
+)
 
 ENDINGS = {
     AnswerStatus.NOT_IN_DOCUMENTS: "Not in the documents: nothing that you may read answers this question.",
@@ -42,8 +53,28 @@ def show_answer(events: Iterable[AnswerEvent], console: Console, *, boxes: bool 
     whole = answer.whole()
     _show_ending(whole, console)
     _show_sources(whole.citations, console, boxes)
-    _show_footer(whole.completion, console)
+    _show_footer(whole, console)
     return whole
+
+
+def show_stored(answer: StoredAnswer, console: Console, *, boxes: bool = False) -> None:
+    """Shows the question and what may be seen of the answer."""
+    console.print(Text(answer.question, style="bold"))
+    citations = [citation for citation in answer.citations if not citation.withheld]
+    unsupported = answer.completion.unsupported if answer.completion else ()
+    if answer.text:
+        console.print(marked_text(answer.text, citations, unsupported), soft_wrap=not console.is_terminal)
+    if answer.withheld:
+        note = "Blotted out: what comes from documents that were deleted, or that you may not read any more."
+        console.print(Text(note, style="yellow"))
+    if answer.state is AnswerState.RUNNING:
+        console.print(Text(f"It is being made: pinakes answers resume {answer.answer_id}", style="yellow"))
+    elif answer.state is not AnswerState.COMPLETED:
+        why = f": {answer.failure.message} ({answer.failure.reason})" if answer.failure else ""
+        console.print(Text(f"The answer was not completed ({answer.state.value}){why}.", style="yellow"))
+    elif answer.completion and answer.completion.status in ENDINGS:
+        console.print(Text(ENDINGS[answer.completion.status], style="yellow"))
+    _show_sources(citations, console, boxes)
 
 
 def numbers_of(citations: Iterable[Citation]) -> dict[str, int]:
@@ -144,10 +175,13 @@ def _show_quote(citation: Citation, console: Console, boxes: bool) -> None:
             console.print(Text(f"    {place}: {corners}", style="dim"))
 
 
-def _show_footer(completion: Completion, console: Console) -> None:
+def _show_footer(answer: Answer, console: Console) -> None:
+    completion: Completion = answer.completion
     console.print()
     for degradation in completion.degradations:
         console.print(Text(f"Note: {NOTES.get(degradation, degradation.value)}.", style="dim"))
+    if answer.answer_id:
+        console.print(Text(f"Again: pinakes answers get {answer.answer_id}", style="dim"), soft_wrap=True)
     line = timing_line(completion.timings)
     if completion.usage:
         line += f" · {completion.usage.prompt_tokens} tokens read, {completion.usage.completion_tokens} written"

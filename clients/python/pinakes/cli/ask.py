@@ -45,6 +45,10 @@ def ask(
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Answers anew, whatever is kept of earlier answers.")
     ] = False,
+    resume_window: Annotated[
+        float,
+        typer.Option(min=0, metavar="SECONDS", help="Goes on with an answer whose connection was lost so long ago."),
+    ] = 0.0,
     boxes: Annotated[bool, typer.Option("--boxes", help="Shows where on the page each cited line stands.")] = False,
     save_pages: Annotated[
         Path | None, typer.Option(help="Folder for pictures of the cited pages, with the cited lines marked.")
@@ -68,6 +72,7 @@ def ask(
         max_tokens=max_tokens,
         consistency_token=consistency_token,
         no_cache=no_cache,
+        resume_window_s=resume_window,
     )
     with connection.open() as client:
         citations: list[Citation] = []

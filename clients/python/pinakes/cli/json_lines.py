@@ -23,11 +23,13 @@ from pinakes.results import (
     Model,
     ModelDescription,
     SearchResults,
+    StoredAnswer,
     WarmUp,
 )
 
 Result = (
     AnswerEvent
+    | StoredAnswer
     | SearchResults
     | Document
     | Job

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pinakes.cli.answers import answers
 from pinakes.cli.ask import ask
 from pinakes.cli.command_group import CommandGroup
 from pinakes.cli.connection import Connection, default_address
@@ -24,6 +25,7 @@ app.command()(ingest)
 app.command()(ask)
 app.command()(search)
 app.command()(events)
+app.add_typer(answers, name="answers")
 app.add_typer(documents, name="documents")
 app.add_typer(dead_letters, name="dead-letters")
 app.add_typer(index, name="index")

@@ -5,9 +5,12 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from pinakes.v1 import document_service_pb2 as _document_service_pb2
 from pinakes.v1 import passage_pb2 as _passage_pb2
 from pinakes.v1 import stage_timing_pb2 as _stage_timing_pb2
 import builtins as _builtins
@@ -20,6 +23,38 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _AnswerState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AnswerStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AnswerState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ANSWER_STATE_UNSPECIFIED: _AnswerState.ValueType  # 0
+    """Never sent."""
+    ANSWER_STATE_RUNNING: _AnswerState.ValueType  # 1
+    """It is being made."""
+    ANSWER_STATE_COMPLETED: _AnswerState.ValueType  # 2
+    """It has its completion."""
+    ANSWER_STATE_CANCELLED: _AnswerState.ValueType  # 3
+    """It was cancelled, or its caller went away: what there is may end in the middle of a word."""
+    ANSWER_STATE_FAILED: _AnswerState.ValueType  # 4
+    """It could not be completed; `failure` says why."""
+
+class AnswerState(_AnswerState, metaclass=_AnswerStateEnumTypeWrapper):
+    """Where an answer is on its way."""
+
+ANSWER_STATE_UNSPECIFIED: AnswerState.ValueType  # 0
+"""Never sent."""
+ANSWER_STATE_RUNNING: AnswerState.ValueType  # 1
+"""It is being made."""
+ANSWER_STATE_COMPLETED: AnswerState.ValueType  # 2
+"""It has its completion."""
+ANSWER_STATE_CANCELLED: AnswerState.ValueType  # 3
+"""It was cancelled, or its caller went away: what there is may end in the middle of a word."""
+ANSWER_STATE_FAILED: AnswerState.ValueType  # 4
+"""It could not be completed; `failure` says why."""
+Global___AnswerState: _TypeAlias = AnswerState  # noqa: Y015
 
 class _AnswerStatus:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -94,6 +129,7 @@ class AnswerRequest(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     CONSISTENCY_TOKEN_FIELD_NUMBER: _builtins.int
     NO_CACHE_FIELD_NUMBER: _builtins.int
+    RESUME_WINDOW_FIELD_NUMBER: _builtins.int
     question: _builtins.str
     """The question; 1 to 500 characters."""
     max_passages: _builtins.int
@@ -110,6 +146,13 @@ class AnswerRequest(_message.Message):
     def filter(self) -> _passage_pb2.SearchFilter:
         """Narrows the passages that may be used; absent: all that the caller may see."""
 
+    @_builtins.property
+    def resume_window(self) -> _duration_pb2.Duration:
+        """For how long the answer goes on being made when the connection to its caller is lost, or the call is cancelled, which the
+        server cannot tell apart: up to 120 s, in which ResumeAnswer goes on with it. CancelAnswer stops it. Absent or 0: it
+        stops at once.
+        """
+
     def __init__(
         self,
         *,
@@ -120,10 +163,11 @@ class AnswerRequest(_message.Message):
         seed: _builtins.int | None = ...,
         consistency_token: _builtins.str = ...,
         no_cache: _builtins.bool = ...,
+        resume_window: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "filter", b"filter", "seed", b"seed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "filter", b"filter", "resume_window", b"resume_window", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "consistency_token", b"consistency_token", "filter", b"filter", "max_passages", b"max_passages", "max_tokens", b"max_tokens", "no_cache", b"no_cache", "question", b"question", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "consistency_token", b"consistency_token", "filter", b"filter", "max_passages", b"max_passages", "max_tokens", b"max_tokens", "no_cache", b"no_cache", "question", b"question", "resume_window", b"resume_window", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -244,6 +288,7 @@ class Citation(_message.Message):
     REGIONS_FIELD_NUMBER: _builtins.int
     QUOTE_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
+    WITHHELD_FIELD_NUMBER: _builtins.int
     start: _builtins.int
     """The sentence's first character in the answer's text, counted from 0 in Unicode code points."""
     end: _builtins.int
@@ -260,6 +305,10 @@ class Citation(_message.Message):
     """The words of the passage that support the sentence."""
     score: _builtins.float
     """How well they support it, 0 to 1."""
+    withheld: _builtins.bool
+    """Of a kept answer: there was a citation, of a document that was deleted or that the caller may not read any more. Only
+    `start` and `end` are set beside this.
+    """
     @_builtins.property
     def regions(self) -> _containers.RepeatedCompositeFieldContainer[_passage_pb2.PageRegion]:
         """The lines of the page that support the sentence."""
@@ -276,10 +325,11 @@ class Citation(_message.Message):
         regions: _abc.Iterable[_passage_pb2.PageRegion] | None = ...,
         quote: _builtins.str = ...,
         score: _builtins.float = ...,
+        withheld: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_id", b"chunk_id", "document_id", b"document_id", "document_name", b"document_name", "end", b"end", "quote", b"quote", "regions", b"regions", "revision", b"revision", "score", b"score", "start", b"start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_id", b"chunk_id", "document_id", b"document_id", "document_name", b"document_name", "end", b"end", "quote", b"quote", "regions", b"regions", "revision", b"revision", "score", b"score", "start", b"start", "withheld", b"withheld"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -406,3 +456,227 @@ class Completion(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__usage) -> _WhichOneofReturnType__usage | None: ...
 
 Global___Completion: _TypeAlias = Completion  # noqa: Y015
+
+@_typing.final
+class ResumeAnswerRequest(_message.Message):
+    """Asks for the rest of an answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWER_ID_FIELD_NUMBER: _builtins.int
+    AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    answer_id: _builtins.str
+    """The answer, as its events name it."""
+    after_sequence: _builtins.int
+    """The `sequence` of the last event that was received; 0: all events are wanted."""
+    def __init__(
+        self,
+        *,
+        answer_id: _builtins.str = ...,
+        after_sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "answer_id", b"answer_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeAnswerRequest: _TypeAlias = ResumeAnswerRequest  # noqa: Y015
+
+@_typing.final
+class ResumeAnswerResponse(_message.Message):
+    """One event of an answer, as in Answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def event(self) -> Global___AnswerResponse:
+        """The event."""
+
+    def __init__(
+        self,
+        *,
+        event: Global___AnswerResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeAnswerResponse: _TypeAlias = ResumeAnswerResponse  # noqa: Y015
+
+@_typing.final
+class GetAnswerRequest(_message.Message):
+    """Names an answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWER_ID_FIELD_NUMBER: _builtins.int
+    answer_id: _builtins.str
+    """The answer."""
+    def __init__(
+        self,
+        *,
+        answer_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_id", b"answer_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAnswerRequest: _TypeAlias = GetAnswerRequest  # noqa: Y015
+
+@_typing.final
+class GetAnswerResponse(_message.Message):
+    """A kept answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def answer(self) -> Global___StoredAnswer:
+        """The answer."""
+
+    def __init__(
+        self,
+        *,
+        answer: Global___StoredAnswer | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAnswerResponse: _TypeAlias = GetAnswerResponse  # noqa: Y015
+
+@_typing.final
+class CancelAnswerRequest(_message.Message):
+    """Names an answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWER_ID_FIELD_NUMBER: _builtins.int
+    answer_id: _builtins.str
+    """The answer."""
+    def __init__(
+        self,
+        *,
+        answer_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_id", b"answer_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelAnswerRequest: _TypeAlias = CancelAnswerRequest  # noqa: Y015
+
+@_typing.final
+class CancelAnswerResponse(_message.Message):
+    """It is not being made any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelAnswerResponse: _TypeAlias = CancelAnswerResponse  # noqa: Y015
+
+@_typing.final
+class StoredAnswer(_message.Message):
+    """An answer that was kept, as its caller may see it now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWER_ID_FIELD_NUMBER: _builtins.int
+    QUESTION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    WITHHELD_FIELD_NUMBER: _builtins.int
+    SOURCES_FIELD_NUMBER: _builtins.int
+    CITATIONS_FIELD_NUMBER: _builtins.int
+    COMPLETION_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    answer_id: _builtins.str
+    """The answer's id."""
+    question: _builtins.str
+    """The question, normalized (NFKC, white space)."""
+    state: Global___AnswerState.ValueType
+    """Where it is. While it is RUNNING there is no text here yet."""
+    text: _builtins.str
+    """The text. Each character that is withheld is a U+2588 (a full block), so that offsets hold."""
+    @_builtins.property
+    def withheld(self) -> _containers.RepeatedCompositeFieldContainer[_passage_pb2.TextRange]:
+        """Where text is withheld; offsets as in Citation."""
+
+    @_builtins.property
+    def sources(self) -> Global___Sources:
+        """The passages that the answer was made from, without their text, headings and places; those of documents that the caller
+        may not read are left out.
+        """
+
+    @_builtins.property
+    def citations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Citation]:
+        """In the order in which they were sent."""
+
+    @_builtins.property
+    def completion(self) -> Global___Completion:
+        """Its completion; absent unless it is COMPLETED."""
+
+    @_builtins.property
+    def failure(self) -> _document_service_pb2.Failure:
+        """Why it was not completed; absent unless it FAILED."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was begun."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ended; absent while it is RUNNING."""
+
+    def __init__(
+        self,
+        *,
+        answer_id: _builtins.str = ...,
+        question: _builtins.str = ...,
+        state: Global___AnswerState.ValueType = ...,
+        text: _builtins.str = ...,
+        withheld: _abc.Iterable[_passage_pb2.TextRange] | None = ...,
+        sources: Global___Sources | None = ...,
+        citations: _abc.Iterable[Global___Citation] | None = ...,
+        completion: Global___Completion | None = ...,
+        failure: _document_service_pb2.Failure | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_completion", b"_completion", "_end_time", b"_end_time", "_failure", b"_failure", "completion", b"completion", "create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "sources", b"sources"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_completion", b"_completion", "_end_time", b"_end_time", "_failure", b"_failure", "answer_id", b"answer_id", "citations", b"citations", "completion", b"completion", "create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "question", b"question", "sources", b"sources", "state", b"state", "text", b"text", "withheld", b"withheld"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__completion: _TypeAlias = _typing.Literal["completion"]  # noqa: Y015
+    _WhichOneofArgType__completion: _TypeAlias = _typing.Literal["_completion", b"_completion"]  # noqa: Y015
+    _WhichOneofReturnType__end_time: _TypeAlias = _typing.Literal["end_time"]  # noqa: Y015
+    _WhichOneofArgType__end_time: _TypeAlias = _typing.Literal["_end_time", b"_end_time"]  # noqa: Y015
+    _WhichOneofReturnType__failure: _TypeAlias = _typing.Literal["failure"]  # noqa: Y015
+    _WhichOneofArgType__failure: _TypeAlias = _typing.Literal["_failure", b"_failure"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__completion) -> _WhichOneofReturnType__completion | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__end_time) -> _WhichOneofReturnType__end_time | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__failure) -> _WhichOneofReturnType__failure | None: ...
+
+Global___StoredAnswer: _TypeAlias = StoredAnswer  # noqa: Y015

@@ -40,6 +40,21 @@ class AnswerServiceStub:
                 request_serializer=pinakes_dot_v1_dot_answer__service__pb2.AnswerRequest.SerializeToString,
                 response_deserializer=pinakes_dot_v1_dot_answer__service__pb2.AnswerResponse.FromString,
                 _registered_method=True)
+        self.ResumeAnswer = channel.unary_stream(
+                '/pinakes.v1.AnswerService/ResumeAnswer',
+                request_serializer=pinakes_dot_v1_dot_answer__service__pb2.ResumeAnswerRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_answer__service__pb2.ResumeAnswerResponse.FromString,
+                _registered_method=True)
+        self.GetAnswer = channel.unary_unary(
+                '/pinakes.v1.AnswerService/GetAnswer',
+                request_serializer=pinakes_dot_v1_dot_answer__service__pb2.GetAnswerRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_answer__service__pb2.GetAnswerResponse.FromString,
+                _registered_method=True)
+        self.CancelAnswer = channel.unary_unary(
+                '/pinakes.v1.AnswerService/CancelAnswer',
+                request_serializer=pinakes_dot_v1_dot_answer__service__pb2.CancelAnswerRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_answer__service__pb2.CancelAnswerResponse.FromString,
+                _registered_method=True)
 
 
 class AnswerServiceServicer:
@@ -48,11 +63,47 @@ class AnswerServiceServicer:
 
     def Answer(self, request, context):
         """Streams an answer: `sources` first, then `delta` and `citation` events, and exactly one `completion` last. An error is a
-        status of the call, never text of the answer. Cancelling the call stops the generation.
+        status of the call, never text of the answer. Cancelling the call stops the generation, unless the answer has a
+        `resume_window`. An answer that has begun is kept when it ends, also by a failure or a cancellation: see GetAnswer.
 
         Fails with INVALID_ARGUMENT if the question is empty or longer than 500 characters; with RESOURCE_EXHAUSTED if all
         generation slots are taken and the queue is full; with UNAVAILABLE if a model does not answer. Safe to retry from
         the start.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeAnswer(self, request, context):
+        """Goes on with the stream of an answer, of the caller's own, behind an event that was received. While the answer is being
+        made, and a short time longer, that needs a `resume_window`; afterwards the events are those of the kept answer: with
+        the same numbers, without the text of the sources, and with text and citations withheld as GetAnswer says.
+
+        Fails with NOT_FOUND if there is no such answer, as when the server was started anew before it ended: ask again; with
+        ABORTED, behind the last event, if the answer was cancelled or has failed: ask again; and as Answer does. Safe to
+        retry with the number of the last event that was received.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAnswer(self, request, context):
+        """Returns an answer of the caller's own that was kept: the same text and citations, whatever has become of the index, and
+        of other documents and revisions. What was cited from a document that was deleted, or that the caller may not read any
+        more, is withheld; so is, then, text that was not cited. Answers are kept for 90 days, unless the server's operator has
+        set another time.
+
+        Fails with NOT_FOUND if there is no such answer. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelAnswer(self, request, context):
+        """Stops an answer of the caller's own that is being made, also one with a `resume_window`, and returns when that has
+        happened. Does nothing to an answer that has ended.
+
+        Fails with NOT_FOUND if there is no such answer. Safe to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -65,6 +116,21 @@ def add_AnswerServiceServicer_to_server(servicer, server):
                     servicer.Answer,
                     request_deserializer=pinakes_dot_v1_dot_answer__service__pb2.AnswerRequest.FromString,
                     response_serializer=pinakes_dot_v1_dot_answer__service__pb2.AnswerResponse.SerializeToString,
+            ),
+            'ResumeAnswer': grpc.unary_stream_rpc_method_handler(
+                    servicer.ResumeAnswer,
+                    request_deserializer=pinakes_dot_v1_dot_answer__service__pb2.ResumeAnswerRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_answer__service__pb2.ResumeAnswerResponse.SerializeToString,
+            ),
+            'GetAnswer': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAnswer,
+                    request_deserializer=pinakes_dot_v1_dot_answer__service__pb2.GetAnswerRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_answer__service__pb2.GetAnswerResponse.SerializeToString,
+            ),
+            'CancelAnswer': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelAnswer,
+                    request_deserializer=pinakes_dot_v1_dot_answer__service__pb2.CancelAnswerRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_answer__service__pb2.CancelAnswerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -95,6 +161,87 @@ class AnswerService:
             '/pinakes.v1.AnswerService/Answer',
             pinakes_dot_v1_dot_answer__service__pb2.AnswerRequest.SerializeToString,
             pinakes_dot_v1_dot_answer__service__pb2.AnswerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeAnswer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/pinakes.v1.AnswerService/ResumeAnswer',
+            pinakes_dot_v1_dot_answer__service__pb2.ResumeAnswerRequest.SerializeToString,
+            pinakes_dot_v1_dot_answer__service__pb2.ResumeAnswerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAnswer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.AnswerService/GetAnswer',
+            pinakes_dot_v1_dot_answer__service__pb2.GetAnswerRequest.SerializeToString,
+            pinakes_dot_v1_dot_answer__service__pb2.GetAnswerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelAnswer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.AnswerService/CancelAnswer',
+            pinakes_dot_v1_dot_answer__service__pb2.CancelAnswerRequest.SerializeToString,
+            pinakes_dot_v1_dot_answer__service__pb2.CancelAnswerResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,11 +35,35 @@ class AnswerServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AnswerServiceAsyncStub: ...
     Answer: _grpc.UnaryStreamMultiCallable[_answer_service_pb2.AnswerRequest, _answer_service_pb2.AnswerResponse]
     """Streams an answer: `sources` first, then `delta` and `citation` events, and exactly one `completion` last. An error is a
-    status of the call, never text of the answer. Cancelling the call stops the generation.
+    status of the call, never text of the answer. Cancelling the call stops the generation, unless the answer has a
+    `resume_window`. An answer that has begun is kept when it ends, also by a failure or a cancellation: see GetAnswer.
 
     Fails with INVALID_ARGUMENT if the question is empty or longer than 500 characters; with RESOURCE_EXHAUSTED if all
     generation slots are taken and the queue is full; with UNAVAILABLE if a model does not answer. Safe to retry from
     the start.
+    """
+    ResumeAnswer: _grpc.UnaryStreamMultiCallable[_answer_service_pb2.ResumeAnswerRequest, _answer_service_pb2.ResumeAnswerResponse]
+    """Goes on with the stream of an answer, of the caller's own, behind an event that was received. While the answer is being
+    made, and a short time longer, that needs a `resume_window`; afterwards the events are those of the kept answer: with
+    the same numbers, without the text of the sources, and with text and citations withheld as GetAnswer says.
+
+    Fails with NOT_FOUND if there is no such answer, as when the server was started anew before it ended: ask again; with
+    ABORTED, behind the last event, if the answer was cancelled or has failed: ask again; and as Answer does. Safe to
+    retry with the number of the last event that was received.
+    """
+    GetAnswer: _grpc.UnaryUnaryMultiCallable[_answer_service_pb2.GetAnswerRequest, _answer_service_pb2.GetAnswerResponse]
+    """Returns an answer of the caller's own that was kept: the same text and citations, whatever has become of the index, and
+    of other documents and revisions. What was cited from a document that was deleted, or that the caller may not read any
+    more, is withheld; so is, then, text that was not cited. Answers are kept for 90 days, unless the server's operator has
+    set another time.
+
+    Fails with NOT_FOUND if there is no such answer. Safe to retry.
+    """
+    CancelAnswer: _grpc.UnaryUnaryMultiCallable[_answer_service_pb2.CancelAnswerRequest, _answer_service_pb2.CancelAnswerResponse]
+    """Stops an answer of the caller's own that is being made, also one with a `resume_window`, and returns when that has
+    happened. Does nothing to an answer that has ended.
+
+    Fails with NOT_FOUND if there is no such answer. Safe to retry.
     """
 
 @_typing.type_check_only
@@ -49,11 +73,35 @@ class AnswerServiceAsyncStub(AnswerServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Answer: _aio.UnaryStreamMultiCallable[_answer_service_pb2.AnswerRequest, _answer_service_pb2.AnswerResponse]  # type: ignore[assignment]
     """Streams an answer: `sources` first, then `delta` and `citation` events, and exactly one `completion` last. An error is a
-    status of the call, never text of the answer. Cancelling the call stops the generation.
+    status of the call, never text of the answer. Cancelling the call stops the generation, unless the answer has a
+    `resume_window`. An answer that has begun is kept when it ends, also by a failure or a cancellation: see GetAnswer.
 
     Fails with INVALID_ARGUMENT if the question is empty or longer than 500 characters; with RESOURCE_EXHAUSTED if all
     generation slots are taken and the queue is full; with UNAVAILABLE if a model does not answer. Safe to retry from
     the start.
+    """
+    ResumeAnswer: _aio.UnaryStreamMultiCallable[_answer_service_pb2.ResumeAnswerRequest, _answer_service_pb2.ResumeAnswerResponse]  # type: ignore[assignment]
+    """Goes on with the stream of an answer, of the caller's own, behind an event that was received. While the answer is being
+    made, and a short time longer, that needs a `resume_window`; afterwards the events are those of the kept answer: with
+    the same numbers, without the text of the sources, and with text and citations withheld as GetAnswer says.
+
+    Fails with NOT_FOUND if there is no such answer, as when the server was started anew before it ended: ask again; with
+    ABORTED, behind the last event, if the answer was cancelled or has failed: ask again; and as Answer does. Safe to
+    retry with the number of the last event that was received.
+    """
+    GetAnswer: _aio.UnaryUnaryMultiCallable[_answer_service_pb2.GetAnswerRequest, _answer_service_pb2.GetAnswerResponse]  # type: ignore[assignment]
+    """Returns an answer of the caller's own that was kept: the same text and citations, whatever has become of the index, and
+    of other documents and revisions. What was cited from a document that was deleted, or that the caller may not read any
+    more, is withheld; so is, then, text that was not cited. Answers are kept for 90 days, unless the server's operator has
+    set another time.
+
+    Fails with NOT_FOUND if there is no such answer. Safe to retry.
+    """
+    CancelAnswer: _aio.UnaryUnaryMultiCallable[_answer_service_pb2.CancelAnswerRequest, _answer_service_pb2.CancelAnswerResponse]  # type: ignore[assignment]
+    """Stops an answer of the caller's own that is being made, also one with a `resume_window`, and returns when that has
+    happened. Does nothing to an answer that has ended.
+
+    Fails with NOT_FOUND if there is no such answer. Safe to retry.
     """
 
 class AnswerServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -66,11 +114,53 @@ class AnswerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_answer_service_pb2.AnswerResponse], _abc.AsyncIterator[_answer_service_pb2.AnswerResponse]]:
         """Streams an answer: `sources` first, then `delta` and `citation` events, and exactly one `completion` last. An error is a
-        status of the call, never text of the answer. Cancelling the call stops the generation.
+        status of the call, never text of the answer. Cancelling the call stops the generation, unless the answer has a
+        `resume_window`. An answer that has begun is kept when it ends, also by a failure or a cancellation: see GetAnswer.
 
         Fails with INVALID_ARGUMENT if the question is empty or longer than 500 characters; with RESOURCE_EXHAUSTED if all
         generation slots are taken and the queue is full; with UNAVAILABLE if a model does not answer. Safe to retry from
         the start.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeAnswer(
+        self,
+        request: _answer_service_pb2.ResumeAnswerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_answer_service_pb2.ResumeAnswerResponse], _abc.AsyncIterator[_answer_service_pb2.ResumeAnswerResponse]]:
+        """Goes on with the stream of an answer, of the caller's own, behind an event that was received. While the answer is being
+        made, and a short time longer, that needs a `resume_window`; afterwards the events are those of the kept answer: with
+        the same numbers, without the text of the sources, and with text and citations withheld as GetAnswer says.
+
+        Fails with NOT_FOUND if there is no such answer, as when the server was started anew before it ended: ask again; with
+        ABORTED, behind the last event, if the answer was cancelled or has failed: ask again; and as Answer does. Safe to
+        retry with the number of the last event that was received.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAnswer(
+        self,
+        request: _answer_service_pb2.GetAnswerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_answer_service_pb2.GetAnswerResponse, _abc.Awaitable[_answer_service_pb2.GetAnswerResponse]]:
+        """Returns an answer of the caller's own that was kept: the same text and citations, whatever has become of the index, and
+        of other documents and revisions. What was cited from a document that was deleted, or that the caller may not read any
+        more, is withheld; so is, then, text that was not cited. Answers are kept for 90 days, unless the server's operator has
+        set another time.
+
+        Fails with NOT_FOUND if there is no such answer. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelAnswer(
+        self,
+        request: _answer_service_pb2.CancelAnswerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_answer_service_pb2.CancelAnswerResponse, _abc.Awaitable[_answer_service_pb2.CancelAnswerResponse]]:
+        """Stops an answer of the caller's own that is being made, also one with a `resume_window`, and returns when that has
+        happened. Does nothing to an answer that has ended.
+
+        Fails with NOT_FOUND if there is no such answer. Safe to retry.
         """
 
 def add_AnswerServiceServicer_to_server(servicer: AnswerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -104,6 +104,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: pages of the document's format have no look of their own; ErrorInfo.metadata["media_type"] names
     the format. Retrying does not help.
     """
+    ERROR_REASON_ANSWER_NOT_FOUND: _ErrorReason.ValueType  # 31
+    """NOT_FOUND: no such answer of the caller's own; it may have been forgotten, or never been completed before the server was
+    started anew. Ask again.
+    """
+    ERROR_REASON_ANSWER_INTERRUPTED: _ErrorReason.ValueType  # 32
+    """ABORTED: the answer was cancelled or has failed, and ends where its events end; ErrorInfo.metadata["answer_id"] names
+    it. Ask again.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. It travels as `google.rpc.ErrorInfo.reason` (the name without the prefix `ERROR_REASON_`,
@@ -192,5 +200,13 @@ replayed nor discarded. Retrying helps when it has.
 ERROR_REASON_NO_PAGE_IMAGE: ErrorReason.ValueType  # 30
 """FAILED_PRECONDITION: pages of the document's format have no look of their own; ErrorInfo.metadata["media_type"] names
 the format. Retrying does not help.
+"""
+ERROR_REASON_ANSWER_NOT_FOUND: ErrorReason.ValueType  # 31
+"""NOT_FOUND: no such answer of the caller's own; it may have been forgotten, or never been completed before the server was
+started anew. Ask again.
+"""
+ERROR_REASON_ANSWER_INTERRUPTED: ErrorReason.ValueType  # 32
+"""ABORTED: the answer was cancelled or has failed, and ends where its events end; ErrorInfo.metadata["answer_id"] names
+it. Ask again.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

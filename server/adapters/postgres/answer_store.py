@@ -1,0 +1,174 @@
+"""Answers that were given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from server.adapters.postgres.answer_erasure import erase_documents
+from server.adapters.postgres.identifiers import parsed_id
+from server.adapters.postgres.pool import Connection, PostgresPool
+from server.adapters.postgres.rows import VISIBLE, seeing
+from server.domain.answers import Citation, Completion
+from server.domain.documents import Failure
+from server.domain.errors import AnswerNotFound
+from server.domain.passages import RankedPassage, TextSpan
+from server.domain.principals import Principal
+from server.domain.stored_answers import AnswerState, KeptAnswer, KeptCitation, KeptSource
+
+_SOURCE = TypeAdapter(RankedPassage)
+_CITATION = TypeAdapter(Citation)
+_COMPLETION = TypeAdapter(Completion)
+
+_INSERT = """
+    INSERT INTO answers (answer_id, tenant, owner, question, state, failure_reason, failure_message, uncited, layout,
+                         completion, create_time, end_time)
+    VALUES (%(answer_id)s, %(tenant)s, %(user)s, %(question)s, %(state)s, %(reason)s, %(message)s, %(uncited)s,
+            %(layout)s, %(completion)s, %(create_time)s, %(end_time)s)
+    ON CONFLICT (answer_id) DO NOTHING
+"""
+_INSERT_SOURCES = """
+    INSERT INTO answer_sources (answer_id, ordinal, document_id, source)
+    SELECT %(answer_id)s, given.ordinal, given.document_id, given.source::jsonb
+    FROM unnest(%(documents)s::uuid[], %(sources)s::text[]) WITH ORDINALITY AS given (document_id, source, ordinal)
+"""
+_INSERT_CITATIONS = """
+    INSERT INTO answer_citations (answer_id, ordinal, document_id, sentence_start, sentence_end, sentence, citation)
+    SELECT %(answer_id)s, given.ordinal, given.document_id, given.sentence_start, given.sentence_end, given.sentence,
+           given.citation::jsonb
+    FROM unnest(%(documents)s::uuid[], %(starts)s::integer[], %(ends)s::integer[], %(sentences)s::text[],
+                %(citations)s::text[])
+         WITH ORDINALITY AS given (document_id, sentence_start, sentence_end, sentence, citation, ordinal)
+"""
+_GET = """
+    SELECT answer_id, question, state, failure_reason, failure_message, uncited, layout, completion, create_time,
+           end_time
+    FROM answers WHERE answer_id = %(answer_id)s AND tenant = %(tenant)s AND owner = %(user)s
+"""
+_READABLE = f"coalesce(d.delete_time IS NULL AND {VISIBLE}, false) AS readable"
+_GET_SOURCES = f"""
+    SELECT s.document_id, s.source, {_READABLE}
+    FROM answer_sources s LEFT JOIN documents d USING (document_id)
+    WHERE s.answer_id = %(answer_id)s ORDER BY s.ordinal
+"""
+_GET_CITATIONS = f"""
+    SELECT c.document_id, c.sentence_start, c.sentence_end, c.sentence, c.citation, {_READABLE}
+    FROM answer_citations c LEFT JOIN documents d USING (document_id)
+    WHERE c.answer_id = %(answer_id)s ORDER BY c.ordinal
+"""
+_FORGET = """
+    DELETE FROM answers WHERE answer_id IN (
+        SELECT answer_id FROM answers WHERE end_time <= now() - make_interval(secs => %(age_s)s)
+        ORDER BY end_time LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    )
+"""
+
+
+class PostgresAnswerStore:
+    def __init__(self, pool: PostgresPool) -> None:
+        self._pool = pool
+
+    async def keep(self, principal: Principal, answer: KeptAnswer) -> None:
+        parameters = seeing(principal) | _row(answer)
+        async with self._pool.transaction() as connection:
+            gone = await _gone(connection, [source.document_id for source in answer.sources])
+            if (await connection.execute(_INSERT, parameters)).rowcount == 0:
+                return
+            await connection.execute(_INSERT_SOURCES, parameters | _source_columns(answer.sources))
+            await connection.execute(_INSERT_CITATIONS, parameters | _citation_columns(answer.citations))
+            if gone:
+                await erase_documents(connection, gone)
+
+    async def get(self, principal: Principal, answer_id: str) -> KeptAnswer:
+        parameters = seeing(principal) | {"answer_id": parsed_id(answer_id)}
+        async with self._pool.transaction() as connection:
+            row = await (await connection.execute(_GET, parameters)).fetchone()
+            if row is None:
+                raise AnswerNotFound(answer_id)
+            sources = await (await connection.execute(_GET_SOURCES, parameters)).fetchall()
+            citations = await (await connection.execute(_GET_CITATIONS, parameters)).fetchall()
+        return _answer_of(row, sources, citations)
+
+    async def forget(self, age_s: float, limit: int) -> int:
+        async with self._pool.transaction() as connection:
+            return (await connection.execute(_FORGET, {"age_s": age_s, "limit": limit})).rowcount
+
+
+async def _gone(connection: Connection, document_ids: Sequence[str]) -> list[Any]:
+    """Those that are deleted; the others cannot be until the transaction ends."""
+    cursor = await connection.execute(
+        """SELECT document_id, delete_time IS NOT NULL AS gone FROM documents
+           WHERE document_id = ANY(%s::uuid[]) ORDER BY document_id FOR SHARE""",
+        ([parsed_id(document_id) for document_id in set(document_ids)],),
+    )
+    return [row["document_id"] for row in await cursor.fetchall() if row["gone"]]
+
+
+def _row(answer: KeptAnswer) -> dict[str, Any]:
+    failure, completion = answer.failure, answer.completion
+    return {
+        "answer_id": parsed_id(answer.answer_id),
+        "question": answer.question,
+        "state": answer.state.value,
+        "reason": None if failure is None else failure.reason,
+        "message": None if failure is None else failure.message,
+        "uncited": answer.uncited,
+        "layout": list(answer.layout),
+        "completion": None if completion is None else _COMPLETION.dump_json(completion).decode(),
+        "create_time": answer.create_time,
+        "end_time": answer.end_time,
+    }
+
+
+def _source_columns(sources: Sequence[KeptSource]) -> dict[str, Any]:
+    return {
+        "documents": [parsed_id(each.document_id) for each in sources],
+        "sources": [_SOURCE.dump_json(each.ranked).decode() if each.ranked else None for each in sources],
+    }
+
+
+def _citation_columns(citations: Sequence[KeptCitation]) -> dict[str, Any]:
+    return {
+        "documents": [parsed_id(each.document_id) for each in citations],
+        "starts": [each.sentence.start for each in citations],
+        "ends": [each.sentence.end for each in citations],
+        "sentences": [each.text for each in citations],
+        "citations": [_CITATION.dump_json(each.citation).decode() if each.citation else None for each in citations],
+    }
+
+
+def _answer_of(
+    row: Mapping[str, Any], sources: Sequence[Mapping[str, Any]], citations: Sequence[Mapping[str, Any]]
+) -> KeptAnswer:
+    reason, completion = row["failure_reason"], row["completion"]
+    return KeptAnswer(
+        answer_id=str(row["answer_id"]),
+        question=row["question"],
+        state=AnswerState(row["state"]),
+        failure=None if reason is None else Failure(reason, row["failure_message"]),
+        uncited=row["uncited"],
+        layout=tuple(row["layout"]),
+        sources=tuple(
+            KeptSource(
+                str(each["document_id"]),
+                None if each["source"] is None else _SOURCE.validate_python(each["source"]),
+                each["readable"],
+            )
+            for each in sources
+        ),
+        citations=tuple(
+            KeptCitation(
+                str(each["document_id"]),
+                TextSpan(each["sentence_start"], each["sentence_end"]),
+                each["sentence"],
+                None if each["citation"] is None else _CITATION.validate_python(each["citation"]),
+                each["readable"],
+            )
+            for each in citations
+        ),
+        completion=None if completion is None else _COMPLETION.validate_python(completion),
+        create_time=row["create_time"],
+        end_time=row["end_time"],
+    )

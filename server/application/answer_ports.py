@@ -1,0 +1,20 @@
+"""What keeping and showing answers needs from the world. Failures are raised as `server.domain.errors`."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from server.domain.principals import Principal
+from server.domain.stored_answers import KeptAnswer
+
+
+class AnswerStore(Protocol):
+    async def keep(self, principal: Principal, answer: KeptAnswer) -> None:
+        """All of it or nothing; what was cited from a document that is deleted meanwhile is left out. A repeat does
+        nothing. Raises DependencyUnavailable, Overloaded."""
+
+    async def get(self, principal: Principal, answer_id: str) -> KeptAnswer:
+        """With `readable` as it is for `principal` now. Raises AnswerNotFound, also for answers of others."""
+
+    async def forget(self, age_s: float, limit: int) -> int:
+        """Removes at most `limit` answers that ended `age_s` ago; returns how many."""

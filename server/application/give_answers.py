@@ -1,0 +1,267 @@
+"""Gives answers to callers as streams of events, keeps them, and shows them again.
+
+An answer is made by a task of its own, apart from the call that reads it: so it can outlive a connection that broke,
+and be kept when it has ended without its reader waiting for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import structlog
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from server.application.answer_feed import AnswerFeed
+from server.application.answer_ports import AnswerStore
+from server.application.answer_question import AnswerCommand
+from server.application.background import trace_of
+from server.application.ingestion_failures import DEFECT
+from server.application.keeping import kept_answer, replayed, shown_answer
+from server.application.query import normalized_query
+from server.application.reuse_answers import Answering
+from server.domain.answers import Sources
+from server.domain.deadline import Deadline
+from server.domain.documents import Failure
+from server.domain.errors import (
+    AnswerInterrupted,
+    DependencyUnavailable,
+    InvalidField,
+    Overloaded,
+    PinakesError,
+    StageDeadline,
+)
+from server.domain.principals import Principal
+from server.domain.stored_answers import AnswerState, NumberedEvent, ShownAnswer
+
+_KEEPING_ATTEMPTS = 4
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class GiveOptions:
+    delta_pause_s: float = 0.02
+    """A reader gets at most one piece of text in this time."""
+    unread_characters: int = 4_096
+    """How far a reader may fall behind before the model waits for it. Answers of the default length fit, so that a slow
+    reader does not hold a place of the model."""
+    longest_window_s: float = 120.0
+    """For how long, at most, an answer goes on without a reader."""
+    unattended: int = 64
+    """How many answers may go on without a reader."""
+    live: int = 1_024
+    """How many answers may be in the making, or waiting to be kept."""
+    keep: bool = True
+    """Whether answers are kept when they have ended."""
+
+
+@dataclass(eq=False, slots=True)
+class _LiveAnswer:
+    """`making` ends with the last event, `ending` when the answer has been kept."""
+
+    answer_id: str
+    principal: Principal
+    question: str
+    window_s: float
+    feed: AnswerFeed
+    making: asyncio.Task[None]
+    create_time: datetime = field(default_factory=lambda: datetime.now(UTC))
+    ending: asyncio.Task[None] | None = None
+    giving_up: asyncio.TimerHandle | None = None
+
+    def belongs_to(self, principal: Principal) -> bool:
+        return (self.principal.tenant, self.principal.user) == (principal.tenant, principal.user)
+
+
+class GiveAnswers:
+    def __init__(self, maker: Answering, store: AnswerStore, options: GiveOptions) -> None:
+        self._maker = maker
+        self._store = store
+        self._options = options
+        self._live: dict[str, _LiveAnswer] = {}
+
+    async def run(
+        self, principal: Principal, command: AnswerCommand, deadline: Deadline, window_s: float = 0.0
+    ) -> AsyncGenerator[tuple[str, NumberedEvent], None]:
+        """The answer's id with each of its events. When the iterator is closed, the answer is cancelled: at once, or
+        after `window_s` without a reader.
+
+        Raises InvalidField, Overloaded, and what making the answer raises.
+        """
+        if not 0 <= window_s <= self._options.longest_window_s:
+            raise InvalidField("resume_window", f"must lie between 0 and {self._options.longest_window_s:g} seconds")
+        if len(self._live) >= self._options.live:
+            raise Overloaded("answers", retry_after_s=1.0)
+        live = self._begin(principal, command, deadline, window_s)
+        async with aclosing(self._read(live, 0)) as events:
+            async for event in events:
+                yield live.answer_id, event
+
+    async def resume(self, principal: Principal, answer_id: str, after: int) -> AsyncGenerator[NumberedEvent, None]:
+        """The events behind number `after`, as `run` would have given them; those of a kept answer without the text of
+        its sources, and without what the caller may not see any more.
+
+        Raises AnswerNotFound, InvalidField, AnswerInterrupted behind the last event of an answer that was not
+        completed, and what making the answer raises.
+        """
+        live = self._found(principal, answer_id)
+        if live is not None:
+            async with aclosing(self._read(live, after)) as events:
+                async for event in events:
+                    yield event
+            return
+        answer = shown_answer(await self._store.get(principal, answer_id))
+        if not 0 <= after <= len(answer.layout):
+            raise InvalidField("after_sequence", f"must lie between 0 and {len(answer.layout):,}, the last event")
+        for event in replayed(answer, after):
+            yield event
+        if answer.state is not AnswerState.COMPLETED:
+            raise AnswerInterrupted(answer_id, answer.state.value)
+
+    async def get(self, principal: Principal, answer_id: str, deadline: Deadline) -> ShownAnswer:
+        """The answer as the caller may see it now; of one that is still being made only the question. One that has just
+        ended is waited for until it is kept. Raises AnswerNotFound, StageDeadline."""
+        live = self._found(principal, answer_id)
+        if live is not None:
+            if not live.feed.ended:
+                return _running(live)
+            await _ended(live, deadline)
+        return shown_answer(await self._store.get(principal, answer_id))
+
+    async def cancel(self, principal: Principal, answer_id: str, deadline: Deadline) -> None:
+        """Stops an answer that is being made; its readers get AnswerInterrupted. Does nothing to one that has ended.
+        Raises AnswerNotFound, StageDeadline."""
+        live = self._found(principal, answer_id)
+        if live is None:
+            await self._store.get(principal, answer_id)
+            return
+        live.making.cancel()
+        await _ended(live, deadline)
+
+    async def close(self) -> None:
+        """Cancels what is being made, and keeps what there is of it."""
+        endings = [live.ending for live in self._live.values() if live.ending is not None]
+        for live in self._live.values():
+            live.making.cancel()
+        if endings:
+            await asyncio.wait(endings)
+
+    def _begin(self, principal: Principal, command: AnswerCommand, deadline: Deadline, window_s: float) -> _LiveAnswer:
+        feed = AnswerFeed(self._options.delta_pause_s, self._options.unread_characters)
+        making = asyncio.create_task(self._make(feed, principal, command, deadline))
+        live = _LiveAnswer(str(uuid.uuid4()), principal, command.question, window_s, feed, making)
+        self._live[live.answer_id] = live
+        live.ending = asyncio.create_task(self._end(live))
+        return live
+
+    async def _make(self, feed: AnswerFeed, principal: Principal, command: AnswerCommand, deadline: Deadline) -> None:
+        async with aclosing(self._maker.run(principal, command, deadline)) as events:
+            async for event in events:
+                await feed.put(event, deadline)
+
+    async def _read(self, live: _LiveAnswer, after: int) -> AsyncGenerator[NumberedEvent, None]:
+        if live.giving_up is not None:
+            live.giving_up.cancel()
+            live.giving_up = None
+        try:
+            async with aclosing(live.feed.read(after)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            if not live.feed.readers and not live.feed.ended:
+                self._leave(live)
+
+    def _leave(self, live: _LiveAnswer) -> None:
+        """When the last reader has gone before the end."""
+        unattended = sum(each.giving_up is not None for each in self._live.values())
+        if live.window_s and unattended < self._options.unattended:
+            live.giving_up = asyncio.get_running_loop().call_later(live.window_s, live.making.cancel)
+        else:
+            live.making.cancel()
+
+    async def _end(self, live: _LiveAnswer) -> None:
+        """Waits for the last event, tells the readers, and keeps the answer."""
+        await asyncio.wait({live.making})
+        state, failure, error = _outcome(live)
+        if live.giving_up is not None:
+            live.giving_up.cancel()
+        live.feed.end(error)
+        # Of one that ended before its sources nobody knows the id.
+        known = any(isinstance(event, Sources) for event in live.feed.events)
+        kept = known and self._options.keep and await self._kept(live, state, failure)
+        if known and not kept and live.window_s:
+            asyncio.get_running_loop().call_later(live.window_s, self._live.pop, live.answer_id, None)
+        else:
+            del self._live[live.answer_id]
+
+    async def _kept(self, live: _LiveAnswer, state: AnswerState, failure: Failure | None) -> bool:
+        question = normalized_query("question", live.question)
+        now = datetime.now(UTC)
+        answer = kept_answer(live.answer_id, question, state, failure, live.feed.events, live.create_time, now)
+        try:
+            async for attempt in AsyncRetrying(
+                wait=wait_exponential_jitter(multiplier=0.2, max=2.0, jitter=0.2),
+                stop=stop_after_attempt(_KEEPING_ATTEMPTS),
+                retry=retry_if_exception_type((DependencyUnavailable, Overloaded)),
+                reraise=True,
+            ):
+                with attempt:
+                    await self._store.keep(live.principal, answer)
+            return True
+        except PinakesError as error:
+            _log.warning("answer_not_kept", answer_id=live.answer_id, problem=str(error))
+        except Exception as error:  # noqa: BLE001 - nobody waits for this task: the log is where it is told
+            # Not its message: that may hold text of a document.
+            _log.error("answer_not_kept", answer_id=live.answer_id, error=type(error).__name__, trace=trace_of(error))
+        return False
+
+    def _found(self, principal: Principal, answer_id: str) -> _LiveAnswer | None:
+        """None for answers that nobody is making, and for those of others: the store knows neither."""
+        live = self._live.get(answer_id)
+        return live if live is not None and live.belongs_to(principal) else None
+
+
+def _outcome(live: _LiveAnswer) -> tuple[AnswerState, Failure | None, Exception | None]:
+    """Of what has ended: the state, what is kept of a failure, and what readers are told."""
+    if live.making.cancelled():
+        return AnswerState.CANCELLED, None, AnswerInterrupted(live.answer_id, AnswerState.CANCELLED.value)
+    error = live.making.exception()
+    if error is None:
+        return AnswerState.COMPLETED, None, None
+    if isinstance(error, PinakesError):
+        return AnswerState.FAILED, Failure(type(error).__name__, str(error)), error
+    if not isinstance(error, Exception):
+        raise error
+    if not live.feed.readers:
+        # Otherwise the call that reads it logs it.
+        _log.error("answer_broke", answer_id=live.answer_id, error=type(error).__name__, trace=trace_of(error))
+    return AnswerState.FAILED, Failure(DEFECT, "an internal error; the server's log holds it"), error
+
+
+async def _ended(live: _LiveAnswer, deadline: Deadline) -> None:
+    assert live.ending is not None, "set where the answer begins"
+    done, _ = await asyncio.wait({live.ending}, timeout=deadline.budget("keep"))
+    if not done:
+        raise StageDeadline("keep")
+
+
+def _running(live: _LiveAnswer) -> ShownAnswer:
+    return ShownAnswer(
+        answer_id=live.answer_id,
+        question=normalized_query("question", live.question),
+        state=AnswerState.RUNNING,
+        failure=None,
+        text="",
+        withheld=(),
+        sources=Sources(()),
+        citations=(),
+        completion=None,
+        layout=(),
+        create_time=live.create_time,
+        end_time=None,
+    )

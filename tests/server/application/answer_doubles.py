@@ -1,0 +1,86 @@
+"""Who makes answers and who keeps them, in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field, replace
+
+from server.application.answer_question import AnswerCommand
+from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Completion, Delta, Sources
+from server.domain.deadline import Deadline
+from server.domain.errors import AnswerNotFound, PinakesError
+from server.domain.passages import RankedPassage, TextSpan
+from server.domain.principals import Principal
+from server.domain.stored_answers import KeptAnswer
+from tests.server.application.doubles import passage
+
+PASSAGE = passage("ferry", "The ferry carries 610 passengers.")
+SOURCES = Sources((RankedPassage(PASSAGE, 0.5, None, None),))
+COMPLETION = Completion(AnswerStatus.ANSWERED, None, (), (), (), "generator@1", 7)
+SENTENCE = "It carries 610 passengers."
+CITATION = Citation(TextSpan(0, len(SENTENCE)), PASSAGE, TextSpan(0, 33), 0.75)
+
+
+@dataclass
+class SteppedMaker:
+    """Makes `events`, one for each `step`; `stopped` counts answers that were closed before their end."""
+
+    events: Sequence[AnswerEvent] = (SOURCES, Delta(SENTENCE), CITATION, COMPLETION)
+    failure: Exception | None = None
+    asked: list[AnswerCommand] = field(default_factory=list)
+    made: int = 0
+    stopped: int = 0
+    _steps: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+
+    def begin_apart(self) -> None:
+        """Answers that begin from now on have steps of their own; those before get no more."""
+        self._steps = asyncio.Semaphore(0)
+
+    def step(self, times: int = 1) -> None:
+        for _ in range(times):
+            self._steps.release()
+
+    async def run(
+        self, principal: Principal, command: AnswerCommand, deadline: Deadline
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        self.asked.append(command)
+        steps = self._steps
+        try:
+            for event in self.events:
+                await steps.acquire()
+                self.made += 1
+                yield event
+        except (asyncio.CancelledError, GeneratorExit):
+            self.stopped += 1
+            raise
+        if self.failure is not None:
+            raise self.failure
+
+
+@dataclass
+class MemoryStore:
+    """Fails with `failures` first. `unreadable` are documents that nobody may read now."""
+
+    kept: dict[tuple[str, str, str], KeptAnswer] = field(default_factory=dict)
+    failures: list[PinakesError] = field(default_factory=list)
+    unreadable: set[str] = field(default_factory=set)
+
+    async def keep(self, principal: Principal, answer: KeptAnswer) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.kept[principal.tenant, principal.user, answer.answer_id] = answer
+
+    async def get(self, principal: Principal, answer_id: str) -> KeptAnswer:
+        try:
+            answer = self.kept[principal.tenant, principal.user, answer_id]
+        except KeyError:
+            raise AnswerNotFound(answer_id) from None
+        return replace(
+            answer,
+            sources=tuple(replace(s, readable=s.document_id not in self.unreadable) for s in answer.sources),
+            citations=tuple(replace(c, readable=c.document_id not in self.unreadable) for c in answer.citations),
+        )
+
+    async def forget(self, age_s: float, limit: int) -> int:
+        return 0

@@ -1,0 +1,250 @@
+"""An answer outlives its reader only where that was asked for, and is kept however it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
+
+import pytest
+
+from server.application.answer_feed import AnswerFeed
+from server.application.answer_question import AnswerCommand
+from server.application.give_answers import GiveAnswers, GiveOptions
+from server.domain.answers import AnswerEvent, Delta
+from server.domain.deadline import Deadline
+from server.domain.errors import (
+    AnswerInterrupted,
+    AnswerNotFound,
+    DependencyUnavailable,
+    InvalidField,
+    Overloaded,
+    StageDeadline,
+)
+from server.domain.principals import Principal
+from server.domain.stored_answers import AnswerState, NumberedEvent, ShownAnswer
+from tests.server.application.answer_doubles import CITATION, COMPLETION, SENTENCE, SOURCES, MemoryStore, SteppedMaker
+from tests.server.application.doubles import PRINCIPAL
+
+COMMAND = AnswerCommand("How many?")
+SOMEBODY_ELSE = (replace(PRINCIPAL, user="other"), replace(PRINCIPAL, tenant="other"))
+
+
+def soon() -> Deadline:
+    return Deadline.after(10)
+
+
+class Given:
+    """GiveAnswers with what stands behind it."""
+
+    def __init__(self, options: GiveOptions | None = None) -> None:
+        self.maker = SteppedMaker()
+        self.store = MemoryStore()
+        self.give = GiveAnswers(self.maker, self.store, options or GiveOptions(delta_pause_s=0.0))
+
+    async def begin(self, events: int, window_s: float = 0.0) -> str:
+        """Reads so many events of an answer, then leaves; returns the answer's id."""
+        self.maker.step(events)
+        async with aclosing(self.give.run(PRINCIPAL, COMMAND, soon(), window_s)) as stream:
+            async for answer_id, event in stream:
+                if event.sequence == events:
+                    return answer_id
+        raise AssertionError("it ended too soon")
+
+    async def resumed(self, answer_id: str, after: int, principal: Principal = PRINCIPAL) -> list[NumberedEvent]:
+        return [event async for event in self.give.resume(principal, answer_id, after)]
+
+    async def settled(self, answer_id: str) -> ShownAnswer:
+        """The answer, as soon as it is not being made any more."""
+        async with asyncio.timeout(5):
+            while (  # noqa: ASYNC110 - what is waited for happens in code that knows no test
+                found := await self.give.get(PRINCIPAL, answer_id, soon())
+            ).state is AnswerState.RUNNING:
+                await asyncio.sleep(0)
+        return found
+
+
+@pytest.fixture
+async def given() -> AsyncIterator[Given]:
+    made = Given()
+    yield made
+    await made.give.close()
+
+
+async def test_an_answer_is_kept_when_it_has_ended(given: Given) -> None:
+    given.maker.step(4)
+    stream = [each async for each in given.give.run(PRINCIPAL, COMMAND, soon())]
+    assert [event.sequence for _, event in stream] == [1, 2, 3, 4]
+    [answer_id] = {answer_id for answer_id, _ in stream}
+    found = await given.give.get(PRINCIPAL, answer_id, soon())
+    assert (found.state, found.question, found.text) == (AnswerState.COMPLETED, "How many?", SENTENCE)
+    assert found.completion == COMPLETION
+    for other in SOMEBODY_ELSE:
+        with pytest.raises(AnswerNotFound):
+            await given.give.get(other, answer_id, soon())
+        with pytest.raises(AnswerNotFound):
+            await given.resumed(answer_id, 0, other)
+
+
+async def test_a_reader_that_leaves_stops_the_answer_and_what_there_is_is_kept(given: Given) -> None:
+    answer_id = await given.begin(2)
+    found = await given.settled(answer_id)
+    assert (found.state, found.text, found.completion) == (AnswerState.CANCELLED, SENTENCE, None)
+    assert (given.maker.stopped, given.maker.made) == (1, 2)
+
+
+async def test_a_failure_is_kept_and_told_to_the_reader(given: Given) -> None:
+    given.maker.events, given.maker.failure = (SOURCES, Delta("It ")), DependencyUnavailable("the model", "it is gone")
+    given.maker.step(2)
+    stream = given.give.run(PRINCIPAL, COMMAND, soon())
+    answer_id, _ = await anext(stream)
+    with pytest.raises(DependencyUnavailable):
+        _ = [each async for each in stream]
+    found = await given.give.get(PRINCIPAL, answer_id, soon())
+    assert (found.state, found.text) == (AnswerState.FAILED, "It ")
+    assert found.failure is not None
+    assert (found.failure.reason, found.failure.message) == (
+        "DependencyUnavailable",
+        "the model is unavailable: it is gone",
+    )
+    with pytest.raises(AnswerInterrupted):
+        await given.resumed(answer_id, 2)
+
+
+async def test_what_ended_before_its_sources_is_not_kept(given: Given) -> None:
+    given.maker.events, given.maker.failure = (), InvalidField("question", "must not be empty")
+    with pytest.raises(InvalidField):
+        await given.begin(1)
+    await given.give.close()
+    assert given.store.kept == {}
+
+
+async def test_a_resumable_answer_goes_on_without_loss_or_repetition(given: Given) -> None:
+    answer_id = await given.begin(2, window_s=30)
+    for other in SOMEBODY_ELSE:
+        with pytest.raises(AnswerNotFound):
+            await given.resumed(answer_id, 2, other)
+    with pytest.raises(InvalidField):
+        await given.resumed(answer_id, 3)
+    given.maker.step(2)
+    live = await given.resumed(answer_id, 2)
+    assert live == [NumberedEvent(3, CITATION), NumberedEvent(4, COMPLETION)]
+    assert given.maker.stopped == 0
+    await given.settled(answer_id)
+    kept = await given.resumed(answer_id, 1)
+    assert [(each.sequence, type(each.event).__name__) for each in kept] == [
+        (2, "Delta"),
+        (3, "Citation"),
+        (4, "Completion"),
+    ]
+    with pytest.raises(InvalidField):
+        await given.resumed(answer_id, 5)
+
+
+async def test_a_resumable_answer_that_nobody_comes_back_to_is_stopped(given: Given) -> None:
+    answer_id = await given.begin(2, window_s=0.05)
+    assert given.maker.stopped == 0
+    assert (await given.settled(answer_id)).state is AnswerState.CANCELLED
+    assert given.maker.stopped == 1
+
+
+async def test_cancelling_stops_a_resumable_answer_and_tells_its_reader(given: Given) -> None:
+    given.maker.step(1)
+    stream = given.give.run(PRINCIPAL, COMMAND, soon(), 30)
+    answer_id, _ = await anext(stream)
+    for other in SOMEBODY_ELSE:
+        with pytest.raises(AnswerNotFound):
+            await given.give.cancel(other, answer_id, soon())
+    await given.give.cancel(PRINCIPAL, answer_id, soon())
+    with pytest.raises(AnswerInterrupted):
+        await anext(stream)
+    assert given.maker.stopped == 1
+    await given.give.cancel(PRINCIPAL, answer_id, soon())
+
+
+async def test_only_so_many_answers_go_on_unattended_and_live() -> None:
+    given = Given(GiveOptions(delta_pause_s=0.0, unattended=1, live=2))
+    first = await given.begin(1, window_s=30)
+    given.maker.begin_apart()
+    second = await given.begin(1, window_s=30)
+    assert (await given.settled(second)).state is AnswerState.CANCELLED
+    assert (await given.give.get(PRINCIPAL, first, soon())).state is AnswerState.RUNNING
+    given.maker.step(1)
+    other = given.give.run(PRINCIPAL, COMMAND, soon())
+    await anext(other)
+    with pytest.raises(Overloaded):
+        await given.begin(1)
+    await other.aclose()
+    await given.give.close()
+    assert {answer.state for answer in given.store.kept.values()} == {AnswerState.CANCELLED}
+
+
+async def test_keeping_is_tried_again(given: Given) -> None:
+    given.store.failures = [DependencyUnavailable("PostgreSQL", "gone"), Overloaded("PostgreSQL", 1.0)]
+    assert (await given.settled(await given.begin(1))).state is AnswerState.CANCELLED
+
+
+async def test_what_cannot_be_kept_can_be_resumed_while_its_window_lasts() -> None:
+    given = Given(GiveOptions(delta_pause_s=0.0, keep=False))
+    given.maker.step(3)
+    answer_id = await given.begin(1, window_s=30)
+    assert [event.sequence for event in await given.resumed(answer_id, 1)] == [2, 3, 4]
+    assert [event.sequence for event in await given.resumed(answer_id, 2)] == [3, 4]
+    with pytest.raises(AnswerNotFound):
+        await given.give.get(PRINCIPAL, answer_id, soon())
+
+
+@pytest.mark.parametrize("window_s", [-1.0, 120.5])
+async def test_a_window_has_its_bounds(given: Given, window_s: float) -> None:
+    with pytest.raises(InvalidField):
+        await given.begin(1, window_s)
+
+
+class TestFeed:
+    async def put(self, feed: AnswerFeed, *events: AnswerEvent) -> None:
+        for event in events:
+            await feed.put(event, soon())
+
+    async def test_text_that_was_not_read_is_joined_and_what_was_read_stays(self) -> None:
+        feed = AnswerFeed(0.0, 1_000)
+        reader = feed.read(0)
+        await self.put(feed, Delta("a"), Delta("b"))
+        assert await anext(reader) == NumberedEvent(1, Delta("ab"))
+        await self.put(feed, Delta("c"), CITATION, Delta("d"), Delta(""), Delta("e"))
+        feed.end()
+        rest = [NumberedEvent(2, Delta("c")), NumberedEvent(3, CITATION), NumberedEvent(4, Delta("de"))]
+        assert [event async for event in reader] == rest
+        assert [event async for event in feed.read(1)] == rest
+
+    async def test_one_piece_of_text_comes_in_a_pause(self) -> None:
+        feed = AnswerFeed(0.05, 1_000)
+        reader = feed.read(0)
+        await self.put(feed, Delta("a"))
+        assert await anext(reader) == NumberedEvent(1, Delta("a"))
+        second = asyncio.ensure_future(anext(reader))
+        for letter in "bcd":
+            await self.put(feed, Delta(letter))
+            await asyncio.sleep(0)
+        assert not second.done()
+        assert await second == NumberedEvent(2, Delta("bcd"))
+
+    async def test_whoever_makes_it_waits_for_a_reader_that_is_far_behind(self) -> None:
+        feed = AnswerFeed(0.0, 10)
+        await self.put(feed, Delta("x" * 50))
+        reader = feed.read(0)
+        await anext(reader)
+        await self.put(feed, Delta("x" * 10))
+        waiting = asyncio.ensure_future(feed.put(Delta("x"), soon()))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        assert await anext(reader) == NumberedEvent(2, Delta("x" * 11))
+        await waiting
+        with pytest.raises(StageDeadline):
+            await feed.put(Delta("x" * 11), Deadline.after(0.01))
+        stuck = asyncio.ensure_future(feed.put(Delta("x"), soon()))
+        await asyncio.sleep(0)
+        assert not stuck.done()
+        await reader.aclose()
+        await stuck
