@@ -40,6 +40,9 @@ from server.transport.search_servicer import SearchServicer
 
 _log = structlog.get_logger()
 
+_FAREWELL_S = 1.0
+"""What calls that were ended have to say so."""
+
 SERVICES = tuple(
     service.full_name
     for module in (
@@ -66,7 +69,7 @@ class ServerOptions:
     """WatchJob and Subscribe calls, which are not among the concurrent calls."""
     streams_per_connection: int = 128
     drain_s: float = 5.0
-    """How long running calls may go on after a stop was asked for."""
+    """How long running calls may go on after a stop was asked for. Watches end at once."""
     minimum_ping_interval_s: float = 10.0
     """Clients may send keepalive pings this often, also without a call."""
 
@@ -86,10 +89,12 @@ class Servicers:
 async def grpc_server(servicers: Servicers, report: HealthReport, options: ServerOptions) -> AsyncIterator[int]:
     """Serves while the context lasts; yields the port. Everything is NOT_SERVING until `report` says otherwise.
 
-    On leaving, running calls get `drain_s` to end. Raises OSError if the address cannot be bound.
+    On leaving, running calls get `drain_s` to end, and end with UNAVAILABLE then. Raises OSError if the address cannot
+    be bound.
     """
+    calls = CallInterceptor(options.concurrent_calls, options.watches)
     server = grpc.aio.server(
-        interceptors=[CallInterceptor(options.concurrent_calls, options.watches)],
+        interceptors=[calls],
         options=[
             ("grpc.max_receive_message_length", options.max_message_bytes),
             ("grpc.max_send_message_length", options.max_message_bytes),
@@ -119,4 +124,13 @@ async def grpc_server(servicers: Servicers, report: HealthReport, options: Serve
         yield port
     finally:
         await report.servicer.enter_graceful_shutdown()
-        await asyncio.shield(server.stop(options.drain_s))
+        await asyncio.shield(drained(server, calls, options.drain_s))
+
+
+async def drained(server: grpc.aio.Server, calls: CallInterceptor, drain_s: float) -> None:
+    """Stops the server, which takes no further calls, and ends those that are left in a way that callers understand."""
+    stopped = asyncio.ensure_future(server.stop(drain_s + _FAREWELL_S))
+    calls.end_watches()
+    await asyncio.wait([stopped], timeout=drain_s)
+    calls.end_calls()
+    await stopped

@@ -15,7 +15,7 @@ import structlog
 from grpc.aio import AbortError, ServicerContext
 
 from server.application.background import trace_of
-from server.domain.errors import Overloaded, PinakesError
+from server.domain.errors import DependencyUnavailable, Overloaded, PinakesError
 from server.transport.status import internal_status, status_of
 
 _log = structlog.get_logger()
@@ -45,7 +45,17 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def __init__(self, concurrent_calls: int, watches: int = 1_024) -> None:
         self._places = {False: concurrent_calls, True: watches}
-        self._running = {False: 0, True: 0}
+        self._running: dict[bool, set[asyncio.Task[Any]]] = {False: set(), True: set()}
+        self._ended: set[asyncio.Task[Any]] = set()
+
+    def end_watches(self) -> None:
+        """As `end_calls`, for those that only wait for news: they would not end by themselves."""
+        self._end(self._running[True])
+
+    def end_calls(self) -> None:
+        """Has all calls end with UNAVAILABLE, so that their callers try another server, or this one when it is back.
+        Left to gRPC, a server that stops ends them with CANCELLED, as if the callers had wanted it."""
+        self._end(self._running[True] | self._running[False])
 
     async def intercept_service(
         self,
@@ -69,7 +79,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:
             request_id = uuid.uuid4().hex
             try:
-                with self._admitted(method), _logged(method, request_id):
+                with self._admitted(method), _logged(method, request_id), self._told_of_the_end():
                     return await behaviour(request, context)
             except PinakesError as error:
                 await context.abort_with_status(status_of(error))
@@ -86,7 +96,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             responses = behaviour(request, context)
             assert inspect.isasyncgen(responses), f"{method} must be an async generator"
             try:
-                with self._admitted(method), _logged(method, request_id):
+                with self._admitted(method), _logged(method, request_id), self._told_of_the_end():
                     async for response in responses:
                         yield response
             except PinakesError as error:
@@ -103,13 +113,31 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     @contextmanager
     def _admitted(self, method: str) -> Iterator[None]:
         watch = method.rpartition("/")[2] in _WATCHES
-        if self._running[watch] >= self._places[watch]:
+        running = self._running[watch]
+        if len(running) >= self._places[watch]:
             raise Overloaded("watches" if watch else "calls", retry_after_s=0.2)
-        self._running[watch] += 1
+        task = asyncio.current_task()
+        assert task is not None, "gRPC answers each call in a task of its own"
+        running.add(task)
         try:
             yield
         finally:
-            self._running[watch] -= 1
+            running.discard(task)
+            self._ended.discard(task)
+
+    def _end(self, tasks: set[asyncio.Task[Any]]) -> None:
+        for task in tasks - self._ended:
+            self._ended.add(task)
+            task.cancel()
+
+    @contextmanager
+    def _told_of_the_end(self) -> Iterator[None]:
+        try:
+            yield
+        except asyncio.CancelledError:
+            if asyncio.current_task() in self._ended:
+                raise DependencyUnavailable("the server", "it is stopping", retry_after_s=0.2) from None
+            raise
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any
 
 import grpc
@@ -25,6 +25,7 @@ from server.application.ports import EmbeddingKind, Embeddings
 from server.application.search_passages import SearchOptions, SearchPassages
 from server.domain.deadline import Deadline
 from server.transport.answer_servicer import AnswerServicer
+from server.transport.grpc_server import drained
 from server.transport.health import HealthReport, HealthWatch
 from server.transport.identity import LoopbackIdentity
 from server.transport.interceptors import CallInterceptor
@@ -68,7 +69,14 @@ class GatedEmbedder(ScriptedEmbedder):
 class Wire:
     """A server with search and answer, and a channel to it."""
 
-    def __init__(self, port: int, embedder: GatedEmbedder, generator: ScriptedGenerator) -> None:
+    def __init__(
+        self,
+        port: int,
+        embedder: GatedEmbedder,
+        generator: ScriptedGenerator,
+        stop: Callable[[float], Coroutine[Any, Any, None]],
+    ) -> None:
+        self.stop = stop
         self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
         self.search = search_service_pb2_grpc.SearchServiceStub(self.channel)
         self.answer = answer_service_pb2_grpc.AnswerServiceStub(self.channel)
@@ -90,14 +98,15 @@ async def wire() -> AsyncIterator[Wire]:
         SearchOptions(),
     )
     identity = LoopbackIdentity(PRINCIPAL)
-    server = grpc.aio.server(interceptors=[CallInterceptor(concurrent_calls=2)])
+    calls = CallInterceptor(concurrent_calls=2)
+    server = grpc.aio.server(interceptors=[calls])
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(identity, search), server)
     give = GiveAnswers(AnswerQuestion(search, OneModel(generator), AnswerOptions()), MemoryStore(), GiveOptions())
     answers = AnswerServicer(identity, give)
     answer_service_pb2_grpc.add_AnswerServiceServicer_to_server(answers, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    opened = Wire(port, embedder, generator)
+    opened = Wire(port, embedder, generator, lambda drain_s: drained(server, calls, drain_s))
     yield opened
     await opened.channel.close()
     await server.stop(None)
@@ -195,6 +204,53 @@ async def test_cancelling_an_answer_closes_the_generator(wire: Wire) -> None:
     call.cancel()
     await eventually(lambda: wire.generator.closed_early)
     assert wire.generator.sent < 1_000
+
+
+async def test_a_server_that_stops_lets_calls_end(wire: Wire) -> None:
+    wire.embedder.gate.clear()
+    call = asyncio.ensure_future(wire.search.Search(query("ferry"), timeout=10))
+    await eventually(lambda: wire.embedder.waiting == 1)
+    stopped = asyncio.ensure_future(wire.stop(10))
+    await asyncio.sleep(0)
+    wire.embedder.gate.set()
+    assert (await call).passages
+    await stopped
+
+
+@pytest.mark.parametrize("method", ["Search", "Answer"])
+async def test_calls_that_outlast_a_stop_are_told_to_come_again(wire: Wire, method: str) -> None:
+    wire.embedder.gate.clear()
+    unary = method == "Search"
+    waiting = wire.search.Search(query("ferry"), timeout=10) if unary else anext(aiter(wire.answer.Answer(QUESTION)))
+    call = asyncio.ensure_future(waiting)
+    await eventually(lambda: wire.embedder.waiting == 1)
+    await wire.stop(0.01)
+    error = await refused(call)
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert info(error).reason == "DEPENDENCY_UNAVAILABLE"
+    assert wire.embedder.waiting == 0
+
+
+async def test_watches_end_as_soon_as_the_server_stops() -> None:
+    began = asyncio.Event()
+
+    async def watch(request: bytes, context: Any) -> AsyncIterator[bytes]:
+        began.set()
+        await asyncio.Event().wait()
+        yield b""
+
+    calls = CallInterceptor(concurrent_calls=1)
+    server = grpc.aio.server(interceptors=[calls])
+    service: dict[str, Any] = {"WatchJob": grpc.unary_stream_rpc_method_handler(watch)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("pinakes.v1.DocumentService", service),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        method: Any = channel.unary_stream("/pinakes.v1.DocumentService/WatchJob")
+        call = asyncio.ensure_future(anext(aiter(method(b"", timeout=60))))
+        await began.wait()
+        await drained(server, calls, drain_s=3_600)
+        assert (await refused(call)).code() is grpc.StatusCode.UNAVAILABLE
 
 
 async def test_health_follows_the_probes() -> None:
