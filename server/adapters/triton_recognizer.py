@@ -98,4 +98,5 @@ def _recognized(document: bytes) -> RecognizedImage:
         )
         for line in page["lines"]
     )
-    return RecognizedImage(page["width"], page["height"], tuple(lines))
+    rules = tuple(map(tuple, page["rules"]))
+    return RecognizedImage(page["width"], page["height"], tuple(lines), rules, page["skew"])

@@ -105,11 +105,14 @@ class RecognizedLine:
 
 @dataclass(frozen=True, slots=True)
 class RecognizedImage:
-    """Lines in reading order, boxes in pixels of the image."""
+    """Lines in reading order, boxes in pixels of the image. `rules` are the straight lines that tables are ruled with,
+    each by its ends, x0, y0, x1, y1; `skew` is by how much the page is turned clockwise, in radians."""
 
     width: int
     height: int
     lines: tuple[RecognizedLine, ...]
+    rules: tuple[tuple[float, float, float, float], ...] = ()
+    skew: float = 0.0
 
 
 class TextRecognizer(Protocol):

@@ -9,6 +9,7 @@ import pytest
 
 from triton_models.ocr.document import PageCharacters, PageLine
 from triton_models.ocr.reading_order import in_reading_order, is_downward_page, separator
+from triton_models.ocr.rules import no_rules
 
 
 def line(text: str, x0: float, y0: float, x1: float, y1: float, confidence: float = 1.0) -> PageLine:
@@ -17,7 +18,7 @@ def line(text: str, x0: float, y0: float, x1: float, y1: float, confidence: floa
 
 
 def texts(lines: list[PageLine]) -> list[str]:
-    return [line.text for line in in_reading_order(lines)]
+    return [line.text for line in in_reading_order(lines, no_rules())]
 
 
 def column(name: str, count: int, x0: float, x1: float, top: float) -> list[PageLine]:
@@ -70,7 +71,9 @@ def test_a_tables_columns_stay_rows() -> None:
 
 
 def test_pieces_of_a_row_become_a_line() -> None:
-    (joined,) = in_reading_order([line("of the year", 212, 11, 400, 31, 0.5), line("The best", 50, 10, 200, 30, 0.9)])
+    (joined,) = in_reading_order(
+        [line("of the year", 212, 11, 400, 31, 0.5), line("The best", 50, 10, 200, 30, 0.9)], no_rules()
+    )
     assert joined.text == "The best of the year"
     assert joined.confidence == pytest.approx((0.9 * 8 + 0.5 * 11) / 19)
     assert joined.quad.tolist() == [[50, 10], [400, 11], [400, 31], [50, 30]]
@@ -108,7 +111,7 @@ def test_characters_of_joined_pieces_make_the_text() -> None:
         return replace(one, characters=PageCharacters(tuple(one.text), confidences, np.array(quads, dtype=np.float32)))
 
     pieces = [line("The best", 50, 10, 200, 30, 0.9), line("of all", 212, 10, 400, 30, 0.5)]
-    (joined,) = in_reading_order([with_characters(piece) for piece in pieces])
+    (joined,) = in_reading_order([with_characters(piece) for piece in pieces], no_rules())
     assert "".join(joined.characters.texts) == joined.text == "The best of all"
     assert joined.characters.confidences[8] == 0.5
     assert joined.characters.quads[8].tolist() == [[200, 10], [212, 10], [212, 30], [200, 30]]
@@ -150,9 +153,9 @@ def test_a_skewed_page_is_read_along_its_own_rows(degrees: float) -> None:
         for side, x in (("l", 0), ("r", 700))
     ]
     skewed = [PageLine(item.text, 1.0, (item.quad @ turn).astype(np.float32)) for item in level]
-    rows = [(item.text[1], item.text[0]) for item in in_reading_order(shuffled(skewed))]
+    rows = [(item.text[1], item.text[0]) for item in in_reading_order(shuffled(skewed), no_rules())]
     assert rows == sorted(rows)
 
 
 def test_an_empty_page_has_no_lines() -> None:
-    assert in_reading_order([]) == []
+    assert in_reading_order([], no_rules()) == []

@@ -1,9 +1,13 @@
 """What the `ocr` model answers: a page as JSON.
 
-    {"width": 1240, "height": 1754,
+    {"width": 1240, "height": 1754, "skew": -0.0012,
+     "rules": [[x0, y0, x1, y1], …],
      "lines": [{"text": "Terms", "confidence": 0.98, "box": [x0, y0, x1, y1],
                 "polygon": [[x, y], [x, y], [x, y], [x, y]],
                 "characters": [["T", 0.99, x0, y0, x1, y1], …]}]}
+
+`skew` is the angle of the rows, in radians, clockwise; for downward lines by how much they deviate from the vertical.
+`rules` are the straight lines along the text and across it, each by its two ends, the longest first.
 
 Lines are in reading order. Coordinates are pixels of the image as it was sent (turned upright by its EXIF), origin
 top-left; `polygon` goes clockwise from the corner where the text starts, `box` is the upright rectangle around it.
@@ -20,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from triton_models.ocr.detection import Quad
+from triton_models.ocr.rules import Segments
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,17 +50,21 @@ class PageLine:
     characters: PageCharacters = NO_CHARACTERS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PageDocument:
     width: int
     height: int
     lines: tuple[PageLine, ...]
+    rules: Segments
+    skew: float
 
 
 def to_json(page: PageDocument) -> bytes:
     document = {
         "width": page.width,
         "height": page.height,
+        "skew": round(page.skew, 5),
+        "rules": page.rules.reshape(-1, 4).astype(np.float64).round(1).tolist(),
         "lines": [
             {
                 "text": line.text,

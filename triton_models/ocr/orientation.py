@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from triton_models.ocr.cropping import crop, is_tall, size_of
 from triton_models.ocr.decoding import Pixels
@@ -44,10 +45,10 @@ def turns_to_upright(image: Pixels, quads: Sequence[Quad], recognizer: Recognize
     return 3 if tall else 2
 
 
-def turned_quads(quads: Quad, width: int, height: int, turns: int) -> Quad:
-    """The places of one quad or of several, float32[..., 4, 2], after `numpy.rot90(image, turns)` of an image of that
-    width and height. The corners keep their meaning: the first is where the text starts."""
-    turned = quads
+def turned_points(points: npt.NDArray[np.float32], width: int, height: int, turns: int) -> npt.NDArray[np.float32]:
+    """The places of points, float32[..., 2], after `numpy.rot90(image, turns)` of an image of that width and height.
+    Corners keep their meaning: a quad's first is where the text starts."""
+    turned = points
     for _ in range(turns % 4):
         turned = np.stack([turned[..., 1], width - 1 - turned[..., 0]], axis=-1).astype(np.float32)
         width, height = height, width

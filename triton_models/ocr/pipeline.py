@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from triton_models.ocr.cropping import crop, is_tall, parts
 from triton_models.ocr.decoding import Pixels, UnreadableImage, decode
 from triton_models.ocr.detection import Detector, Quad
 from triton_models.ocr.document import PageCharacters, PageDocument, PageLine
-from triton_models.ocr.orientation import turned_quads, turns_to_upright
-from triton_models.ocr.reading_order import in_reading_order
+from triton_models.ocr.orientation import turned_points, turns_to_upright
+from triton_models.ocr.reading_order import in_reading_order, skew
 from triton_models.ocr.recognition import ReadLine, Recognizer
+from triton_models.ocr.rules import Segments, find_rules, parted_at_rules
 from triton_models.ocr.second_look import best_reading, second_looks
 from triton_models.ocr.vertical import are_lying, mended
 
@@ -32,11 +34,20 @@ class PageReaderOptions:
 
 @dataclass(slots=True)
 class _Page:
-    """A page on its way: `image` is turned a quarter to the left `turns` times from how it came."""
+    """A page on its way: `image` is turned a quarter to the left `turns` times from how it came; `skew` is what is left
+    of its rows' angle."""
 
     image: Pixels
-    turns: int = 0
-    quads: list[Quad] = field(default_factory=list)
+    turns: int
+    quads: list[Quad]
+    skew: float
+    rules: Segments
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reading:
+    lines: list[PageLine]
+    rules: Segments
 
 
 class PageReader:
@@ -65,18 +76,24 @@ class PageReader:
         if turns:
             image = np.ascontiguousarray(np.rot90(image, turns))
             quads = self._detector.detect(image)
-        return _Page(image, turns, quads)
+        angle = skew(quads, downward=2 * sum(map(is_tall, quads)) > len(quads))
+        rules = find_rules(image, quads, angle)
+        return _Page(image, turns, parted_at_rules(quads, rules), angle, rules)
 
-    def _best(self, page: _Page, lines: Sequence[PageLine]) -> PageDocument:
+    def _best(self, page: _Page, lines: list[PageLine]) -> PageDocument:
         """As it was sent: the page with these lines, or with what a second look finds."""
-        readings = [lines]
+        readings = [_Reading(lines, page.rules)]
+        angles = [page.skew]
         for look in second_looks(page.image, lines):
             again = self._page(look.image)
             (found,) = self._lines([again])
-            readings.append(_moved(again, found, 1 / look.scale))
+            readings.append(_moved(again, _Reading(found, again.rules), 1 / look.scale))
+            angles.append(again.skew)
         height, width = page.image.shape[:2]
         size = (height, width) if page.turns % 2 else (width, height)
-        return PageDocument(*size, tuple(_moved(page, readings[best_reading(readings)], 1.0)))
+        best = best_reading([reading.lines for reading in readings])
+        reading = _moved(page, readings[best], 1.0)
+        return PageDocument(*size, tuple(reading.lines), reading.rules, angles[best])
 
     def _lines(self, pages: Sequence[_Page]) -> list[list[PageLine]]:
         """Of each page, in reading order; lines of all pages are recognized together."""
@@ -89,7 +106,9 @@ class PageReader:
             read[index] = line
         placed = (_placed(*one) for one in zip(quads, crops, read, strict=True))
         return [
-            in_reading_order([line for line in itertools.islice(placed, len(page.quads)) if self._is_kept(line)])
+            in_reading_order(
+                [line for line in itertools.islice(placed, len(page.quads)) if self._is_kept(line)], page.rules
+            )
             for page in pages
         ]
 
@@ -123,16 +142,17 @@ def _placed(quad: Quad, crop: Pixels, read: ReadLine) -> PageLine:
     return PageLine(line.text, line.confidence, quad, is_tall(quad), characters)
 
 
-def _moved(page: _Page, lines: Sequence[PageLine], scale: float) -> list[PageLine]:
-    """The page's lines in pixels of the image before it was turned, times `scale`."""
+def _moved(page: _Page, reading: _Reading, scale: float) -> _Reading:
+    """What was read on the page in pixels of the image before it was turned, times `scale`."""
     if not page.turns and scale == 1.0:
-        return list(lines)
+        return reading
     height, width = page.image.shape[:2]
 
-    def moved(quads: Quad) -> Quad:
-        return np.asarray(turned_quads(quads, width, height, -page.turns) * scale, dtype=np.float32)
+    def moved(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return np.asarray(turned_points(points, width, height, -page.turns) * scale, dtype=np.float32)
 
-    return [
+    lines = [
         replace(line, quad=moved(line.quad), characters=replace(line.characters, quads=moved(line.characters.quads)))
-        for line in lines
+        for line in reading.lines
     ]
+    return _Reading(lines, moved(reading.rules))

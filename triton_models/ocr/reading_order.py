@@ -17,8 +17,11 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
+from triton_models.ocr.detection import Quad
 from triton_models.ocr.document import PageCharacters, PageLine
+from triton_models.ocr.rules import Segments
 
 JOIN_GAP = 1.0
 """Pieces of a row closer than this many line heights are one line."""
@@ -26,6 +29,8 @@ STRIP = 0.4
 """A strip that parts columns set close together is at least this many line heights wide …"""
 STRIP_ROWS = 3.0
 """… and its rows follow each other within this many line heights."""
+OVER = 0.15
+"""Line heights, by which a piece may reach over what parts it from the next: boxes are not that exact."""
 SAME_ROW = 0.6
 """Pieces whose heights overlap by more than this share of the lower one stand in one row."""
 GUTTER = 0.7
@@ -63,15 +68,17 @@ class _Placed:
         return self.x1 - self.x0
 
 
-def in_reading_order(lines: Sequence[PageLine]) -> list[PageLine]:
-    """The lines in order, pieces of one line joined. O(n^2) in the number of lines at worst."""
+def in_reading_order(lines: Sequence[PageLine], rules: Segments) -> list[PageLine]:
+    """The lines in order, pieces of one line joined, but for those with a rule between them. O(n^2) in the number of
+    lines at worst."""
     if not lines:
         return []
     downward = is_downward_page(lines)
     along = [line for line in lines if line.vertical is downward]
     across = [line for line in lines if line.vertical is not downward]
-    angle = skew(along, downward)
-    return [item.line for item in _cut(_joined([_place(line, downward, angle) for line in (*along, *across)]))]
+    angle = skew([line.quad for line in along], downward)
+    placed = [_place(line, downward, angle) for line in (*along, *across)]
+    return [item.line for item in _cut(_joined(placed, _parting(rules, downward, angle)))]
 
 
 def is_downward_page(lines: Sequence[PageLine]) -> bool:
@@ -80,12 +87,12 @@ def is_downward_page(lines: Sequence[PageLine]) -> bool:
     return downward * 2 > sum(len(line.text) for line in lines)
 
 
-def skew(lines: Sequence[PageLine], downward: bool) -> float:
+def skew(quads: Sequence[Quad], downward: bool) -> float:
     """The median angle of the lines' own direction against the page's, in radians, weighed by their length."""
-    if not lines:
+    if not quads:
         return 0.0
     starts, ends = (0, 3) if downward else (0, 1)
-    vectors = np.array([line.quad[ends] - line.quad[starts] for line in lines], dtype=np.float64)
+    vectors = np.array([quad[ends] - quad[starts] for quad in quads], dtype=np.float64)
     if downward:
         vectors = np.stack([vectors[:, 1], -vectors[:, 0]], axis=1)
     angles = np.arctan2(vectors[:, 1], vectors[:, 0])
@@ -95,22 +102,25 @@ def skew(lines: Sequence[PageLine], downward: bool) -> float:
 
 
 def _place(line: PageLine, downward: bool, angle: float) -> _Placed:
-    quad = line.quad.astype(np.float64)
-    if downward:
-        quad = np.stack([quad[:, 1], -quad[:, 0]], axis=1)
-    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    level = quad @ turn
+    level = _levelled(line.quad, downward, angle)
     (x0, y0), (x1, y1) = level.min(axis=0), level.max(axis=0)
     return _Placed(line, float(x0), float(y0), float(x1), float(y1))
+
+
+def _levelled(points: npt.NDArray[np.float32], downward: bool, angle: float) -> npt.NDArray[np.float64]:
+    """float32[..., 2] of the page in the frame."""
+    turned = np.stack([points[..., 1], -points[..., 0]], axis=-1) if downward else points
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    return np.asarray(turned.astype(np.float64) @ turn)
 
 
 # --- rows --------------------------------------------------------------------------------------------------------
 
 
-def _joined(placed: Sequence[_Placed]) -> list[_Placed]:
+def _joined(placed: Sequence[_Placed], parting: Sequence[_Gutter]) -> list[_Placed]:
     """Pieces of one line made one, wherever two stand side by side with a small gap that is no gutter."""
     items = sorted(placed, key=lambda item: item.x0)
-    gutters = _gutters(items)
+    gutters = [*parting, *_gutters(items)]
     joined: list[_Placed] = []
     for item in items:
         at = next(
@@ -130,7 +140,7 @@ def _joined(placed: Sequence[_Placed]) -> list[_Placed]:
 
 @dataclass(frozen=True, slots=True)
 class _Gutter:
-    """A white strip between x0 and x1, from y0 down to y1."""
+    """A white strip between x0 and x1, or a rule there, from y0 down to y1, beside so many rows."""
 
     x0: float
     y0: float
@@ -141,7 +151,8 @@ class _Gutter:
     def parts(self, left: _Placed, right: _Placed) -> bool:
         x = (self.x0 + self.x1) / 2
         inside = self.y0 <= _middle(left) <= self.y1 and self.y0 <= _middle(right) <= self.y1
-        return inside and left.x1 <= x <= right.x0
+        slack = OVER * min(left.height, right.height)
+        return inside and left.x1 - slack <= x <= right.x0 + slack
 
     def goes_on(self, left: _Placed, right: _Placed) -> _Gutter | None:
         """The strip with the gap between two pieces of the next row; None if they do not leave enough of it white."""
@@ -151,6 +162,14 @@ class _Gutter:
         if x1 - x0 < STRIP * height or not 0 < below < STRIP_ROWS * height:
             return None
         return _Gutter(x0, self.y0, x1, _middle(left) + 0.5 * height, self.rows + 1)
+
+
+def _parting(rules: Segments, downward: bool, angle: float) -> list[_Gutter]:
+    """The rules across the rows."""
+    placed = _levelled(rules, downward, angle)
+    lows, highs = placed.min(axis=1).tolist(), placed.max(axis=1).tolist()
+    boxes = [(*low, *high) for low, high in zip(lows, highs, strict=True)]
+    return [_Gutter(x0, y0, x1, y1, 0) for x0, y0, x1, y1 in boxes if y1 - y0 > x1 - x0]
 
 
 def _gutters(items: Sequence[_Placed]) -> list[_Gutter]:

@@ -60,7 +60,7 @@ def find_ruled_tables(pieces: Sequence[Piece], rules: Sequence[Rule]) -> tuple[l
         grid = _Grid.of(group)
         if grid is None:
             continue
-        inside = [piece for piece in rest if _contains(grid.box, piece.box)]
+        inside = [piece for piece in rest if holds(grid.box, piece.box)]
         table = grid.fill(inside)
         if table is not None:
             taken = set(map(id, inside))
@@ -252,7 +252,8 @@ def _slot(edges: Sequence[float], at: float) -> int:
     return min(max(bisect.bisect(edges, at) - 1, 0), len(edges) - 2)
 
 
-def _contains(outer: Box, inner: Box) -> bool:
+def holds(outer: Box, inner: Box) -> bool:
+    """Whether the middle of one box is inside the other."""
     x, y = center(inner)
     return outer.x0 - _TOUCH <= x <= outer.x1 + _TOUCH and outer.y0 - _TOUCH <= y <= outer.y1 + _TOUCH
 

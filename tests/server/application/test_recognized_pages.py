@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from server.application.ports import PageImage, RecognizedImage, RecognizedLine
+import math
+from collections.abc import Sequence
+
+import pytest
+
+from server.application.ports import PageImage, RecognizedCharacter, RecognizedImage, RecognizedLine
 from server.application.recognized_pages import page_from_recognition
 from server.domain.documents import BlockKind, Box, Page
 
@@ -16,6 +21,40 @@ def line(text: str, x: float, y: float, height: float = 30, confidence: float = 
 
 def read(*lines: RecognizedLine) -> Page:
     return page_from_recognition(IMAGE, RecognizedImage(1000, 1400, lines))
+
+
+Ends = tuple[float, float, float, float]
+GRID: tuple[Ends, ...] = (
+    *((100.0, float(y), 900.0, float(y)) for y in (300, 360, 420, 480, 540)),
+    *((float(x), 300.0, float(x), 540.0) for x in (100, 400, 500, 700, 900)),
+)
+"""Four rows, four columns."""
+
+
+def cells(rows: Sequence[Sequence[str]]) -> list[RecognizedLine]:
+    return [
+        spelt(text, x + 12, 315 + 60 * row)
+        for row, texts in enumerate(rows)
+        for text, x in zip(texts, (100, 400, 500, 700), strict=True)
+        if text
+    ]
+
+
+def spelt(text: str, x: float, y: float) -> RecognizedLine:
+    """With the boxes of its characters, each 15 pixels wide."""
+    characters = [RecognizedCharacter(c, 0.9, Box(x + 15 * n, y, x + 15 * n + 15, y + 30)) for n, c in enumerate(text)]
+    return RecognizedLine(text, 0.9, Box(x, y, x + 15 * len(text), y + 30), tuple(characters))
+
+
+def turned(box: Box, angle: float) -> Box:
+    """The upright rectangle around a box that is turned clockwise around the middle of the page."""
+    xs, ys = zip(*(turned_point(x, y, angle) for x in (box.x0, box.x1) for y in (box.y0, box.y1)), strict=True)
+    return Box(min(xs), min(ys), max(xs), max(ys))
+
+
+def turned_point(x: float, y: float, angle: float) -> tuple[float, float]:
+    cos, sin = math.cos(angle), math.sin(angle)
+    return 500 + (x - 500) * cos - (y - 700) * sin, 700 + (x - 500) * sin + (y - 700) * cos
 
 
 def shape(page: Page) -> list[tuple[BlockKind, list[str]]]:
@@ -82,3 +121,54 @@ def test_a_page_on_its_side_reads_from_left_to_right() -> None:
     page = read(*lines)
     assert shape(page) == [(BlockKind.PARAGRAPH, ["It begins and", "ends here."])]
     assert page.blocks[0].lines[1].box == Box(75, 25, 90, 300)
+
+
+ROWS = (
+    ("Ship and harbour", "Built", "Crew", "Route"),
+    ("Plover", "1997", "", "to the isles"),
+    ("", "2016", "5", "none"),
+    ("Tern", "1931", "9", "around the bay"),
+)
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.02, -0.03])
+def test_cells_between_rules_are_a_table_also_where_the_page_lies_askew(angle: float) -> None:
+    """Cells without text keep their places, and the boxes are where the text is on the page."""
+    lines = [
+        RecognizedLine(
+            one.text,
+            one.confidence,
+            turned(one.box, angle),
+            tuple(RecognizedCharacter(c.text, c.confidence, turned(c.box, angle)) for c in one.characters),
+        )
+        for one in (spelt("Above it stands a line of text.", 100, 200), *cells(ROWS), spelt("Below", 100, 600))
+    ]
+    rules = tuple((*turned_point(x0, y0, angle), *turned_point(x1, y1, angle)) for x0, y0, x1, y1 in GRID)
+    page = page_from_recognition(IMAGE, RecognizedImage(1000, 1400, tuple(lines), rules, angle))
+    assert shape(page) == [
+        (BlockKind.PARAGRAPH, ["Above it stands a line of text."]),
+        (BlockKind.TABLE, [f"| {' | '.join(row)} |" for row in ROWS]),
+        (BlockKind.PARAGRAPH, ["Below"]),
+    ]
+    head = page.blocks[1].lines[0].box
+    expected = turned(Box(112, 315, 712 + 15 * 5, 345), angle)
+    assert head is not None
+    assert [2 * edge for edge in (head.x0, head.y0, head.x1, head.y1)] == pytest.approx(
+        [expected.x0, expected.y0, expected.x1, expected.y1], abs=0.5
+    )
+
+
+def test_a_line_that_runs_over_a_rule_is_cut_between_its_characters() -> None:
+    """As a model that finds no rules itself reads it."""
+    rows = [list(row) for row in ROWS]
+    rows[1] = ["Plover, an old boat 1997", "", "7", "to the isles"]
+    page = page_from_recognition(IMAGE, RecognizedImage(1000, 1400, tuple(cells(rows)), GRID))
+    assert shape(page)[0][1][1] == "| Plover, an old boat | 1997 | 7 | to the isles |"
+
+
+def test_a_cell_of_several_lines_stays_one_cell() -> None:
+    rules = tuple(rule for rule in GRID if rule[1] != 420 or rule[0] == rule[2])
+    rows = [list(row) for row in ROWS]
+    rows[1:3] = [["Plover of the", "1997", "", "to the isles"], ["northern line", "", "", ""]]
+    page = page_from_recognition(IMAGE, RecognizedImage(1000, 1400, tuple(cells(rows)), rules))
+    assert shape(page)[0][1][1] == "| Plover of the northern line | 1997 |  | to the isles |"
