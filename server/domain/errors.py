@@ -28,7 +28,8 @@ PinakesError
 ├── Overloaded                     a bounded queue is full; retry later
 ├── StageDeadline                  the deadline passed in a stage
 ├── DependencyUnavailable          a model, the database or the queue does not answer
-│   └── IndexBehind                the index has not reached the asked position
+│   ├── IndexBehind                the index has not reached the asked position
+│   └── NoGenerator                no provider of texts began to write
 ├── ModelNotInstalled              the model slot is empty
 │   └── SlotMisconfigured          the slot's endpoint refuses the key, or knows no such model
 ├── ModelLoadFailed                a model cannot be loaded; what serves goes on serving
@@ -44,6 +45,8 @@ from here to gRPC. Messages are one sentence for the caller, never document text
 """
 
 from __future__ import annotations
+
+from server.domain.generation import PassedOver
 
 
 class PinakesError(Exception):
@@ -255,6 +258,15 @@ class IndexBehind(DependencyUnavailable):
         super().__init__("the index", f"it is at position {applied}, and {wanted} was asked for")
         self.wanted = wanted
         self.applied = applied
+
+
+class NoGenerator(DependencyUnavailable):
+    """None of the providers began to write; `passed_over` says of each why, in the order in which they were asked."""
+
+    def __init__(self, passed_over: tuple[PassedOver, ...], retry_after_s: float) -> None:
+        told = ", ".join(f"{each.provider} ({each.reason.value})" for each in passed_over) or "there is none"
+        super().__init__("generation", f"no provider began to write: {told}", retry_after_s)
+        self.passed_over = passed_over
 
 
 class ModelNotInstalled(PinakesError):

@@ -45,6 +45,7 @@ SAMPLES: dict[str, Any] = {
     "found": "b",
     "position": 7,
     "head": 3,
+    "passed_over": (),
 }
 
 
