@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from server.domain.generation import PassedOver
 from server.domain.passages import Passage, RankedPassage, TextSpan
 
 
@@ -19,6 +20,7 @@ class Degradation(enum.Enum):
     RERANK_SKIPPED = "rerank_skipped"
     EXTRACTIVE = "extractive"
     RERANK_REDUCED = "rerank_reduced"
+    OTHER_GENERATOR = "other_generator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class Completion:
     embedder: str = ""
     reranker: str = ""
     cached: bool = False
+    passed_over: tuple[PassedOver, ...] = ()
 
 
 AnswerEvent = Sources | Delta | Citation | Completion

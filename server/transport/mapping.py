@@ -65,6 +65,7 @@ from server.domain.documents import (
     Priority,
     Stage,
 )
+from server.domain.generation import PassedOver, PassedOverReason
 from server.domain.generations import (
     Generation,
     GenerationComparison,
@@ -134,6 +135,15 @@ _DEGRADATIONS = {
     Degradation.RERANK_SKIPPED: answer_service_pb2.DEGRADATION_RERANK_SKIPPED,
     Degradation.RERANK_REDUCED: answer_service_pb2.DEGRADATION_RERANK_REDUCED,
     Degradation.EXTRACTIVE: answer_service_pb2.DEGRADATION_EXTRACTIVE,
+    Degradation.OTHER_GENERATOR: answer_service_pb2.DEGRADATION_OTHER_GENERATOR,
+}
+_PASSED_OVER = {
+    PassedOverReason.UNAVAILABLE: answer_service_pb2.PASSED_OVER_REASON_UNAVAILABLE,
+    PassedOverReason.OVERLOADED: answer_service_pb2.PASSED_OVER_REASON_OVERLOADED,
+    PassedOverReason.TOO_SLOW: answer_service_pb2.PASSED_OVER_REASON_TOO_SLOW,
+    PassedOverReason.RESTING: answer_service_pb2.PASSED_OVER_REASON_RESTING,
+    PassedOverReason.REFUSED: answer_service_pb2.PASSED_OVER_REASON_REFUSED,
+    PassedOverReason.NOT_SET_UP: answer_service_pb2.PASSED_OVER_REASON_NOT_SET_UP,
 }
 _FAILURE_CLASSES = {
     name: member
@@ -558,7 +568,12 @@ def completion_to_wire(completion: Completion) -> answer_service_pb2.Completion:
         reranker=completion.reranker,
         index_position=token_of(completion.index_position),
         cached=completion.cached,
+        passed_over=[_passed_over(each) for each in completion.passed_over],
     )
+
+
+def _passed_over(generator: PassedOver) -> answer_service_pb2.PassedOverGenerator:
+    return answer_service_pb2.PassedOverGenerator(name=generator.provider, reason=_PASSED_OVER[generator.reason])
 
 
 def _unsupported(span: TextSpan) -> answer_service_pb2.UnsupportedSentence:

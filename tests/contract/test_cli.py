@@ -91,7 +91,8 @@ def answer(
         status=status,
         usage=answers.Usage(prompt_tokens=210, completion_tokens=17),
         timings=[timing("embed", 0.002), timing("total", 1.5)],
-        degradations=[answers.DEGRADATION_NO_RERANKER],
+        degradations=[answers.DEGRADATION_NO_RERANKER, answers.DEGRADATION_OTHER_GENERATOR],
+        passed_over=[answers.PassedOverGenerator(name="own", reason=answers.PASSED_OVER_REASON_TOO_SLOW)],
         unsupported=[answers.UnsupportedSentence(start=old, end=len(TEXT))] if cited else [],
     )
     return [
@@ -149,6 +150,8 @@ class TestAsk:
         assert "    page 3 of 612 x 792: (72.0, 112.0) to (300.0, 124.0)" in lines
         assert "[2] seas [draft].pdf, page 8" in lines
         assert "Note: no reranker is installed." in lines
+        assert "Note: another generator wrote than the one that comes first." in lines
+        assert "Note: the generator own was passed over (too slow)." in lines
         assert lines[-1] == "embed 2 ms · total 1.50 s · 210 tokens read, 17 written"
         request = script.seen("Answer")[0].request
         assert (request.question, request.filter.tags) == ("How long is the river?", ["geo"])

@@ -100,6 +100,7 @@ ENUMS: list[tuple[EnumDescriptor, type[results.WireEnum]]] = [
     (answer_service_pb2.AnswerState.DESCRIPTOR, results.AnswerState),
     (answer_service_pb2.AnswerStatus.DESCRIPTOR, results.AnswerStatus),
     (answer_service_pb2.Degradation.DESCRIPTOR, results.Degradation),
+    (answer_service_pb2.PassedOverReason.DESCRIPTOR, results.PassedOverReason),
     (inference_service_pb2.EmbeddingKind.DESCRIPTOR, results.EmbeddingKind),
     (inference_service_pb2.FinishReason.DESCRIPTOR, results.FinishReason),
 ]

@@ -72,6 +72,10 @@ def degradation(number: int) -> results.Degradation:
     return enum_of(results.Degradation, answer_service_pb2.Degradation.DESCRIPTOR, number)
 
 
+def passed_over_reason(number: int) -> results.PassedOverReason:
+    return enum_of(results.PassedOverReason, answer_service_pb2.PassedOverReason.DESCRIPTOR, number)
+
+
 def finish_reason(number: int) -> results.FinishReason:
     return enum_of(results.FinishReason, inference_service_pb2.FinishReason.DESCRIPTOR, number)
 
@@ -356,6 +360,9 @@ def _completion(answer_id: str, sequence: int, wire: answer_service_pb2.Completi
         embedder=wire.embedder,
         reranker=wire.reranker,
         cached=wire.cached,
+        passed_over=tuple(
+            results.PassedOverGenerator(each.name, passed_over_reason(each.reason)) for each in wire.passed_over
+        ),
     )
 
 

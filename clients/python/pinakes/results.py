@@ -90,6 +90,19 @@ class Degradation(WireEnum):
     RERANK_SKIPPED = "rerank_skipped"
     EXTRACTIVE = "extractive"
     RERANK_REDUCED = "rerank_reduced"
+    OTHER_GENERATOR = "other_generator"
+
+
+class PassedOverReason(WireEnum):
+    """Why a generator did not write a text."""
+
+    UNSPECIFIED = "unspecified"
+    UNAVAILABLE = "unavailable"
+    OVERLOADED = "overloaded"
+    TOO_SLOW = "too_slow"
+    RESTING = "resting"
+    REFUSED = "refused"
+    NOT_SET_UP = "not_set_up"
 
 
 class EmbeddingKind(WireEnum):
@@ -440,10 +453,19 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class PassedOverGenerator:
+    """A generator, by its name in the server's settings, that did not write the text."""
+
+    name: str
+    reason: PassedOverReason
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
     """How the answer ended. Always the last event. `unsupported` are sentences that no passage supports. `generator`,
     `embedder` and `reranker` are fingerprints of the models that were asked; empty for one that was not. `cached`: the
-    answer was made for another call that asked the same, and nothing has changed."""
+    answer was made for another call that asked the same, and nothing has changed. `passed_over` are the generators that
+    come before the one that wrote."""
 
     answer_id: str
     sequence: int
@@ -457,6 +479,7 @@ class Completion:
     embedder: str = ""
     reranker: str = ""
     cached: bool = False
+    passed_over: tuple[PassedOverGenerator, ...] = ()
 
 
 AnswerEvent = Sources | Delta | Citation | Completion

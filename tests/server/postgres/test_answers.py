@@ -27,6 +27,7 @@ from server.domain.answers import (
 )
 from server.domain.documents import Document, Failure
 from server.domain.errors import AnswerNotFound
+from server.domain.generation import PassedOver, PassedOverReason
 from server.domain.passages import BranchScore, Passage, RankedPassage, TextSpan
 from server.domain.principals import AccessList
 from server.domain.stored_answers import AnswerState, KeptAnswer, WithheldCitation
@@ -43,6 +44,7 @@ COMPLETION = Completion(
     9,
     "embedder@1",
     "reranker@1",
+    passed_over=(PassedOver("own", PassedOverReason.TOO_SLOW),),
 )
 
 

@@ -65,6 +65,7 @@ from server.domain.documents import (
 )
 from server.domain.errors import InvalidField
 from server.domain.events import Event, StreamPosition
+from server.domain.generation import PassedOver, PassedOverReason
 from server.domain.generations import (
     Generation,
     GenerationComparison,
@@ -222,6 +223,7 @@ def completion() -> Completion:
         embedder="e5@1",
         reranker="r@1",
         cached=True,
+        passed_over=(PassedOver("own", PassedOverReason.RESTING),),
     )
 
 

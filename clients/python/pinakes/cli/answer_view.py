@@ -32,7 +32,8 @@ NOTES = {
     Degradation.NO_RERANKER: "no reranker is installed",
     Degradation.RERANK_SKIPPED: "the reranker was skipped",
     Degradation.RERANK_REDUCED: "the reranker read fewer passages, for lack of time",
-    Degradation.EXTRACTIVE: "there was no time to generate: this is the sentence of the sources that fits best",
+    Degradation.EXTRACTIVE: "no text was generated: this is the sentence of the sources that fits best",
+    Degradation.OTHER_GENERATOR: "another generator wrote than the one that comes first",
 }
 
 
@@ -180,6 +181,9 @@ def _show_footer(answer: Answer, console: Console) -> None:
     console.print()
     for degradation in completion.degradations:
         console.print(Text(f"Note: {NOTES.get(degradation, degradation.value)}.", style="dim"))
+    for generator in completion.passed_over:
+        reason = generator.reason.value.replace("_", " ")
+        console.print(Text(f"Note: the generator {generator.name} was passed over ({reason}).", style="dim"))
     if answer.answer_id:
         console.print(Text(f"Again: pinakes answers get {answer.answer_id}", style="dim"), soft_wrap=True)
     line = timing_line(completion.timings)

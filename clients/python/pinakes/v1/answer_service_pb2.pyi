@@ -97,9 +97,13 @@ class _DegradationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degradati
     DEGRADATION_RERANK_SKIPPED: _Degradation.ValueType  # 2
     """The reranker did not answer in time, or failed: the order of the hybrid search stands."""
     DEGRADATION_EXTRACTIVE: _Degradation.ValueType  # 3
-    """The deadline did not leave time to generate: the answer is the passages' sentence that fits the question best."""
+    """The deadline did not leave time to generate, or no generator began to write: the answer is the passages' sentence that
+    fits the question best.
+    """
     DEGRADATION_RERANK_REDUCED: _Degradation.ValueType  # 4
     """The deadline did not leave time to rerank all: fewer passages were, and the others stand behind them."""
+    DEGRADATION_OTHER_GENERATOR: _Degradation.ValueType  # 5
+    """A generator that comes first did not write, and another one did: `Completion.passed_over` says which, and why."""
 
 class Degradation(_Degradation, metaclass=_DegradationEnumTypeWrapper):
     """What the server left out or replaced while answering."""
@@ -111,10 +115,54 @@ DEGRADATION_NO_RERANKER: Degradation.ValueType  # 1
 DEGRADATION_RERANK_SKIPPED: Degradation.ValueType  # 2
 """The reranker did not answer in time, or failed: the order of the hybrid search stands."""
 DEGRADATION_EXTRACTIVE: Degradation.ValueType  # 3
-"""The deadline did not leave time to generate: the answer is the passages' sentence that fits the question best."""
+"""The deadline did not leave time to generate, or no generator began to write: the answer is the passages' sentence that
+fits the question best.
+"""
 DEGRADATION_RERANK_REDUCED: Degradation.ValueType  # 4
 """The deadline did not leave time to rerank all: fewer passages were, and the others stand behind them."""
+DEGRADATION_OTHER_GENERATOR: Degradation.ValueType  # 5
+"""A generator that comes first did not write, and another one did: `Completion.passed_over` says which, and why."""
 Global___Degradation: _TypeAlias = Degradation  # noqa: Y015
+
+class _PassedOverReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PassedOverReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PassedOverReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PASSED_OVER_REASON_UNSPECIFIED: _PassedOverReason.ValueType  # 0
+    """Never sent."""
+    PASSED_OVER_REASON_UNAVAILABLE: _PassedOverReason.ValueType  # 1
+    """It did not answer, broke off, or said what is no text."""
+    PASSED_OVER_REASON_OVERLOADED: _PassedOverReason.ValueType  # 2
+    """It had too much to do."""
+    PASSED_OVER_REASON_TOO_SLOW: _PassedOverReason.ValueType  # 3
+    """Its text did not begin in time."""
+    PASSED_OVER_REASON_RESTING: _PassedOverReason.ValueType  # 4
+    """It had failed several times in a row, and was not asked."""
+    PASSED_OVER_REASON_REFUSED: _PassedOverReason.ValueType  # 5
+    """It refused the prompt, or wrote nothing."""
+    PASSED_OVER_REASON_NOT_SET_UP: _PassedOverReason.ValueType  # 6
+    """It is not installed, or the server's settings for it are wrong."""
+
+class PassedOverReason(_PassedOverReason, metaclass=_PassedOverReasonEnumTypeWrapper):
+    """Why a generator did not write a text."""
+
+PASSED_OVER_REASON_UNSPECIFIED: PassedOverReason.ValueType  # 0
+"""Never sent."""
+PASSED_OVER_REASON_UNAVAILABLE: PassedOverReason.ValueType  # 1
+"""It did not answer, broke off, or said what is no text."""
+PASSED_OVER_REASON_OVERLOADED: PassedOverReason.ValueType  # 2
+"""It had too much to do."""
+PASSED_OVER_REASON_TOO_SLOW: PassedOverReason.ValueType  # 3
+"""Its text did not begin in time."""
+PASSED_OVER_REASON_RESTING: PassedOverReason.ValueType  # 4
+"""It had failed several times in a row, and was not asked."""
+PASSED_OVER_REASON_REFUSED: PassedOverReason.ValueType  # 5
+"""It refused the prompt, or wrote nothing."""
+PASSED_OVER_REASON_NOT_SET_UP: PassedOverReason.ValueType  # 6
+"""It is not installed, or the server's settings for it are wrong."""
+Global___PassedOverReason: _TypeAlias = PassedOverReason  # noqa: Y015
 
 @_typing.final
 class AnswerRequest(_message.Message):
@@ -388,6 +436,32 @@ class Usage(_message.Message):
 Global___Usage: _TypeAlias = Usage  # noqa: Y015
 
 @_typing.final
+class PassedOverGenerator(_message.Message):
+    """A generator that comes before the one that wrote the text, or any if none did."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What the server's settings call it."""
+    reason: Global___PassedOverReason.ValueType
+    """Why it did not write."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        reason: Global___PassedOverReason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PassedOverGenerator: _TypeAlias = PassedOverGenerator  # noqa: Y015
+
+@_typing.final
 class Completion(_message.Message):
     """The end of an answer."""
 
@@ -403,6 +477,7 @@ class Completion(_message.Message):
     EMBEDDER_FIELD_NUMBER: _builtins.int
     RERANKER_FIELD_NUMBER: _builtins.int
     CACHED_FIELD_NUMBER: _builtins.int
+    PASSED_OVER_FIELD_NUMBER: _builtins.int
     status: Global___AnswerStatus.ValueType
     """How it ended."""
     generator: _builtins.str
@@ -433,6 +508,10 @@ class Completion(_message.Message):
     def unsupported(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnsupportedSentence]:
         """Sentences of the answer that nothing supports."""
 
+    @_builtins.property
+    def passed_over(self) -> _containers.RepeatedCompositeFieldContainer[Global___PassedOverGenerator]:
+        """The generators that were passed over, in the order in which they would have been asked."""
+
     def __init__(
         self,
         *,
@@ -446,10 +525,11 @@ class Completion(_message.Message):
         embedder: _builtins.str = ...,
         reranker: _builtins.str = ...,
         cached: _builtins.bool = ...,
+        passed_over: _abc.Iterable[Global___PassedOverGenerator] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_usage", b"_usage", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_usage", b"_usage", "cached", b"cached", "degradations", b"degradations", "embedder", b"embedder", "generator", b"generator", "index_position", b"index_position", "reranker", b"reranker", "status", b"status", "timings", b"timings", "unsupported", b"unsupported", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_usage", b"_usage", "cached", b"cached", "degradations", b"degradations", "embedder", b"embedder", "generator", b"generator", "index_position", b"index_position", "passed_over", b"passed_over", "reranker", b"reranker", "status", b"status", "timings", b"timings", "unsupported", b"unsupported", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__usage: _TypeAlias = _typing.Literal["usage"]  # noqa: Y015
     _WhichOneofArgType__usage: _TypeAlias = _typing.Literal["_usage", b"_usage"]  # noqa: Y015
