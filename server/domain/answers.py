@@ -21,6 +21,7 @@ class Degradation(enum.Enum):
     EXTRACTIVE = "extractive"
     RERANK_REDUCED = "rerank_reduced"
     OTHER_GENERATOR = "other_generator"
+    DRAFT_REPLACED = "draft_replaced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ class Citation:
 @dataclass(frozen=True, slots=True)
 class Completion:
     """`generator`, `embedder` and `reranker` are fingerprints of the models that made the answer; empty for one that
-    was not asked. `cached`: the answer was made for an earlier call, or for another one at the same time."""
+    was not asked. `cached`: the answer was made for an earlier call, or for another one at the same time. `confidence`:
+    how likely the answer is right, or, of NOT_IN_DOCUMENTS, that the documents do not have it."""
 
     status: AnswerStatus
     usage: Usage | None
@@ -71,6 +73,7 @@ class Completion:
     reranker: str = ""
     cached: bool = False
     passed_over: tuple[PassedOver, ...] = ()
+    confidence: float = 0.0
 
 
 AnswerEvent = Sources | Delta | Citation | Completion

@@ -136,6 +136,7 @@ _DEGRADATIONS = {
     Degradation.RERANK_REDUCED: answer_service_pb2.DEGRADATION_RERANK_REDUCED,
     Degradation.EXTRACTIVE: answer_service_pb2.DEGRADATION_EXTRACTIVE,
     Degradation.OTHER_GENERATOR: answer_service_pb2.DEGRADATION_OTHER_GENERATOR,
+    Degradation.DRAFT_REPLACED: answer_service_pb2.DEGRADATION_DRAFT_REPLACED,
 }
 _PASSED_OVER = {
     PassedOverReason.UNAVAILABLE: answer_service_pb2.PASSED_OVER_REASON_UNAVAILABLE,
@@ -569,6 +570,7 @@ def completion_to_wire(completion: Completion) -> answer_service_pb2.Completion:
         index_position=token_of(completion.index_position),
         cached=completion.cached,
         passed_over=[_passed_over(each) for each in completion.passed_over],
+        confidence=completion.confidence,
     )
 
 

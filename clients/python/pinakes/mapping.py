@@ -363,6 +363,7 @@ def _completion(answer_id: str, sequence: int, wire: answer_service_pb2.Completi
         passed_over=tuple(
             results.PassedOverGenerator(each.name, passed_over_reason(each.reason)) for each in wire.passed_over
         ),
+        confidence=wire.confidence,
     )
 
 

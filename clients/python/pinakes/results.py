@@ -91,6 +91,7 @@ class Degradation(WireEnum):
     EXTRACTIVE = "extractive"
     RERANK_REDUCED = "rerank_reduced"
     OTHER_GENERATOR = "other_generator"
+    DRAFT_REPLACED = "draft_replaced"
 
 
 class PassedOverReason(WireEnum):
@@ -465,7 +466,8 @@ class Completion:
     """How the answer ended. Always the last event. `unsupported` are sentences that no passage supports. `generator`,
     `embedder` and `reranker` are fingerprints of the models that were asked; empty for one that was not. `cached`: the
     answer was made for another call that asked the same, and nothing has changed. `passed_over` are the generators that
-    come before the one that wrote."""
+    come before the one that wrote. `confidence`: how likely the answer is right, 0 to 1, or, of NOT_IN_DOCUMENTS, that the
+    documents do not have it."""
 
     answer_id: str
     sequence: int
@@ -480,6 +482,7 @@ class Completion:
     reranker: str = ""
     cached: bool = False
     passed_over: tuple[PassedOverGenerator, ...] = ()
+    confidence: float = 0.0
 
 
 AnswerEvent = Sources | Delta | Citation | Completion

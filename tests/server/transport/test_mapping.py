@@ -224,6 +224,7 @@ def completion() -> Completion:
         reranker="r@1",
         cached=True,
         passed_over=(PassedOver("own", PassedOverReason.RESTING),),
+        confidence=0.5,
     )
 
 

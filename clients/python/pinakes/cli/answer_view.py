@@ -34,6 +34,7 @@ NOTES = {
     Degradation.RERANK_REDUCED: "the reranker read fewer passages, for lack of time",
     Degradation.EXTRACTIVE: "no text was generated: this is the sentence of the sources that fits best",
     Degradation.OTHER_GENERATOR: "another generator wrote than the one that comes first",
+    Degradation.DRAFT_REPLACED: "what was generated did not stand in the sources, and was replaced or left out",
 }
 
 
@@ -187,6 +188,8 @@ def _show_footer(answer: Answer, console: Console) -> None:
     if answer.answer_id:
         console.print(Text(f"Again: pinakes answers get {answer.answer_id}", style="dim"), soft_wrap=True)
     line = timing_line(completion.timings)
+    if completion.confidence:
+        line += f" · confidence {completion.confidence:.0%}"
     if completion.usage:
         line += f" · {completion.usage.prompt_tokens} tokens read, {completion.usage.completion_tokens} written"
     if completion.cached:

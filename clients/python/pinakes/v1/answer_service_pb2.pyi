@@ -104,6 +104,10 @@ class _DegradationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degradati
     """The deadline did not leave time to rerank all: fewer passages were, and the others stand behind them."""
     DEGRADATION_OTHER_GENERATOR: _Degradation.ValueType  # 5
     """A generator that comes first did not write, and another one did: `Completion.passed_over` says which, and why."""
+    DEGRADATION_DRAFT_REPLACED: _Degradation.ValueType  # 6
+    """What the generator wrote, or a part of it, did not stand in the passages, and was left out: for having other numbers or
+    names, or for being no phrase of theirs. Where nothing was left, the answer is the passages' sentence that fits best.
+    """
 
 class Degradation(_Degradation, metaclass=_DegradationEnumTypeWrapper):
     """What the server left out or replaced while answering."""
@@ -122,6 +126,10 @@ DEGRADATION_RERANK_REDUCED: Degradation.ValueType  # 4
 """The deadline did not leave time to rerank all: fewer passages were, and the others stand behind them."""
 DEGRADATION_OTHER_GENERATOR: Degradation.ValueType  # 5
 """A generator that comes first did not write, and another one did: `Completion.passed_over` says which, and why."""
+DEGRADATION_DRAFT_REPLACED: Degradation.ValueType  # 6
+"""What the generator wrote, or a part of it, did not stand in the passages, and was left out: for having other numbers or
+names, or for being no phrase of theirs. Where nothing was left, the answer is the passages' sentence that fits best.
+"""
 Global___Degradation: _TypeAlias = Degradation  # noqa: Y015
 
 class _PassedOverReason:
@@ -183,7 +191,7 @@ class AnswerRequest(_message.Message):
     max_passages: _builtins.int
     """At most this many passages are shown to the generator, 1 to 10; 0: the server's default (3)."""
     max_tokens: _builtins.int
-    """At most this many tokens are generated, 1 to 1,024; 0: the server's default (160)."""
+    """At most this many tokens are generated, 1 to 1,024; 0: the server's default (160). Of a phrase ("When ...?") at most 48."""
     seed: _builtins.int
     """Makes the answer repeatable; absent: 0."""
     consistency_token: _builtins.str
@@ -478,6 +486,7 @@ class Completion(_message.Message):
     RERANKER_FIELD_NUMBER: _builtins.int
     CACHED_FIELD_NUMBER: _builtins.int
     PASSED_OVER_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
     status: Global___AnswerStatus.ValueType
     """How it ended."""
     generator: _builtins.str
@@ -492,6 +501,8 @@ class Completion(_message.Message):
     """The answer was made for an earlier call, or for one at the same time, that asked the same with the same rights, and
     nothing has changed since. Access to its sources was checked for this call; the timings are this call's.
     """
+    confidence: _builtins.float
+    """How likely the answer is right, 0 to 1; of NOT_IN_DOCUMENTS, how likely the documents do not have it."""
     @_builtins.property
     def usage(self) -> Global___Usage:
         """How much was read and written; absent when no generator ran."""
@@ -526,10 +537,11 @@ class Completion(_message.Message):
         reranker: _builtins.str = ...,
         cached: _builtins.bool = ...,
         passed_over: _abc.Iterable[Global___PassedOverGenerator] | None = ...,
+        confidence: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_usage", b"_usage", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_usage", b"_usage", "cached", b"cached", "degradations", b"degradations", "embedder", b"embedder", "generator", b"generator", "index_position", b"index_position", "passed_over", b"passed_over", "reranker", b"reranker", "status", b"status", "timings", b"timings", "unsupported", b"unsupported", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_usage", b"_usage", "cached", b"cached", "confidence", b"confidence", "degradations", b"degradations", "embedder", b"embedder", "generator", b"generator", "index_position", b"index_position", "passed_over", b"passed_over", "reranker", b"reranker", "status", b"status", "timings", b"timings", "unsupported", b"unsupported", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__usage: _TypeAlias = _typing.Literal["usage"]  # noqa: Y015
     _WhichOneofArgType__usage: _TypeAlias = _typing.Literal["_usage", b"_usage"]  # noqa: Y015

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class AnswerServiceStub:
-    """Answers questions from the documents.
+    """Answers questions from the documents: with a phrase of theirs where a question asks for one ("When ...?", "Who ...?"), else in
+    sentences.
     """
 
     def __init__(self, channel):
@@ -58,7 +59,8 @@ class AnswerServiceStub:
 
 
 class AnswerServiceServicer:
-    """Answers questions from the documents.
+    """Answers questions from the documents: with a phrase of theirs where a question asks for one ("When ...?", "Who ...?"), else in
+    sentences.
     """
 
     def Answer(self, request, context):
@@ -141,7 +143,8 @@ def add_AnswerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AnswerService:
-    """Answers questions from the documents.
+    """Answers questions from the documents: with a phrase of theirs where a question asks for one ("When ...?", "Who ...?"), else in
+    sentences.
     """
 
     @staticmethod

@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AnswerServiceStub:
-    """Answers questions from the documents."""
+    """Answers questions from the documents: with a phrase of theirs where a question asks for one ("When ...?", "Who ...?"), else in
+    sentences.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -68,7 +70,9 @@ class AnswerServiceStub:
 
 @_typing.type_check_only
 class AnswerServiceAsyncStub(AnswerServiceStub):
-    """Answers questions from the documents."""
+    """Answers questions from the documents: with a phrase of theirs where a question asks for one ("When ...?", "Who ...?"), else in
+    sentences.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Answer: _aio.UnaryStreamMultiCallable[_answer_service_pb2.AnswerRequest, _answer_service_pb2.AnswerResponse]  # type: ignore[assignment]
@@ -105,7 +109,9 @@ class AnswerServiceAsyncStub(AnswerServiceStub):
     """
 
 class AnswerServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Answers questions from the documents."""
+    """Answers questions from the documents: with a phrase of theirs where a question asks for one ("When ...?", "Who ...?"), else in
+    sentences.
+    """
 
     @_abc_1.abstractmethod
     def Answer(
