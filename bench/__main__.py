@@ -15,6 +15,7 @@ from bench.report import comparison_page, remarks_of, summary_text, write_report
 from bench.running import run_suite
 from bench.stack import StackFailed
 from bench.suites.index.datasets import NoDataSets
+from bench.suites.models.ocr import NoPages
 from bench.suites.serving.ingestion import CorpusNotIngested
 from bench.targets import Endpoints, RefusedTarget
 
@@ -44,6 +45,10 @@ def run(
         Path | None,
         typer.Option(help="Folder of retrieval sets, for the suites that search them; synthetic vectors without."),
     ] = None,
+    pages: Annotated[
+        Path | None,
+        typer.Option(help="Folder of page images with their text, for the part of `models` that reads them."),
+    ] = None,
     only: Annotated[str, typer.Option(help="Parts of the suite to run, by name, with commas between them.")] = "",
 ) -> None:
     """Runs a suite and writes the record with every sample."""
@@ -58,9 +63,9 @@ def run(
     try:
         endpoints = None if server is None else Endpoints(server, triton)
         record = asyncio.run(
-            run_suite(SUITES[suite], quick=quick, data=data, endpoints=endpoints, sets=sets, only=chosen)
+            run_suite(SUITES[suite], quick=quick, data=data, endpoints=endpoints, sets=sets, pages=pages, only=chosen)
         )
-    except (RefusedTarget, StackFailed, CorpusNotIngested, NoDataSets) as exc:
+    except (RefusedTarget, StackFailed, CorpusNotIngested, NoDataSets, NoPages) as exc:
         _fail(str(exc))
     write(record, out)
     print(summary_text(record.summary))

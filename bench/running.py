@@ -24,6 +24,7 @@ async def run_suite(
     workload: Table | None = None,
     stack: StackOptions | None = None,
     sets: Path | None = None,
+    pages: Path | None = None,
     only: tuple[str, ...] = (),
     cache: Path | None = None,
 ) -> Record:
@@ -33,7 +34,8 @@ async def run_suite(
     environment = fingerprint(PROJECT)
     before, started = Load.now(), time.monotonic()
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    findings = await suite.run(RunRequest(table, seed, data, endpoints, stack or StackOptions(), sets, only, cache))
+    request = RunRequest(table, seed, data, endpoints, stack or StackOptions(), sets, pages, only, cache)
+    findings = await suite.run(request)
     duration_s = time.monotonic() - started
     environment |= load_between(before, Load.now())
     return Record(

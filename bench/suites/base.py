@@ -49,8 +49,8 @@ class Workload(Strict):
 @dataclass(frozen=True, slots=True)
 class RunRequest:
     """`data`: where the stack keeps its files; None: a temporary folder. `endpoints`: a stack that runs already; None:
-    the suite starts what it needs. `sets`: the folder of retrieval sets. `only`: the parts to run; none: all. `cache`:
-    where what is made once is kept; None: the user's."""
+    the suite starts what it needs. `sets`: the folder of retrieval sets; `pages`: of page images with their text.
+    `only`: the parts to run; none: all. `cache`: where what is made once is kept; None: the user's."""
 
     workload: Table
     seed: int
@@ -58,6 +58,7 @@ class RunRequest:
     endpoints: Endpoints | None = None
     stack: StackOptions = field(default_factory=StackOptions)
     sets: Path | None = None
+    pages: Path | None = None
     only: tuple[str, ...] = ()
     cache: Path | None = None
 

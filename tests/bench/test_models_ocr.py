@@ -17,8 +17,8 @@ from pydantic import JsonValue
 
 from bench.record import Findings, Series, SummaryRow
 from bench.suites.index.datasets import NoDataSets
-from bench.suites.models.ocr import distance, normal_form, ocr_rows
-from bench.suites.models.typeset import HEIGHT, WIDTH, english_page, font_path, scanned, texts_of
+from bench.suites.models.ocr import Leaf, NoPages, distance, errors_of, leaves_of, normal_form, ocr_rows
+from bench.suites.models.typeset import HEIGHT, WIDTH, TypesetPage, english_page, font_path, scanned, texts_of
 from tests.bench.records import series
 
 FONT = font_path("DejaVu Sans")
@@ -112,3 +112,48 @@ def test_only_plain_paragraphs_of_a_set_are_typeset(tmp_path: Path) -> None:
     assert set(texts_of(tmp_path, "small", 0, wide=True)) == {(SENTENCE * 2).strip(), "日本語。" * 60}
     with pytest.raises(NoDataSets):
         list(islice(texts_of(tmp_path, "missing", 0, wide=True), 1))
+
+
+def test_a_folder_of_pages_is_read_with_its_text(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"image")
+    (tmp_path / "a.txt").write_text("text")
+    entry = {"image": "a.png", "gt": "a.txt", "lang": "ja", "order_reliable": False, "width": 3}
+    entries = [entry | {"id": "ja_books_b_12"}, entry | {"id": "fr_books", "lang": "fr", "order_reliable": True}]
+    (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, entries)))
+    japanese, french = leaves_of(tmp_path)
+    assert (japanese.group, japanese.language, japanese.ordered) == ("ja_books", ("jpn",), False)
+    assert (french.group, french.language, french.ordered) == ("fr_books", ("eng",), True)
+    assert (french.page.image, french.page.text) == (b"image", "text")
+    assert japanese.is_japanese
+    assert not french.is_japanese
+
+
+def test_a_folder_without_pages_is_told(tmp_path: Path) -> None:
+    with pytest.raises(NoPages, match="--pages"):
+        leaves_of(tmp_path)
+
+
+def test_without_an_order_words_are_counted() -> None:
+    facts: dict[str, JsonValue] = {
+        "pages, en_forms: Pinakes": {"errors": 5, "words": 50},
+        "pages, en_forms: tesseract": {"errors": 20, "words": 50},
+    }
+    shown = [replace(named(who, 1.0), name=f"pages, en_forms: {who}") for who in ("Pinakes", "tesseract")]
+    found = {row.name: row for row in ocr_rows(Findings(tuple(shown), {"pages": facts}), seed=0)}
+    assert found["pages, en_forms: word error rate"].value == pytest.approx(0.1)
+    assert found["pages, en_forms: errors beside tesseract's"].value == pytest.approx(0.25)
+    assert found["pages failures"].value == 0
+
+
+@pytest.mark.parametrize(
+    ("ordered", "language", "text", "errors"),
+    [
+        (True, "eng", "to one\ntwo", (6, 10)),
+        (False, "eng", "to one\ntwo", (0, 3)),
+        (False, "eng", "two  tow one one", (3, 3)),
+        (False, "jpn", "one wot t", (1, 8)),
+    ],
+)
+def test_errors_with_and_without_the_order(ordered: bool, language: str, text: str, errors: tuple[int, int]) -> None:
+    leaf = Leaf("en_forms", TypesetPage(b"", "one two to"), (language,), ordered)
+    assert errors_of(leaf, text) == errors

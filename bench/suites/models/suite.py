@@ -15,7 +15,7 @@ from bench.record import Findings, SummaryRow
 from bench.suites.base import RunRequest, Table, joined, judged_as_run, stack_of
 from bench.suites.models.embedding import embedding_rows, measure_embedding, measure_queries, query_rows
 from bench.suites.models.generation import generation_rows, measure_generation
-from bench.suites.models.ocr import measure_ocr, ocr_rows
+from bench.suites.models.ocr import measure_ocr, measure_pages, ocr_rows
 from bench.suites.models.reranking import measure_reranking, provide_reranker, rerank_rows
 from bench.suites.models.workload import ModelsWorkload
 from bench.targets import Endpoints
@@ -26,18 +26,21 @@ QUERY = "query"
 RERANK = "rerank"
 GENERATION = "generation"
 OCR = "ocr"
+PAGES = "pages"
 
 
 class ModelsSuite:
     name = "models"
-    parts: tuple[str, ...] = (EMBEDDING, QUERY, RERANK, GENERATION, OCR)
+    parts: tuple[str, ...] = (EMBEDDING, QUERY, RERANK, GENERATION, OCR, PAGES)
     description = "the models over gRPC beside the bare engines: speed and quality"
 
     async def run(self, request: RunRequest) -> Findings:
-        """Without a folder of retrieval sets, pages are read only if that part was named. Raises StackFailed,
-        NoDataSets; ValueError or OSError for a workload that cannot be."""
+        """Without a folder of retrieval sets, typeset pages are read only if that part was named; likewise pages with
+        their text without a folder of those. Raises StackFailed, NoDataSets, NoPages; ValueError or OSError for a
+        workload that cannot be."""
         workload = ModelsWorkload.model_validate(request.workload)
-        parts = request.only or (self.parts if request.sets else self.parts[: self.parts.index(OCR)])
+        missing = {OCR: request.sets is None, PAGES: request.pages is None}
+        parts = request.only or tuple(part for part in self.parts if not missing.get(part))
         sets = request.sets or Path()
         cache = request.cache or default_cache() / "bench"
         found: list[Findings] = []
@@ -52,6 +55,8 @@ class ModelsSuite:
                 found.append(await measure_generation(endpoints, workload.generation, request.seed))
             if OCR in parts:
                 found.append(await measure_ocr(endpoints, workload.ocr, sets, request.seed))
+            if PAGES in parts:
+                found.append(await measure_pages(endpoints, workload.ocr, request.pages or Path()))
         return joined(found)
 
     def remarks(self, findings: Findings) -> list[str]:
