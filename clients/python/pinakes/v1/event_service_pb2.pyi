@@ -469,8 +469,11 @@ class SubscribeRequest(_message.Message):
     TYPES_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
+    SEVERAL_FIELD_NUMBER: _builtins.int
     resume_token: _builtins.str
     """After what came with this token."""
+    several: _builtins.bool
+    """The caller takes several events in a message, those that come together: many come much faster so."""
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[Global___EventType.ValueType]:
         """Only these; empty: all."""
@@ -485,10 +488,11 @@ class SubscribeRequest(_message.Message):
         types: _abc.Iterable[Global___EventType.ValueType] | None = ...,
         resume_token: _builtins.str = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
+        several: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["resume_token", b"resume_token", "start", b"start", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["resume_token", b"resume_token", "start", b"start", "start_time", b"start_time", "types", b"types"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resume_token", b"resume_token", "several", b"several", "start", b"start", "start_time", b"start_time", "types", b"types"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_start: _TypeAlias = _typing.Literal["resume_token", "start_time"]  # noqa: Y015
     _WhichOneofArgType_start: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015
@@ -504,8 +508,42 @@ class SubscribeResponse(_message.Message):
 
     EVENT_FIELD_NUMBER: _builtins.int
     RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    FURTHER_FIELD_NUMBER: _builtins.int
     resume_token: _builtins.str
-    """A subscription with it begins after this message."""
+    """A subscription with it begins after this event."""
+    @_builtins.property
+    def event(self) -> Global___Event:
+        """What happened."""
+
+    @_builtins.property
+    def further(self) -> _containers.RepeatedCompositeFieldContainer[Global___FurtherEvent]:
+        """What follows it, in order; only for a caller who takes `several`."""
+
+    def __init__(
+        self,
+        *,
+        event: Global___Event | None = ...,
+        resume_token: _builtins.str = ...,
+        further: _abc.Iterable[Global___FurtherEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "further", b"further", "resume_token", b"resume_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubscribeResponse: _TypeAlias = SubscribeResponse  # noqa: Y015
+
+@_typing.final
+class FurtherEvent(_message.Message):
+    """One more event of a message; or without one, where the subscriber is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """A subscription with it begins after this event."""
     @_builtins.property
     def event(self) -> Global___Event:
         """What happened."""
@@ -522,4 +560,4 @@ class SubscribeResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SubscribeResponse: _TypeAlias = SubscribeResponse  # noqa: Y015
+Global___FurtherEvent: _TypeAlias = FurtherEvent  # noqa: Y015
