@@ -12,9 +12,11 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import kernels
 from server.adapters import triton_embedder, triton_generator, triton_recognizer, triton_reranker
+from server.adapters.circuit_breaker import CircuitBreaker
 from server.adapters.database_binding import bind
 from server.adapters.document_reader import FileDocumentReader
 from server.adapters.endpoint_slot import EndpointSlot
@@ -64,6 +66,7 @@ from server.application.follow_aliases import FollowAliases
 from server.application.follow_generations import FollowGenerations
 from server.application.forget_answers import ForgetAnswers
 from server.application.forget_revisions import ForgetRevisions
+from server.application.generation_chain import GenerationChain, Provider
 from server.application.give_answers import GiveAnswers
 from server.application.ingest_document import IngestDocument
 from server.application.ingestion_stages import IngestionStages
@@ -88,11 +91,12 @@ from server.application.watch_job import WatchJob
 from server.application.work_off_queue import WorkOffQueue
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, Overloaded, StageDeadline
+from server.domain.generation import BreakerState
 from server.domain.generations import GenerationOptions
 from server.domain.models import EMBEDDING_SLOT, SLOTS, alias_of
 from server.domain.principals import Principal
-from server.settings import Settings
-from server.telemetry import CacheMetrics, metrics_served
+from server.settings import OWN_GENERATOR, GenerationEndpointSettings, Settings
+from server.telemetry import CacheMetrics, GeneratorMetrics, metrics_served
 from server.transport.answer_servicer import AnswerServicer
 from server.transport.document_servicer import DocumentServicer
 from server.transport.event_servicer import EventServicer
@@ -188,8 +192,10 @@ async def serve(settings: Settings) -> None:
         kept = GenerationOptions(settings.index.index.graph.degree, settings.index.index.graph.effort)
         care = LookAfterIndex(index, index, following, log, kept)
         searching = _Searching(index, highlighter, care)
-        answering = _answering(settings, stores, models, searching)
-        opened.enter_context(metrics_served((answering.metrics,), settings.metrics))
+        chain = await _generators(settings, models, opened)
+        answering = _answering(settings, stores, models, searching, chain)
+        metrics = answering.metrics, GeneratorMetrics(chain)
+        opened.enter_context(metrics_served(metrics, settings.metrics))
         answers = GiveAnswers(answering.answers, PostgresAnswerStore(stores.pool), settings.given_answers)
         opened.push_async_callback(answers.close)
         servicers = _servicers(settings, stores, models, model_care, searching, answering, answers, outbox_bell)
@@ -201,7 +207,7 @@ async def serve(settings: Settings) -> None:
             ForgetRevisions(PostgresReplacedRevisions(stores.pool), settings.revisions),
             ForgetAnswers(PostgresAnswerStore(stores.pool), settings.kept_answers),
             SweepBlobs(stores.blobs, PostgresBlobReferences(stores.pool, stores.database_id), settings.sweep),
-            _health_watch(report, stores, models, model_care, index),
+            _health_watch(report, stores, models, model_care, index, chain),
         )
         await opened.enter_async_context(grpc_server(servicers, report, settings.server))
         # Whatever ends this, calls get their time to end before the index and the stores are closed.
@@ -299,9 +305,12 @@ async def _embedding_endpoint(settings: Settings, opened: AsyncExitStack) -> End
 async def _generation_endpoint(settings: Settings, opened: AsyncExitStack) -> EndpointSlot[Generator] | None:
     """None if the settings name none. Raises SlotMisconfigured, so that a wrong key is noticed at the start."""
     own = settings.generation
-    if not own.endpoint.url:
-        return None
-    endpoint = await opened.enter_async_context(OpenAiEndpoint(own.endpoint, own.key(), triton_generator.SLOT))
+    return await _endpoint_of(own, triton_generator.SLOT, opened) if own.endpoint.url else None
+
+
+async def _endpoint_of(own: GenerationEndpointSettings, name: str, opened: AsyncExitStack) -> EndpointSlot[Generator]:
+    """Raises SlotMisconfigured."""
+    endpoint = await opened.enter_async_context(OpenAiEndpoint(own.endpoint, own.key(), name))
     with suppress(DependencyUnavailable, StageDeadline, Overloaded):  # it may come later: health tells
         await endpoint.check(Deadline.after(_ENDPOINT_LIMIT_S))
     return EndpointSlot[Generator](endpoint, OpenAiGenerator(endpoint, own.generator))
@@ -355,12 +364,30 @@ async def _own_database(settings: Settings, pool: PostgresPool) -> str:
     return found
 
 
-def _answering(settings: Settings, stores: _Stores, models: _Models, searching: _Searching) -> _Answering:
+async def _generators(settings: Settings, models: _Models, opened: AsyncExitStack) -> GenerationChain:
+    """Who writes answers, in the order of the priorities. Raises as `_generation_endpoint` does."""
+    own = settings.generators
+
+    def provider(name: str, slot: ServedSlot[Generator] | EndpointSlot[Generator]) -> Provider:
+        return Provider(name, slot, CircuitBreaker(name, own.breaker))
+
+    providers = [(0, provider(OWN_GENERATOR, models.generator))]
+    for other in own.others:
+        slot = await _endpoint_of(other, other.name, opened)
+        providers.append((other.priority, provider(other.name, slot)))
+    return GenerationChain([each for _, each in sorted(providers, key=lambda ranked: ranked[0])], own.chain)
+
+
+def _answering(
+    settings: Settings, stores: _Stores, models: _Models, searching: _Searching, chain: GenerationChain
+) -> _Answering:
     index, passages = searching.index, PostgresPassageStore(stores.pool)
     anew = SearchPassages(models.embedder, models.reranker, index, passages, searching.highlighter, settings.search)
     search = ReuseSearches(anew, models.reranker, index, passages, settings.caches.searches)
-    answer = AnswerQuestion(search, models.generator, settings.answers)
-    answers = ReuseAnswers(answer, models.generator, models.reranker, index, passages, settings.caches.answers)
+    answer = AnswerQuestion(search, chain, settings.answers)
+    # What another generator wrote is not kept.
+    first = chain.providers[0].slot
+    answers = ReuseAnswers(answer, first, models.reranker, index, passages, settings.caches.answers)
     caches: dict[str, CacheView] = {
         "query_vectors": anew.vectors.kept,
         "searches": search.kept,
@@ -417,7 +444,12 @@ def _servicers(
 
 
 def _health_watch(
-    report: HealthReport, stores: _Stores, models: _Models, model_care: _ModelCare, index: HybridIndexGenerations
+    report: HealthReport,
+    stores: _Stores,
+    models: _Models,
+    model_care: _ModelCare,
+    index: HybridIndexGenerations,
+    chain: GenerationChain,
 ) -> HealthWatch:
     async def index_is_sound(deadline: Deadline) -> bool:
         return index.sound
@@ -425,7 +457,12 @@ def _health_watch(
     async def slots_are_settled(deadline: Deadline) -> bool:
         return await model_care.keeping.settled()
 
+    async def is_asked(provider: Provider, deadline: Deadline) -> bool:
+        return provider.breaker.state is BreakerState.CLOSED
+
+    generators: dict[str, Probe] = {f"generator/{each.name}": partial(is_asked, each) for each in chain.providers}
     probes: dict[str, Probe] = {
+        **generators,
         "slots": slots_are_settled,
         "database": stores.pool.answers,
         "queue": stores.nats.answers,
@@ -439,13 +476,15 @@ def _health_watch(
     needs = {
         documents: ("database", "queue"),
         search: ("database", "index", "embed"),
-        answers: ("database", "index", "embed", "generate"),
+        # Without a generator they are extractive.
+        answers: ("database", "index", "embed"),
         index_service: ("database",),
         inference: ("embed", "ocr", "generate"),
         model_service: ("database",),
         events: ("database", "queue"),
         # So that a watcher learns which slot it is.
         **{alias_of(slot): (slot,) for slot in SLOTS},
+        **{name: (name,) for name in generators},
     }
     # A slot whose models cannot be loaded keeps nobody from using the others.
     return HealthWatch(report, probes, needs, whole=("database", "queue", EMBEDDING_SLOT, "slots"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from server.adapters import triton_generator
+from server.adapters.circuit_breaker import BreakerOptions
 from server.adapters.document_reader import DocumentReaderOptions
 from server.adapters.hybrid_passage_index import PassageIndexOptions
 from server.adapters.index_highlighter import HighlighterOptions
@@ -44,6 +47,7 @@ from server.application.follow_aliases import AliasOptions
 from server.application.follow_log import FollowOptions
 from server.application.forget_answers import ForgetAnswersOptions
 from server.application.forget_revisions import ForgetOptions
+from server.application.generation_chain import ChainOptions
 from server.application.give_answers import GiveOptions
 from server.application.ingest_document import IngestOptions
 from server.application.keep_models import KeepOptions
@@ -58,6 +62,7 @@ from server.application.upload_document import UploadOptions
 from server.application.verify_index import VerifyOptions
 from server.application.watch_job import WatchOptions
 from server.application.work_off_queue import WorkerOptions
+from server.domain.models import alias_of
 from server.embedded import nats as embedded_nats
 from server.embedded import postgres as embedded_postgres
 from server.embedded import triton as embedded_triton
@@ -67,6 +72,8 @@ from server.telemetry import MetricsOptions
 from server.transport.grpc_server import ServerOptions
 
 _PREFIX = "PINAKES_"
+OWN_GENERATOR = alias_of(triton_generator.SLOT)
+"""What the model of the slot `generate` is called among those that write answers."""
 TUNED_FILE = "tuned.toml"
 """In the data directory: settings that were measured there. It is read at the next start."""
 CATALOGUE_FILE = "models.toml"
@@ -165,6 +172,36 @@ class GenerationEndpointSettings(EndpointSettings):
 
 
 @dataclass(frozen=True, slots=True)
+class GeneratorSettings(GenerationEndpointSettings):
+    """An endpoint that writes answers beside the model of the slot `generate`. `name` is what completions, metrics and
+    health call it. The smallest `priority` is asked first; the slot's own model has 0."""
+
+    name: str = ""
+    priority: int = 1
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,62}", self.name) or self.name == OWN_GENERATOR:
+            raise ValueError(f"needs a name of small letters, digits, dots and hyphens that is not {OWN_GENERATOR}")
+        if not self.endpoint.url:
+            raise ValueError(f"{self.name} needs an endpoint.url")
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorsSettings:
+    """Who writes answers: the model of the slot `generate`, and `others`. Where none of them begins to write, an answer
+    is the sentence of its sources that fits best."""
+
+    chain: ChainOptions = field(default_factory=ChainOptions)
+    breaker: BreakerOptions = field(default_factory=BreakerOptions)
+    others: tuple[GeneratorSettings, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [other.name for other in self.others]
+        if len(set(names)) < len(names):
+            raise ValueError("others: each needs a name of its own")
+
+
+@dataclass(frozen=True, slots=True)
 class CacheSettings:
     """What is kept of results, in the memory of the server. Embeddings of queries are kept by `search.vectors`."""
 
@@ -196,6 +233,7 @@ class Settings(BaseSettings):
     models: ModelSettings = ModelSettings()
     embedding: EmbeddingEndpointSettings = EmbeddingEndpointSettings()
     generation: GenerationEndpointSettings = GenerationEndpointSettings()
+    generators: GeneratorsSettings = GeneratorsSettings()
     supervisor: SupervisorOptions = SupervisorOptions()
     index: PassageIndexOptions = PassageIndexOptions()
     reader: DocumentReaderOptions = DocumentReaderOptions()
@@ -236,6 +274,13 @@ class Settings(BaseSettings):
     def _key_is_there(cls, own: EndpointSettings) -> EndpointSettings:
         own.key()
         return own
+
+    @field_validator("generators")
+    @classmethod
+    def _keys_are_there(cls, generators: GeneratorsSettings) -> GeneratorsSettings:
+        for other in generators.others:
+            other.key()
+        return generators
 
     @field_validator("server")
     @classmethod

@@ -17,6 +17,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from server.application.caching import CacheView
+from server.application.generation_chain import GenerationChain
+from server.domain.generation import BreakerState
 
 
 class LossyStream(io.TextIOBase):
@@ -91,6 +93,29 @@ class CacheMetrics(Collector):
             entries.add_metric((name,), cache.entries)
             size.add_metric((name,), cache.size_bytes)
         yield from (calls, unused, entries, size)
+
+
+class GeneratorMetrics(Collector):
+    """Who wrote answers, who was passed over and why, and from whom calls are kept away."""
+
+    def __init__(self, chain: GenerationChain) -> None:
+        self._chain = chain
+
+    def collect(self) -> Iterator[Metric]:
+        texts = CounterMetricFamily(
+            "pinakes_generator_texts",
+            "Texts that a generator began, broke off after that, or was passed over for, by reason.",
+            labels=("generator", "outcome"),
+        )
+        state = GaugeMetricFamily(
+            "pinakes_generator_breaker", "1 for the state of the circuit breaker.", labels=("generator", "state")
+        )
+        for (name, outcome), count in self._chain.outcomes.items():
+            texts.add_metric((name, outcome), count)
+        for provider in self._chain.providers:
+            for each in BreakerState:
+                state.add_metric((provider.name, each.value), float(provider.breaker.state is each))
+        yield from (texts, state)
 
 
 @contextmanager

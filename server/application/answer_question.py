@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 
 from server.application.answerability import AnswerabilityOptions, answerability
 from server.application.attribution import Attribution, AttributionOptions
 from server.application.context import ContextOptions, chosen_passages
+from server.application.generation_chain import Generation, Writing
 from server.application.language import detect_language
-from server.application.ports import GeneratedText, GenerationRequest, Generator, Slot
+from server.application.ports import GeneratedText, GenerationRequest
 from server.application.prompting import generation_request, not_in_documents
 from server.application.query import bounded, normalized_query
 from server.application.search_passages import PassageSearch, SearchCommand, SearchOutcome
@@ -28,7 +29,8 @@ from server.domain.answers import (
     Usage,
 )
 from server.domain.deadline import Deadline
-from server.domain.errors import InvalidField
+from server.domain.errors import InvalidField, NoGenerator
+from server.domain.generation import PassedOver
 from server.domain.passages import SearchFilter, TextSpan
 from server.domain.principals import Principal
 
@@ -62,9 +64,9 @@ class AnswerCommand:
 
 
 class AnswerQuestion:
-    def __init__(self, search: PassageSearch, generator: Slot[Generator], options: AnswerOptions) -> None:
+    def __init__(self, search: PassageSearch, generation: Generation, options: AnswerOptions) -> None:
         self._search = search
-        self._generator = generator
+        self._generation = generation
         self._options = options
 
     async def run(
@@ -72,7 +74,8 @@ class AnswerQuestion:
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Sources, then text and citations, then one completion. Closing the iterator stops the generation.
 
-        Raises InvalidField, IndexBehind, StageDeadline, DependencyUnavailable, Overloaded.
+        Raises InvalidField, IndexBehind, StageDeadline, DependencyUnavailable, Overloaded. Where no generator begins to
+        write, the answer is extractive; what fails afterwards is raised.
         """
         question = normalized_query("question", command.question)
         max_passages = bounded("max_passages", command.max_passages, 1, 10, self._options.context.max_passages)
@@ -103,39 +106,39 @@ class AnswerQuestion:
             for event in _extractive(question, draft, attribution):
                 yield event
             return
-        generator = self._generator.model()
         request = generation_request(
             question, passages, detect_language(question), max_tokens=max_tokens, seed=command.seed
         )
-        async with aclosing(_generated(generator, request, deadline, draft)) as deltas:
-            async for delta in deltas:
-                yield delta
-                for citation in await draft.citations(attribution, finished=False):
-                    yield citation
+        try:
+            async with aclosing(_generated(self._generation, request, deadline, draft)) as deltas:
+                async for delta in deltas:
+                    yield delta
+                    for citation in await draft.citations(attribution, finished=False):
+                        yield citation
+        except NoGenerator as error:
+            draft.passed_over = error.passed_over
+            for event in _extractive(question, draft, attribution):
+                yield event
+            return
         for citation in await draft.citations(attribution, finished=True):
             yield citation
-        yield draft.completion(
-            AnswerStatus.TRUNCATED if draft.finish_reason == "length" else AnswerStatus.ANSWERED,
-            generator=generator.fingerprint,
-        )
+        yield draft.completion(AnswerStatus.TRUNCATED if draft.finish_reason == "length" else AnswerStatus.ANSWERED)
 
 
 async def _generated(
-    generator: Generator, request: GenerationRequest, deadline: Deadline, draft: _Draft
+    generation: Generation, request: GenerationRequest, deadline: Deadline, draft: _Draft
 ) -> AsyncGenerator[Delta, None]:
-    first = True
-    async with aclosing(generator.stream(request, deadline)) as pieces:
+    """Raises NoGenerator before there is any text."""
+    async with AsyncExitStack() as opened:
+        with draft.clock.stage("generate"), draft.clock.stage("first_token"):
+            writing = await opened.enter_async_context(generation.writing(request, deadline))
+        draft.written_by(writing)
         while True:
             # Only the waiting for the model counts, not what the caller does with a piece.
             with draft.clock.stage("generate"):
-                started = draft.clock.elapsed()
-                piece = await anext(pieces, None)
-                waited = draft.clock.elapsed() - started
+                piece = await anext(writing.pieces, None)
             if piece is None:
                 return
-            if first:
-                draft.clock.add("first_token", waited)
-                first = False
             draft.finish(piece)
             # Models like to begin with white space; an answer does not.
             text = piece.text if draft.text else piece.text.lstrip()
@@ -151,6 +154,8 @@ class _Draft:
         self.clock = clock
         self.finish_reason: str | None = None
         self._found = found
+        self.passed_over: tuple[PassedOver, ...] = ()
+        self._generator = ""
         self._usage: Usage | None = None
         self._attributed_to = 0
         self._unsupported: list[TextSpan] = []
@@ -159,6 +164,11 @@ class _Draft:
     def append(self, text: str) -> Delta:
         self.text += text
         return Delta(text)
+
+    def written_by(self, writing: Writing) -> None:
+        self._generator, self.passed_over = writing.generator, writing.passed_over
+        if writing.passed_over:
+            self.degrade(Degradation.OTHER_GENERATOR)
 
     def finish(self, piece: GeneratedText) -> None:
         if piece.finish_reason is not None:
@@ -191,22 +201,23 @@ class _Draft:
             self._attributed_to += closed[-1].end
         return cited
 
-    def completion(self, status: AnswerStatus, generator: str = "") -> Completion:
+    def completion(self, status: AnswerStatus) -> Completion:
         return Completion(
             status=status,
             usage=self._usage,
             timings=self.clock.timings(),
             degradations=tuple(self._degradations),
             unsupported=tuple(self._unsupported),
-            generator=generator,
+            generator=self._generator,
             embedder=self._found.embedder,
             reranker=self._found.reranker,
             index_position=self._found.index.position,
+            passed_over=self.passed_over,
         )
 
 
 def _extractive(question: str, draft: _Draft, attribution: Attribution) -> list[AnswerEvent]:
-    """The passages' own best sentence, when there is no time to generate."""
+    """The passages' own best sentence, when no text is generated."""
     best = attribution.best_sentence()
     if best is None:
         return [

@@ -125,3 +125,44 @@ def test_an_endpoint_that_is_none_is_named(url: str, monkeypatch: pytest.MonkeyP
     with pytest.raises(InvalidSettings, match=r"embedding\.endpoint") as caught:
         load_settings()
     assert "sk-secret" not in str(caught.value)
+
+
+def test_generators_beside_the_slots_own_have_names_and_places(tmp_path: Path) -> None:
+    file = tmp_path / "pinakes.toml"
+    file.write_text("""
+        [generators.chain]
+        first_text_s = 9.5
+        [[generators.others]]
+        name = "vllm"
+        priority = -1
+        endpoint = { url = "http://127.0.0.1:8000/v1", model = "m" }
+        [[generators.others]]
+        name = "openai"
+        api_key = "sk-secret"
+        endpoint = { url = "https://api.example.org/v1", model = "m" }
+    """)
+    generators = load_settings(file).generators
+    assert [(other.name, other.priority, other.key()) for other in generators.others] == [
+        ("vllm", -1, ""),
+        ("openai", 1, "sk-secret"),
+    ]
+    assert generators.chain.first_text_s == 9.5
+    assert "sk-secret" not in repr(generators)
+
+
+@pytest.mark.parametrize(
+    ("others", "problem"),
+    [
+        ('{ endpoint = { url = "http://a/v1", model = "m" } }', "needs a name"),
+        ('{ name = "generate.default", endpoint = { url = "http://a/v1", model = "m" } }', "needs a name"),
+        ('{ name = "a" }', "needs an endpoint.url"),
+        ('{ name = "a", endpoint = { url = "http://a/v1" } }', "needs the name of the model"),
+        ('{ name = "a", api_key_file = "/none", endpoint = { url = "http://a/v1", model = "m" } }', "cannot be read"),
+        (", ".join(['{ name = "a", endpoint = { url = "http://a/v1", model = "m" } }'] * 2), "a name of its own"),
+    ],
+)
+def test_generators_that_cannot_be_are_refused(tmp_path: Path, others: str, problem: str) -> None:
+    file = tmp_path / "pinakes.toml"
+    file.write_text(f"[generators]\nothers = [{others}]\n")
+    with pytest.raises(InvalidSettings, match=problem):
+        load_settings(file)

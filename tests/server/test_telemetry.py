@@ -9,8 +9,13 @@ from pathlib import Path
 import pytest
 import structlog
 
+from server.adapters.circuit_breaker import BreakerOptions, CircuitBreaker
 from server.application.caching import BoundedCache, CacheOptions
-from server.telemetry import CacheMetrics, LossyStream, MetricsOptions, metrics_served
+from server.application.generation_chain import ChainOptions, GenerationChain, Provider
+from server.application.ports import GenerationRequest
+from server.domain.deadline import Deadline
+from server.telemetry import CacheMetrics, GeneratorMetrics, LossyStream, MetricsOptions, metrics_served
+from tests.server.application.doubles import OneModel, ScriptedGenerator
 
 
 def test_a_full_disk_loses_lines_and_fails_nothing() -> None:
@@ -53,6 +58,30 @@ def test_metrics_tell_how_often_a_cache_was_of_use() -> None:
     assert "process_cpu_seconds_total" in values
     with pytest.raises(OSError):
         urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5)
+
+
+STATES = ("closed", "open", "half_open")
+
+
+async def test_metrics_tell_who_writes_and_whom_a_breaker_keeps_from_it() -> None:
+    breaker = CircuitBreaker("away", BreakerOptions(failures=1))
+    own = Provider("own", OneModel(ScriptedGenerator("Some text.")), CircuitBreaker("own", BreakerOptions()))
+    chain = GenerationChain([Provider("away", OneModel(), breaker), own], ChainOptions())
+    for _ in range(2):
+        async with chain.writing(GenerationRequest("?"), Deadline.after(30)):
+            pass
+    values = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in GeneratorMetrics(chain).collect()
+        for sample in family.samples
+    }
+    assert values == {
+        ("pinakes_generator_texts_total", "away", "not_set_up"): 1,
+        ("pinakes_generator_texts_total", "away", "resting"): 1,
+        ("pinakes_generator_texts_total", "own", "began"): 2,
+        **{("pinakes_generator_breaker", "away", state): float(state == "open") for state in STATES},
+        **{("pinakes_generator_breaker", "own", state): float(state == "closed") for state in STATES},
+    }
 
 
 def test_without_an_address_nothing_is_served() -> None:

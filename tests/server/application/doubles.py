@@ -9,9 +9,11 @@ from typing import Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from server.application.ports import EmbeddingKind, Embeddings, GeneratedText, GenerationRequest
+from server.application.generation_chain import ChainOptions, GenerationChain, Provider
+from server.application.ports import EmbeddingKind, Embeddings, GeneratedText, GenerationRequest, Generator, Slot
 from server.domain.deadline import Deadline
 from server.domain.errors import IndexBehind, ModelNotInstalled, PinakesError
+from server.domain.generation import BreakerState
 from server.domain.passages import (
     BranchScore,
     IndexHit,
@@ -133,10 +135,12 @@ class ScriptedStore:
 
 @dataclass
 class ScriptedGenerator:
-    """Streams `text` word by word, and counts what it sent and whether it was closed early."""
+    """Streams `text` word by word, and counts what it sent and whether it was closed early. With a `failure` it fails
+    before the last word."""
 
     text: str
     finish_reason: str = "stop"
+    failure: Exception | None = None
     fingerprint: str = "generator@1"
     requests: list[GenerationRequest] = field(default_factory=list)
     sent: int = 0
@@ -145,13 +149,38 @@ class ScriptedGenerator:
     async def stream(self, request: GenerationRequest, deadline: Deadline) -> AsyncGenerator[GeneratedText, None]:
         self.requests.append(request)
         try:
-            for word in self.text.split(" "):
+            words = self.text.split(" ")
+            for number, word in enumerate(words, 1):
+                if self.failure is not None and number == len(words):
+                    raise self.failure
                 self.sent += 1
                 yield GeneratedText(word + " ")
             yield GeneratedText("", self.finish_reason, 30, self.sent)
         except GeneratorExit:
             self.closed_early = True
             raise
+
+
+class Unbroken:
+    """A breaker that lets every call through."""
+
+    state = BreakerState.CLOSED
+
+    def admit(self) -> Unbroken:
+        return self
+
+    def succeeded(self) -> None: ...
+
+    def failed(self) -> None: ...
+
+    def undecided(self) -> None: ...
+
+
+def chain_of(*generators: Slot[Generator] | ScriptedGenerator) -> GenerationChain:
+    """They are called by their place: 1, 2, ..."""
+    slots = (OneModel(each) if isinstance(each, ScriptedGenerator) else each for each in generators)
+    providers = [Provider(str(place), slot, Unbroken()) for place, slot in enumerate(slots, 1)]
+    return GenerationChain(providers, ChainOptions())
 
 
 def passage(chunk_id: str, text: str) -> Passage:

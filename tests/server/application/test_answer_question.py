@@ -10,10 +10,12 @@ import pytest
 from server.application.answer_question import AnswerCommand, AnswerOptions, AnswerQuestion
 from server.application.answerability import AnswerabilityOptions, answerability
 from server.application.context import ContextOptions, chosen_passages
+from server.application.generation_chain import GenerationChain
 from server.application.search_passages import SearchOptions, SearchPassages
 from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Completion, Degradation, Delta, Sources
 from server.domain.deadline import Deadline
-from server.domain.errors import InvalidField
+from server.domain.errors import DependencyUnavailable, InvalidField, Overloaded
+from server.domain.generation import PassedOver, PassedOverReason
 from server.domain.passages import BranchScore, IndexHit, RankedPassage
 from tests.server.application.doubles import (
     PRINCIPAL,
@@ -23,6 +25,7 @@ from tests.server.application.doubles import (
     ScriptedHighlighter,
     ScriptedIndex,
     ScriptedStore,
+    chain_of,
     hit,
     passage,
 )
@@ -35,7 +38,7 @@ QUESTION = "How many passengers does the ferry Sanderling carry?"
 
 
 def answering(
-    generator: ScriptedGenerator | OneModel[ScriptedGenerator],
+    generator: ScriptedGenerator | OneModel[ScriptedGenerator] | GenerationChain,
     hits: Sequence[IndexHit] = (hit("ferry", 1), hit("ticket", 2, 0.8)),
 ) -> AnswerQuestion:
     store = ScriptedStore({name: passage(name, text) for name, text in TEXTS.items()})
@@ -47,8 +50,8 @@ def answering(
         ScriptedHighlighter(),
         SearchOptions(),
     )
-    slot = generator if isinstance(generator, OneModel) else OneModel(generator)
-    return AnswerQuestion(search, slot, AnswerOptions())
+    generation = generator if isinstance(generator, GenerationChain) else chain_of(generator)
+    return AnswerQuestion(search, generation, AnswerOptions())
 
 
 async def events(answer: AnswerQuestion, command: AnswerCommand, seconds: float = 30.0) -> list[AnswerEvent]:
@@ -136,6 +139,46 @@ async def test_a_near_deadline_gives_the_passages_own_sentence() -> None:
     assert text(stream) == "The ferry Sanderling carries 610 passengers."
     assert Degradation.EXTRACTIVE in completion(stream).degradations
     assert generator.requests == []
+
+
+async def test_another_generator_writes_where_the_first_one_cannot() -> None:
+    away = ScriptedGenerator("", failure=DependencyUnavailable("it", "it is away"))
+    other = ScriptedGenerator("The ferry Sanderling carries 610 passengers.", fingerprint="other@1")
+    stream = await events(answering(chain_of(OneModel(), away, other)), AnswerCommand(QUESTION))
+    end = completion(stream)
+    assert text(stream).strip() == "The ferry Sanderling carries 610 passengers."
+    assert (end.status, end.generator) == (AnswerStatus.ANSWERED, "other@1")
+    assert Degradation.OTHER_GENERATOR in end.degradations
+    assert end.passed_over == (
+        PassedOver("1", PassedOverReason.NOT_SET_UP),
+        PassedOver("2", PassedOverReason.UNAVAILABLE),
+    )
+
+
+async def test_without_a_generator_the_passages_own_sentence_is_the_answer() -> None:
+    full = ScriptedGenerator("", failure=Overloaded("it", 1.0))
+    stream = await events(answering(chain_of(full)), AnswerCommand(QUESTION))
+    end = completion(stream)
+    assert text(stream) == "The ferry Sanderling carries 610 passengers."
+    assert (end.status, end.generator) == (AnswerStatus.ANSWERED, "")
+    assert Degradation.EXTRACTIVE in end.degradations
+    assert end.passed_over == (PassedOver("1", PassedOverReason.OVERLOADED),)
+
+
+async def test_nobody_else_goes_on_with_a_text_that_was_shown() -> None:
+    broken = ScriptedGenerator(
+        "The ferry Sanderling carries 610 passengers. It was built in 2009. It",
+        failure=DependencyUnavailable("it", "it ended before the text did"),
+    )
+    other = ScriptedGenerator("It was built in 1709.")
+    seen: list[AnswerEvent] = []
+    run = answering(chain_of(broken, other)).run(PRINCIPAL, AnswerCommand(QUESTION), Deadline.after(30))
+    with pytest.raises(DependencyUnavailable):
+        while True:
+            seen.append(await anext(run))
+    assert text(seen).startswith("The ferry Sanderling carries 610 passengers.")
+    assert not [event for event in seen if isinstance(event, Completion)]
+    assert other.requests == []
 
 
 async def test_leaving_the_stream_stops_the_generator() -> None:

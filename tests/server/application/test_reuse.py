@@ -40,6 +40,7 @@ from tests.server.application.doubles import (
     ScriptedIndex,
     ScriptedReranker,
     ScriptedStore,
+    chain_of,
     hit,
     passage,
 )
@@ -70,7 +71,7 @@ class System:
         )
         self.vectors = anew.vectors
         self.search = ReuseSearches(anew, self.reranker, self.index, self.store, cache)
-        answer = AnswerQuestion(self.search, self.generators, AnswerOptions())
+        answer = AnswerQuestion(self.search, chain_of(self.generators), AnswerOptions())
         self.answers = ReuseAnswers(answer, self.generators, self.reranker, self.index, self.store, cache)
 
     async def find(

@@ -39,6 +39,7 @@ from tests.server.application.doubles import (
     ScriptedHighlighter,
     ScriptedIndex,
     ScriptedStore,
+    chain_of,
     hit,
     passage,
 )
@@ -101,7 +102,7 @@ async def wire() -> AsyncIterator[Wire]:
     calls = CallInterceptor(concurrent_calls=2)
     server = grpc.aio.server(interceptors=[calls])
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(identity, search), server)
-    give = GiveAnswers(AnswerQuestion(search, OneModel(generator), AnswerOptions()), MemoryStore(), GiveOptions())
+    give = GiveAnswers(AnswerQuestion(search, chain_of(generator), AnswerOptions()), MemoryStore(), GiveOptions())
     answers = AnswerServicer(identity, give)
     answer_service_pb2_grpc.add_AnswerServiceServicer_to_server(answers, server)
     port = server.add_insecure_port("127.0.0.1:0")
