@@ -41,7 +41,7 @@ async def test_every_part_is_measured(tmp_path: Path) -> None:
     assert named["answer: tokens/s p50"].value == pytest.approx(10 / 0.010)
     assert named["embed overhead over direct Triton p50"].value is not None
     assert named["ingestion of the samples"].count == 2
-    assert [row.value for name, row in named.items() if name.endswith("failures")] == [0] * 4
+    assert [row.value for name, row in named.items() if name.endswith("failures")] == [0] * 6
     assert record.facts["embedding_model"] == "embed@1"
     assert record.facts["pages"] == 4
     assert {series.name: len(series.samples) for series in record.series} == {
@@ -51,6 +51,8 @@ async def test_every_part_is_measured(tmp_path: Path) -> None:
         "embed through the server": 9,
         "embed directly at Triton": 9,
         "answer": 9,
+        "answer again": 5,
+        "answer again at 300/s": 6,
     }
 
 
@@ -120,11 +122,19 @@ async def test_no_call_repeats_an_earlier_ones_words(tmp_path: Path) -> None:
 async def test_every_question_is_answered_in_every_pass(tmp_path: Path) -> None:
     async with wire() as wired:
         await run(wired, tmp_path)
-    requests = [call.request for call in wired.script.seen("Answer")][1:]
+    requests = [call.request for call in wired.script.seen("Answer") if call.request.no_cache][1:]
     asked = [request.question for request in requests]
     for start in (0, 3, 6):
         assert sorted(asked[start : start + 3]) == sorted(ANSWERS)
     assert len({request.seed for request in requests}) == 9
+
+
+async def test_a_repeated_question_that_is_answered_anew_is_a_failure(tmp_path: Path) -> None:
+    async with wire() as wired:
+        wired.script.on("Answer", answers(text="It was ADA.", page=1, document="people.txt"))
+        named = rows(await run(wired, tmp_path))
+    assert (named["answer again failures"].value, named["answer again at 300/s failures"].value) == (5, 6)
+    assert named["answer again p50"].value is None
 
 
 async def test_without_triton_the_comparison_is_left_out(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from bench.suites.base import PROJECT, RunRequest, Table, judged, stack_of
 from bench.suites.serving.answering import Answers, measure_answers, shuffled
 from bench.suites.serving.embedding import measure_embeds
 from bench.suites.serving.ingestion import ingest
+from bench.suites.serving.repeating import Repeats, measure_repeats
 from bench.suites.serving.searching import Searches, measure_searches
 from bench.suites.serving.summary import facts, remarks, summary_rows
 from bench.suites.serving.workload import ServingWorkload, corpus_documents, read_questions
@@ -61,4 +62,6 @@ async def measure(endpoints: Endpoints, workload: ServingWorkload, seed: int) ->
             series += await measure_embeds(client, endpoints.triton, questions, workload.embed)
         model = (await client.embed([questions[0].question], kind=EmbeddingKind.QUERY)).model
         series.append(await measure_answers(answers))
+        repeats = Repeats(client, questions[: workload.repeat.questions], workload.repeat)
+        series += await measure_repeats(repeats, rng)
     return Findings(tuple(series), facts(ingested.pages, searches.found, answers.judgements, model))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from pydantic import JsonValue, TypeAdapter
@@ -12,7 +12,7 @@ from pydantic import JsonValue, TypeAdapter
 from bench.metrics import Estimate, Share, median, paired_median_difference, percentile, proportion
 from bench.record import Findings, Sample, Series, SummaryRow
 from bench.suites.base import counted, milliseconds, row
-from bench.suites.serving import answering, embedding, ingestion, searching
+from bench.suites.serving import answering, embedding, ingestion, repeating, searching
 from bench.suites.serving.answering import FIRST_SOURCE, FIRST_TEXT, REFUSED, Judgement
 
 _TOTAL = "total"
@@ -39,6 +39,7 @@ def summary_rows(findings: Findings, seed: int) -> tuple[SummaryRow, ...]:
         *_search_rows(series, list(found.values())),
         *_embed_rows(series, np.random.default_rng(seed)),
         *_answer_rows(series[answering.SERIES], judgements),
+        *_repeat_rows(series),
     ]
     return tuple(rows)
 
@@ -76,14 +77,7 @@ def _search_rows(series: dict[str, Series], found: Sequence[bool]) -> list[Summa
         row("search: right page found", "share", _share(found), better="higher"),
         _failures("search failures", alone),
     ]
-    for one in series.values():
-        if one.rate_per_s is not None:
-            rows += [
-                milliseconds(f"{one.name} p50", percentile(one.latencies_s(), 50)),
-                milliseconds(f"{one.name} p95", percentile(one.latencies_s(), 95)),
-                _failures(f"{one.name} failures", one),
-            ]
-    return rows
+    return rows + _load_rows(series, searching.load_series)
 
 
 def _embed_rows(series: dict[str, Series], rng: np.random.Generator) -> list[SummaryRow]:
@@ -121,6 +115,30 @@ def _answer_rows(series: Series, judgements: Sequence[Judgement]) -> list[Summar
         row("answer: rightly refused", "share", _share([j.right for j in without]), better="higher"),
         _failures("answer failures", series),
     ]
+
+
+def _repeat_rows(series: dict[str, Series]) -> list[SummaryRow]:
+    if repeating.SERIES not in series:
+        return []
+    alone = series[repeating.SERIES]
+    rows = [
+        milliseconds("answer again p50", percentile(alone.latencies_s(), 50)),
+        milliseconds("answer again p95", percentile(alone.latencies_s(), 95)),
+        _failures("answer again failures", alone),
+    ]
+    return rows + _load_rows(series, repeating.load_series)
+
+
+def _load_rows(series: dict[str, Series], name_at: Callable[[float], str]) -> list[SummaryRow]:
+    rows = []
+    for one in series.values():
+        if one.rate_per_s is not None and one.name == name_at(one.rate_per_s):
+            rows += [
+                milliseconds(f"{one.name} p50", percentile(one.latencies_s(), 50)),
+                milliseconds(f"{one.name} p95", percentile(one.latencies_s(), 95)),
+                _failures(f"{one.name} failures", one),
+            ]
+    return rows
 
 
 def _stage_rows(name: str, series: Series) -> list[SummaryRow]:

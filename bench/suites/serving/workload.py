@@ -58,6 +58,14 @@ class AnswerPlan(Strict):
     limit_s: float
 
 
+class RepeatPlan(Strict):
+    questions: int = Field(gt=0)
+    deadline_s: float
+    warm_up: int
+    calls: int = Field(gt=0)
+    load: LoadPlan
+
+
 class ServingWorkload(Workload):
     """Paths are relative to the project."""
 
@@ -67,6 +75,7 @@ class ServingWorkload(Workload):
     search: SearchPlan
     embed: EmbedPlan
     answer: AnswerPlan
+    repeat: RepeatPlan
 
 
 class Question(Strict):
