@@ -37,6 +37,8 @@ from server.adapters.postgres.answer_store import PostgresAnswerStore
 from server.adapters.postgres.blob_references import PostgresBlobReferences
 from server.adapters.postgres.change_log import PostgresChangeLog
 from server.adapters.postgres.chunk_writer import PostgresChunkWriter
+from server.adapters.postgres.conversation_turns import PostgresConversationTurns
+from server.adapters.postgres.conversations import PostgresConversations
 from server.adapters.postgres.database_identity import database_id
 from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
 from server.adapters.postgres.document_originals import PostgresDocumentOriginals
@@ -64,6 +66,7 @@ from server.application.delete_document import DeleteDocument
 from server.application.direct_inference import DirectInference
 from server.application.follow_aliases import FollowAliases
 from server.application.follow_generations import FollowGenerations
+from server.application.follow_ups import WordsOfTheLastQuestion
 from server.application.forget_answers import ForgetAnswers
 from server.application.forget_revisions import ForgetRevisions
 from server.application.generation_chain import GenerationChain, Provider
@@ -73,6 +76,7 @@ from server.application.ingestion_stages import IngestionStages
 from server.application.keep_models import KeepModels
 from server.application.list_documents import ListDocuments
 from server.application.load_models import LoadModels
+from server.application.look_after_conversations import LookAfterConversations
 from server.application.look_after_index import LookAfterIndex
 from server.application.look_after_jobs import LookAfterJobs
 from server.application.look_after_models import LookAfterModels
@@ -85,6 +89,7 @@ from server.application.search_passages import SearchPassages
 from server.application.show_pages import ShowPages
 from server.application.subscribe_events import SubscribeEvents
 from server.application.sweep_blobs import SweepBlobs
+from server.application.take_turns import TakeTurns
 from server.application.upload_document import UploadDocument
 from server.application.verify_index import VerifyIndex
 from server.application.watch_job import WatchJob
@@ -98,6 +103,7 @@ from server.domain.principals import Principal
 from server.settings import OWN_GENERATOR, GenerationEndpointSettings, Settings
 from server.telemetry import CacheMetrics, GeneratorMetrics, metrics_served
 from server.transport.answer_servicer import AnswerServicer
+from server.transport.conversation_servicer import ConversationServicer
 from server.transport.document_servicer import DocumentServicer
 from server.transport.event_servicer import EventServicer
 from server.transport.grpc_server import SERVICES, Servicers, grpc_server
@@ -196,7 +202,8 @@ async def serve(settings: Settings) -> None:
         answering = _answering(settings, stores, models, searching, chain)
         metrics = answering.metrics, GeneratorMetrics(chain)
         opened.enter_context(metrics_served(metrics, settings.metrics))
-        answers = GiveAnswers(answering.answers, PostgresAnswerStore(stores.pool), settings.given_answers)
+        turns = TakeTurns(PostgresConversationTurns(stores.pool), WordsOfTheLastQuestion(), settings.turns)
+        answers = GiveAnswers(answering.answers, PostgresAnswerStore(stores.pool), turns, settings.given_answers)
         opened.push_async_callback(answers.close)
         servicers = _servicers(settings, stores, models, model_care, searching, answering, answers, outbox_bell)
         background = (
@@ -440,6 +447,7 @@ def _servicers(
         events=EventServicer(
             identity, SubscribeEvents(stores.events, PostgresEventAccess(stores.pool), settings.subscribe)
         ),
+        conversations=ConversationServicer(identity, LookAfterConversations(PostgresConversations(stores.pool))),
     )
 
 
@@ -472,7 +480,7 @@ def _health_watch(
         triton_generator.SLOT: models.generator.ready,
         triton_reranker.SLOT: models.reranker.ready,
     }
-    documents, search, answers, index_service, inference, model_service, events = SERVICES
+    documents, search, answers, index_service, inference, model_service, events, conversations = SERVICES
     needs = {
         documents: ("database", "queue"),
         search: ("database", "index", "embed"),
@@ -482,6 +490,7 @@ def _health_watch(
         inference: ("embed", "ocr", "generate"),
         model_service: ("database",),
         events: ("database", "queue"),
+        conversations: ("database",),
         # So that a watcher learns which slot it is.
         **{alias_of(slot): (slot,) for slot in SLOTS},
         **{name: (name,) for name in generators},

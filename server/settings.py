@@ -58,6 +58,7 @@ from server.application.search_passages import SearchOptions
 from server.application.show_pages import ShowOptions
 from server.application.subscribe_events import SubscribeOptions
 from server.application.sweep_blobs import SweepOptions
+from server.application.take_turns import TurnOptions
 from server.application.upload_document import UploadOptions
 from server.application.verify_index import VerifyOptions
 from server.application.watch_job import WatchOptions
@@ -256,6 +257,7 @@ class Settings(BaseSettings):
     metrics: MetricsOptions = MetricsOptions()
     given_answers: GiveOptions = GiveOptions()
     kept_answers: ForgetAnswersOptions = ForgetAnswersOptions()
+    turns: TurnOptions = TurnOptions()
 
     @property
     def model_catalogue(self) -> Path:

@@ -30,7 +30,8 @@ from triton_models.rendering import render
 _DATABASE = "server_tests"
 _EMPTY = """
     TRUNCATE documents, jobs, outbox, stage_results, pages, chunks, embeddings, chunk_log, model_aliases, event_outbox,
-        replacements, tenant_turns, answers, answer_sources, answer_citations
+        replacements, tenant_turns, answers, answer_sources, answer_citations,
+        conversations
         RESTART IDENTITY;
     UPDATE chunk_log_head SET position = 0;
     UPDATE claim_turns SET turn = 0;

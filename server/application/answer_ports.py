@@ -10,11 +10,13 @@ from server.domain.stored_answers import KeptAnswer
 
 class AnswerStore(Protocol):
     async def keep(self, principal: Principal, answer: KeptAnswer) -> None:
-        """All of it or nothing; what was cited from a document that is deleted meanwhile is left out. A repeat does
-        nothing. Raises DependencyUnavailable, Overloaded."""
+        """All of it or nothing; what was cited from a document that is deleted meanwhile is left out. In a conversation
+        it becomes the next turn, and ends the one that it had; without the conversation, which was deleted then, it is
+        not kept. A repeat does nothing. Raises DependencyUnavailable, Overloaded."""
 
     async def get(self, principal: Principal, answer_id: str) -> KeptAnswer:
         """With `readable` as it is for `principal` now. Raises AnswerNotFound, also for answers of others."""
 
     async def forget(self, age_s: float, limit: int) -> int:
-        """Removes at most `limit` answers that ended `age_s` ago; returns how many."""
+        """Removes at most `limit` answers that ended `age_s` ago, and as many conversations in which nothing has ended
+        since; returns how many of whichever were more."""

@@ -10,7 +10,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import structlog
@@ -24,6 +24,7 @@ from server.application.ingestion_failures import DEFECT
 from server.application.keeping import kept_answer, replayed, shown_answer
 from server.application.query import normalized_query
 from server.application.reuse_answers import Answering
+from server.application.take_turns import TakeTurns
 from server.domain.answers import Sources
 from server.domain.deadline import Deadline
 from server.domain.documents import Failure
@@ -68,6 +69,7 @@ class _LiveAnswer:
     principal: Principal
     question: str
     window_s: float
+    conversation_id: str
     feed: AnswerFeed
     making: asyncio.Task[None]
     create_time: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -79,25 +81,41 @@ class _LiveAnswer:
 
 
 class GiveAnswers:
-    def __init__(self, maker: Answering, store: AnswerStore, options: GiveOptions) -> None:
+    def __init__(self, maker: Answering, store: AnswerStore, turns: TakeTurns, options: GiveOptions) -> None:
         self._maker = maker
         self._store = store
+        self._turns = turns
         self._options = options
         self._live: dict[str, _LiveAnswer] = {}
 
     async def run(
-        self, principal: Principal, command: AnswerCommand, deadline: Deadline, window_s: float = 0.0
+        self,
+        principal: Principal,
+        command: AnswerCommand,
+        deadline: Deadline,
+        *,
+        window_s: float = 0.0,
+        conversation_id: str = "",
     ) -> AsyncGenerator[tuple[str, NumberedEvent], None]:
         """The answer's id with each of its events. When the iterator is closed, the answer is cancelled: at once, or
-        after `window_s` without a reader.
+        after `window_s` without a reader. In a conversation the answer becomes the next turn.
 
-        Raises InvalidField, Overloaded, and what making the answer raises.
+        Raises InvalidField, Overloaded, ConversationNotFound, ConversationBusy, and what making the answer raises.
         """
+        question = normalized_query("question", command.question)
         if not 0 <= window_s <= self._options.longest_window_s:
             raise InvalidField("resume_window", f"must lie between 0 and {self._options.longest_window_s:g} seconds")
         if len(self._live) >= self._options.live:
             raise Overloaded("answers", retry_after_s=1.0)
-        live = self._begin(principal, command, deadline, window_s)
+        answer_id, asked = str(uuid.uuid4()), question
+        if conversation_id:
+            await self._ended_turns(principal, conversation_id, deadline)
+            asked = await self._turns.begin(principal, conversation_id, answer_id, question)
+        feed = AnswerFeed(self._options.delta_pause_s, self._options.unread_characters)
+        making = asyncio.create_task(self._make(feed, principal, replace(command, question=asked), question, deadline))
+        live = _LiveAnswer(answer_id, principal, question, window_s, conversation_id, feed, making)
+        self._live[answer_id] = live
+        live.ending = asyncio.create_task(self._end(live))
         async with aclosing(self._read(live, 0)) as events:
             async for event in events:
                 yield live.answer_id, event
@@ -151,18 +169,20 @@ class GiveAnswers:
         if endings:
             await asyncio.wait(endings)
 
-    def _begin(self, principal: Principal, command: AnswerCommand, deadline: Deadline, window_s: float) -> _LiveAnswer:
-        feed = AnswerFeed(self._options.delta_pause_s, self._options.unread_characters)
-        making = asyncio.create_task(self._make(feed, principal, command, deadline))
-        live = _LiveAnswer(str(uuid.uuid4()), principal, command.question, window_s, feed, making)
-        self._live[live.answer_id] = live
-        live.ending = asyncio.create_task(self._end(live))
-        return live
-
-    async def _make(self, feed: AnswerFeed, principal: Principal, command: AnswerCommand, deadline: Deadline) -> None:
+    async def _make(
+        self, feed: AnswerFeed, principal: Principal, command: AnswerCommand, question: str, deadline: Deadline
+    ) -> None:
         async with aclosing(self._maker.run(principal, command, deadline)) as events:
             async for event in events:
+                if isinstance(event, Sources) and command.question != question:
+                    event = replace(event, searched=command.question)
                 await feed.put(event, deadline)
+
+    async def _ended_turns(self, principal: Principal, conversation_id: str, deadline: Deadline) -> None:
+        """Waits until turns of the conversation whose last event was told are kept: their callers may go on."""
+        for live in list(self._live.values()):
+            if live.conversation_id == conversation_id and live.belongs_to(principal) and live.feed.ended:
+                await _ended(live, deadline)
 
     async def _read(self, live: _LiveAnswer, after: int) -> AsyncGenerator[NumberedEvent, None]:
         if live.giving_up is not None:
@@ -186,7 +206,9 @@ class GiveAnswers:
 
     async def _end(self, live: _LiveAnswer) -> None:
         """Waits for the last event, tells the readers, and keeps the answer."""
-        await asyncio.wait({live.making})
+        while not (await asyncio.wait({live.making}, timeout=self._turns.options.renew_s))[0]:
+            if live.conversation_id:
+                await self._turns.renew(live.conversation_id, live.answer_id)
         state, failure, error = _outcome(live)
         if live.giving_up is not None:
             live.giving_up.cancel()
@@ -194,15 +216,24 @@ class GiveAnswers:
         # Of one that ended before its sources nobody knows the id.
         known = any(isinstance(event, Sources) for event in live.feed.events)
         kept = known and self._options.keep and await self._kept(live, state, failure)
+        if live.conversation_id and not kept:
+            await self._turns.abandon(live.conversation_id, live.answer_id)
         if known and not kept and live.window_s:
             asyncio.get_running_loop().call_later(live.window_s, self._live.pop, live.answer_id, None)
         else:
             del self._live[live.answer_id]
 
     async def _kept(self, live: _LiveAnswer, state: AnswerState, failure: Failure | None) -> bool:
-        question = normalized_query("question", live.question)
-        now = datetime.now(UTC)
-        answer = kept_answer(live.answer_id, question, state, failure, live.feed.events, live.create_time, now)
+        answer = kept_answer(
+            live.answer_id,
+            live.question,
+            state,
+            failure,
+            live.feed.events,
+            live.create_time,
+            datetime.now(UTC),
+            live.conversation_id,
+        )
         try:
             async for attempt in AsyncRetrying(
                 wait=wait_exponential_jitter(multiplier=0.2, max=2.0, jitter=0.2),
@@ -253,7 +284,7 @@ async def _ended(live: _LiveAnswer, deadline: Deadline) -> None:
 def _running(live: _LiveAnswer) -> ShownAnswer:
     return ShownAnswer(
         answer_id=live.answer_id,
-        question=normalized_query("question", live.question),
+        question=live.question,
         state=AnswerState.RUNNING,
         failure=None,
         text="",
@@ -264,4 +295,5 @@ def _running(live: _LiveAnswer) -> ShownAnswer:
         layout=(),
         create_time=live.create_time,
         end_time=None,
+        conversation_id=live.conversation_id,
     )

@@ -40,6 +40,7 @@ def kept_answer(
     events: Sequence[AnswerEvent],
     create_time: datetime,
     end_time: datetime,
+    conversation_id: str = "",
 ) -> KeptAnswer:
     """question: normalized. Deltas must not be empty."""
     # PostgreSQL has no text with this character in it.
@@ -72,6 +73,8 @@ def kept_answer(
         completion=next((event for event in events if isinstance(event, Completion)), None),
         create_time=create_time,
         end_time=end_time,
+        searched=next((event.searched for event in events if isinstance(event, Sources)), ""),
+        conversation_id=conversation_id,
     )
 
 
@@ -94,7 +97,9 @@ def shown_answer(kept: KeptAnswer) -> ShownAnswer:
         failure=kept.failure,
         text="".join(character if visible else BLOT for character, visible in zip(text, shown, strict=True)),
         withheld=_runs(not visible for visible in shown),
-        sources=Sources(tuple(each.ranked for each in kept.sources if each.readable and each.ranked is not None)),
+        sources=Sources(
+            tuple(each.ranked for each in kept.sources if each.readable and each.ranked is not None), kept.searched
+        ),
         citations=tuple(
             cited.citation if cited.readable and cited.citation is not None else WithheldCitation(cited.sentence)
             for cited in kept.citations
@@ -103,6 +108,8 @@ def shown_answer(kept: KeptAnswer) -> ShownAnswer:
         layout=kept.layout,
         create_time=kept.create_time,
         end_time=kept.end_time,
+        conversation_id=kept.conversation_id,
+        turn=kept.turn,
     )
 
 

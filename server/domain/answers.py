@@ -38,7 +38,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
+    """`searched` is what was searched and asked in place of a follow-up question; empty: the question itself."""
+
     passages: tuple[RankedPassage, ...]
+    searched: str = ""
 
 
 @dataclass(frozen=True, slots=True)

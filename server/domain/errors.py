@@ -14,13 +14,15 @@ PinakesError
 │   ├── DeadLetterNotFound
 │   ├── GenerationNotFound
 │   ├── ModelNotFound
-│   └── AnswerNotFound
+│   ├── AnswerNotFound
+│   └── ConversationNotFound
 ├── DocumentExists                 a document that the caller sees has these bytes
 ├── DocumentDeleted                deleted while it was being worked on
 ├── RevisionSuperseded             a newer revision came while it was being worked on
 ├── JobCancelled                   somebody cancelled the job
 ├── DocumentBusy                   the document has a job, or a dead letter, that comes first
 ├── NoPageImage                    the document's format has no pages to look at
+├── ConversationBusy               an answer is being made in the conversation
 ├── AnswerInterrupted              the answer was cancelled or has failed, and there is no more of it
 ├── GenerationExists               a generation of the index is there beside the serving one
 ├── WrongGenerationState           a generation is not in the state that is needed
@@ -212,6 +214,23 @@ class NoPageImage(PinakesError):
 class AnswerNotFound(NotFound):
     def __init__(self, answer_id: str) -> None:
         super().__init__(f"answer {answer_id} does not exist, or ended with the server that made it; ask again")
+        self.answer_id = answer_id
+
+
+class ConversationNotFound(NotFound):
+    def __init__(self, conversation_id: str) -> None:
+        super().__init__(f"conversation {conversation_id} does not exist")
+        self.conversation_id = conversation_id
+
+
+class ConversationBusy(PinakesError):
+    """The answer `answer_id` is being made in the conversation."""
+
+    def __init__(self, conversation_id: str, answer_id: str) -> None:
+        super().__init__(
+            f"answer {answer_id} is being made in conversation {conversation_id}: wait until it has ended, or cancel it"
+        )
+        self.conversation_id = conversation_id
         self.answer_id = answer_id
 
 

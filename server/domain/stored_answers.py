@@ -57,7 +57,8 @@ class KeptCitation:
 
 @dataclass(frozen=True, slots=True)
 class KeptAnswer:
-    """`uncited` is the answer's text with cited sentences blotted out: these stand with their citations, and go with
+    """`turn` counts the answers of a conversation from 1, and is given where the answer is stored; 0: in none, or not
+    yet. `uncited` is the answer's text with cited sentences blotted out: these stand with their citations, and go with
     them. `layout` has a number for each event: of a delta its length, else one of `server.application.keeping`."""
 
     answer_id: str
@@ -71,6 +72,9 @@ class KeptAnswer:
     completion: Completion | None
     create_time: datetime
     end_time: datetime
+    searched: str = ""
+    conversation_id: str = ""
+    turn: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +94,5 @@ class ShownAnswer:
     layout: tuple[int, ...]
     create_time: datetime
     end_time: datetime | None
+    conversation_id: str = ""
+    turn: int = 0

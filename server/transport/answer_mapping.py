@@ -1,16 +1,19 @@
-"""Between the wire and answers that are given, kept and shown again: pure functions."""
+"""Between the wire and answers that are given, kept and shown again, and conversations: pure functions."""
 
 from __future__ import annotations
 
-from pinakes.v1 import answer_service_pb2, passage_pb2
+from pinakes.v1 import answer_service_pb2, conversation_service_pb2, passage_pb2
+from server.application.conversation_ports import ConversationPage
+from server.application.look_after_conversations import ShownTurns
 from server.domain.answers import Citation
+from server.domain.conversations import Conversation
 from server.domain.stored_answers import AnswerState, NumberedEvent, ShownAnswer, WithheldCitation
 from server.transport.mapping import (
     answer_response,
     citation_to_wire,
     completion_to_wire,
     failure_to_wire,
-    ranked_to_wire,
+    sources_to_wire,
     timestamp_to_wire,
 )
 
@@ -50,7 +53,7 @@ def stored_answer_to_wire(answer: ShownAnswer) -> answer_service_pb2.StoredAnswe
         state=_STATES[answer.state],
         text=answer.text,
         withheld=[passage_pb2.TextRange(start=span.start, end=span.end) for span in answer.withheld],
-        sources=answer_service_pb2.Sources(passages=[ranked_to_wire(ranked) for ranked in answer.sources.passages]),
+        sources=sources_to_wire(answer.sources),
         citations=[
             citation_to_wire(citation) if isinstance(citation, Citation) else withheld_to_wire(citation)
             for citation in answer.citations
@@ -59,6 +62,30 @@ def stored_answer_to_wire(answer: ShownAnswer) -> answer_service_pb2.StoredAnswe
         failure=None if answer.failure is None else failure_to_wire(answer.failure),
         create_time=timestamp_to_wire(answer.create_time),
         end_time=None if answer.end_time is None else timestamp_to_wire(answer.end_time),
+        conversation_id=answer.conversation_id,
+        turn=answer.turn,
+    )
+
+
+def conversation_to_wire(conversation: Conversation) -> conversation_service_pb2.Conversation:
+    return conversation_service_pb2.Conversation(
+        conversation_id=conversation.conversation_id,
+        title=conversation.title,
+        turn_count=conversation.turns,
+        create_time=timestamp_to_wire(conversation.create_time),
+        update_time=timestamp_to_wire(conversation.update_time),
+    )
+
+
+def conversations_response(page: ConversationPage) -> conversation_service_pb2.ListConversationsResponse:
+    return conversation_service_pb2.ListConversationsResponse(
+        conversations=map(conversation_to_wire, page.conversations), next_page_token=page.next_page_token
+    )
+
+
+def turns_response(turns: ShownTurns) -> conversation_service_pb2.ListTurnsResponse:
+    return conversation_service_pb2.ListTurnsResponse(
+        answers=map(stored_answer_to_wire, turns.answers), next_page_token=turns.next_page_token
     )
 
 

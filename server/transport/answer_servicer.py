@@ -29,7 +29,13 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
         self, request: answer_service_pb2.AnswerRequest, context: ServicerContext[Any, Any]
     ) -> AsyncIterator[answer_service_pb2.AnswerResponse]:
         principal, deadline = self._identity.principal(context), deadline_of(context, LONGEST_ANSWER_S)
-        events = self._answers.run(principal, answer_command(request), deadline, resume_window_s(request))
+        events = self._answers.run(
+            principal,
+            answer_command(request),
+            deadline,
+            window_s=resume_window_s(request),
+            conversation_id=request.conversation_id,
+        )
         async with aclosing(events):
             async for answer_id, event in events:
                 yield numbered_to_wire(answer_id, event)

@@ -15,6 +15,8 @@ from grpc_reflection.v1alpha import reflection
 from pinakes.v1 import (
     answer_service_pb2,
     answer_service_pb2_grpc,
+    conversation_service_pb2,
+    conversation_service_pb2_grpc,
     document_service_pb2,
     document_service_pb2_grpc,
     event_service_pb2,
@@ -29,6 +31,7 @@ from pinakes.v1 import (
     search_service_pb2_grpc,
 )
 from server.transport.answer_servicer import AnswerServicer
+from server.transport.conversation_servicer import ConversationServicer
 from server.transport.document_servicer import DocumentServicer
 from server.transport.event_servicer import EventServicer
 from server.transport.health import HealthReport
@@ -53,6 +56,7 @@ SERVICES = tuple(
         inference_service_pb2,
         model_service_pb2,
         event_service_pb2,
+        conversation_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
@@ -83,6 +87,7 @@ class Servicers:
     inference: InferenceServicer
     models: ModelServicer
     events: EventServicer
+    conversations: ConversationServicer
 
 
 @asynccontextmanager
@@ -111,6 +116,7 @@ async def grpc_server(servicers: Servicers, report: HealthReport, options: Serve
     inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(servicers.inference, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(servicers.models, server)
     event_service_pb2_grpc.add_EventServiceServicer_to_server(servicers.events, server)
+    conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server(servicers.conversations, server)
     health_pb2_grpc.add_HealthServicer_to_server(report.servicer, server)
     reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     await report.set(("", *SERVICES), serving=False)

@@ -526,7 +526,7 @@ def answer_response(answer_id: str, sequence: int, event: AnswerEvent) -> answer
     response = answer_service_pb2.AnswerResponse(answer_id=answer_id, sequence=sequence)
     match event:
         case Sources():
-            response.sources.passages.extend(ranked_to_wire(ranked) for ranked in event.passages)
+            response.sources.CopyFrom(sources_to_wire(event))
             response.sources.SetInParent()
         case Delta():
             response.delta.text = event.text
@@ -535,6 +535,12 @@ def answer_response(answer_id: str, sequence: int, event: AnswerEvent) -> answer
         case Completion():
             response.completion.CopyFrom(completion_to_wire(event))
     return response
+
+
+def sources_to_wire(sources: Sources) -> answer_service_pb2.Sources:
+    return answer_service_pb2.Sources(
+        passages=[ranked_to_wire(ranked) for ranked in sources.passages], searched_question=sources.searched
+    )
 
 
 def citation_to_wire(citation: Citation) -> answer_service_pb2.Citation:

@@ -109,6 +109,12 @@ RULES: dict[type[errors.PinakesError], Rule] = {
     errors.AnswerNotFound: Rule(
         grpc.StatusCode.NOT_FOUND, Reason.ERROR_REASON_ANSWER_NOT_FOUND, metadata=_attribute("answer_id")
     ),
+    errors.ConversationNotFound: Rule(
+        grpc.StatusCode.NOT_FOUND, Reason.ERROR_REASON_CONVERSATION_NOT_FOUND, metadata=_attribute("conversation_id")
+    ),
+    errors.ConversationBusy: Rule(
+        grpc.StatusCode.FAILED_PRECONDITION, Reason.ERROR_REASON_CONVERSATION_BUSY, metadata=_attribute("answer_id")
+    ),
     errors.AnswerInterrupted: Rule(
         grpc.StatusCode.ABORTED, Reason.ERROR_REASON_ANSWER_INTERRUPTED, metadata=_attribute("answer_id")
     ),

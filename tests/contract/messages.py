@@ -11,6 +11,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from pinakes.v1 import (
     answer_service_pb2,
+    conversation_service_pb2,
     document_service_pb2,
     error_reason_pb2,
     event_service_pb2,
@@ -26,6 +27,7 @@ FILES = [
     module.DESCRIPTOR
     for module in (
         answer_service_pb2,
+        conversation_service_pb2,
         document_service_pb2,
         error_reason_pb2,
         event_service_pb2,

@@ -20,6 +20,7 @@ from grpc_status import rpc_status
 
 from pinakes.v1 import (
     answer_service_pb2_grpc,
+    conversation_service_pb2_grpc,
     document_service_pb2_grpc,
     event_service_pb2_grpc,
     index_service_pb2_grpc,
@@ -159,6 +160,26 @@ class Answers(_Servicer, answer_service_pb2_grpc.AnswerServiceServicer):
         return await self._script.unary("CancelAnswer", request, context)
 
 
+class Conversations(_Servicer, conversation_service_pb2_grpc.ConversationServiceServicer):
+    async def CreateConversation(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("CreateConversation", request, context)
+
+    async def GetConversation(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("GetConversation", request, context)
+
+    async def ListConversations(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("ListConversations", request, context)
+
+    async def UpdateConversation(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("UpdateConversation", request, context)
+
+    async def DeleteConversation(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("DeleteConversation", request, context)
+
+    async def ListTurns(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("ListTurns", request, context)
+
+
 class Indexes(_Servicer, index_service_pb2_grpc.IndexServiceServicer):
     async def GetIndex(self, request: Any, context: Context) -> Any:
         return await self._script.unary("GetIndex", request, context)
@@ -230,6 +251,7 @@ async def serving(script: Script) -> AsyncIterator[str]:
     document_service_pb2_grpc.add_DocumentServiceServicer_to_server(Documents(script), server)
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(Searches(script), server)
     answer_service_pb2_grpc.add_AnswerServiceServicer_to_server(Answers(script), server)
+    conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server(Conversations(script), server)
     index_service_pb2_grpc.add_IndexServiceServicer_to_server(Indexes(script), server)
     inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(Models(script), server)
     event_service_pb2_grpc.add_EventServiceServicer_to_server(Events(script), server)

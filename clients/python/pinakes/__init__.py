@@ -10,8 +10,16 @@
 
 from pinakes import where
 from pinakes.answers import AnswerSoFar
-from pinakes.async_client import AsyncAnswers, AsyncClient, AsyncDocuments, AsyncEvents, AsyncIndex, AsyncModels
-from pinakes.client import Answers, Client, Documents, Events, Index, Models
+from pinakes.async_client import (
+    AsyncAnswers,
+    AsyncClient,
+    AsyncConversations,
+    AsyncDocuments,
+    AsyncEvents,
+    AsyncIndex,
+    AsyncModels,
+)
+from pinakes.client import Answers, Client, Conversations, Documents, Events, Index, Models
 from pinakes.errors import PinakesError
 from pinakes.options import (
     DEFAULT_ADDRESS,
@@ -40,6 +48,8 @@ from pinakes.results import (
     Citation,
     Comparison,
     Completion,
+    Conversation,
+    ConversationPage,
     DeadLetter,
     DeadLetterPage,
     Degradation,
@@ -93,6 +103,7 @@ from pinakes.results import (
     StoredAnswer,
     TextSpan,
     Thumbnail,
+    TurnPage,
     Upload,
     Usage,
     WarmUp,
@@ -114,6 +125,7 @@ __all__ = [
     "Answers",
     "AsyncAnswers",
     "AsyncClient",
+    "AsyncConversations",
     "AsyncDocuments",
     "AsyncEvents",
     "AsyncIndex",
@@ -127,6 +139,9 @@ __all__ = [
     "ClientOptions",
     "Comparison",
     "Completion",
+    "Conversation",
+    "ConversationPage",
+    "Conversations",
     "ConvexFusion",
     "DeadLetter",
     "DeadLetterPage",
@@ -194,6 +209,7 @@ __all__ = [
     "Stream",
     "TextSpan",
     "Thumbnail",
+    "TurnPage",
     "Upload",
     "UploadOptions",
     "Usage",

@@ -34,6 +34,7 @@ from pinakes.results import (
     AnswerEvent,
     Box,
     Comparison,
+    Conversation,
     DeadLetter,
     Document,
     DocumentState,
@@ -61,6 +62,7 @@ from pinakes.results import (
 from pinakes.streams import AsyncStream
 from pinakes.uploads import Source, UploadSource
 from pinakes.v1.answer_service_pb2_grpc import AnswerServiceStub
+from pinakes.v1.conversation_service_pb2_grpc import ConversationServiceStub
 from pinakes.v1.document_service_pb2_grpc import DocumentServiceStub
 from pinakes.v1.event_service_pb2_grpc import EventServiceStub
 from pinakes.v1.index_service_pb2_grpc import IndexServiceStub
@@ -459,6 +461,84 @@ class AsyncAnswers:
         )
 
 
+class AsyncConversations:
+    """`client.conversations`: makes, lists, names and deletes conversations, and shows their answers. A question is
+    asked in one with `client.answer(..., conversation_id=...)`."""
+
+    def __init__(self, channel: grpc.aio.Channel, calls: AsyncCalls, deadlines: Deadlines) -> None:
+        self._stub = ConversationServiceStub(channel)
+        self._calls = calls
+        self._deadlines = deadlines
+
+    async def create(self, title: str = "", *, timeout_s: float | None = None) -> Conversation:
+        """Makes a conversation. Without a title, its first question becomes it. Raises InvalidField."""
+        return await self._calls.unary(
+            self._stub.CreateConversation,
+            requests.create_conversation(title),
+            timeout_s or self._deadlines.unary_s,
+            mapping.made_conversation,
+        )
+
+    async def get(self, conversation_id: str, *, timeout_s: float | None = None) -> Conversation:
+        """One conversation. Raises ConversationNotFound."""
+        return await self._calls.unary(
+            self._stub.GetConversation,
+            requests.get_conversation(conversation_id),
+            timeout_s or self._deadlines.unary_s,
+            mapping.found_conversation,
+        )
+
+    async def list(self, *, page_size: int = 0, timeout_s: float | None = None) -> AsyncIterator[Conversation]:
+        """All conversations of the caller's, the newest first, fetched page by page; the timeout is for one page."""
+        token = ""
+        while True:
+            request = requests.list_conversations(page_size, token)
+            page = await self._calls.unary(
+                self._stub.ListConversations, request, timeout_s or self._deadlines.unary_s, mapping.conversation_page
+            )
+            for conversation in page.conversations:
+                yield conversation
+            token = page.next_page_token
+            if not token:
+                return
+
+    async def rename(self, conversation_id: str, title: str, *, timeout_s: float | None = None) -> Conversation:
+        """Gives a conversation a title. Raises InvalidField, ConversationNotFound."""
+        return await self._calls.unary(
+            self._stub.UpdateConversation,
+            requests.update_conversation(conversation_id, title),
+            timeout_s or self._deadlines.unary_s,
+            mapping.updated_conversation,
+        )
+
+    async def delete(self, conversation_id: str, *, timeout_s: float | None = None) -> None:
+        """Deletes a conversation with its answers. Raises ConversationNotFound, also when a first attempt had deleted
+        it and its response was lost."""
+        await self._calls.unary(
+            self._stub.DeleteConversation,
+            requests.delete_conversation(conversation_id),
+            timeout_s or self._deadlines.unary_s,
+            mapping.deleted_conversation,
+        )
+
+    async def turns(
+        self, conversation_id: str, *, page_size: int = 0, timeout_s: float | None = None
+    ) -> AsyncIterator[StoredAnswer]:
+        """The answers of a conversation, the first one first, fetched page by page; the timeout is for one page. Raises
+        ConversationNotFound."""
+        token = ""
+        while True:
+            request = requests.list_turns(conversation_id, page_size, token)
+            page = await self._calls.unary(
+                self._stub.ListTurns, request, timeout_s or self._deadlines.unary_s, mapping.turn_page
+            )
+            for answer in page.answers:
+                yield answer
+            token = page.next_page_token
+            if not token:
+                return
+
+
 class AsyncClient:
     """Calls a Pinakes server. One client serves any number of concurrent calls of one event loop; use it in
     `async with`, or `close` it.
@@ -481,6 +561,7 @@ class AsyncClient:
         self._searches = SearchServiceStub(self._channel)
         self._inference = InferenceServiceStub(self._channel)
         self.answers = AsyncAnswers(self._channel, self._calls, options.deadlines)
+        self.conversations = AsyncConversations(self._channel, self._calls, options.deadlines)
         self.documents = AsyncDocuments(self._channel, self._calls, options.deadlines)
         self.index = AsyncIndex(self._channel, self._calls, options.deadlines)
         self.models = AsyncModels(self._channel, self._calls, options.deadlines)

@@ -34,6 +34,7 @@ from pinakes.results import (
     AnswerEvent,
     Box,
     Comparison,
+    Conversation,
     DeadLetter,
     Document,
     DocumentState,
@@ -61,6 +62,7 @@ from pinakes.results import (
 from pinakes.streams import Stream
 from pinakes.uploads import Source, UploadSource
 from pinakes.v1.answer_service_pb2_grpc import AnswerServiceStub
+from pinakes.v1.conversation_service_pb2_grpc import ConversationServiceStub
 from pinakes.v1.document_service_pb2_grpc import DocumentServiceStub
 from pinakes.v1.event_service_pb2_grpc import EventServiceStub
 from pinakes.v1.index_service_pb2_grpc import IndexServiceStub
@@ -452,6 +454,82 @@ class Answers:
         )
 
 
+class Conversations:
+    """`client.conversations`: makes, lists, names and deletes conversations, and shows their answers. A question is
+    asked in one with `client.answer(..., conversation_id=...)`."""
+
+    def __init__(self, channel: grpc.Channel, calls: SyncCalls, deadlines: Deadlines) -> None:
+        self._stub = ConversationServiceStub(channel)
+        self._calls = calls
+        self._deadlines = deadlines
+
+    def create(self, title: str = "", *, timeout_s: float | None = None) -> Conversation:
+        """Makes a conversation. Without a title, its first question becomes it. Raises InvalidField."""
+        return self._calls.unary(
+            self._stub.CreateConversation,
+            requests.create_conversation(title),
+            timeout_s or self._deadlines.unary_s,
+            mapping.made_conversation,
+        )
+
+    def get(self, conversation_id: str, *, timeout_s: float | None = None) -> Conversation:
+        """One conversation. Raises ConversationNotFound."""
+        return self._calls.unary(
+            self._stub.GetConversation,
+            requests.get_conversation(conversation_id),
+            timeout_s or self._deadlines.unary_s,
+            mapping.found_conversation,
+        )
+
+    def list(self, *, page_size: int = 0, timeout_s: float | None = None) -> Iterator[Conversation]:
+        """All conversations of the caller's, the newest first, fetched page by page; the timeout is for one page."""
+        token = ""
+        while True:
+            request = requests.list_conversations(page_size, token)
+            page = self._calls.unary(
+                self._stub.ListConversations, request, timeout_s or self._deadlines.unary_s, mapping.conversation_page
+            )
+            yield from page.conversations
+            token = page.next_page_token
+            if not token:
+                return
+
+    def rename(self, conversation_id: str, title: str, *, timeout_s: float | None = None) -> Conversation:
+        """Gives a conversation a title. Raises InvalidField, ConversationNotFound."""
+        return self._calls.unary(
+            self._stub.UpdateConversation,
+            requests.update_conversation(conversation_id, title),
+            timeout_s or self._deadlines.unary_s,
+            mapping.updated_conversation,
+        )
+
+    def delete(self, conversation_id: str, *, timeout_s: float | None = None) -> None:
+        """Deletes a conversation with its answers. Raises ConversationNotFound, also when a first attempt had deleted
+        it and its response was lost."""
+        self._calls.unary(
+            self._stub.DeleteConversation,
+            requests.delete_conversation(conversation_id),
+            timeout_s or self._deadlines.unary_s,
+            mapping.deleted_conversation,
+        )
+
+    def turns(
+        self, conversation_id: str, *, page_size: int = 0, timeout_s: float | None = None
+    ) -> Iterator[StoredAnswer]:
+        """The answers of a conversation, the first one first, fetched page by page; the timeout is for one page. Raises
+        ConversationNotFound."""
+        token = ""
+        while True:
+            request = requests.list_turns(conversation_id, page_size, token)
+            page = self._calls.unary(
+                self._stub.ListTurns, request, timeout_s or self._deadlines.unary_s, mapping.turn_page
+            )
+            yield from page.answers
+            token = page.next_page_token
+            if not token:
+                return
+
+
 class Client:
     """Calls a Pinakes server. One client serves any number of concurrent calls of one event loop; use it in
     `with`, or `close` it.
@@ -474,6 +552,7 @@ class Client:
         self._searches = SearchServiceStub(self._channel)
         self._inference = InferenceServiceStub(self._channel)
         self.answers = Answers(self._channel, self._calls, options.deadlines)
+        self.conversations = Conversations(self._channel, self._calls, options.deadlines)
         self.documents = Documents(self._channel, self._calls, options.deadlines)
         self.index = Index(self._channel, self._calls, options.deadlines)
         self.models = Models(self._channel, self._calls, options.deadlines)

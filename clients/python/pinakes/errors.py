@@ -14,7 +14,8 @@ PinakesError
 │   ├── DeadLetterNotFound         `job_id` has none: it may have been replayed, discarded, or followed by a newer job
 │   ├── GenerationNotFound
 │   ├── ModelNotFound
-│   └── AnswerNotFound
+│   ├── AnswerNotFound
+│   └── ConversationNotFound
 ├── DocumentExists                 `document_id` holds the same bytes already
 ├── GenerationExists               `generation` is there beside the serving one
 ├── WrongGenerationState           `generation` is not in the state that the call needs
@@ -24,6 +25,7 @@ PinakesError
 ├── JobCancelled                   somebody cancelled the job
 ├── DocumentBusy                   `job_id` of the document comes first
 ├── NoPageImage                    the document's format has no pages to look at
+├── ConversationBusy               `answer_id` is being made in the conversation
 ├── AnswerInterrupted              the answer `answer_id` was cancelled or has failed: ask again
 ├── Overloaded                     retried: too much work is waiting
 ├── Unavailable                    retried: the server does not answer
@@ -252,6 +254,19 @@ class AnswerNotFound(NotFound):
         return self._told("answer_id")
 
 
+class ConversationNotFound(NotFound):
+    """No such conversation."""
+
+
+class ConversationBusy(PinakesError):
+    """An answer is being made in the conversation: wait until it has ended, or cancel it."""
+
+    @property
+    def answer_id(self) -> str:
+        """That answer."""
+        return self._told("answer_id")
+
+
 class AnswerInterrupted(PinakesError):
     """The answer was cancelled or has failed, and ends where its events end. Ask again."""
 
@@ -398,6 +413,8 @@ CLASS_OF_REASON: Mapping[str, type[PinakesError]] = {
     "EMBEDDING_MISMATCH": EmbeddingMismatch,
     "ANSWER_NOT_FOUND": AnswerNotFound,
     "ANSWER_INTERRUPTED": AnswerInterrupted,
+    "CONVERSATION_NOT_FOUND": ConversationNotFound,
+    "CONVERSATION_BUSY": ConversationBusy,
 }
 
 CLASS_OF_CODE: Mapping[str, type[PinakesError]] = {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pinakes import results
 from pinakes.v1 import (
     answer_service_pb2,
+    conversation_service_pb2,
     document_service_pb2,
     error_reason_pb2,
     index_service_pb2,
@@ -282,7 +283,7 @@ def answer_event(wire: answer_service_pb2.AnswerResponse) -> results.AnswerEvent
     match wire.WhichOneof("event"):
         case "sources":
             ranked = tuple(ranked_passage(p) for p in wire.sources.passages)
-            return results.Sources(wire.answer_id, wire.sequence, ranked)
+            return results.Sources(wire.answer_id, wire.sequence, ranked, wire.sources.searched_question)
         case "delta":
             return results.Delta(wire.answer_id, wire.sequence, wire.delta.text)
         case "citation":
@@ -325,7 +326,44 @@ def stored_answer(wire: answer_service_pb2.StoredAnswer) -> results.StoredAnswer
         failure=failure(wire.failure) if wire.HasField("failure") else None,
         create_time=time(wire.create_time),
         end_time=time(wire.end_time) if wire.HasField("end_time") else None,
+        searched_question=wire.sources.searched_question,
+        conversation_id=wire.conversation_id,
+        turn=wire.turn,
     )
+
+
+def conversation(wire: conversation_service_pb2.Conversation) -> results.Conversation:
+    return results.Conversation(
+        conversation_id=wire.conversation_id,
+        title=wire.title,
+        turn_count=wire.turn_count,
+        create_time=time(wire.create_time),
+        update_time=time(wire.update_time),
+    )
+
+
+def made_conversation(wire: conversation_service_pb2.CreateConversationResponse) -> results.Conversation:
+    return conversation(wire.conversation)
+
+
+def found_conversation(wire: conversation_service_pb2.GetConversationResponse) -> results.Conversation:
+    return conversation(wire.conversation)
+
+
+def updated_conversation(wire: conversation_service_pb2.UpdateConversationResponse) -> results.Conversation:
+    return conversation(wire.conversation)
+
+
+def deleted_conversation(wire: conversation_service_pb2.DeleteConversationResponse) -> None:
+    return None
+
+
+def conversation_page(wire: conversation_service_pb2.ListConversationsResponse) -> results.ConversationPage:
+    return results.ConversationPage(tuple(conversation(c) for c in wire.conversations), wire.next_page_token)
+
+
+def turn_page(wire: conversation_service_pb2.ListTurnsResponse) -> results.TurnPage:
+    return results.TurnPage(tuple(stored_answer(a) for a in wire.answers), wire.next_page_token)
 
 
 def _citation(answer_id: str, sequence: int, wire: answer_service_pb2.Citation) -> results.Citation:

@@ -145,6 +145,8 @@ class AnswerOptions(TypedDict, total=False):
     """Waits until the index has come this far."""
     no_cache: bool
     """Answers anew, whatever the server has kept of earlier answers and searches."""
+    conversation_id: str
+    """The conversation that the question is asked in."""
     resume_window_s: float
     """The answer goes on being made for so long, up to 120 s, when the connection is lost, and the stream goes on by
     itself, once. Leaving the stream does not stop it then: `answers.cancel` does."""

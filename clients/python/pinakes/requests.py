@@ -33,6 +33,7 @@ from pinakes.results import (
 )
 from pinakes.v1 import (
     answer_service_pb2,
+    conversation_service_pb2,
     document_service_pb2,
     error_reason_pb2,
     index_service_pb2,
@@ -180,6 +181,33 @@ def answer(question: str, options: AnswerOptions) -> answer_service_pb2.AnswerRe
         consistency_token=options.get("consistency_token", ""),
         no_cache=options.get("no_cache", False),
         resume_window=_duration(options.get("resume_window_s")),
+        conversation_id=options.get("conversation_id", ""),
+    )
+
+
+def create_conversation(title: str) -> conversation_service_pb2.CreateConversationRequest:
+    return conversation_service_pb2.CreateConversationRequest(title=title)
+
+
+def get_conversation(conversation_id: str) -> conversation_service_pb2.GetConversationRequest:
+    return conversation_service_pb2.GetConversationRequest(conversation_id=conversation_id)
+
+
+def list_conversations(page_size: int, page_token: str) -> conversation_service_pb2.ListConversationsRequest:
+    return conversation_service_pb2.ListConversationsRequest(page_size=page_size, page_token=page_token)
+
+
+def update_conversation(conversation_id: str, title: str) -> conversation_service_pb2.UpdateConversationRequest:
+    return conversation_service_pb2.UpdateConversationRequest(conversation_id=conversation_id, title=title)
+
+
+def delete_conversation(conversation_id: str) -> conversation_service_pb2.DeleteConversationRequest:
+    return conversation_service_pb2.DeleteConversationRequest(conversation_id=conversation_id)
+
+
+def list_turns(conversation_id: str, page_size: int, page_token: str) -> conversation_service_pb2.ListTurnsRequest:
+    return conversation_service_pb2.ListTurnsRequest(
+        conversation_id=conversation_id, page_size=page_size, page_token=page_token
     )
 
 

@@ -410,11 +410,13 @@ class SearchResults:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The passages that the answer is made from, best first. Always the first event."""
+    """The passages that the answer is made from, best first. Always the first event. `searched_question` is what was
+    searched and asked in place of a question that refers to the one before; empty: the question itself."""
 
     answer_id: str
     sequence: int
     passages: tuple[RankedPassage, ...]
+    searched_question: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -526,6 +528,39 @@ class StoredAnswer:
     failure: Failure | None
     create_time: datetime
     end_time: datetime | None
+    searched_question: str = ""
+    """As in Sources."""
+    conversation_id: str = ""
+    turn: int = 0
+    """Which answer of its conversation it is, from 1; 0 outside of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Questions and answers that follow each other. `turn_count` counts the answers; `title` is empty before the first
+    one."""
+
+    conversation_id: str
+    title: str
+    turn_count: int
+    create_time: datetime
+    update_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationPage:
+    """A page of conversations."""
+
+    conversations: tuple[Conversation, ...]
+    next_page_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPage:
+    """A page of a conversation's answers."""
+
+    answers: tuple[StoredAnswer, ...]
+    next_page_token: str
 
 
 # --- index -------------------------------------------------------------------------------------------------------

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from server.adapters.postgres.answer_erasure import erase_documents
+from server.adapters.postgres.conversation_turns import add_turn
 from server.adapters.postgres.identifiers import parsed_id
 from server.adapters.postgres.pool import Connection, PostgresPool
 from server.adapters.postgres.rows import VISIBLE, seeing
@@ -24,10 +27,9 @@ _COMPLETION = TypeAdapter(Completion)
 
 _INSERT = """
     INSERT INTO answers (answer_id, tenant, owner, question, state, failure_reason, failure_message, uncited, layout,
-                         completion, create_time, end_time)
+                         completion, create_time, end_time, searched, conversation_id, turn)
     VALUES (%(answer_id)s, %(tenant)s, %(user)s, %(question)s, %(state)s, %(reason)s, %(message)s, %(uncited)s,
-            %(layout)s, %(completion)s, %(create_time)s, %(end_time)s)
-    ON CONFLICT (answer_id) DO NOTHING
+            %(layout)s, %(completion)s, %(create_time)s, %(end_time)s, %(searched)s, %(conversation_id)s, %(turn)s)
 """
 _INSERT_SOURCES = """
     INSERT INTO answer_sources (answer_id, ordinal, document_id, source)
@@ -42,26 +44,38 @@ _INSERT_CITATIONS = """
                 %(citations)s::text[])
          WITH ORDINALITY AS given (document_id, sentence_start, sentence_end, sentence, citation, ordinal)
 """
-_GET = """
-    SELECT answer_id, question, state, failure_reason, failure_message, uncited, layout, completion, create_time,
-           end_time
-    FROM answers WHERE answer_id = %(answer_id)s AND tenant = %(tenant)s AND owner = %(user)s
+# Whoever reads answers names these, and hands the rows to `read_answers`.
+ANSWER_COLUMNS = """
+    answer_id, question, state, failure_reason, failure_message, uncited, layout, completion, create_time, end_time,
+    searched, conversation_id, turn
+"""
+_GET = f"""
+    SELECT {ANSWER_COLUMNS} FROM answers
+    WHERE answer_id = %(answer_id)s AND tenant = %(tenant)s AND owner = %(user)s
 """
 _READABLE = f"coalesce(d.delete_time IS NULL AND {VISIBLE}, false) AS readable"
 _GET_SOURCES = f"""
-    SELECT s.document_id, s.source, {_READABLE}
+    SELECT s.answer_id, s.document_id, s.source, {_READABLE}
     FROM answer_sources s LEFT JOIN documents d USING (document_id)
-    WHERE s.answer_id = %(answer_id)s ORDER BY s.ordinal
+    WHERE s.answer_id = ANY(%(answer_ids)s) ORDER BY s.answer_id, s.ordinal
 """
 _GET_CITATIONS = f"""
-    SELECT c.document_id, c.sentence_start, c.sentence_end, c.sentence, c.citation, {_READABLE}
+    SELECT c.answer_id, c.document_id, c.sentence_start, c.sentence_end, c.sentence, c.citation, {_READABLE}
     FROM answer_citations c LEFT JOIN documents d USING (document_id)
-    WHERE c.answer_id = %(answer_id)s ORDER BY c.ordinal
+    WHERE c.answer_id = ANY(%(answer_ids)s) ORDER BY c.answer_id, c.ordinal
 """
 _FORGET = """
     DELETE FROM answers WHERE answer_id IN (
-        SELECT answer_id FROM answers WHERE end_time <= now() - make_interval(secs => %(age_s)s)
+        SELECT answer_id FROM answers
+        WHERE end_time <= now() - make_interval(secs => %(age_s)s) AND conversation_id IS NULL
         ORDER BY end_time LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    )
+"""
+# A conversation is forgotten as a whole, with its answers.
+_FORGET_CONVERSATIONS = """
+    DELETE FROM conversations WHERE conversation_id IN (
+        SELECT conversation_id FROM conversations WHERE update_time <= now() - make_interval(secs => %(age_s)s)
+        ORDER BY update_time LIMIT %(limit)s FOR UPDATE SKIP LOCKED
     )
 """
 
@@ -73,9 +87,15 @@ class PostgresAnswerStore:
     async def keep(self, principal: Principal, answer: KeptAnswer) -> None:
         parameters = seeing(principal) | _row(answer)
         async with self._pool.transaction() as connection:
-            gone = await _gone(connection, [source.document_id for source in answer.sources])
-            if (await connection.execute(_INSERT, parameters)).rowcount == 0:
+            cursor = await connection.execute("SELECT 1 FROM answers WHERE answer_id = %(answer_id)s", parameters)
+            if await cursor.fetchone() is not None:
                 return
+            if answer.conversation_id:
+                parameters["turn"] = await add_turn(connection, parameters)
+                if parameters["turn"] is None:
+                    return
+            gone = await _gone(connection, [source.document_id for source in answer.sources])
+            await connection.execute(_INSERT, parameters)
             await connection.execute(_INSERT_SOURCES, parameters | _source_columns(answer.sources))
             await connection.execute(_INSERT_CITATIONS, parameters | _citation_columns(answer.citations))
             if gone:
@@ -87,13 +107,27 @@ class PostgresAnswerStore:
             row = await (await connection.execute(_GET, parameters)).fetchone()
             if row is None:
                 raise AnswerNotFound(answer_id)
-            sources = await (await connection.execute(_GET_SOURCES, parameters)).fetchall()
-            citations = await (await connection.execute(_GET_CITATIONS, parameters)).fetchall()
-        return _answer_of(row, sources, citations)
+            [answer] = await read_answers(connection, principal, [row])
+        return answer
 
     async def forget(self, age_s: float, limit: int) -> int:
         async with self._pool.transaction() as connection:
-            return (await connection.execute(_FORGET, {"age_s": age_s, "limit": limit})).rowcount
+            statements = (_FORGET, _FORGET_CONVERSATIONS)
+            parameters = {"age_s": age_s, "limit": limit}
+            return max([(await connection.execute(each, parameters)).rowcount for each in statements])
+
+
+async def read_answers(
+    connection: Connection, principal: Principal, rows: Sequence[Mapping[str, Any]]
+) -> list[KeptAnswer]:
+    """The answers of these rows, with `readable` as it is for the principal."""
+    parameters = seeing(principal) | {"answer_ids": [row["answer_id"] for row in rows]}
+    sources: defaultdict[uuid.UUID, list[Mapping[str, Any]]] = defaultdict(list)
+    citations: defaultdict[uuid.UUID, list[Mapping[str, Any]]] = defaultdict(list)
+    for statement, found in ((_GET_SOURCES, sources), (_GET_CITATIONS, citations)):
+        for each in await (await connection.execute(statement, parameters)).fetchall():
+            found[each["answer_id"]].append(each)
+    return [_answer_of(row, sources[row["answer_id"]], citations[row["answer_id"]]) for row in rows]
 
 
 async def _gone(connection: Connection, document_ids: Sequence[str]) -> list[Any]:
@@ -119,6 +153,9 @@ def _row(answer: KeptAnswer) -> dict[str, Any]:
         "completion": None if completion is None else _COMPLETION.dump_json(completion).decode(),
         "create_time": answer.create_time,
         "end_time": answer.end_time,
+        "searched": answer.searched,
+        "conversation_id": parsed_id(answer.conversation_id),
+        "turn": 0,
     }
 
 
@@ -171,4 +208,7 @@ def _answer_of(
         completion=None if completion is None else _COMPLETION.validate_python(completion),
         create_time=row["create_time"],
         end_time=row["end_time"],
+        searched=row["searched"],
+        conversation_id="" if row["conversation_id"] is None else str(row["conversation_id"]),
+        turn=row["turn"],
     )

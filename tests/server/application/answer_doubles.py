@@ -7,9 +7,14 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 
 from server.application.answer_question import AnswerCommand
+from server.application.follow_ups import WordsOfTheLastQuestion
+from server.application.give_answers import GiveAnswers, GiveOptions
+from server.application.reuse_answers import Answering
+from server.application.take_turns import TakeTurns, TurnOptions
 from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Completion, Delta, Sources
+from server.domain.conversations import PastTurn
 from server.domain.deadline import Deadline
-from server.domain.errors import AnswerNotFound, PinakesError
+from server.domain.errors import AnswerNotFound, ConversationBusy, ConversationNotFound, PinakesError
 from server.domain.passages import RankedPassage, TextSpan
 from server.domain.principals import Principal
 from server.domain.stored_answers import KeptAnswer
@@ -84,3 +89,41 @@ class MemoryStore:
 
     async def forget(self, age_s: float, limit: int) -> int:
         return 0
+
+
+@dataclass
+class MemoryTurns:
+    """Conversations by their ids: the questions that were asked, and the answer that has the turn."""
+
+    store: MemoryStore
+    known: set[str] = field(default_factory=set)
+    live: dict[str, str] = field(default_factory=dict)
+    renewed: int = 0
+
+    async def begin(
+        self, principal: Principal, conversation_id: str, answer_id: str, lease_s: float, past: int
+    ) -> tuple[PastTurn, ...]:
+        if conversation_id not in self.known:
+            raise ConversationNotFound(conversation_id)
+        kept = [each for each in self.store.kept.values() if each.conversation_id == conversation_id]
+        if any(each.answer_id == self.live.get(conversation_id) for each in kept):
+            del self.live[conversation_id]
+        if conversation_id in self.live:
+            raise ConversationBusy(conversation_id, self.live[conversation_id])
+        self.live[conversation_id] = answer_id
+        return tuple(PastTurn(each.question, each.searched) for each in kept[-past:])
+
+    async def renew(self, conversation_id: str, answer_id: str, lease_s: float) -> None:
+        self.renewed += 1
+
+    async def abandon(self, conversation_id: str, answer_id: str) -> None:
+        if self.live.get(conversation_id) == answer_id:
+            del self.live[conversation_id]
+
+
+def giving(
+    maker: Answering, store: MemoryStore, options: GiveOptions | None = None, turns: MemoryTurns | None = None
+) -> GiveAnswers:
+    """GiveAnswers over these, with follow-ups told by rules."""
+    taken = TakeTurns(turns or MemoryTurns(store), WordsOfTheLastQuestion(), TurnOptions(renew_s=0.02))
+    return GiveAnswers(maker, store, taken, options or GiveOptions(delta_pause_s=0.0))

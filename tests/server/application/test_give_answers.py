@@ -11,12 +11,14 @@ import pytest
 
 from server.application.answer_feed import AnswerFeed
 from server.application.answer_question import AnswerCommand
-from server.application.give_answers import GiveAnswers, GiveOptions
-from server.domain.answers import AnswerEvent, Delta
+from server.application.give_answers import GiveOptions
+from server.domain.answers import AnswerEvent, Delta, Sources
 from server.domain.deadline import Deadline
 from server.domain.errors import (
     AnswerInterrupted,
     AnswerNotFound,
+    ConversationBusy,
+    ConversationNotFound,
     DependencyUnavailable,
     InvalidField,
     Overloaded,
@@ -24,7 +26,16 @@ from server.domain.errors import (
 )
 from server.domain.principals import Principal
 from server.domain.stored_answers import AnswerState, NumberedEvent, ShownAnswer
-from tests.server.application.answer_doubles import CITATION, COMPLETION, SENTENCE, SOURCES, MemoryStore, SteppedMaker
+from tests.server.application.answer_doubles import (
+    CITATION,
+    COMPLETION,
+    SENTENCE,
+    SOURCES,
+    MemoryStore,
+    MemoryTurns,
+    SteppedMaker,
+    giving,
+)
 from tests.server.application.doubles import PRINCIPAL
 
 COMMAND = AnswerCommand("How many?")
@@ -41,12 +52,13 @@ class Given:
     def __init__(self, options: GiveOptions | None = None) -> None:
         self.maker = SteppedMaker()
         self.store = MemoryStore()
-        self.give = GiveAnswers(self.maker, self.store, options or GiveOptions(delta_pause_s=0.0))
+        self.turns = MemoryTurns(self.store, {"c"})
+        self.give = giving(self.maker, self.store, options, self.turns)
 
     async def begin(self, events: int, window_s: float = 0.0) -> str:
         """Reads so many events of an answer, then leaves; returns the answer's id."""
         self.maker.step(events)
-        async with aclosing(self.give.run(PRINCIPAL, COMMAND, soon(), window_s)) as stream:
+        async with aclosing(self.give.run(PRINCIPAL, COMMAND, soon(), window_s=window_s)) as stream:
             async for answer_id, event in stream:
                 if event.sequence == events:
                     return answer_id
@@ -151,7 +163,7 @@ async def test_a_resumable_answer_that_nobody_comes_back_to_is_stopped(given: Gi
 
 async def test_cancelling_stops_a_resumable_answer_and_tells_its_reader(given: Given) -> None:
     given.maker.step(1)
-    stream = given.give.run(PRINCIPAL, COMMAND, soon(), 30)
+    stream = given.give.run(PRINCIPAL, COMMAND, soon(), window_s=30)
     answer_id, _ = await anext(stream)
     for other in SOMEBODY_ELSE:
         with pytest.raises(AnswerNotFound):
@@ -199,6 +211,54 @@ async def test_what_cannot_be_kept_can_be_resumed_while_its_window_lasts() -> No
 async def test_a_window_has_its_bounds(given: Given, window_s: float) -> None:
     with pytest.raises(InvalidField):
         await given.begin(1, window_s)
+
+
+class TestConversations:
+    async def ask(self, given: Given, question: str, conversation_id: str = "c") -> Sources:
+        """The answer to it, to its end; returns the sources."""
+        given.maker.step(4)
+        stream = given.give.run(PRINCIPAL, AnswerCommand(question), soon(), conversation_id=conversation_id)
+        events = [event async for _, event in stream]
+        assert isinstance(events[0].event, Sources)
+        return events[0].event
+
+    async def test_a_follow_up_is_asked_with_what_it_refers_to_and_says_so(self, given: Given) -> None:
+        assert (await self.ask(given, "How long is the\u3000ferry?")).searched == ""
+        searched = "When was it built? (long ferry)"
+        assert (await self.ask(given, "When was it built?")).searched == searched
+        assert [command.question for command in given.maker.asked] == ["How long is the ferry?", searched]
+        first, second = given.store.kept.values()
+        assert (first.question, first.searched) == ("How long is the ferry?", "")
+        assert (second.question, second.searched) == ("When was it built?", searched)
+        assert {answer.conversation_id for answer in (first, second)} == {"c"}
+
+    async def test_one_answer_at_a_time_is_made_in_a_conversation(self, given: Given) -> None:
+        given.maker.step(1)
+        stream = given.give.run(PRINCIPAL, COMMAND, soon(), conversation_id="c")
+        answer_id, _ = await anext(stream)
+        given.maker.begin_apart()
+        with pytest.raises(ConversationBusy) as caught:
+            await self.ask(given, "And then?")
+        assert caught.value.answer_id == answer_id
+        async with asyncio.timeout(5):
+            while not given.turns.renewed:  # noqa: ASYNC110 - what is waited for happens in code that knows no test
+                await asyncio.sleep(0.01)
+        await stream.aclose()
+        await given.settled(answer_id)
+        await self.ask(given, "And then?")
+        assert [answer.state for answer in given.store.kept.values()] == [AnswerState.CANCELLED, AnswerState.COMPLETED]
+
+    async def test_an_answer_that_is_not_kept_does_not_keep_its_turn(self, given: Given) -> None:
+        given.maker.events, given.maker.failure = (), Overloaded("the model", 1.0)
+        with pytest.raises(Overloaded):
+            await self.ask(given, "How many?")
+        await given.give.close()
+        assert (given.turns.live, given.store.kept) == ({}, {})
+
+    async def test_a_conversation_of_somebody_else_is_not_found(self, given: Given) -> None:
+        with pytest.raises(ConversationNotFound):
+            await self.ask(given, "How many?", "another")
+        assert given.maker.asked == []
 
 
 class TestFeed:

@@ -11,12 +11,12 @@ import pytest
 
 from pinakes import AnswerState, AsyncClient, Citation, Client, ClientOptions, Completion, Delta, RetryPolicy, errors
 from pinakes.v1 import answer_service_pb2_grpc
-from server.application.give_answers import GiveAnswers, GiveOptions
+from server.application.give_answers import GiveOptions
 from server.domain.principals import Principal
 from server.transport.answer_servicer import AnswerServicer
 from server.transport.identity import LoopbackIdentity
 from server.transport.interceptors import CallInterceptor
-from tests.server.application.answer_doubles import PASSAGE, SENTENCE, MemoryStore, SteppedMaker
+from tests.server.application.answer_doubles import PASSAGE, SENTENCE, MemoryStore, MemoryTurns, SteppedMaker, giving
 from tests.server.application.doubles import PRINCIPAL
 from tests.server.transport.test_calls import eventually
 
@@ -37,7 +37,8 @@ class Wire:
     def __init__(self) -> None:
         self.maker = SteppedMaker()
         self.store = MemoryStore()
-        self.give = GiveAnswers(self.maker, self.store, GiveOptions())
+        self.turns = MemoryTurns(self.store, {"c"})
+        self.give = giving(self.maker, self.store, GiveOptions(), self.turns)
         self.port = 0
         self._server: Any = None
 
@@ -144,3 +145,14 @@ async def test_a_caller_that_leaves_stops_the_answer_unless_it_is_resumable(wire
         _ = [event async for event in client.answers.resume(answer_id, after_sequence=1)]
     assert (caught.value.code, caught.value.answer_id) == ("ABORTED", answer_id)
     assert (await client.answers.get(answer_id)).state is AnswerState.CANCELLED
+
+
+async def test_a_second_question_at_a_time_is_refused_in_a_conversation(wire: Wire, client: AsyncClient) -> None:
+    wire.maker.step(1)
+    async with client.answer("How many?", conversation_id="c") as stream:
+        answer_id = (await anext(stream)).answer_id
+        with pytest.raises(errors.ConversationBusy) as caught:
+            await client.answer_text("And when?", conversation_id="c")
+        assert (caught.value.code, caught.value.answer_id) == ("FAILED_PRECONDITION", answer_id)
+    with pytest.raises(errors.ConversationNotFound):
+        await client.answer_text("How many?", conversation_id="another")

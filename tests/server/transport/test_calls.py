@@ -20,7 +20,6 @@ from pinakes.v1 import (
     search_service_pb2_grpc,
 )
 from server.application.answer_question import AnswerOptions, AnswerQuestion
-from server.application.give_answers import GiveAnswers, GiveOptions
 from server.application.ports import EmbeddingKind, Embeddings
 from server.application.search_passages import SearchOptions, SearchPassages
 from server.domain.deadline import Deadline
@@ -30,7 +29,7 @@ from server.transport.health import HealthReport, HealthWatch
 from server.transport.identity import LoopbackIdentity
 from server.transport.interceptors import CallInterceptor
 from server.transport.search_servicer import SearchServicer
-from tests.server.application.answer_doubles import MemoryStore
+from tests.server.application.answer_doubles import MemoryStore, giving
 from tests.server.application.doubles import (
     PRINCIPAL,
     OneModel,
@@ -102,7 +101,7 @@ async def wire() -> AsyncIterator[Wire]:
     calls = CallInterceptor(concurrent_calls=2)
     server = grpc.aio.server(interceptors=[calls])
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(identity, search), server)
-    give = GiveAnswers(AnswerQuestion(search, chain_of(generator), AnswerOptions()), MemoryStore(), GiveOptions())
+    give = giving(AnswerQuestion(search, chain_of(generator), AnswerOptions()), MemoryStore())
     answers = AnswerServicer(identity, give)
     answer_service_pb2_grpc.add_AnswerServiceServicer_to_server(answers, server)
     port = server.add_insecure_port("127.0.0.1:0")

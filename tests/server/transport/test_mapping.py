@@ -22,8 +22,10 @@ from pinakes.v1 import (
     passage_pb2,
     search_service_pb2,
 )
+from server.application.conversation_ports import ConversationPage
 from server.application.ingestion_failures import DEFECT
 from server.application.keeping import quoted_alone
+from server.application.look_after_conversations import ShownTurns
 from server.application.look_after_index import IndexStatus
 from server.application.look_after_models import ModelPage
 from server.application.page_image_ports import PageView
@@ -50,6 +52,7 @@ from server.domain.answers import (
     Usage,
 )
 from server.domain.conditions import AnyOf, Condition, Created, InLanguages, Not, Tagged
+from server.domain.conversations import Conversation
 from server.domain.documents import (
     Box,
     DeadLetter,
@@ -236,15 +239,18 @@ def stored() -> ShownAnswer:
         failure=Failure("StageDeadline", "too slow"),
         text="text",
         withheld=(TextSpan(2, 5),),
-        sources=Sources((RANKED,)),
+        sources=Sources((RANKED,), "searched"),
         citations=(Citation(TextSpan(2, 5), PASSAGE, TextSpan(12, 24), 0.75), WithheldCitation(TextSpan(2, 5))),
         completion=completion(),
         layout=(),
         create_time=MOMENT,
         end_time=MOMENT,
+        conversation_id="c1",
+        turn=2,
     )
 
 
+CONVERSATION = Conversation("c1", "ferries", 2, MOMENT, MOMENT)
 RESPONSES: list[Message] = [
     mapping.document_to_wire(document()),
     mapping.job_to_wire(job()),
@@ -257,6 +263,8 @@ RESPONSES: list[Message] = [
     mapping.answer_response("a1", 3, Citation(TextSpan(2, 5), PASSAGE, TextSpan(12, 24), 0.75)),
     mapping.answer_response("a1", 4, completion()),
     answer_mapping.get_answer_response(stored()),
+    answer_mapping.conversations_response(ConversationPage((CONVERSATION,), "more")),
+    answer_mapping.turns_response(ShownTurns((stored(),), "more")),
     answer_mapping.resumed_to_wire("a1", NumberedEvent(3, WithheldCitation(TextSpan(2, 5)))),
     mapping.index_response(IndexStatus((GENERATION,), 9)),
     mapping.activation_response(GENERATION, "generation-1"),

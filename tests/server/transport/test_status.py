@@ -23,6 +23,7 @@ SAMPLES: dict[str, Any] = {
     "limit_bytes": 10,
     "document_id": "d1",
     "answer_id": "a1",
+    "conversation_id": "c1",
     "state": "cancelled",
     "job_id": "j1",
     "generation": "generation-2",

@@ -45,6 +45,9 @@ def ask(
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Answers anew, whatever is kept of earlier answers.")
     ] = False,
+    conversation: Annotated[
+        str, typer.Option(help="The conversation to ask in: `pinakes conversations create` makes one.")
+    ] = "",
     resume_window: Annotated[
         float,
         typer.Option(min=0, metavar="SECONDS", help="Goes on with an answer whose connection was lost so long ago."),
@@ -73,6 +76,7 @@ def ask(
         consistency_token=consistency_token,
         no_cache=no_cache,
         resume_window_s=resume_window,
+        conversation_id=conversation,
     )
     with connection.open() as client:
         citations: list[Citation] = []

@@ -14,6 +14,7 @@ from pinakes.results import (
     AliasChange,
     AnswerEvent,
     Comparison,
+    Conversation,
     DeadLetter,
     Document,
     Generation,
@@ -30,6 +31,7 @@ from pinakes.results import (
 Result = (
     AnswerEvent
     | StoredAnswer
+    | Conversation
     | SearchResults
     | Document
     | Job

@@ -10,6 +10,7 @@ from pinakes.cli.answers import answers
 from pinakes.cli.ask import ask
 from pinakes.cli.command_group import CommandGroup
 from pinakes.cli.connection import Connection, default_address
+from pinakes.cli.conversations import conversations
 from pinakes.cli.dead_letters import dead_letters
 from pinakes.cli.documents import documents
 from pinakes.cli.events import events
@@ -26,6 +27,7 @@ app.command()(ask)
 app.command()(search)
 app.command()(events)
 app.add_typer(answers, name="answers")
+app.add_typer(conversations, name="conversations")
 app.add_typer(documents, name="documents")
 app.add_typer(dead_letters, name="dead-letters")
 app.add_typer(index, name="index")

@@ -186,6 +186,7 @@ class AnswerRequest(_message.Message):
     CONSISTENCY_TOKEN_FIELD_NUMBER: _builtins.int
     NO_CACHE_FIELD_NUMBER: _builtins.int
     RESUME_WINDOW_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
     question: _builtins.str
     """The question; 1 to 500 characters."""
     max_passages: _builtins.int
@@ -198,6 +199,12 @@ class AnswerRequest(_message.Message):
     """As in SearchRequest."""
     no_cache: _builtins.bool
     """Answers anew, whatever is kept of earlier answers and searches."""
+    conversation_id: _builtins.str
+    """The conversation that the question is asked in, of the caller's own; empty: none. A question that refers to the one before
+    is searched and asked with what it refers to: see `Sources.searched_question`. The answer becomes the conversation's
+    next turn, unless it ends before its sources. Fails with NOT_FOUND if there is no such conversation; with
+    FAILED_PRECONDITION while another answer is being made in it.
+    """
     @_builtins.property
     def filter(self) -> _passage_pb2.SearchFilter:
         """Narrows the passages that may be used; absent: all that the caller may see."""
@@ -220,10 +227,11 @@ class AnswerRequest(_message.Message):
         consistency_token: _builtins.str = ...,
         no_cache: _builtins.bool = ...,
         resume_window: _duration_pb2.Duration | None = ...,
+        conversation_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "filter", b"filter", "resume_window", b"resume_window", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "consistency_token", b"consistency_token", "filter", b"filter", "max_passages", b"max_passages", "max_tokens", b"max_tokens", "no_cache", b"no_cache", "question", b"question", "resume_window", b"resume_window", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "consistency_token", b"consistency_token", "conversation_id", b"conversation_id", "filter", b"filter", "max_passages", b"max_passages", "max_tokens", b"max_tokens", "no_cache", b"no_cache", "question", b"question", "resume_window", b"resume_window", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -290,6 +298,9 @@ class Sources(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PASSAGES_FIELD_NUMBER: _builtins.int
+    SEARCHED_QUESTION_FIELD_NUMBER: _builtins.int
+    searched_question: _builtins.str
+    """What was searched and asked in place of a question that refers to the one before; empty: the question itself."""
     @_builtins.property
     def passages(self) -> _containers.RepeatedCompositeFieldContainer[_passage_pb2.RankedPassage]:
         """Best first."""
@@ -298,10 +309,11 @@ class Sources(_message.Message):
         self,
         *,
         passages: _abc.Iterable[_passage_pb2.RankedPassage] | None = ...,
+        searched_question: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["passages", b"passages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["passages", b"passages", "searched_question", b"searched_question"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -701,6 +713,8 @@ class StoredAnswer(_message.Message):
     FAILURE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    TURN_FIELD_NUMBER: _builtins.int
     answer_id: _builtins.str
     """The answer's id."""
     question: _builtins.str
@@ -709,6 +723,10 @@ class StoredAnswer(_message.Message):
     """Where it is. While it is RUNNING there is no text here yet."""
     text: _builtins.str
     """The text. Each character that is withheld is a U+2588 (a full block), so that offsets hold."""
+    conversation_id: _builtins.str
+    """The conversation that it was given in; empty: none."""
+    turn: _builtins.int
+    """Which answer of the conversation it is, from 1; 0 without a conversation."""
     @_builtins.property
     def withheld(self) -> _containers.RepeatedCompositeFieldContainer[_passage_pb2.TextRange]:
         """Where text is withheld; offsets as in Citation."""
@@ -753,10 +771,12 @@ class StoredAnswer(_message.Message):
         failure: _document_service_pb2.Failure | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        conversation_id: _builtins.str = ...,
+        turn: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_completion", b"_completion", "_end_time", b"_end_time", "_failure", b"_failure", "completion", b"completion", "create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "sources", b"sources"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_completion", b"_completion", "_end_time", b"_end_time", "_failure", b"_failure", "answer_id", b"answer_id", "citations", b"citations", "completion", b"completion", "create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "question", b"question", "sources", b"sources", "state", b"state", "text", b"text", "withheld", b"withheld"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_completion", b"_completion", "_end_time", b"_end_time", "_failure", b"_failure", "answer_id", b"answer_id", "citations", b"citations", "completion", b"completion", "conversation_id", b"conversation_id", "create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "question", b"question", "sources", b"sources", "state", b"state", "text", b"text", "turn", b"turn", "withheld", b"withheld"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__completion: _TypeAlias = _typing.Literal["completion"]  # noqa: Y015
     _WhichOneofArgType__completion: _TypeAlias = _typing.Literal["_completion", b"_completion"]  # noqa: Y015

@@ -112,6 +112,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ABORTED: the answer was cancelled or has failed, and ends where its events end; ErrorInfo.metadata["answer_id"] names
     it. Ask again.
     """
+    ERROR_REASON_CONVERSATION_NOT_FOUND: _ErrorReason.ValueType  # 33
+    """NOT_FOUND: no such conversation of the caller's own; it may have been deleted, or forgotten."""
+    ERROR_REASON_CONVERSATION_BUSY: _ErrorReason.ValueType  # 34
+    """FAILED_PRECONDITION: the answer ErrorInfo.metadata["answer_id"] is being made in the conversation. Ask again when it has
+    ended, or cancel it.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. It travels as `google.rpc.ErrorInfo.reason` (the name without the prefix `ERROR_REASON_`,
@@ -208,5 +214,11 @@ started anew. Ask again.
 ERROR_REASON_ANSWER_INTERRUPTED: ErrorReason.ValueType  # 32
 """ABORTED: the answer was cancelled or has failed, and ends where its events end; ErrorInfo.metadata["answer_id"] names
 it. Ask again.
+"""
+ERROR_REASON_CONVERSATION_NOT_FOUND: ErrorReason.ValueType  # 33
+"""NOT_FOUND: no such conversation of the caller's own; it may have been deleted, or forgotten."""
+ERROR_REASON_CONVERSATION_BUSY: ErrorReason.ValueType  # 34
+"""FAILED_PRECONDITION: the answer ErrorInfo.metadata["answer_id"] is being made in the conversation. Ask again when it has
+ended, or cancel it.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -1,0 +1,30 @@
+"""Questions that follow each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """`turns` counts the answers that were given in it. `title` is empty until the first of them."""
+
+    conversation_id: str
+    title: str
+    turns: int
+    create_time: datetime
+    update_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PastTurn:
+    """`searched` is what was searched and asked in place of the question; empty: the question itself."""
+
+    question: str
+    searched: str = ""
+
+    @property
+    def whole(self) -> str:
+        """The question with what it refers to."""
+        return self.searched or self.question
