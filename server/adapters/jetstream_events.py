@@ -7,6 +7,8 @@ said by the message itself (`Nats-TTL`, NATS 2.11), since a stream has one limit
 from __future__ import annotations
 
 import asyncio
+import json
+import secrets
 import time
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import suppress
@@ -41,7 +43,9 @@ from server.domain.errors import DependencyUnavailable, InvalidField
 from server.domain.events import Event, EventType, StreamPosition
 
 _DAY_S = 86_400
-_BATCH = 256
+_BATCH = 1_024
+_TOGETHER = 512
+"""Events that are stored together; NATS takes up to 1,000."""
 _UNANSWERED = 4_096
 # What has come by then goes along with the first event of a batch.
 _GATHER_S = 0.02
@@ -79,7 +83,7 @@ class JetStreamEvents:
     def __init__(self, connection: NatsConnection, options: JetStreamEventOptions | None = None) -> None:
         self._connection = connection
         self._options = options or JetStreamEventOptions()
-        self._made = False
+        self._made = self._atomic = False
         self._context: tuple[Client, JetStreamContext] | None = None
 
     @property
@@ -95,14 +99,53 @@ class JetStreamEvents:
             if not self._made:
                 await self._stream(client)
             try:
-                await self._begin(client, events[0])
-            except (nats.js.errors.NoStreamResponseError, nats.js.errors.NotFoundError):
+                return await self._publish(client, events)
+            except (nats.errors.NoRespondersError, nats.js.errors.NoStreamResponseError, nats.js.errors.NotFoundError):
                 await self._stream(client)
-                await self._begin(client, events[0])
-            # Sent one after another, so that they arrive in their order; answers are not waited for in between.
-            sent = [await self._send(client, event) for event in events[1:]]
-            if sent:
-                await asyncio.wait(sent, timeout=self._options.request_timeout_s)
+                return await self._publish(client, events)
+
+    async def _publish(self, client: Client, events: Sequence[Event]) -> int:
+        stored = 0
+        while stored < len(events):
+            part = events[stored : stored + _TOGETHER]
+            try:
+                whole = self._atomic and len(part) > 1 and await self._store_together(client, part)
+                done = len(part) if whole else await self._store_each(client, part)
+            except (TimeoutError, nats.errors.Error, OSError):
+                if stored == 0:
+                    raise
+                done = 0
+            stored += done
+            if done < len(part):
+                break
+        return stored
+
+    async def _store_together(self, client: Client, events: Sequence[Event]) -> bool:
+        """Stores all or none (an atomic batch, ADR-50 of NATS): a fifth of the work of one after another, half of it
+        the server's. False if NATS takes them not together, above all if it has one of them already."""
+        batch = {Header.BATCH_ID.value: secrets.token_hex(8)}
+        for number, event in enumerate(events[:-1], 1):
+            headers = batch | self._headers(event) | {Header.BATCH_SEQUENCE.value: str(number)}
+            await client.publish(self._subject(event), event_json.to_json(event), headers=headers)
+        last = {Header.BATCH_SEQUENCE.value: str(len(events)), Header.BATCH_COMMIT.value: "1"}
+        answer = await client.request(
+            self._subject(events[-1]),
+            event_json.to_json(events[-1]),
+            timeout=self._options.request_timeout_s,
+            headers=batch | self._headers(events[-1]) | last,
+        )
+        return "error" not in json.loads(answer.data)
+
+    async def _store_each(self, client: Client, events: Sequence[Event]) -> int:
+        """Stores them one by one; one that is there already counts as stored. Returns how many of the first ones are,
+        which is one at least."""
+        # Learns from the answer to the first one whether there is a stream.
+        async with asyncio.timeout(self._options.request_timeout_s):
+            await (await self._send(client, events[0]))
+        # Sent one after another, so that they arrive in their order; answers are not waited for in between.
+        sent = [await self._send(client, event) for event in events[1:]]
+        if sent:
+            await asyncio.wait(sent, timeout=self._options.request_timeout_s)
         stored = 1 + next((number for number, answer in enumerate(sent) if _failed(answer)), len(sent))
         if stored < len(events):
             self._context = None  # with what it still waits for
@@ -128,24 +171,26 @@ class JetStreamEvents:
                     yield EventBatch(events, reader.position)
                     told_at = time.monotonic()
 
-    async def _begin(self, client: Client, event: Event) -> None:
-        """Publishes it, and learns from the answer whether there is a stream."""
-        async with asyncio.timeout(self._options.request_timeout_s):
-            await (await self._send(client, event))
-
     async def _send(self, client: Client, event: Event) -> asyncio.Future[PubAck]:
-        options = self._options
         if self._context is None or self._context[0] is not client:
             self._context = client, client.jetstream(publish_async_max_pending=_UNANSWERED)
-        scope = _INSTALLATION if event.tenant is None else _tenant(event.tenant)
         return await self._context[1].publish_async(
-            f"{options.subject}.{scope}.{event.body.type}",
+            self._subject(event),
             event_json.to_json(event),
-            wait_stall=options.request_timeout_s,
-            stream=options.stream,
-            headers={Header.MSG_ID: event.event_id},
-            msg_ttl=options.kept_s(event.body.type),
+            wait_stall=self._options.request_timeout_s,
+            headers=self._headers(event),
         )
+
+    def _subject(self, event: Event) -> str:
+        scope = _INSTALLATION if event.tenant is None else _tenant(event.tenant)
+        return f"{self._options.subject}.{scope}.{event.body.type}"
+
+    def _headers(self, event: Event) -> dict[str, str]:
+        return {
+            Header.MSG_ID.value: event.event_id,
+            Header.MSG_TTL.value: str(self._options.kept_s(event.body.type)),
+            Header.EXPECTED_STREAM.value: self._options.stream,
+        }
 
     async def _stream(self, client: Client) -> StreamInfo:
         """As the settings have it when this process first needs it; what somebody changes by hand later, stays."""
@@ -160,6 +205,7 @@ class JetStreamEvents:
             max_age=max(map(options.kept_s, EventType)),
             duplicate_window=options.duplicate_window_s,
             allow_msg_ttl=True,
+            allow_atomic=True,
             num_replicas=options.replicas,
         )
         manager = client.jsm(timeout=options.request_timeout_s)
@@ -170,7 +216,8 @@ class JetStreamEvents:
             stream = await manager.update_stream(config)
         except nats.js.errors.NotFoundError:
             stream = await manager.add_stream(config)
-        self._made = True
+        # NATS before 2.12 does not know of it.
+        self._made, self._atomic = True, bool(stream.config.allow_atomic)
         return stream
 
 

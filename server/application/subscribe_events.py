@@ -51,8 +51,9 @@ class SubscribeEvents:
 
     async def run(
         self, principal: Principal, command: SubscribeCommand, deadline: Deadline
-    ) -> AsyncGenerator[Told, None]:
-        """Raises InvalidField for a position of another stream, DependencyUnavailable, Overloaded, StageDeadline."""
+    ) -> AsyncGenerator[list[Told], None]:
+        """What comes together, in order; never nothing. Raises InvalidField for a position of another stream,
+        DependencyUnavailable, Overloaded, StageDeadline."""
         batches = self._reader.read(principal.tenant, command.types, command.start, self._options.idle_s)
         async with aclosing(batches):
             while True:
@@ -62,8 +63,7 @@ class SubscribeEvents:
                         told = await self._readable(principal, batch)
                 except TimeoutError as error:
                     raise StageDeadline("subscribe") from error
-                for each in told:
-                    yield each
+                yield told
 
     async def _readable(self, principal: Principal, batch: EventBatch) -> list[Told]:
         """Where the subscriber is comes last, unless it is where the last event says: what it may not know of is then

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from google.protobuf.message import Message
@@ -63,9 +63,17 @@ def subscription(request: event_service_pb2.SubscribeRequest) -> SubscribeComman
             return SubscribeCommand(types, None)
 
 
-def told_to_wire(told: Told) -> event_service_pb2.SubscribeResponse:
+def told_to_wire(told: Sequence[Told]) -> event_service_pb2.SubscribeResponse:
+    """One message for all of them, which are one at least."""
+    response = event_service_pb2.SubscribeResponse(**_told(told[0]))
+    for each in told[1:]:
+        response.further.add(**_told(each))
+    return response
+
+
+def _told(told: Told) -> dict[str, Any]:
     event = None if told.event is None else event_to_wire(told.event)
-    return event_service_pb2.SubscribeResponse(event=event, resume_token=token_of_position(told.position))
+    return {"event": event, "resume_token": token_of_position(told.position)}
 
 
 def token_of_position(position: StreamPosition) -> str:

@@ -16,6 +16,8 @@ from server.transport.event_mapping import subscription, told_to_wire
 from server.transport.identity import Identity
 
 LONGEST_SUBSCRIPTION_S = 86_400.0
+_MOST_IN_MESSAGE = 256
+"""Events: some 80 KB. Each message costs as much as four events or more, at both ends."""
 
 
 class EventServicer(event_service_pb2_grpc.EventServiceServicer):
@@ -29,6 +31,8 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         principal = self._identity.principal(context)
         deadline = deadline_of(context, LONGEST_SUBSCRIPTION_S)
         told = self._subscribe.run(principal, subscription(request), deadline)
+        most = _MOST_IN_MESSAGE if request.several else 1
         async with aclosing(told):
-            async for each in told:
-                yield told_to_wire(each)
+            async for events in told:
+                for first in range(0, len(events), most):
+                    yield told_to_wire(events[first : first + most])

@@ -13,7 +13,7 @@ import pytest
 
 from pinakes import AsyncClient, Client, ClientOptions, Delta, JobState, RetryPolicy, errors
 from pinakes.uploads import PART_BYTES
-from pinakes.v1 import answer_service_pb2, document_service_pb2, search_service_pb2
+from pinakes.v1 import answer_service_pb2, document_service_pb2, event_service_pb2, search_service_pb2
 from tests.contract import scripted_server as server
 from tests.contract.scripted_server import Script
 
@@ -96,6 +96,16 @@ class TestRetries:
             with pytest.raises(errors.Unavailable) as raised:
                 await client.search("q")
         assert raised.value.reason == ""
+
+    async def test_a_sync_stream_gives_the_events_of_a_message_one_by_one(
+        self, sync_client: Client, script: Script
+    ) -> None:
+        several = event_service_pb2.SubscribeResponse(resume_token="t0")
+        for number in range(1, 4):
+            several.further.add(resume_token=f"t{number}")
+        script.on("Subscribe", server.streams(several, event_service_pb2.SubscribeResponse(resume_token="t4")))
+        told = await asyncio.to_thread(lambda: [each.resume_token for each in sync_client.events.subscribe()])
+        assert told == ["t0", "t1", "t2", "t3", "t4"]
 
     async def test_a_stream_is_tried_again_before_its_first_event_only(
         self, client: AsyncClient, script: Script

@@ -809,9 +809,14 @@ async def test_events_go_on_where_they_were(pinakes: Pinakes, script: Script, mo
 async def test_events_as_json(pinakes: Pinakes, script: Script) -> None:
     deleted = events.DocumentDeleted(document_id="d")
     refused = server.fails(grpc.StatusCode.PERMISSION_DENIED, "no more")
-    script.on("Subscribe", server.streams(told(1, document_deleted=deleted), told(2), then=refused))
+    several = told(1, document_deleted=deleted)
+    several.further.add(event=told(2, document_deleted=deleted).event, resume_token="t2")
+    several.further.add(resume_token="t3")
+    script.on("Subscribe", server.streams(several, told(4), then=refused))
     lines = [json.loads(line) for line in (await pinakes("events", "--json")).stdout.splitlines()]
     assert [(line["type"], line["body"], line["resume_token"]) for line in lines] == [
         ("document_deleted", {"document_id": "d"}, "t1"),
-        ("unknown", None, "t2"),
+        ("document_deleted", {"document_id": "d"}, "t2"),
+        ("unknown", None, "t4"),
     ]
+    assert script.seen("Subscribe")[0].request.several

@@ -127,7 +127,7 @@ def test_what_a_newer_server_adds_does_not_break_an_older_client() -> None:
     assert mapping.answer_event(answer_service_pb2.AnswerResponse(answer_id="a", sequence=1)) is None
     assert mapping.generate_event(inference_service_pb2.GenerateResponse()) is None
     newer = event_service_pb2.SubscribeResponse(event=event_service_pb2.Event(event_id="e"), resume_token="t")
-    told = events.told(newer)
+    (told,) = events.told(newer)
     assert isinstance(told, events.Event) and (told.body, told.resume_token) == (None, "t")
 
 

@@ -7,10 +7,11 @@ import asyncio
 import json
 import time
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import nats
-from nats.js import JetStreamContext
+from nats.aio.client import Client
 from nats.js.api import Header
 from pydantic import JsonValue, TypeAdapter
 
@@ -23,7 +24,8 @@ from pinakes.events import Event, EventType
 
 _FACTS = "events"
 _SUBJECT = "pinakes.events.tenant.default.job.progress"
-_KEPT_S = 3_600.0
+_KEPT_S = "3600"
+_ANSWER_S = 10.0
 
 
 async def measure_events(endpoints: Endpoints, plan: EventsPlan) -> Findings:
@@ -37,14 +39,14 @@ async def measure_events(endpoints: Endpoints, plan: EventsPlan) -> Findings:
         connection = await nats.connect(endpoints.nats)
         try:
             async with asyncio.timeout(plan.deadline_s):
-                facts = await _measured(client, connection.jetstream(), upload.document.document_id, plan)
+                facts = await _measured(client, connection, upload.document.document_id, plan)
         finally:
             await connection.close()
     return Findings((), {_FACTS: facts})
 
 
 async def _measured(
-    client: AsyncClient, stream: JetStreamContext, document_id: str, plan: EventsPlan
+    client: AsyncClient, connection: Client, document_id: str, plan: EventsPlan
 ) -> dict[str, JsonValue]:
     job_id = str(uuid.uuid4())
     seen: set[str] = set()
@@ -63,34 +65,41 @@ async def _measured(
         receiver = group.create_task(receive())
         await listening.wait()
         began = time.perf_counter()
-        for first in range(0, plan.events, plan.in_flight):
-            numbers = range(first, min(plan.events, first + plan.in_flight))
-            sent = [
-                await stream.publish_async(
-                    _SUBJECT,
-                    _event(document_id, job_id, number),
-                    headers={Header.MSG_ID: f"{job_id}.{number}"},
-                    msg_ttl=_KEPT_S,
-                )
-                for number in numbers
-            ]
-            await asyncio.gather(*sent)
+        for first in range(0, plan.events, plan.together):
+            numbers = range(first, min(plan.events, first + plan.together))
+            await _publish(connection, [_event(document_id, job_id, number) for number in numbers])
         published_s = time.perf_counter() - began
         await receiver
         received_s = time.perf_counter() - began
     return {"events": plan.events, "published_s": published_s, "received_s": received_s}
 
 
-def _event(document_id: str, job_id: str, number: int) -> bytes:
+async def _publish(connection: Client, events: Sequence[tuple[str, bytes]]) -> None:
+    """As one batch, whose last message is answered when all are stored. Raises RuntimeError if they are not."""
+    batch = {Header.BATCH_ID.value: uuid.uuid4().hex[:16], Header.MSG_TTL.value: _KEPT_S}
+    for number, (event_id, event) in enumerate(events, 1):
+        headers = batch | {Header.MSG_ID.value: event_id, Header.BATCH_SEQUENCE.value: str(number)}
+        if number < len(events):
+            await connection.publish(_SUBJECT, event, headers=headers)
+            continue
+        headers[Header.BATCH_COMMIT.value] = "1"
+        answer = await connection.request(_SUBJECT, event, _ANSWER_S, headers=headers)
+        if b'"error"' in answer.data:
+            raise RuntimeError(f"events were not stored: {answer.data.decode()}")
+
+
+def _event(document_id: str, job_id: str, number: int) -> tuple[str, bytes]:
+    """Its id and its bytes."""
     body = {"document_id": document_id, "revision": 1, "job_id": job_id, "stage": "extract"}
+    event_id = f"{job_id}.{number}"
     event = {
-        "event_id": f"{job_id}.{number}",
+        "event_id": event_id,
         "time": datetime.now(UTC).isoformat(),
         "tenant": "default",
         "type": "job.progress",
         "body": body | {"pages_done": number, "pages_total": 0},
     }
-    return json.dumps(event).encode()
+    return event_id, json.dumps(event).encode()
 
 
 def events_rows(findings: Findings) -> list[SummaryRow]:

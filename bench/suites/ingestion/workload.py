@@ -42,11 +42,11 @@ class TablesPlan(Strict):
 
 
 class EventsPlan(Strict):
-    """`events` are published, `in_flight` of them without their confirmation, while one subscriber reads."""
+    """`events` are published, `together` of them at a time, while one subscriber reads."""
 
     deadline_s: float
     events: int = Field(gt=0)
-    in_flight: int = Field(gt=0)
+    together: int = Field(gt=0, le=1_000)
 
 
 class IngestionWorkload(Workload):

@@ -413,7 +413,7 @@ class AsyncEvents:
         goes on, and a Checkpoint at the beginning and now and then. Begins after `resume_token`, or with what was
         published since a time, or with what comes from now on. A stream that breaks raises Unavailable; subscribe again
         with the last token then. Raises InvalidField for a token of events that are lost."""
-        return self._calls.stream(
+        return self._calls.gathered(
             self._stub.Subscribe,
             events.subscribe_request(types, resume_token, since),
             timeout_s or self._deadlines.subscribe_s,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import grpc
@@ -15,7 +15,7 @@ from tenacity import AsyncRetrying, Retrying
 from pinakes.options import ClientOptions
 from pinakes.requests import upload_data
 from pinakes.status import error_of
-from pinakes.streams import AsyncStream, Call, Message, Stream
+from pinakes.streams import AsyncStream, Call, Message, Stream, at_most_one
 from pinakes.uploads import Parts, UploadSource
 from pinakes.v1.document_service_pb2 import UploadDocumentRequest
 
@@ -77,7 +77,17 @@ class AsyncCalls:
         event: Callable[[R], T | None],
     ) -> AsyncStream[T]:
         """One request, many responses; tried again only until the first of them."""
-        return AsyncStream(lambda: self.retried(lambda left_s: self._first(method, request, left_s), timeout_s), event)
+        return self.gathered(method, request, timeout_s, at_most_one(event))
+
+    def gathered(
+        self,
+        method: grpc.aio.UnaryStreamMultiCallable[Q, R],
+        request: Q,
+        timeout_s: float,
+        events: Callable[[R], Sequence[T]],
+    ) -> AsyncStream[T]:
+        """As `stream`, with any number of events in a response."""
+        return AsyncStream(lambda: self.retried(lambda left_s: self._first(method, request, left_s), timeout_s), events)
 
     def resumable(
         self,
@@ -103,7 +113,7 @@ class AsyncCalls:
                 lambda left_s: self._first(again, rest, left_s), max(deadline - time.monotonic(), 0.001)
             )
 
-        return AsyncStream(begin, event, go_on)
+        return AsyncStream(begin, at_most_one(event), go_on)
 
     async def _first(
         self, method: grpc.aio.UnaryStreamMultiCallable[Q, R], request: Q, timeout_s: float
@@ -167,10 +177,24 @@ class SyncCalls:
         return result(self.retried(attempt, timeout_s, None if source.repeatable else 1))
 
     def stream(
-        self, method: grpc.UnaryStreamMultiCallable[Q, R], request: Q, timeout_s: float, event: Callable[[R], T | None]
+        self,
+        method: grpc.UnaryStreamMultiCallable[Q, R],
+        request: Q,
+        timeout_s: float,
+        event: Callable[[R], T | None],
     ) -> Stream[T]:
         """One request, many responses; tried again only until the first of them."""
-        return Stream(lambda: self.retried(lambda left_s: self._first(method, request, left_s), timeout_s), event)
+        return self.gathered(method, request, timeout_s, at_most_one(event))
+
+    def gathered(
+        self,
+        method: grpc.UnaryStreamMultiCallable[Q, R],
+        request: Q,
+        timeout_s: float,
+        events: Callable[[R], Sequence[T]],
+    ) -> Stream[T]:
+        """As `stream`, with any number of events in a response."""
+        return Stream(lambda: self.retried(lambda left_s: self._first(method, request, left_s), timeout_s), events)
 
     def resumable(
         self,
@@ -196,7 +220,7 @@ class SyncCalls:
                 lambda left_s: self._first(again, rest, left_s), max(deadline - time.monotonic(), 0.001)
             )
 
-        return Stream(begin, event, go_on)
+        return Stream(begin, at_most_one(event), go_on)
 
     def _first(self, method: grpc.UnaryStreamMultiCallable[Q, R], request: Q, timeout_s: float) -> tuple[Call, Message]:
         """A call and its first message."""

@@ -145,7 +145,11 @@ class Checkpoint:
     resume_token: str
 
 
-def told(wire: event_service_pb2.SubscribeResponse) -> Event | Checkpoint:
+def told(wire: event_service_pb2.SubscribeResponse) -> list[Event | Checkpoint]:
+    return [_told(wire), *map(_told, wire.further)]
+
+
+def _told(wire: event_service_pb2.SubscribeResponse | event_service_pb2.FurtherEvent) -> Event | Checkpoint:
     if not wire.HasField("event"):
         return Checkpoint(wire.resume_token)
     kind = wire.event.WhichOneof("body")
@@ -159,7 +163,7 @@ def subscribe_request(
     """Raises ValueError if it is to begin at two places, or for a time without a time zone."""
     if resume_token and since is not None:
         raise ValueError("begin after resume_token or at since, not both")
-    request = event_service_pb2.SubscribeRequest(types=[event_type_number(each) for each in types])
+    request = event_service_pb2.SubscribeRequest(types=[event_type_number(each) for each in types], several=True)
     if resume_token:
         request.resume_token = resume_token
     if since is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -18,6 +19,16 @@ Call = Any
 Message = Any
 
 
+def at_most_one(event: Callable[[Message], T | None]) -> Callable[[Message], Sequence[T]]:
+    """The events of messages that hold one, or one that this client is too old to know."""
+
+    def events(message: Message) -> Sequence[T]:
+        found = event(message)
+        return () if found is None else (found,)
+
+    return events
+
+
 class AsyncStream(AsyncIterator[T], Generic[T]):
     """Iterate it, best inside `async with`, which cancels the call at its end. Without it the call is cancelled when
     the stream is dropped or `aclose` is called. Raises PinakesError."""
@@ -25,13 +36,14 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
     def __init__(
         self,
         start: Callable[[], Awaitable[tuple[Call, Message]]],
-        event: Callable[[Message], T | None],
+        events: Callable[[Message], Sequence[T]],
         resume: Callable[[Message], Awaitable[tuple[Call, Message]]] | None = None,
     ) -> None:
-        """With `resume`, a stream whose connection is lost goes on, once, with the call that this starts for the last
-        message that was received."""
+        """`events`: those of a message, in order. With `resume`, a stream whose connection is lost goes on, once, with
+        the call that this starts for the last message that was received."""
         self._start = start
-        self._event = event
+        self._events = events
+        self._told: deque[T] = deque()
         self._resume = resume
         self._call: Call = None
         self._last: Message = None
@@ -40,13 +52,13 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
     async def __anext__(self) -> T:
         try:
             while not self._ended:
+                if self._told:
+                    return self._told.popleft()
                 message = await self._read()
                 if message is grpc.aio.EOF:
                     break
                 self._last = message
-                event = self._event(message)
-                if event is not None:
-                    return event
+                self._told.extend(self._events(message))
         except BaseException:
             self._cancel()
             raise
@@ -94,11 +106,12 @@ class Stream(Iterator[T], Generic[T]):
     def __init__(
         self,
         start: Callable[[], tuple[Call, Message]],
-        event: Callable[[Message], T | None],
+        events: Callable[[Message], Sequence[T]],
         resume: Callable[[Message], tuple[Call, Message]] | None = None,
     ) -> None:
         self._start = start
-        self._event = event
+        self._events = events
+        self._told: deque[T] = deque()
         self._resume = resume
         self._call: Call = None
         self._last: Message = None
@@ -107,10 +120,10 @@ class Stream(Iterator[T], Generic[T]):
     def __next__(self) -> T:
         try:
             while not self._ended:
+                if self._told:
+                    return self._told.popleft()
                 self._last = self._read()
-                event = self._event(self._last)
-                if event is not None:
-                    return event
+                self._told.extend(self._events(self._last))
         except BaseException:  # StopIteration, too: the call has ended then, and cancelling it does nothing
             self.close()
             raise

@@ -129,6 +129,29 @@ async def test_what_is_published_again_is_stored_once(stream: JetStreamEvents) -
     assert events[:3] == published and len(events) == 4 and position.sequence == 4
 
 
+async def test_events_are_stored_together_or_one_by_one(
+    connection: NatsConnection, options: JetStreamEventOptions, stream: JetStreamEvents
+) -> None:
+    """Each message of a batch names it. What NATS does not take together (above: one of them was there already) still
+    comes, in its order."""
+    together, apart = uploads(1_100), uploads(3)
+    assert await stream.publish(together) == len(together)
+    manager = (await connection.client()).jsm()
+    config = (await manager.stream_info(options.stream)).config
+    await manager.update_stream(config.evolve(allow_atomic=False))
+    assert await stream.publish(apart) == len(apart)
+    context = (await connection.client()).jetstream()
+    batches = {}
+    for sequence in (1, 512, 513, 1_024, 1_025, 1_100, 1_101, 1_103):
+        batches[sequence] = ((await context.get_msg(options.stream, sequence)).headers or {}).get("Nats-Batch-Id")
+    assert len({batches[1], batches[513], batches[1_025]}) == 3
+    assert (batches[1], batches[513], batches[1_025]) == (batches[512], batches[1_024], batches[1_100])
+    assert batches[1_101] is batches[1_103] is None
+    async with reading(stream) as told:
+        events, _ = await take(told, 1_103)
+    assert events == together + apart
+
+
 async def test_other_tenants_events_do_not_come_whatever_they_are_called(stream: JetStreamEvents) -> None:
     tenants = ("acme", "acme.de", "*", ">", "a b", "acme%2Ede", "アクメ")
     for tenant in tenants:
@@ -150,14 +173,14 @@ async def test_only_the_types_that_are_asked_for_come(stream: JetStreamEvents) -
 
 
 async def test_a_reader_goes_on_from_where_another_left_off(stream: JetStreamEvents) -> None:
-    published = uploads(600)
-    assert await stream.publish(published) == 600
+    published = uploads(1_500)
+    assert await stream.publish(published) == 1_500
     async with aclosing(stream.read("acme", ANY, LONG_AGO, 0.0)) as batches:
         await anext(batches)
         first = await anext(batches)
-    assert 0 < len(first.events) < 600
+    assert 0 < len(first.events) < 1_500
     async with reading(stream, first.position) as batches:
-        rest, _ = await take(batches, 600 - len(first.events))
+        rest, _ = await take(batches, 1_500 - len(first.events))
     assert [event for _, event in first.events] + rest == published
 
 

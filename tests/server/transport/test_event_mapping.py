@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -10,9 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pinakes.v1 import event_service_pb2
+from server.application.subscribe_events import SubscribeCommand, SubscribeEvents, Told
+from server.domain.deadline import Deadline
 from server.domain.errors import InvalidField
 from server.domain.events import EventType, StreamPosition
+from server.domain.principals import Principal
 from server.transport.event_mapping import position_of, subscription, token_of_position
+from server.transport.event_servicer import EventServicer
+from server.transport.identity import LoopbackIdentity
 
 
 @given(st.text(), st.integers(0, 2**63 - 1))
@@ -35,6 +42,38 @@ def test_other_tokens_are_refused(token: str) -> None:
 def test_sequences_that_no_stream_has_are_refused(position: StreamPosition) -> None:
     with pytest.raises(InvalidField):
         position_of(token_of_position(position))
+
+
+class _Batches:
+    """In the place of SubscribeEvents."""
+
+    def __init__(self, *batches: list[Told]) -> None:
+        self._batches = batches
+
+    async def run(
+        self, principal: Principal, command: SubscribeCommand, deadline: Deadline
+    ) -> AsyncGenerator[list[Told], None]:
+        for batch in self._batches:
+            yield batch
+
+
+class _Context:
+    def time_remaining(self) -> float:
+        return 10.0
+
+
+@pytest.mark.parametrize(("several", "messages"), [(True, [1, 256, 44]), (False, [1] * 301)])
+async def test_events_that_come_together_share_messages_for_who_takes_several(
+    *, several: bool, messages: list[int]
+) -> None:
+    told = [Told(None, StreamPosition("s", sequence)) for sequence in range(301)]
+    subscribe = cast("SubscribeEvents", _Batches(told[:1], told[1:]))
+    servicer = EventServicer(LoopbackIdentity(Principal("acme", "ana", frozenset())), subscribe)
+    request = event_service_pb2.SubscribeRequest(several=several)
+    sent = [response async for response in servicer.Subscribe(request, cast("Any", _Context()))]
+    assert [1 + len(response.further) for response in sent] == messages
+    tokens = [[response.resume_token, *(each.resume_token for each in response.further)] for response in sent]
+    assert [position_of(token).sequence for each in tokens for token in each] == list(range(301))
 
 
 def test_every_type_can_be_asked_for() -> None:

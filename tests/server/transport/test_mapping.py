@@ -283,7 +283,7 @@ RESPONSES: list[Message] = [
     model_mapping.aliases_response([ALIAS]),
     model_mapping.set_alias_response(ALIAS, ["e5@1"]),
     *(
-        event_mapping.told_to_wire(Told(Event("e", MOMENT, "acme", body), StreamPosition("s", 9)))
+        event_mapping.told_to_wire([Told(Event("e", MOMENT, "acme", body), StreamPosition("s", 9))] * 2)
         for body in ONE_OF_EACH
     ),
     inference_mapping.generate_delta(GeneratedText("text", tokens=(ChosenToken(SCORED, (SCORED,)),))),
