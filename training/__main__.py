@@ -15,6 +15,8 @@ from rich.table import Table
 from bench.suites.index.datasets import read_data_sets
 from training.examples import ExampleLimits, NoExamples, read_examples
 from training.mining import mined
+from training.spans import learned, quality, read_questions
+from training.spans import save as save_spans
 from training.tokens import TokenReader
 from triton_models.catalogue import load_catalogue
 from triton_models.digests import sha256_of
@@ -136,6 +138,25 @@ def evaluate_command(
         table.add_row(data_set.name, asked, *means, f"{gain.mean:+.3f}", f"{gain.low:+.3f} to {gain.high:+.3f}")
     console.print(table)
     console.print(f"average gain of {len(qualities)} sets: {average_gain(qualities):+.4f}")
+
+
+@app.command("spans")
+def spans_command(
+    data: Annotated[Path, typer.Option(help="A Japanese set with corpus.jsonl and train/queries.jsonl, as JaQuAD's.")],
+    out: Annotated[Path, typer.Option(help="Where the weights go: ja.npz, with ja.json beside it.")],
+    questions: Annotated[int, typer.Option(help="To learn from, at most.")] = 12_000,
+    held_out: Annotated[int, typer.Option(help="Others of them, to measure with.")] = 400,
+    seed: Annotated[int, typer.Option(help="Decides which are drawn.")] = 1,
+) -> None:
+    """Learns to choose the phrase that answers a question, and writes how often it is right."""
+    out.mkdir(parents=True, exist_ok=True)
+    drawn = read_questions(data, "train", questions + held_out, seed)
+    weights = learned(drawn[held_out:])
+    save_spans(weights, out / "ja.npz")
+    measured = dataclasses.asdict(quality(weights, drawn[:held_out]))
+    made = {"questions": len(drawn) - held_out, "seed": seed, "held_out": measured, "sha256": sha256_of(out / "ja.npz")}
+    (out / "ja.json").write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+    console.print_json(data=made)
 
 
 def _sentences(model: str, threads: int) -> SentenceReranker:

@@ -7,34 +7,25 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 
-from server.application.answerability import AnswerabilityOptions, answerability
-from server.application.attribution import Attribution, AttributionOptions
+from server.application.answer_kinds import AnswerKind
 from server.application.context import ContextOptions, chosen_passages
-from server.application.generation_chain import Generation, Writing
-from server.application.language import detect_language
+from server.application.drafting import HeldText, ModelNames, OpenAnswer
+from server.application.extracting import Extract
+from server.application.generation_chain import Generation
 from server.application.ports import GeneratedText, GenerationRequest
-from server.application.prompting import generation_request, not_in_documents
+from server.application.prompting import not_in_documents, phrase_request, sentences_request
 from server.application.query import bounded, normalized_query
-from server.application.search_passages import PassageSearch, SearchCommand, SearchOutcome
-from server.application.sentences import split_sentences
+from server.application.reading import Reading, ReadingOptions
+from server.application.search_passages import PassageSearch, SearchCommand
 from server.application.timing import StageClock
-from server.domain.answers import (
-    AnswerEvent,
-    AnswerStatus,
-    Citation,
-    Completion,
-    Degradation,
-    Delta,
-    Sources,
-    Usage,
-)
+from server.domain.answers import AnswerEvent, AnswerStatus, Degradation, Sources, Usage
 from server.domain.deadline import Deadline
-from server.domain.errors import InvalidField, NoGenerator
-from server.domain.generation import PassedOver
-from server.domain.passages import SearchFilter, TextSpan
+from server.domain.errors import DependencyUnavailable, InvalidField, NoGenerator, Overloaded, StageDeadline
+from server.domain.passages import SearchFilter
 from server.domain.principals import Principal
 
-_BRACKETS = (("「", "」"), ("『", "』"), ("（", "）"), ("(", ")"), ("“", "”"))
+_LONGEST_PHRASE = 300
+"""Characters after which a model that was asked for a phrase is stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +37,7 @@ class AnswerOptions:
     """With less than this left of the deadline the answer is extractive: about what two cores need to read the context
     and to begin."""
     context: ContextOptions = field(default_factory=ContextOptions)
-    answerability: AnswerabilityOptions = field(default_factory=AnswerabilityOptions)
-    attribution: AttributionOptions = field(default_factory=AttributionOptions)
+    reading: ReadingOptions = field(default_factory=ReadingOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +53,15 @@ class AnswerCommand:
     no_cache: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What of the command is left to be done when the passages are read."""
+
+    max_tokens: int
+    seed: int
+    deadline: Deadline
+
+
 class AnswerQuestion:
     def __init__(self, search: PassageSearch, generation: Generation, options: AnswerOptions) -> None:
         self._search = search
@@ -74,8 +73,8 @@ class AnswerQuestion:
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Sources, then text and citations, then one completion. Closing the iterator stops the generation.
 
-        Raises InvalidField, IndexBehind, StageDeadline, DependencyUnavailable, Overloaded. Where no generator begins to
-        write, the answer is extractive; what fails afterwards is raised.
+        Raises InvalidField, IndexBehind, StageDeadline, DependencyUnavailable, Overloaded. Without a generator, or when
+        it fails before any text is out, the answer is extractive.
         """
         question = normalized_query("question", command.question)
         max_passages = bounded("max_passages", command.max_passages, 1, 10, self._options.context.max_passages)
@@ -94,151 +93,145 @@ class AnswerQuestion:
         found = await self._search.run(principal, search, deadline, clock)
         chosen = chosen_passages(found.passages, max_passages, self._options.context)
         yield Sources(await self._search.highlighted(question, chosen, deadline, clock))
-        draft = _Draft(found, clock)
-        judged = await asyncio.to_thread(answerability, question, chosen, found.passages, self._options.answerability)
-        if judged.probability < self._options.answerability.threshold:
-            yield draft.append(not_in_documents(detect_language(question)))
-            yield draft.completion(AnswerStatus.NOT_IN_DOCUMENTS)
-            return
-        passages = [ranked.passage for ranked in chosen]
-        attribution = await asyncio.to_thread(Attribution, question, passages, self._options.attribution)
-        if deadline.remaining() < self._options.generation_reserve_s:
-            for event in _extractive(question, draft, attribution):
+        models = ModelNames(found.embedder, found.reranker, found.index.position)
+        answer = OpenAnswer(models, found.degradations, clock)
+        with clock.stage("read"):
+            reading = await asyncio.to_thread(Reading, question, chosen, found.passages, self._options.reading)
+        asked = _Asked(max_tokens, command.seed, deadline)
+        async with aclosing(self._answered(reading, answer, asked)) as events:
+            async for event in events:
+                yield event
+
+    async def _answered(self, reading: Reading, answer: OpenAnswer, asked: _Asked) -> AsyncGenerator[AnswerEvent, None]:
+        if reading.refused:
+            for event in _refusal(reading, answer):
                 yield event
             return
-        request = generation_request(
-            question, passages, detect_language(question), max_tokens=max_tokens, seed=command.seed
-        )
+        with answer.clock.stage("read"):
+            phrase = await asyncio.to_thread(reading.phrase)
+        if phrase is not None:
+            for event in _quotation(phrase, reading, answer):
+                yield event
+            return
         try:
-            async with aclosing(_generated(self._generation, request, deadline, draft)) as deltas:
-                async for delta in deltas:
-                    yield delta
-                    for citation in await draft.citations(attribution, finished=False):
-                        yield citation
-        except NoGenerator as error:
-            draft.passed_over = error.passed_over
-            for event in _extractive(question, draft, attribution):
+            if asked.deadline.remaining() < self._options.generation_reserve_s:
+                raise StageDeadline("generate")
+            in_kind = self._in_sentences if reading.kind is AnswerKind.SENTENCES else self._in_a_phrase
+            async with aclosing(in_kind(reading, answer, asked)) as events:
+                async for event in events:
+                    yield event
+        except (DependencyUnavailable, Overloaded, StageDeadline) as error:
+            if answer.text:
+                raise
+            if isinstance(error, NoGenerator):
+                answer.passed_over = error.passed_over
+            answer.degrade(Degradation.EXTRACTIVE)
+            for event in await _extractive(reading, answer):
+                yield event
+
+    async def _in_a_phrase(
+        self, reading: Reading, answer: OpenAnswer, asked: _Asked
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """What the generator drafts is looked up; the passages' own words are shown."""
+        texts = await asyncio.to_thread(reading.texts_for_phrase)
+        request = phrase_request(
+            reading.question, texts, reading.language, max_tokens=asked.max_tokens, seed=asked.seed
+        )
+        draft = ""
+        async with aclosing(self._generated(request, answer, asked.deadline)) as pieces:
+            async for piece in pieces:
+                draft += piece.text
+                if "\n" in draft.strip() or len(draft) > _LONGEST_PHRASE:
+                    break
+        found = await asyncio.to_thread(reading.found, draft)
+        if found is not None:
+            for event in _quotation(found, reading, answer):
                 yield event
             return
-        for citation in await draft.citations(attribution, finished=True):
-            yield citation
-        yield draft.completion(AnswerStatus.TRUNCATED if draft.finish_reason == "length" else AnswerStatus.ANSWERED)
+        answer.degrade(Degradation.DRAFT_REPLACED)
+        for event in await _extractive(reading, answer):
+            yield event
 
-
-async def _generated(
-    generation: Generation, request: GenerationRequest, deadline: Deadline, draft: _Draft
-) -> AsyncGenerator[Delta, None]:
-    """Raises NoGenerator before there is any text."""
-    async with AsyncExitStack() as opened:
-        with draft.clock.stage("generate"), draft.clock.stage("first_token"):
-            writing = await opened.enter_async_context(generation.writing(request, deadline))
-        draft.written_by(writing)
-        while True:
-            # Only the waiting for the model counts, not what the caller does with a piece.
-            with draft.clock.stage("generate"):
-                piece = await anext(writing.pieces, None)
-            if piece is None:
-                return
-            draft.finish(piece)
-            # Models like to begin with white space; an answer does not.
-            text = piece.text if draft.text else piece.text.lstrip()
-            if text:
-                yield draft.append(text)
-
-
-class _Draft:
-    """The answer so far: its text, and how much of it has been attributed."""
-
-    def __init__(self, found: SearchOutcome, clock: StageClock) -> None:
-        self.text = ""
-        self.clock = clock
-        self.finish_reason: str | None = None
-        self._found = found
-        self.passed_over: tuple[PassedOver, ...] = ()
-        self._generator = ""
-        self._usage: Usage | None = None
-        self._attributed_to = 0
-        self._unsupported: list[TextSpan] = []
-        self._degradations = list(found.degradations)
-
-    def append(self, text: str) -> Delta:
-        self.text += text
-        return Delta(text)
-
-    def written_by(self, writing: Writing) -> None:
-        self._generator, self.passed_over = writing.generator, writing.passed_over
-        if writing.passed_over:
-            self.degrade(Degradation.OTHER_GENERATOR)
-
-    def finish(self, piece: GeneratedText) -> None:
-        if piece.finish_reason is not None:
-            self.finish_reason = piece.finish_reason
-            self._usage = Usage(piece.prompt_tokens, piece.completion_tokens)
-
-    def degrade(self, degradation: Degradation) -> None:
-        self._degradations.append(degradation)
-
-    async def citations(self, attribution: Attribution, *, finished: bool) -> list[Citation]:
-        """Citations of the sentences that have closed since the last call; the last sentence closes with the answer.
-
-        Only what is not yet attributed is looked at: a sentence that was closed stays closed, whatever follows, so that
-        no part of the answer is told of twice.
-        """
-        open_text = self.text[self._attributed_to :]
-        spans = split_sentences(open_text)
-        closed = spans if finished else _surely_closed(open_text, spans)
-        cited: list[Citation] = []
-        for found in closed:
-            started = self.clock.elapsed()
-            span = TextSpan(found.start + self._attributed_to, found.end + self._attributed_to)
-            support = await asyncio.to_thread(attribution.support, self.text[span.start : span.end])
-            self.clock.add("attribute", self.clock.elapsed() - started)
-            if support is None:
-                self._unsupported.append(span)
-            else:
-                cited.append(Citation(span, support.passage, support.span, support.score))
-        if closed:
-            self._attributed_to += closed[-1].end
-        return cited
-
-    def completion(self, status: AnswerStatus) -> Completion:
-        return Completion(
-            status=status,
-            usage=self._usage,
-            timings=self.clock.timings(),
-            degradations=tuple(self._degradations),
-            unsupported=tuple(self._unsupported),
-            generator=self._generator,
-            embedder=self._found.embedder,
-            reranker=self._found.reranker,
-            index_position=self._found.index.position,
-            passed_over=self.passed_over,
+    async def _in_sentences(
+        self, reading: Reading, answer: OpenAnswer, asked: _Asked
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """Sentence by sentence, each compared with the passages before it is shown."""
+        request = sentences_request(
+            reading.question, reading.passages, reading.language, max_tokens=asked.max_tokens, seed=asked.seed
         )
+        held = HeldText()
+        cut_off = False
+        async with aclosing(self._generated(request, answer, asked.deadline)) as pieces:
+            async for piece in pieces:
+                cut_off = piece.finish_reason == "length"
+                for sentence in held.add(piece.text):
+                    for event in await _checked(sentence, reading, answer):
+                        yield event
+        for sentence in held.rest():
+            for event in await _checked(sentence, reading, answer):
+                yield event
+        if answer.text:
+            yield answer.completion(
+                AnswerStatus.TRUNCATED if cut_off else AnswerStatus.ANSWERED, reading.confidence(None)
+            )
+            return
+        answer.degrade(Degradation.DRAFT_REPLACED)
+        for event in await _extractive(reading, answer):
+            yield event
+
+    async def _generated(
+        self, request: GenerationRequest, answer: OpenAnswer, deadline: Deadline
+    ) -> AsyncGenerator[GeneratedText, None]:
+        async with AsyncExitStack() as opened:
+            with answer.clock.stage("generate"), answer.clock.stage("first_token"):
+                writing = await opened.enter_async_context(self._generation.writing(request, deadline))
+            answer.written_by(writing)
+            while True:
+                # Only the waiting for the model counts, not what is done with a piece.
+                with answer.clock.stage("generate"):
+                    piece = await anext(writing.pieces, None)
+                if piece is None:
+                    return
+                if piece.finish_reason is not None:
+                    answer.usage = Usage(piece.prompt_tokens, piece.completion_tokens)
+                yield piece
 
 
-def _extractive(question: str, draft: _Draft, attribution: Attribution) -> list[AnswerEvent]:
-    """The passages' own best sentence, when no text is generated."""
-    best = attribution.best_sentence()
-    if best is None:
-        return [
-            draft.append(not_in_documents(detect_language(question))),
-            draft.completion(AnswerStatus.NOT_IN_DOCUMENTS),
-        ]
-    draft.degrade(Degradation.EXTRACTIVE)
-    sentence = best.passage.text[best.span.start : best.span.end]
-    delta = draft.append(sentence)
-    citation = Citation(TextSpan(0, len(sentence)), best.passage, best.span, 1.0)
-    return [delta, citation, draft.completion(AnswerStatus.ANSWERED)]
+async def _checked(sentence: str, reading: Reading, answer: OpenAnswer) -> list[AnswerEvent]:
+    """The sentence with its citation; without one where no passage supports it. Nothing for one with a number or a name
+    that the passages do not have."""
+    told = sentence.strip()
+    with answer.clock.stage("attribute"):
+        foreign = await asyncio.to_thread(reading.attribution.is_foreign, told)
+        support = None if foreign else await asyncio.to_thread(reading.attribution.support, told)
+    if foreign:
+        answer.degrade(Degradation.DRAFT_REPLACED)
+        return []
+    delta = answer.append(sentence)
+    if support is None:
+        answer.leave_unsupported(len(told))
+        return [delta]
+    return [delta, answer.cite(len(told), support.passage, support.span, support.score)]
 
 
-def _surely_closed(text: str, spans: list[TextSpan]) -> list[TextSpan]:
-    """The sentences that stay as they are, whatever is written next."""
-    for count in range(len(spans) - 1, 0, -1):
-        if not _inside_brackets(text[: spans[count - 1].end]):
-            return spans[:count]
-    return []
+async def _extractive(reading: Reading, answer: OpenAnswer) -> list[AnswerEvent]:
+    sentence = await asyncio.to_thread(reading.sentence)
+    return _refusal(reading, answer) if sentence is None else _quotation(sentence, reading, answer)
 
 
-def _inside_brackets(text: str) -> bool:
-    """Whether a quotation or a bracket is still open: what looks like a sentence's end may be one within another."""
-    return any(text.count(opening) > text.count(closing) for opening, closing in _BRACKETS)
+def _quotation(found: Extract, reading: Reading, answer: OpenAnswer) -> list[AnswerEvent]:
+    """The passage's own words, which its sentence supports."""
+    passage = reading.passages[found.passage]
+    delta = answer.append(passage.text[found.span.start : found.span.end])
+    confidence = reading.confidence(found)
+    return [
+        delta,
+        answer.cite(len(delta.text), passage, found.sentence, confidence),
+        answer.completion(AnswerStatus.ANSWERED, confidence),
+    ]
+
+
+def _refusal(reading: Reading, answer: OpenAnswer) -> list[AnswerEvent]:
+    delta = answer.append(not_in_documents(reading.language))
+    confidence = 1.0 - reading.judged.probability
+    return [delta, answer.completion(AnswerStatus.NOT_IN_DOCUMENTS, confidence)]

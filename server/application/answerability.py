@@ -1,6 +1,7 @@
-"""Decides whether the passages found can hold an answer at all.
+"""Decides whether the passages found can hold an answer at all, and how sure an answer from them is.
 
-The generator is not asked: a small model answers anything from anything.
+The generator is not asked: a small model answers anything from anything. Both are logistic models; ARCHITECTURE.md says
+what they were fitted on, and how often they err on questions that they were not fitted on.
 """
 
 from __future__ import annotations
@@ -9,52 +10,94 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from server.application.terms import rarity, terms_of
+import numpy as np
+import numpy.typing as npt
+
 from server.domain.passages import RankedPassage
+
+_RIVAL = 5
+"""A passage that answers stands out from the sixth candidate, even where five say the same."""
+_SUREST = 0.99
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerabilityOptions:
-    """A logistic model of two measures. ARCHITECTURE.md says what it was fitted on and how often it errs; the threshold
-    rather answers once too often, since what is then said is still checked against the passages."""
+    """What each measure of `Answerability` adds to the logarithm of the odds. The threshold rather answers once too
+    often: what is then said is still checked against the passages."""
 
-    intercept: float = -11.7
-    cosine_weight: float = 9.7
-    coverage_weight: float = 5.6
-    threshold: float = 0.3
+    intercept: float = -12.22
+    cosine: float = 8.49
+    cosine_lead: float = 36.81
+    coverage: float = 5.01
+    lexical_lead: float = 2.67
+    threshold: float = 0.35
+    unrelated_cosine: float = 0.78
+    """What counts as the sixth nearest candidate's where there are fewer: about that of a text on another subject."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answerability:
-    """`cosine`: of the nearest passage, 0 without a dense branch. `coverage`: the largest share of the question's
-    content that one passage has the words of, rare words weighing more."""
+    """`cosine`: of the nearest passage, 0 without a dense branch. `cosine_lead`: by how much it is nearer than the
+    sixth nearest candidate. `coverage`: the largest share of the question's content words that one sentence has, rare
+    words weighing more. `lexical_lead`: by which share the best lexical score lies above the sixth best."""
 
     cosine: float
+    cosine_lead: float
     coverage: float
+    lexical_lead: float
     probability: float
 
 
 def answerability(
-    question: str,
     chosen: Sequence[RankedPassage],
     candidates: Sequence[RankedPassage],
+    coverages: npt.NDArray[np.float64],
     options: AnswerabilityOptions,
 ) -> Answerability:
-    """Whether the `chosen` of the `candidates` answer; the candidates tell which words are rare. 0 for no passages.
-
-    Cost: as `terms_of` over all candidates; run it off the event loop.
-    """
+    """Whether the `chosen` of the `candidates` answer. coverages: float64[n], of the sentences of the chosen ones, as
+    in `Evidence`. 0 for no passages."""
     if not chosen:
-        return Answerability(0.0, 0.0, 0.0)
+        return Answerability(0.0, 0.0, 0.0, 0.0, 0.0)
     cosine = max((ranked.dense.score for ranked in chosen if ranked.dense is not None), default=0.0)
-    weights = rarity(terms_of(question).all, [_terms(ranked) for ranked in candidates])
-    whole = sum(weights.values())
-    held = (sum(weights[term] for term in weights.keys() & _terms(ranked)) for ranked in chosen)
-    coverage = max(held) / whole if whole else 0.0
-    logit = options.intercept + options.cosine_weight * cosine + options.coverage_weight * coverage
-    return Answerability(cosine, coverage, 1.0 / (1.0 + math.exp(-logit)))
+    dense = sorted((ranked.dense.score for ranked in candidates if ranked.dense is not None), reverse=True)
+    lexical = sorted((ranked.lexical.score for ranked in candidates if ranked.lexical is not None), reverse=True)
+    nearest = dense[0] if dense else 0.0
+    cosine_lead = max(0.0, nearest - (dense[_RIVAL] if len(dense) > _RIVAL else options.unrelated_cosine))
+    rival = lexical[_RIVAL] if len(lexical) > _RIVAL else 0.0
+    lexical_lead = 1.0 - rival / lexical[0] if lexical and lexical[0] > 0 else 0.0
+    coverage = float(coverages.max()) if len(coverages) else 0.0
+    logit = (
+        options.intercept
+        + options.cosine * cosine
+        + options.cosine_lead * cosine_lead
+        + options.coverage * coverage
+        + options.lexical_lead * lexical_lead
+    )
+    return Answerability(cosine, cosine_lead, coverage, lexical_lead, _sigmoid(logit))
 
 
-def _terms(ranked: RankedPassage) -> frozenset[str]:
-    passage = ranked.passage
-    return terms_of(" ".join([passage.document_name, *passage.heading_path, passage.text])).all
+@dataclass(frozen=True, slots=True)
+class ConfidenceOptions:
+    """What the odds of the documents' having an answer, and of the phrase among others, add to the logarithm of the
+    odds that the answer is right."""
+
+    intercept: float = 0.0
+    answerable: float = 0.5
+    phrase: float = 0.5
+    whole_sentence: float = 0.5
+    """The probability that counts for an answer that is no phrase."""
+
+
+def confidence(answerable: float, phrase: float | None, options: ConfidenceOptions) -> float:
+    """How likely an answer is right. phrase: what its model gives it among others; None for sentences."""
+    likely = options.whole_sentence if phrase is None else phrase
+    return _sigmoid(options.intercept + options.answerable * _log_odds(answerable) + options.phrase * _log_odds(likely))
+
+
+def _log_odds(probability: float) -> float:
+    bounded = min(max(probability, 1.0 - _SUREST), _SUREST)
+    return math.log(bounded / (1.0 - bounded))
+
+
+def _sigmoid(logit: float) -> float:
+    return 1.0 / (1.0 + math.exp(-logit)) if logit >= 0 else math.exp(logit) / (1.0 + math.exp(logit))

@@ -1,8 +1,8 @@
 """Decides which words of which passage support a sentence of an answer.
 
-The generator is not asked for citations: a small model invents them. A sentence is supported when what it adds to the
-question stands in one passage: every number, and most of the content words. The citation is then the sentence of that
-passage that shares most with it.
+The generator is not asked for citations: a small model invents them. A sentence is supported when what it says stands
+in one passage: all its numbers, units and names, and most of the content words that it adds to the question. The
+citation is then the sentence of that passage that shares most with it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from server.application.grounding import Facts, facts_of
 from server.application.sentences import split_sentences
-from server.application.terms import Terms, rarity, terms_of
+from server.application.terms import Terms, terms_of
 from server.domain.passages import Passage, TextSpan
 
 
@@ -42,6 +43,7 @@ class _Candidate:
 class _Evidence:
     passage: Passage
     terms: frozenset[str]
+    facts: Facts
     candidates: tuple[_Candidate, ...]
 
 
@@ -56,30 +58,23 @@ class Attribution:
 
     def support(self, sentence: str) -> Support | None:
         """The best support for a sentence of the answer; None when no passage supports it."""
-        told = terms_of(sentence)
-        supports = [found for evidence in self._evidence if (found := self._supported_by(evidence, told)) is not None]
+        told, facts = terms_of(sentence), facts_of(sentence)
+        sources = (evidence for evidence in self._evidence if not facts.foreign_to(evidence.facts))
+        supports = [found for evidence in sources if (found := self._supported_by(evidence, told)) is not None]
         # The first passage wins a draw: it is the one that ranks higher.
         return max(supports, key=lambda support: support.score, default=None)
 
-    def best_sentence(self) -> Support | None:
-        """The sentence of the passages that shares most with the question, rare words counting more: an answer that
-        needs no generator. None when nothing is shared."""
-        candidates = [(evidence, candidate) for evidence in self._evidence for candidate in evidence.candidates]
-        weights = rarity(self._question.all, [candidate.terms for _, candidate in candidates])
-        whole = sum(weights.values())
-        ranked = [
-            Support(evidence.passage, candidate.span, sum(weights[term] for term in shared) / whole)
-            for evidence, candidate in candidates
-            if (shared := weights.keys() & candidate.terms)
-        ]
-        return max(ranked, key=lambda support: support.score, default=None)
+    def is_foreign(self, sentence: str) -> bool:
+        """Whether no passage has all the numbers and names of the sentence."""
+        facts = facts_of(sentence)
+        return all(facts.foreign_to(evidence.facts) for evidence in self._evidence)
 
     def _supported_by(self, evidence: _Evidence, told: Terms) -> Support | None:
         asked = self._question.all
         new = told.all - asked
         # A sentence that only restates the question ("Yes, it opened in 1987.") must stand in the passage as a whole.
         required = new or told.all
-        if not required or not told.numbers <= evidence.terms:
+        if not required:
             return None
         coverage = len(required & evidence.terms) / len(required)
         if coverage < self._options.minimum_coverage or (not new and coverage < 1.0):
@@ -100,5 +95,5 @@ class Attribution:
 def _evidence(passage: Passage) -> _Evidence:
     spans = split_sentences(passage.text)
     candidates = tuple(_Candidate(span, terms_of(passage.text[span.start : span.end]).all) for span in spans)
-    whole = terms_of(passage.text).all | terms_of(" ".join(passage.heading_path)).all
-    return _Evidence(passage, whole, candidates)
+    whole = "\n".join([*passage.heading_path, passage.text])
+    return _Evidence(passage, terms_of(whole).all, facts_of(whole), candidates)

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from server.application.answer_question import AnswerCommand, AnswerOptions, AnswerQuestion
-from server.application.answerability import AnswerabilityOptions, answerability
 from server.application.context import ContextOptions, chosen_passages
 from server.application.generation_chain import GenerationChain
 from server.application.search_passages import SearchOptions, SearchPassages
@@ -16,7 +15,7 @@ from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Completio
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, InvalidField, Overloaded
 from server.domain.generation import PassedOver, PassedOverReason
-from server.domain.passages import BranchScore, IndexHit, RankedPassage
+from server.domain.passages import IndexHit, RankedPassage
 from tests.server.application.doubles import (
     PRINCIPAL,
     OneModel,
@@ -33,8 +32,11 @@ from tests.server.application.doubles import (
 TEXTS = {
     "ferry": "The ferry Sanderling carries 610 passengers. It was built in 2009.",
     "ticket": "A ticket for the ferry costs 47 crowns.",
+    "crew": "The ferry Sanderling is small. Her master is Ida Brandt of Okinami. Ida Brandt came in 2012.",
+    "port": "沖波港のターミナル長は榊原直樹である。駐車料金は1日700円で、入口の機械で払う。",
 }
-QUESTION = "How many passengers does the ferry Sanderling carry?"
+QUESTION = "Tell me about the ferry Sanderling and its passengers."
+MASTER = "Who is the master of the ferry Sanderling?"
 
 
 def answering(
@@ -104,17 +106,80 @@ async def test_an_answer_is_finished_and_named_by_the_model_that_began_it() -> N
     assert later.requests == []
 
 
-async def test_an_invented_sentence_is_marked_and_not_cited() -> None:
-    stream = await events(answering(ScriptedGenerator("It carries 999 passengers.")), AnswerCommand(QUESTION))
-    assert not [event for event in stream if isinstance(event, Citation)]
+async def test_a_sentence_that_no_passage_supports_is_marked_and_not_cited() -> None:
+    said = "It carries 610 passengers. Everybody likes it very much indeed."
+    stream = await events(answering(ScriptedGenerator(said)), AnswerCommand(QUESTION))
+    [citation] = [event for event in stream if isinstance(event, Citation)]
     [span] = completion(stream).unsupported
-    assert text(stream)[span.start : span.end] == "It carries 999 passengers."
+    assert text(stream)[span.start : span.end] == "Everybody likes it very much indeed."
+    assert citation.sentence.end <= span.start
+
+
+async def test_foreign_numbers_and_names_are_never_shown() -> None:
+    said = "It carries 999 passengers. It was built in 2009. Its owner is Karl Lindqvist."
+    stream = await events(answering(ScriptedGenerator(said)), AnswerCommand(QUESTION))
+    assert text(stream).strip() == "It was built in 2009."
+    assert completion(stream).unsupported == ()
+    assert Degradation.DRAFT_REPLACED in completion(stream).degradations
+
+
+async def test_a_wholly_foreign_answer_is_replaced_by_the_passages_own_sentence() -> None:
+    stream = await events(answering(ScriptedGenerator("It carries 999 passengers.")), AnswerCommand(QUESTION))
+    assert text(stream) == "The ferry Sanderling carries 610 passengers."
+    assert Degradation.DRAFT_REPLACED in completion(stream).degradations
+    assert completion(stream).status is AnswerStatus.ANSWERED
+
+
+async def test_a_phrase_is_shown_in_the_passages_own_words_with_its_sentence() -> None:
+    generator = ScriptedGenerator("ida brandt.")
+    stream = await events(answering(generator, [hit("crew", 1)]), AnswerCommand(MASTER))
+    [citation] = [event for event in stream if isinstance(event, Citation)]
+    assert text(stream) == "Ida Brandt"
+    quoted = citation.passage.text[citation.support.start : citation.support.end]
+    assert quoted == "Her master is Ida Brandt of Okinami.", "of the sentences that have the phrase, the likeliest"
+    assert generator.requests[0].stop == ("\n",)
+    assert 0.0 < completion(stream).confidence < 1.0
+
+
+@pytest.mark.parametrize("draft", ["Karl Lindqvist", "the ferry Sanderling", "2012", ""])
+async def test_a_phrase_that_cannot_be_the_answer_gives_way_to_a_sentence(draft: str) -> None:
+    """Not in the passages, a repetition of the question, a number where a person is asked for, nothing."""
+    stream = await events(answering(ScriptedGenerator(draft), [hit("crew", 1)]), AnswerCommand(MASTER))
+    assert text(stream) in TEXTS["crew"]
+    assert text(stream).endswith(".")
+    end = completion(stream)
+    assert {Degradation.DRAFT_REPLACED, Degradation.EXTRACTIVE} & set(end.degradations)
+    assert end.status is AnswerStatus.ANSWERED
+
+
+async def test_a_model_that_goes_on_and_on_is_stopped() -> None:
+    generator = ScriptedGenerator("Ida Brandt\nQuestion: Who else? " + "word " * 500)
+    await events(answering(generator, [hit("crew", 1)]), AnswerCommand(MASTER))
+    assert generator.closed_early
+
+
+@pytest.mark.parametrize(
+    ("question", "chunk", "answer"),
+    [
+        ("How many passengers does the ferry Sanderling carry?", "ferry", "610"),
+        ("When was the ferry Sanderling built?", "ferry", "2009"),
+        ("沖波港のターミナル長は誰ですか。", "port", "榊原直樹"),
+        ("沖波港の駐車料金は1日いくらですか。", "port", "1日700円"),
+    ],
+)
+async def test_a_phrase_that_the_passages_tell_needs_no_generator(question: str, chunk: str, answer: str) -> None:
+    generator = ScriptedGenerator("Never said.")
+    stream = await events(answering(generator, [hit(chunk, 1)]), AnswerCommand(question))
+    assert text(stream) == answer
+    assert [type(event) for event in stream] == [Sources, Delta, Citation, Completion]
+    assert generator.requests == []
+    assert completion(stream).usage is None
 
 
 @pytest.mark.parametrize(
     ("question", "hits"),
     [
-        (QUESTION, ()),
+        ("How many passengers does the ferry Sanderling carry?", ()),
         ("What is the capital of the moon?", (hit("ticket", 1, 0.72),)),
     ],
 )
@@ -182,13 +247,13 @@ async def test_nobody_else_goes_on_with_a_text_that_was_shown() -> None:
 
 
 async def test_leaving_the_stream_stops_the_generator() -> None:
-    generator = ScriptedGenerator("one two three four five six seven")
+    generator = ScriptedGenerator("It carries 610 passengers. It was built in 2009. It is fast. It is blue.")
     async with aclosing(answering(generator).run(PRINCIPAL, AnswerCommand(QUESTION), Deadline.after(30))) as stream:
         async for event in stream:
             if isinstance(event, Delta):
                 break
     assert generator.closed_early
-    assert generator.sent == 1
+    assert generator.sent == 5, "a sentence is shown when the next one has begun"
 
 
 @pytest.mark.parametrize(
@@ -220,21 +285,6 @@ def test_the_context_keeps_to_its_budget() -> None:
     assert len(chosen_passages([ranked(1.0, 500)], 3, options)) == 1, "at least one, however long"
 
 
-def test_an_answer_is_likelier_where_the_rare_words_of_the_question_stand() -> None:
-    def judged(text: str) -> float:
-        candidates = [ranked_text(text), *(ranked_text("The opening hours of the terminal.") for _ in range(9))]
-        return answerability(
-            "When does the library open?", candidates[:1], candidates, AnswerabilityOptions()
-        ).probability
-
-    assert judged("The library opens at nine.") > 0.5 > judged("The terminal opens at nine.")
-    assert answerability("When?", [], [], AnswerabilityOptions()).probability == 0.0
-
-
-def ranked_text(text: str) -> RankedPassage:
-    return RankedPassage(passage("x", text), 1.0, BranchScore(1, 0.85), None)
-
-
 @pytest.mark.parametrize(
     "said",
     [
@@ -250,13 +300,13 @@ async def test_no_part_of_an_answer_is_told_of_twice(said: str) -> None:
     spans.sort(key=lambda span: span.start)
     assert all(before.end <= after.start for before, after in itertools.pairwise(spans))
     told = "".join(text(stream)[span.start : span.end] for span in spans)
-    assert told.replace(" ", "") == said.replace(" ", "")
+    assert told.replace(" ", "") == text(stream).replace(" ", "") != ""
 
 
 async def test_a_question_is_measured_as_it_came() -> None:
     """NFKC makes some characters longer; that is no fault of the caller's."""
     stream = await events(answering(ScriptedGenerator("610.")), AnswerCommand("㍿" * 200))
-    assert completion(stream).status is AnswerStatus.NOT_IN_DOCUMENTS
+    assert completion(stream) is stream[-1]
 
 
 async def test_nothing_to_extract_is_said() -> None:

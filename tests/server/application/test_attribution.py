@@ -78,11 +78,11 @@ def test_headings_count_as_part_of_the_passage() -> None:
     assert attribution("What is the capacity?", row).support("The passenger ferry Sanderling has 610.") is not None
 
 
-def test_the_best_sentence_answers_without_a_generator() -> None:
-    best = attribution("What does a ticket cost in the high season?", FERRY, TICKETS).best_sentence()
-    assert best is not None
-    assert best.passage is TICKETS
-    assert attribution("Is it raining?", FERRY).best_sentence() is None
+def test_what_no_passage_has_is_foreign() -> None:
+    attributed = attribution("Tell me about the ferry.", FERRY, TICKETS)
+    assert attributed.is_foreign("It carries 611 passengers.")
+    assert attributed.is_foreign("Its master is Karl Brandt.")
+    assert not attributed.is_foreign("It is the fastest ship of all.")
 
 
 @pytest.mark.parametrize(

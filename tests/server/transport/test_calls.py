@@ -43,7 +43,7 @@ from tests.server.application.doubles import (
     passage,
 )
 
-QUESTION = answer_service_pb2.AnswerRequest(question="How many passengers does the ferry carry?")
+QUESTION = answer_service_pb2.AnswerRequest(question="Tell me about the passengers of the ferry.")
 
 
 class GatedEmbedder(ScriptedEmbedder):

@@ -1,0 +1,122 @@
+"""Answers in the passages' own words, without a generator: a phrase where one is asked for and can be told, else the
+sentence that fits best.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from server.application.answer_kinds import AnswerKind
+from server.application.evidence import Evidence, EvidenceSentence
+from server.application.span_features import MOST_SENTENCES
+from server.application.span_model import span_model
+from server.domain.passages import TextSpan
+
+_MONTH = (
+    r"(?:January|February|March|April|May|June|July|August|September|October|November|December"
+    r"|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\b\.?)"
+)
+_SPELLED = (
+    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|sixty|seventy|eighty"
+    r"|ninety|hundred|thousand|million|billion|half|dozen)"
+)
+_YEAR = r"(?:1\d|20)\d\d"
+_ENGLISH = {
+    AnswerKind.DATE: re.compile(
+        rf"\b(?:\d{{1,2}}(?:st|nd|rd|th)?(?: of)? )?{_MONTH}(?: \d{{1,2}}(?:st|nd|rd|th)?\b)?(?:,? \d{{4}}\b)?"
+        rf"|\b{_YEAR}(?:s|[–-]\d{{2,4}})?\b|\b\d{{1,2}}(?:st|nd|rd|th) centur(?:y|ies)(?: (?:BCE?|AD|CE)\b)?"
+    ),
+    AnswerKind.NUMBER: re.compile(
+        rf"[$£€]?\b\d[\d,]*(?:\.\d+)?(?: (?:thousand|million|billion|trillion|percent|per cent))?%?"
+        rf"|\b{_SPELLED}(?:[- ]{_SPELLED})*\b",
+        re.IGNORECASE,
+    ),
+}
+_ENGLISH_SENTENCES = 2
+_ONLY_YEAR = re.compile(_YEAR)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractOptions:
+    least_probability: float = 0.2
+    """Of a phrase that the model for its language chose; the whole sentence is quoted below it."""
+    least_coverage: float = 0.5
+    """The share of the question's words in one of the sentences whose only date or number is taken for the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """`span` of passage number `passage` answers, and `sentence` around it supports it; they are the same where a whole
+    sentence answers. `probability` is the model's own, 1 where a rule chose."""
+
+    passage: int
+    span: TextSpan
+    sentence: TextSpan
+    probability: float
+
+
+def phrase_in(
+    question: str, language: str, kind: AnswerKind, evidence: Evidence, options: ExtractOptions
+) -> Extract | None:
+    """The phrase of the likeliest sentences that answers; None where a sentence is asked for or no phrase can be told.
+
+    Japanese: the trained model's. English: the only date or the only number of the best sentence, or of the second
+    best where that has none, if one is asked for. Cost: about 10 ms; run it off the event loop.
+    """
+    if kind is AnswerKind.SENTENCES or not evidence.coverages.any():
+        return None
+    order = np.argsort(-evidence.scores, kind="stable").tolist()
+    best = evidence.sentences[order[0]]
+    if best.text.startswith("|"):
+        return None  # a row of a table means nothing without its head
+    if language == "en":
+        return _only_one(question, kind, evidence, order[:_ENGLISH_SENTENCES], options)
+    model = span_model(language)
+    if model is None:
+        return None
+    likeliest = [number for number in order if not evidence.sentences[number].text.startswith("|")][:MOST_SENTENCES]
+    sentences = [evidence.sentences[number] for number in likeliest]
+    chosen = model.choose(
+        question,
+        [sentence.text for sentence in sentences],
+        evidence.scores[likeliest].tolist(),
+        evidence.coverages[likeliest].tolist(),
+    )
+    if chosen is None or chosen.probability < options.least_probability:
+        return None
+    return _extract(sentences[chosen.candidate.sentence], chosen.candidate.span, chosen.probability)
+
+
+def sentence_in(evidence: Evidence) -> Extract | None:
+    """The likeliest sentence; None when none shares a word with the question."""
+    if not evidence.sentences or not evidence.coverages.any():
+        return None
+    best = evidence.sentences[int(np.argmax(evidence.scores))]
+    return Extract(best.passage, best.span, best.span, 1.0)
+
+
+def _only_one(
+    question: str, kind: AnswerKind, evidence: Evidence, likeliest: Sequence[int], options: ExtractOptions
+) -> Extract | None:
+    """Of the first of the sentences that has a date or a number at all: what has none cannot tell one."""
+    pattern = _ENGLISH.get(kind)
+    if pattern is None or evidence.coverages[likeliest].max() < options.least_coverage:
+        return None
+    asked = question.casefold()
+    for number in likeliest:
+        sentence = evidence.sentences[number]
+        found = [each for each in pattern.finditer(sentence.text) if each.group().casefold() not in asked]
+        if kind is AnswerKind.NUMBER:
+            found = [each for each in found if not _ONLY_YEAR.fullmatch(each.group())]
+        if found:
+            return _extract(sentence, TextSpan(*found[0].span()), 1.0) if len(found) == 1 else None
+    return None
+
+
+def _extract(sentence: EvidenceSentence, inside: TextSpan, probability: float) -> Extract:
+    start = sentence.span.start
+    return Extract(sentence.passage, TextSpan(start + inside.start, start + inside.end), sentence.span, probability)
