@@ -23,6 +23,7 @@ _HEADING_LEVELS = ((1.6, 1), (1.22, 2))
 _TITLE_LEVEL = 3
 _TITLE_WIDTH = 0.45
 _LONGER_BELOW = 1.5
+_CELL_GAP = 0.55
 # Radians. Less is as good as level; more is a photograph at an angle, whose boxes tell too little.
 _LEAST_SKEW = 0.002
 _MOST_SKEW = 0.2
@@ -141,7 +142,7 @@ def _upright_blocks(pieces: Sequence[Piece], rules: Sequence[Rule]) -> list[Bloc
     blocks: list[Block] = []
     for column in _columns(_with_tables(pieces, rules)):
         width = max(item.box.x1 for item in column) - min(item.box.x0 for item in column)
-        blocks.extend(_with_titles(column_blocks(column, sizes), width))
+        blocks.extend(_with_titles(column_blocks(column, sizes, _CELL_GAP), width))
     return blocks
 
 

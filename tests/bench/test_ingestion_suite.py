@@ -112,7 +112,7 @@ def test_a_scanned_page_beside_tesseract() -> None:
 
 def test_shares_of_cells_and_rates_of_events() -> None:
     shown = rows(
-        tables={"cells": 10, "ruled": 10, "open": 9, "scanned": 5},
+        tables={"cells": 10, "ruled": 10, "open": 9, "scanned": 5, "open, scanned": 4},
         events={"events": 100, "published_s": 0.5, "received_s": 2.0},
     )
     assert [shown[f"tables, {kind}: cells recovered"].value for kind in ("ruled", "open", "scanned")] == [1.0, 0.9, 0.5]

@@ -11,8 +11,8 @@
 
 Lines are in reading order. Coordinates are pixels of the image as it was sent (turned upright by its EXIF), origin
 top-left; `polygon` goes clockwise from the corner where the text starts, `box` is the upright rectangle around it.
-`characters` has every character of `text`, spaces included, each with its confidence and box. Where a box ends along
-the line is estimated from the middles of the characters: between two neighbours it is halfway.
+`characters` has every character of `text`, spaces included, each with its confidence and box. Along the line, words
+begin and end with their ink; between two neighbours a box ends halfway.
 """
 
 from __future__ import annotations

@@ -18,10 +18,8 @@ from triton_models.ocr.reading_order import in_reading_order, skew
 from triton_models.ocr.recognition import ReadLine, Recognizer
 from triton_models.ocr.rules import Segments, find_rules, parted_at_rules
 from triton_models.ocr.second_look import best_reading, second_looks
+from triton_models.ocr.spacing import extents
 from triton_models.ocr.vertical import are_lying, mended
-
-REACH = 0.6
-"""Line heights. No character reaches farther than this to either side of its middle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +130,10 @@ class PageReader:
 
 def _placed(quad: Quad, crop: Pixels, read: ReadLine) -> PageLine:
     line = read.stripped()
-    height, width = crop.shape[:2]
-    extents = np.array(line.extents(width, REACH * height), dtype=np.float32).reshape(-1, 2) / width
     characters = PageCharacters(
         tuple(character.text for character in line.characters),
         np.array([character.confidence for character in line.characters], dtype=np.float32),
-        parts(quad, extents),
+        parts(quad, extents(line, crop) / crop.shape[1]),
     )
     return PageLine(line.text, line.confidence, quad, is_tall(quad), characters)
 

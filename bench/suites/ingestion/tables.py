@@ -24,8 +24,8 @@ from bench.suites.models.typeset import TypesetPage, scanned
 from bench.targets import Endpoints
 from pinakes import AsyncClient, SearchFilter
 
-KINDS: Final = ("ruled", "open", "scanned")
-"""With a grid; with white space between columns; a scan of one with a grid."""
+KINDS: Final = ("ruled", "open", "scanned", "open, scanned")
+"""With a grid; with white space between columns; scans of both."""
 _FACTS = "tables"
 _SCALE = 300 / 72
 _THINGS = (
@@ -115,8 +115,8 @@ async def measure_tables(endpoints: Endpoints, plan: TablesPlan, seed: int) -> F
             cells += sum(map(len, sheet.rows))
             for kind in KINDS:
                 title = f"Stores {number} {kind}"
-                pdf = await asyncio.to_thread(typeset, sheet, title, ruled=kind != "open")
-                file = await asyncio.to_thread(scan_of, pdf, seed + number) if kind == "scanned" else pdf
+                pdf = await asyncio.to_thread(typeset, sheet, title, ruled=not kind.startswith("open"))
+                file = await asyncio.to_thread(scan_of, pdf, seed + number) if kind.endswith("scanned") else pdf
                 recovered[kind] += found_cells(sheet, await _passages(client, file, title, plan))
     return Findings((), {_FACTS: {"cells": cells, **recovered}})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import statistics
 from collections.abc import Sequence
@@ -11,8 +12,8 @@ from dataclasses import dataclass
 from server.application.line_joining import starts_item
 from server.application.page_layout.columns import Item
 from server.application.page_layout.geometry import Piece, union
-from server.application.page_layout.pieces import join_pieces, rows_of
-from server.application.page_layout.tables import Table, find_aligned_tables
+from server.application.page_layout.pieces import join_pieces, parted_at_gaps, rows_of
+from server.application.page_layout.tables import Table, find_aligned_tables, line_up
 from server.application.sentences import ends_sentence
 from server.domain.documents import Block, BlockKind, Box, Line
 
@@ -57,15 +58,16 @@ class _TextLine:
     bold: bool
 
 
-def column_blocks(items: Sequence[Item], sizes: TypeSizes) -> list[Block]:
-    """Blocks from top to bottom."""
+def column_blocks(items: Sequence[Item], sizes: TypeSizes, cell_gap: float = math.inf) -> list[Block]:
+    """Blocks from top to bottom. A piece may hold several cells of a table: gaps of at least `cell_gap` of its size are
+    between them."""
     rows = rows_of(item for item in items if isinstance(item, Piece))
     parts: list[tuple[float, list[_TextLine] | Table]] = [
         (item.box.y0, item) for item in items if isinstance(item, Table)
     ]
     tops = [union(piece.box for piece in row).y0 for row in rows]
     at = 0
-    for start, end, table in [*find_aligned_tables(rows), (len(rows), len(rows), None)]:
+    for start, end, table in [*find_aligned_tables(_cells(rows, cell_gap)), (len(rows), len(rows), None)]:
         parts.extend((tops[n], [_text_line(rows[n])]) for n in range(at, start))
         if table is not None:
             parts.append((tops[start], table))
@@ -81,6 +83,17 @@ def column_blocks(items: Sequence[Item], sizes: TypeSizes) -> list[Block]:
         else:
             lines.extend(part)
     return blocks + _text_blocks(lines, sizes)
+
+
+def _cells(rows: Sequence[Sequence[Piece]], gap: float) -> list[Sequence[Piece]]:
+    """The rows, parted at gaps where that makes a table whose cells line up: spaces of justified text may be as wide,
+    but do not stand below each other."""
+    parted = [[cell for piece in row for cell in parted_at_gaps(piece, gap)] for row in rows]
+    cells = list(rows)
+    for start, end, _ in find_aligned_tables(parted):
+        if line_up(parted[start:end]):
+            cells[start:end] = parted[start:end]
+    return cells
 
 
 def _text_line(row: Sequence[Piece]) -> _TextLine:

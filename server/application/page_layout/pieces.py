@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from server.application.page_layout.geometry import Glyph, Piece, center, is_unspaced, same_row, union
 from server.domain.documents import Box
@@ -14,6 +16,9 @@ _UNSPACED_GAP = 0.6
 _UNSPACED_MARKED_GAP = 0.3
 _PIECE_GAP = 0.95
 _OVERLAP = 0.5
+# So many gaps of a line that differ by no more than this factor are those of justified text.
+_JUSTIFIED_GAPS = 3
+_JUSTIFIED = 1.8
 
 
 def find_pieces(glyphs: Sequence[Glyph]) -> list[Piece]:
@@ -36,6 +41,23 @@ def make_piece(glyphs: Sequence[Glyph]) -> Piece:
         bold=sum(glyph.bold for glyph in glyphs) * 2 > len(glyphs),
         glyphs=tuple(glyphs),
     )
+
+
+def parted_at_gaps(piece: Piece, least: float) -> list[Piece]:
+    """The piece cut where a gap between its glyphs is at least so many times its size, but for a line of words that are
+    all as far apart: justified text."""
+    gaps = [glyph.box.x0 - last.box.x1 for last, glyph in itertools.pairwise(piece.glyphs)]
+    cuts = [at for at, gap in enumerate(gaps, start=1) if gap >= least * piece.size]
+    if not cuts:
+        return [piece]
+    parts = [
+        replace(make_piece(piece.glyphs[a:b]), size=piece.size)
+        for a, b in itertools.pairwise((0, *cuts, len(piece.glyphs)))
+    ]
+    between = [gap for gap, glyph in zip(gaps, piece.glyphs[1:], strict=True) if glyph.spaced]
+    alike = len(between) >= _JUSTIFIED_GAPS and max(between) <= _JUSTIFIED * min(between)
+    words = sum(not any(map(str.isdigit, part.text)) for part in parts)
+    return [piece] if alike and words * 2 > len(parts) else parts
 
 
 def rows_of(pieces: Iterable[Piece]) -> list[list[Piece]]:

@@ -33,6 +33,8 @@ _FULL_CELL = 0.6
 _SAME_SIZE = 0.25
 _FLUSH = 3.0
 _COVERED = 0.2
+_LINED_UP = 0.75
+_LINED_UP_REACH = 0.25
 
 Span = tuple[float, float]
 
@@ -82,6 +84,23 @@ def find_aligned_tables(rows: Sequence[Sequence[Piece]]) -> list[tuple[int, int,
         else:
             at += 1
     return found
+
+
+def line_up(rows: Sequence[Sequence[Piece]]) -> bool:
+    """Whether the cells of most columns begin, end or are centred at one place."""
+    columns = _columns(rows)
+    cells: dict[int, list[Piece]] = defaultdict(list)
+    for row in rows:
+        for piece in row:
+            cells[_column_of(columns, piece)].append(piece)
+    shares = [_flush_share(column) for column in cells.values() if len(column) > 2]
+    return bool(shares) and statistics.mean(shares) >= _LINED_UP
+
+
+def _flush_share(pieces: Sequence[Piece]) -> float:
+    boxes = np.array([(piece.box.x0, piece.box.x1, center(piece.box)[0]) for piece in pieces])
+    reach = _LINED_UP_REACH * statistics.median(piece.size for piece in pieces)
+    return float((np.abs(boxes - np.median(boxes, axis=0)) <= reach).mean(axis=0).max())
 
 
 # --- with rules --------------------------------------------------------------------------------------------------

@@ -172,3 +172,47 @@ def test_a_cell_of_several_lines_stays_one_cell() -> None:
     rows[1:3] = [["Plover of the", "1997", "", "to the isles"], ["northern line", "", "", ""]]
     page = page_from_recognition(IMAGE, RecognizedImage(1000, 1400, tuple(cells(rows)), rules))
     assert shape(page)[0][1][1] == "| Plover of the northern line | 1997 |  | to the isles |"
+
+
+GOODS = (
+    ("Article", "Share", "Orders made"),
+    ("harbour lantern", "63.26", "52,952"),
+    ("ferry", "9,555", "264 60%"),
+    ("rope of hemp", "15,216", "10,042"),
+    ("anchor", "51.83", "842"),
+)
+"""The gap between the longest name and its share is narrower than a line is high."""
+
+
+def open_row(texts: Sequence[str], y: float, *starts: float) -> RecognizedLine:
+    """A row of cells that was read as one line: words are 6 pixels apart, cells begin at `starts`."""
+    characters: list[RecognizedCharacter] = []
+    for text, start in zip(texts, starts, strict=True):
+        x = start
+        for character in text:
+            width = 6.0 if character == " " else 12.0
+            characters.append(RecognizedCharacter(character, 0.9, Box(x, y, x + width, y + 30)))
+            x += width
+        characters.append(RecognizedCharacter(" ", 0.9, Box(x, y, x + 1, y + 30)))
+    del characters[-1]
+    box = Box(starts[0], y, characters[-1].box.x1, y + 30)
+    return RecognizedLine("".join(c.text for c in characters), 0.9, box, tuple(characters))
+
+
+def test_rows_of_a_table_that_were_read_as_lines_are_parted_into_cells() -> None:
+    lines = [open_row(texts, 100 + 40 * row, 100, 300, 400) for row, texts in enumerate(GOODS)]
+    assert shape(read(*lines)) == [(BlockKind.TABLE, [f"| {' | '.join(row)} |" for row in GOODS])]
+
+
+def test_wide_spaces_of_justified_text_make_no_table() -> None:
+    words = (
+        ("ships", "enter", "while", "lamps"),
+        ("other", "boats", "leave", "early"),
+        ("their", "crews", "sleep", "still"),
+    )
+    justified = [open_row(texts, 100 + 40 * row, 100, 182, 264, 346) for row, texts in enumerate(words)]
+    assert shape(read(*justified)) == [(BlockKind.PARAGRAPH, [" ".join(texts) for texts in words])]
+    ragged = [
+        open_row(("at 5", "in 6", "to 7"), 100 + 40 * row, 100, 170 + 23 * row, 260 + 31 * row) for row in range(4)
+    ]
+    assert shape(read(*ragged)) == [(BlockKind.PARAGRAPH, ["at 5 in 6 to 7"] * 4)]
