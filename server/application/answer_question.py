@@ -51,6 +51,7 @@ class AnswerCommand:
     seed: int = 0
     consistency_token: str = ""
     no_cache: bool = False
+    apply_proposed_filters: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +90,12 @@ class AnswerQuestion:
             consistency_token=command.consistency_token,
             snippets=False,
             no_cache=command.no_cache,
+            apply_proposed_filters=command.apply_proposed_filters,
         )
         found = await self._search.run(principal, search, deadline, clock)
         chosen = chosen_passages(found.passages, max_passages, self._options.context)
-        yield Sources(await self._search.highlighted(question, chosen, deadline, clock))
+        shown = await self._search.highlighted(question, chosen, deadline, clock)
+        yield Sources(shown, understanding=found.understanding, narrowed=found.narrowed)
         models = ModelNames(found.embedder, found.reranker, found.index.position)
         answer = OpenAnswer(models, found.degradations, clock)
         with clock.stage("read"):

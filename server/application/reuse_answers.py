@@ -15,15 +15,17 @@ from server.application.caching import BoundedCache, CacheOptions
 from server.application.consistency import catch_up
 from server.application.ports import Generator, PassageIndex, PassageStore, Reranker, Slot
 from server.application.query import normalized_query
-from server.application.reuse_searches import IndexVersion, all_readable, passages_size, slot_version, today
+from server.application.reuse_searches import IndexVersion, all_readable, passages_size, slot_version
 from server.application.search_passages import LASTING
-from server.application.timing import StageClock
-from server.domain.answers import AnswerEvent, AnswerStatus, Completion, Delta, Sources
+from server.application.timing import StageClock, today
+from server.domain.answers import AnswerEvent, AnswerStatus, Completion, Degradation, Delta, Sources
 from server.domain.deadline import Deadline
 from server.domain.passages import RankedPassage
 from server.domain.principals import Principal
 
 _EVENT_BYTES = 400
+_LASTING = LASTING | {Degradation.DRAFT_REPLACED}
+"""What the same question would meet again: also what is wrong with the model's draft."""
 _KEPT_STATUSES = frozenset({AnswerStatus.ANSWERED, AnswerStatus.NOT_IN_DOCUMENTS})
 
 Events = tuple[AnswerEvent, ...]
@@ -139,7 +141,7 @@ class ReuseAnswers:
     def _keep(self, key: AnswerKey, version: IndexVersion, events: Events) -> None:
         end = events[-1]
         assert isinstance(end, Completion)
-        whole = end.status in _KEPT_STATUSES and LASTING.issuperset(end.degradations)
+        whole = end.status in _KEPT_STATUSES and _LASTING.issuperset(end.degradations)
         if whole and end.index_position == version.position:
             self.kept.keep(key, version, _joined(events))
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 
 from server.application.caching import BoundedCache, CacheOptions, SharedWork
 from server.application.consistency import catch_up
 from server.application.ports import Generator, PassageIndex, PassageStore, Reranker, Slot
 from server.application.query import normalized_query
 from server.application.search_passages import PassageSearch, SearchCommand, SearchOutcome
-from server.application.timing import StageClock
+from server.application.timing import StageClock, today
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, ModelNotInstalled
 from server.domain.passages import IndexResult, RankedPassage
@@ -59,11 +59,6 @@ def slot_version(slot: Slot[Reranker] | Slot[Generator]) -> str:
         return ""
     except DependencyUnavailable:
         return "-"
-
-
-def today() -> date:
-    """By UTC, as the documents' times are."""
-    return datetime.now(UTC).date()
 
 
 def passages_size(passages: tuple[RankedPassage, ...]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -22,7 +23,9 @@ from server.application.query import (
     normalized_query,
 )
 from server.application.query_vectors import QueryVectors, Vector
-from server.application.timing import StageClock
+from server.application.timing import StageClock, today
+from server.application.understanding import understand
+from server.application.understanding.narrowing import narrowed, without_tags
 from server.domain.answers import Degradation
 from server.domain.deadline import Deadline
 from server.domain.errors import (
@@ -42,6 +45,7 @@ from server.domain.passages import (
     SearchMode,
 )
 from server.domain.principals import Principal
+from server.domain.understanding import Understanding
 
 _log = structlog.get_logger()
 
@@ -92,6 +96,8 @@ class SearchCommand:
     diversity: float | None = None
     snippets: bool = True
     no_cache: bool = False
+    apply_proposed_filters: bool = False
+    """Narrows the search by what the query says of documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,10 @@ class SearchOutcome:
     cached: bool = False
     without_snippets: bool = False
     """There was no time or no room for them."""
+    understanding: Understanding | None = None
+    """What was read in the query."""
+    narrowed: bool = False
+    """Whether the filters that it proposes were applied."""
 
     @property
     def lasting(self) -> bool:
@@ -158,6 +168,10 @@ class SearchPassages:
         fusion = checked_fusion(command.fusion or ConvexFusion(self._options.dense_weight))
         diversity = checked_diversity(command.diversity)
         await catch_up(self._index, command.consistency_token, deadline, clock)
+        with clock.stage("understand"):
+            understood = await asyncio.to_thread(understand, query, today())
+        if command.apply_proposed_filters:
+            query, conditions = without_tags(understood), narrowed(understood, conditions)
         vector, embedder = await self._vector(query, command, deadline, clock)
         wants_reranking = command.rerank and diversity is None
         reranker, degradations = self._available_reranker() if wants_reranking else (None, ())
@@ -181,7 +195,16 @@ class SearchPassages:
         if command.snippets and command.mode is not SearchMode.DENSE:
             passages = await self.highlighted(query, chosen, deadline, clock)
             without_snippets = chosen != () and passages is chosen
-        return SearchOutcome(passages, found, degradations, embedder, reranked_by, without_snippets=without_snippets)
+        return SearchOutcome(
+            passages,
+            found,
+            degradations,
+            embedder,
+            reranked_by,
+            without_snippets=without_snippets,
+            understanding=understood,
+            narrowed=command.apply_proposed_filters and understood.proposed != (),
+        )
 
     async def highlighted(
         self, query: str, passages: tuple[RankedPassage, ...], deadline: Deadline, clock: StageClock

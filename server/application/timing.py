@@ -5,8 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
 
 from server.domain.answers import StageTiming
+
+
+def today() -> date:
+    """By UTC, as the documents' times are."""
+    return datetime.now(UTC).date()
 
 
 class StageClock:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from server.domain.generation import PassedOver
 from server.domain.passages import Passage, RankedPassage, TextSpan
+from server.domain.understanding import Understanding
 
 
 class AnswerStatus(enum.Enum):
@@ -38,10 +39,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """`searched` is what was searched and asked in place of a follow-up question; empty: the question itself."""
+    """`searched` is what was searched and asked in place of a follow-up question; empty: the question itself.
+    `understanding` is what was read in it, `narrowed` whether the filters that it proposes were applied; an answer that
+    was kept does not tell."""
 
     passages: tuple[RankedPassage, ...]
     searched: str = ""
+    understanding: Understanding | None = None
+    narrowed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

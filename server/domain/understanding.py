@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from server.domain.conditions import Condition
+from server.domain.conditions import Created, Tagged
 from server.domain.passages import TextSpan
 
 
@@ -22,19 +22,12 @@ class Intent(enum.Enum):
     """Something is to be done, such as deleting or sending; nothing here does it."""
 
 
-class FilterKind(enum.Enum):
-    TAG = "tag"
-    DATE = "date"
-    DOCUMENT = "document"
-
-
 @dataclass(frozen=True, slots=True)
 class ProposedFilter:
-    """A condition on documents that the words at `span` of the query say."""
+    """A condition on documents that the words at `span` of the query say: a tag, or days of uploading."""
 
-    kind: FilterKind
     span: TextSpan
-    condition: Condition
+    condition: Tagged | Created
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from pinakes.v1 import (
     error_reason_pb2,
     index_service_pb2,
     passage_pb2,
+    query_pb2,
     search_service_pb2,
     stage_timing_pb2,
 )
@@ -87,6 +88,7 @@ from server.domain.passages import (
     Snippet,
     TextSpan,
 )
+from server.domain.understanding import Intent, ProposedFilter, Understanding
 from server.transport.status import RULES, reason_of
 
 _DOCUMENT_STATES = {
@@ -118,6 +120,14 @@ _SEARCH_MODES = {
     search_service_pb2.SEARCH_MODE_HYBRID: SearchMode.HYBRID,
     search_service_pb2.SEARCH_MODE_DENSE: SearchMode.DENSE,
     search_service_pb2.SEARCH_MODE_LEXICAL: SearchMode.LEXICAL,
+}
+_INTENTS = {
+    Intent.FACTUAL: query_pb2.QUERY_INTENT_FACTUAL,
+    Intent.KEYWORD: query_pb2.QUERY_INTENT_KEYWORD,
+    Intent.SUMMARY: query_pb2.QUERY_INTENT_SUMMARY,
+    Intent.COMPARISON: query_pb2.QUERY_INTENT_COMPARISON,
+    Intent.CHAT: query_pb2.QUERY_INTENT_CHAT,
+    Intent.ACTION: query_pb2.QUERY_INTENT_ACTION,
 }
 _GENERATION_STATES = {
     GenerationState.BUILDING: index_service_pb2.GENERATION_STATE_BUILDING,
@@ -464,6 +474,7 @@ def search_command(request: search_service_pb2.SearchRequest) -> SearchCommand:
         diversity=request.diversity.relevance_weight if request.HasField("diversity") else None,
         # How the index searched is told of a search of one's own.
         no_cache=request.no_cache or request.debug,
+        apply_proposed_filters=request.apply_proposed_filters,
     )
 
 
@@ -475,6 +486,7 @@ def search_response(
         timings=timings_to_wire(timings),
         index_position=token_of(outcome.index.position),
         cached=outcome.cached,
+        understanding=_understood(outcome.understanding, applied=outcome.narrowed),
     )
     if debug:
         response.debug.segments.extend(_plan(plan) for plan in outcome.index.plans)
@@ -507,6 +519,32 @@ def _plan(plan: SegmentPlan) -> search_service_pb2.SegmentPlan:
     )
 
 
+def _understood(understanding: Understanding | None, *, applied: bool) -> query_pb2.QueryUnderstanding | None:
+    if understanding is None:
+        return None
+    return query_pb2.QueryUnderstanding(
+        query=understanding.query,
+        language=understanding.language,
+        intent=_INTENTS[understanding.intent],
+        proposed_filters=[_proposed(each) for each in understanding.proposed],
+        applied=applied,
+    )
+
+
+def _proposed(proposed: ProposedFilter) -> query_pb2.ProposedFilter:
+    condition = passage_pb2.FilterCondition()
+    match proposed.condition:
+        case Tagged(values):
+            condition.tags.values.extend(values)
+        case Created(not_before, before):
+            condition.created.SetInParent()
+            if not_before is not None:
+                condition.created.not_before.FromSeconds(not_before)
+            if before is not None:
+                condition.created.before.FromSeconds(before)
+    return query_pb2.ProposedFilter(range=_text_range(proposed.span), condition=condition)
+
+
 # --- answers -------------------------------------------------------------------------------------------------------
 
 
@@ -519,6 +557,7 @@ def answer_command(request: answer_service_pb2.AnswerRequest) -> AnswerCommand:
         seed=request.seed if request.HasField("seed") else 0,
         consistency_token=request.consistency_token,
         no_cache=request.no_cache,
+        apply_proposed_filters=request.apply_proposed_filters,
     )
 
 
@@ -539,7 +578,9 @@ def answer_response(answer_id: str, sequence: int, event: AnswerEvent) -> answer
 
 def sources_to_wire(sources: Sources) -> answer_service_pb2.Sources:
     return answer_service_pb2.Sources(
-        passages=[ranked_to_wire(ranked) for ranked in sources.passages], searched_question=sources.searched
+        passages=[ranked_to_wire(ranked) for ranked in sources.passages],
+        searched_question=sources.searched,
+        understanding=_understood(sources.understanding, applied=sources.narrowed),
     )
 
 

@@ -19,6 +19,7 @@ from pinakes.v1 import (
     inference_service_pb2,
     model_service_pb2,
     passage_pb2,
+    query_pb2,
     search_service_pb2,
     stage_timing_pb2,
 )
@@ -35,6 +36,7 @@ FILES = [
         inference_service_pb2,
         model_service_pb2,
         passage_pb2,
+        query_pb2,
         search_service_pb2,
         stage_timing_pb2,
     )

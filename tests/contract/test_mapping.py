@@ -19,6 +19,7 @@ from pinakes.v1 import (
     inference_service_pb2,
     model_service_pb2,
     passage_pb2,
+    query_pb2,
     search_service_pb2,
 )
 from tests.contract.messages import FILES, variants, without_each
@@ -97,6 +98,7 @@ ENUMS: list[tuple[EnumDescriptor, type[results.WireEnum]]] = [
     (document_service_pb2.JobState.DESCRIPTOR, results.JobState),
     (document_service_pb2.IngestionPriority.DESCRIPTOR, results.IngestionPriority),
     (document_service_pb2.IngestionStage.DESCRIPTOR, results.IngestionStage),
+    (query_pb2.QueryIntent.DESCRIPTOR, results.QueryIntent),
     (search_service_pb2.SearchMode.DESCRIPTOR, results.SearchMode),
     (index_service_pb2.GenerationState.DESCRIPTOR, results.GenerationState),
     (model_service_pb2.ModelState.DESCRIPTOR, results.ModelState),
@@ -154,6 +156,7 @@ SEARCH = options.SearchOptions(
     debug=True,
     diversity=0.25,
     no_cache=True,
+    apply_proposed_filters=True,
 )
 RECIPROCAL = options.SearchOptions(fusion=options.ReciprocalRankFusion(k=7, dense_weight=0.0))
 DISTRIBUTION = options.SearchOptions(fusion=options.DistributionFusion(0.25))
@@ -165,6 +168,7 @@ ANSWER = options.AnswerOptions(
     seed=0,
     consistency_token="c",
     no_cache=True,
+    apply_proposed_filters=True,
     resume_window_s=5.5,
     conversation_id="c",
 )

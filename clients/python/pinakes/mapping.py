@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from pinakes import results
+from pinakes import results, where
 from pinakes.v1 import (
     answer_service_pb2,
     conversation_service_pb2,
@@ -18,6 +18,7 @@ from pinakes.v1 import (
     inference_service_pb2,
     model_service_pb2,
     passage_pb2,
+    query_pb2,
     search_service_pb2,
     stage_timing_pb2,
 )
@@ -272,6 +273,51 @@ def search_results(wire: search_service_pb2.SearchResponse) -> results.SearchRes
         index_position=wire.index_position,
         debug=search_debug(wire.debug) if wire.HasField("debug") else None,
         cached=wire.cached,
+        understanding=_understanding(wire),
+    )
+
+
+def condition(wire: passage_pb2.FilterCondition) -> where.Condition:
+    """`where.all_of()` for a kind that this client is too old to know."""
+    match wire.WhichOneof("condition"):
+        case "documents":
+            return where.documents(*wire.documents.values)
+        case "tags":
+            return where.tags(*wire.tags.values)
+        case "languages":
+            return where.languages(*wire.languages.values)
+        case "owners":
+            return where.owners(*wire.owners.values)
+        case "created":
+            created = wire.created
+            return where.created(
+                not_before=time(created.not_before) if created.HasField("not_before") else None,
+                before=time(created.before) if created.HasField("before") else None,
+            )
+        case "pages":
+            return where.pages(wire.pages.first or None, wire.pages.last or None)
+        case "any_of":
+            return where.any_of(*(condition(each) for each in wire.any_of.conditions))
+        case "not":
+            return where.not_(condition(getattr(wire, "not")))
+        case _:
+            return where.all_of(*(condition(each) for each in wire.all_of.conditions))
+
+
+def _understanding(
+    wire: search_service_pb2.SearchResponse | answer_service_pb2.Sources,
+) -> results.QueryUnderstanding | None:
+    if not wire.HasField("understanding"):
+        return None
+    own = wire.understanding
+    return results.QueryUnderstanding(
+        query=own.query,
+        language=own.language,
+        intent=enum_of(results.QueryIntent, query_pb2.QueryIntent.DESCRIPTOR, own.intent),
+        proposed_filters=tuple(
+            results.ProposedFilter(text_range(each.range), condition(each.condition)) for each in own.proposed_filters
+        ),
+        applied=own.applied,
     )
 
 
@@ -283,7 +329,9 @@ def answer_event(wire: answer_service_pb2.AnswerResponse) -> results.AnswerEvent
     match wire.WhichOneof("event"):
         case "sources":
             ranked = tuple(ranked_passage(p) for p in wire.sources.passages)
-            return results.Sources(wire.answer_id, wire.sequence, ranked, wire.sources.searched_question)
+            return results.Sources(
+                wire.answer_id, wire.sequence, ranked, wire.sources.searched_question, _understanding(wire.sources)
+            )
         case "delta":
             return results.Delta(wire.answer_id, wire.sequence, wire.delta.text)
         case "citation":
@@ -327,6 +375,7 @@ def stored_answer(wire: answer_service_pb2.StoredAnswer) -> results.StoredAnswer
         create_time=time(wire.create_time),
         end_time=time(wire.end_time) if wire.HasField("end_time") else None,
         searched_question=wire.sources.searched_question,
+        understanding=_understanding(wire.sources),
         conversation_id=wire.conversation_id,
         turn=wire.turn,
     )

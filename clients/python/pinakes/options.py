@@ -129,6 +129,8 @@ class SearchOptions(TypedDict, total=False):
     """Fills `SearchResults.debug`."""
     no_cache: bool
     """Searches anew, whatever the server has kept of earlier searches."""
+    apply_proposed_filters: bool
+    """Also narrows the search by the filters that the query says; they are in `SearchResults.understanding`."""
 
 
 class AnswerOptions(TypedDict, total=False):
@@ -145,6 +147,8 @@ class AnswerOptions(TypedDict, total=False):
     """Waits until the index has come this far."""
     no_cache: bool
     """Answers anew, whatever the server has kept of earlier answers and searches."""
+    apply_proposed_filters: bool
+    """Also narrows the search by the filters that the question says; they are in `Sources.understanding`."""
     conversation_id: str
     """The conversation that the question is asked in."""
     resume_window_s: float

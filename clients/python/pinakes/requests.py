@@ -157,6 +157,7 @@ def search(query: str, options: SearchOptions) -> search_service_pb2.SearchReque
         rerank=options.get("rerank"),
         debug=options.get("debug", False),
         no_cache=options.get("no_cache", False),
+        apply_proposed_filters=options.get("apply_proposed_filters", False),
     )
     match options.get("fusion"):
         case ConvexFusion(dense_weight):
@@ -180,6 +181,7 @@ def answer(question: str, options: AnswerOptions) -> answer_service_pb2.AnswerRe
         seed=options.get("seed"),
         consistency_token=options.get("consistency_token", ""),
         no_cache=options.get("no_cache", False),
+        apply_proposed_filters=options.get("apply_proposed_filters", False),
         resume_window=_duration(options.get("resume_window_s")),
         conversation_id=options.get("conversation_id", ""),
     )

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from pinakes.where import Condition
+
 
 class WireEnum(enum.StrEnum):
     """Members carry the names of the wire's enum; UNSPECIFIED also stands for a value newer than this client."""
@@ -52,6 +54,18 @@ class IngestionStage(WireEnum):
     CHUNK = "chunk"
     EMBED = "embed"
     COMMIT = "commit"
+
+
+class QueryIntent(WireEnum):
+    """What a query wants, by its wording."""
+
+    UNSPECIFIED = "unspecified"
+    FACTUAL = "factual"
+    KEYWORD = "keyword"
+    SUMMARY = "summary"
+    COMPARISON = "comparison"
+    CHAT = "chat"
+    ACTION = "action"
 
 
 class SearchMode(WireEnum):
@@ -394,6 +408,26 @@ class SearchDebug:
 
 
 @dataclass(frozen=True, slots=True)
+class ProposedFilter:
+    """A filter that the words at `span` of the query say."""
+
+    span: TextSpan
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class QueryUnderstanding:
+    """What the server read in a query: every span is one of `query`. `applied` says
+    whether the proposed filters narrowed the search."""
+
+    query: str
+    language: str
+    intent: QueryIntent
+    proposed_filters: tuple[ProposedFilter, ...]
+    applied: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResults:
     """The passages found, best first. `debug` is there when it was asked for. `cached`: nothing was searched for this
     call, since the same was asked before and nothing has changed."""
@@ -403,6 +437,7 @@ class SearchResults:
     index_position: str
     debug: SearchDebug | None
     cached: bool = False
+    understanding: QueryUnderstanding | None = None
 
 
 # --- answers -----------------------------------------------------------------------------------------------------
@@ -417,6 +452,7 @@ class Sources:
     sequence: int
     passages: tuple[RankedPassage, ...]
     searched_question: str = ""
+    understanding: QueryUnderstanding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -468,8 +504,8 @@ class Completion:
     """How the answer ended. Always the last event. `unsupported` are sentences that no passage supports. `generator`,
     `embedder` and `reranker` are fingerprints of the models that were asked; empty for one that was not. `cached`: the
     answer was made for another call that asked the same, and nothing has changed. `passed_over` are the generators that
-    come before the one that wrote. `confidence`: how likely the answer is right, 0 to 1, or, of NOT_IN_DOCUMENTS, that the
-    documents do not have it."""
+    come before the one that wrote. `confidence`: how likely the answer is right, 0 to 1, or, of NOT_IN_DOCUMENTS, that
+    the documents do not have it."""
 
     answer_id: str
     sequence: int
@@ -530,6 +566,8 @@ class StoredAnswer:
     end_time: datetime | None
     searched_question: str = ""
     """As in Sources."""
+    understanding: QueryUnderstanding | None = None
+    """As in Sources; not kept so far."""
     conversation_id: str = ""
     turn: int = 0
     """Which answer of its conversation it is, from 1; 0 outside of one."""

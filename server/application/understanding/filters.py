@@ -13,8 +13,9 @@ from datetime import UTC, date, datetime
 from server.application.understanding.dates import Days, find_days
 from server.domain.conditions import Created, Tagged
 from server.domain.passages import TextSpan
-from server.domain.understanding import FilterKind, NameMention, ProposedFilter
+from server.domain.understanding import NameMention, ProposedFilter
 
+MOST_PROPOSED = 8
 MOST_NAMES = 64
 """So many words of a query are looked up as names; the first ones."""
 _LONGEST_NAME_WORDS = 5
@@ -66,14 +67,14 @@ _EDGE_WORDS = frozenset(
 
 
 def proposed_filters(query: str, today: date) -> tuple[ProposedFilter, ...]:
-    """Tags and days that `query` (normalized) asks documents by, in order. Days are UTC's."""
-    found = [ProposedFilter(FilterKind.TAG, span, Tagged((tag,))) for span, tag in _tags(query)]
+    """Tags and days that `query` (normalized) asks documents by, in order, at most eight. Days are UTC's."""
+    found = [ProposedFilter(span, Tagged((tag,))) for span, tag in _tags(query)]
     found += [
-        ProposedFilter(FilterKind.DATE, each.span, _created(each.days))
+        ProposedFilter(each.span, _created(each.days))
         for each in find_days(query, today)
         if _said_of_documents(query, each.span)
     ]
-    return tuple(sorted(found, key=lambda each: each.span.start))
+    return tuple(sorted(found, key=lambda each: each.span.start)[:MOST_PROPOSED])
 
 
 def name_mentions(query: str, taken: Sequence[TextSpan] = ()) -> tuple[NameMention, ...]:

@@ -8,7 +8,7 @@ from server.application.ports import EmbeddingKind
 from server.application.search_passages import SearchCommand, SearchOptions, SearchOutcome, SearchPassages
 from server.application.timing import StageClock
 from server.domain.answers import Degradation
-from server.domain.conditions import Not, OnPages
+from server.domain.conditions import AllOf, Created, Not, OnPages, Tagged
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, EmbeddingMismatch, IndexBehind, InvalidField, Overloaded
 from server.domain.passages import ConvexFusion, DistributionFusion, SearchFilter, SearchMode, TextSpan
@@ -53,7 +53,14 @@ async def test_the_query_is_normalized_and_embedded_as_a_query() -> None:
     assert searching.embedder.asked == [(["ABC"], EmbeddingKind.QUERY)]
     [asked] = searching.index.asked
     assert (asked.principal, asked.text, asked.fusion) == (PRINCIPAL, "ABC", ConvexFusion(0.5))
-    assert [timing.stage for timing in searching.clock.timings()] == ["embed", "search", "fetch", "highlight", "total"]
+    assert [timing.stage for timing in searching.clock.timings()] == [
+        "understand",
+        "embed",
+        "search",
+        "fetch",
+        "highlight",
+        "total",
+    ]
 
 
 async def test_vectors_of_another_model_are_never_compared() -> None:
@@ -209,3 +216,28 @@ async def test_bad_input_is_refused_before_anything_runs(command: SearchCommand,
     assert refusal.value.field == field
     assert searching.embedder.asked == []
     assert searching.index.asked == []
+
+
+async def test_what_the_query_says_of_documents_is_told_and_applied_only_if_the_caller_wants() -> None:
+    searching = Searching()
+    query = "#finance files from 2024 about travel"
+    told = await searching.run(SearchCommand(query, filter=SearchFilter(tags=("a",))))
+    assert told.understanding is not None
+    said = [each.condition for each in told.understanding.proposed]
+    assert said == [Tagged(("finance",)), Created(1_704_067_200, 1_735_689_600)]
+    applied = await searching.run(SearchCommand(query, filter=SearchFilter(tags=("a",)), apply_proposed_filters=True))
+    first, second = searching.index.asked
+    assert (first.text, first.filter) == (query, SearchFilter(tags=("a",)))
+    assert second.filter == SearchFilter(tags=("a",), condition=AllOf(tuple(said)))
+    assert second.text == searching.embedder.asked[-1][0][0] == "files from 2024 about travel"
+    assert (told.narrowed, applied.narrowed) == (False, True)
+    assert not (await searching.run(SearchCommand("travel", apply_proposed_filters=True))).narrowed
+
+
+async def test_the_callers_own_condition_holds_beside_what_the_query_says() -> None:
+    searching = Searching()
+    own = SearchFilter(condition=OnPages(1, 2))
+    await searching.run(SearchCommand("#a", filter=own, apply_proposed_filters=True))
+    [asked] = searching.index.asked
+    assert asked.filter.condition == AllOf((OnPages(1, 2), Tagged(("a",))))
+    assert asked.text == "#a", "where nothing else is left, the tag is searched for"

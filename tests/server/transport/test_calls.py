@@ -140,7 +140,14 @@ async def refused(call: Any) -> grpc.aio.AioRpcError:
 async def test_a_search_returns_passages_and_timings(wire: Wire) -> None:
     response = await wire.search.Search(query("ferry", debug=True), timeout=10)
     assert [ranked.passage.chunk_id for ranked in response.passages] == ["a"]
-    assert [timing.stage for timing in response.timings] == ["embed", "search", "fetch", "highlight", "total"]
+    assert [timing.stage for timing in response.timings] == [
+        "understand",
+        "embed",
+        "search",
+        "fetch",
+        "highlight",
+        "total",
+    ]
     assert response.index_position == "log-3"
     assert response.HasField("debug")
 

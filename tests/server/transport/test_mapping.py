@@ -102,6 +102,7 @@ from server.domain.passages import (
 )
 from server.domain.principals import AccessList
 from server.domain.stored_answers import AnswerState, NumberedEvent, ShownAnswer, WithheldCitation
+from server.domain.understanding import Intent, ProposedFilter, Understanding
 from server.transport import answer_mapping, event_mapping, inference_mapping, mapping, model_mapping
 from tests.server.jetstream.test_events import ONE_OF_EACH
 
@@ -208,10 +209,20 @@ def job(**changes: Any) -> Job:
     return Job(**(values | changes))
 
 
+UNDERSTOOD = Understanding(
+    "files tagged a since 1970",
+    "en",
+    Intent.KEYWORD,
+    (ProposedFilter(TextSpan(6, 14), Tagged(("a",))), ProposedFilter(TextSpan(15, 25), Created(5, 9))),
+)
+
+
 def outcome() -> SearchOutcome:
     plans = (SegmentPlan("head", "flat", 5, 6, 7),)
     found = IndexResult((), 9, plans, 3, "generation-1")
-    return SearchOutcome((RANKED,), found, (Degradation.NO_RERANKER,), cached=True)
+    return SearchOutcome(
+        (RANKED,), found, (Degradation.NO_RERANKER,), cached=True, understanding=UNDERSTOOD, narrowed=True
+    )
 
 
 def completion() -> Completion:
@@ -258,7 +269,7 @@ RESPONSES: list[Message] = [
     mapping.page_image_response(PageView(b"image", "image/jpeg", 300, 200, 1.5)),
     mapping.dead_letters_response(DeadLetterPage((DeadLetter(job(), "handbook.pdf"),), "more")),
     mapping.search_response(outcome(), TIMINGS, debug=True),
-    mapping.answer_response("a1", 1, Sources((RANKED,))),
+    mapping.answer_response("a1", 1, Sources((RANKED,), understanding=UNDERSTOOD, narrowed=True)),
     mapping.answer_response("a1", 2, Delta("text")),
     mapping.answer_response("a1", 3, Citation(TextSpan(2, 5), PASSAGE, TextSpan(12, 24), 0.75)),
     mapping.answer_response("a1", 4, completion()),
@@ -301,6 +312,14 @@ def fields_set(message: Message, into: dict[str, set[str]]) -> None:
                 fields_set(child, into)
 
 
+ASKED_ALONE = {
+    "pinakes.v1.FilterCondition": {"documents", "languages", "owners", "pages", "all_of", "any_of", "not"},
+    "pinakes.v1.FilterConditions": {"conditions"},
+    "pinakes.v1.PageRange": {"first", "last"},
+}
+"""Conditions that callers send and that no query says."""
+
+
 def test_every_field_of_every_response_is_filled() -> None:
     seen: dict[str, set[str]] = {}
     for response in RESPONSES:
@@ -312,7 +331,7 @@ def test_every_field_of_every_response_is_filled() -> None:
         if descriptor.full_name.startswith("pinakes.v1.")
     }
     missing = {name: fields - seen.get(name, set()) for name, fields in declared.items()}
-    assert {name: fields for name, fields in missing.items() if fields} == {}
+    assert {name: fields for name, fields in missing.items() if fields} == ASKED_ALONE
 
 
 def _types(descriptor: Any, visited: set[str]) -> Iterator[Any]:
@@ -339,6 +358,7 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
             rerank=False,
             diversity=search_service_pb2.Diversity(relevance_weight=0.25),
             no_cache=True,
+            apply_proposed_filters=True,
         ),
         mapping.search_command,
     ),
@@ -378,6 +398,7 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
             seed=5,
             consistency_token="log-3",
             no_cache=True,
+            apply_proposed_filters=True,
             resume_window=Duration(seconds=5, nanos=500_000_000),
         ),
         lambda request: (mapping.answer_command(request), answer_mapping.resume_window_s(request)),
@@ -536,6 +557,10 @@ def test_enums_are_total() -> None:
         assert model_mapping.model_to_wire(dataclasses.replace(MODEL, state=model_state)).state
     for source in MemorySource:
         assert model_mapping.model_to_wire(dataclasses.replace(MODEL, memory=MemoryUse(1, source))).memory_source
+    for intent in Intent:
+        understood = dataclasses.replace(UNDERSTOOD, intent=intent)
+        response = mapping.search_response(dataclasses.replace(outcome(), understanding=understood), (), debug=False)
+        assert response.understanding.intent
     for mode in search_service_pb2.SearchMode.values():
         assert isinstance(mapping.search_command(search_service_pb2.SearchRequest(mode=mode)).mode, SearchMode)
 

@@ -42,6 +42,9 @@ def ask(
     max_passages: Annotated[int, typer.Option(min=0, help="Passages shown to the model; 0: the server's choice.")] = 0,
     max_tokens: Annotated[int, typer.Option(min=0, help="Longest answer, in tokens; 0: the server's choice.")] = 0,
     consistency_token: Annotated[str, typer.Option(help="Waits until the index has come this far.")] = "",
+    apply_filters: Annotated[
+        bool, typer.Option("--apply-filters", help="Narrows the search by what the question says: #tag, upload days.")
+    ] = False,
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Answers anew, whatever is kept of earlier answers.")
     ] = False,
@@ -75,6 +78,7 @@ def ask(
         max_tokens=max_tokens,
         consistency_token=consistency_token,
         no_cache=no_cache,
+        apply_proposed_filters=apply_filters,
         resume_window_s=resume_window,
         conversation_id=conversation,
     )

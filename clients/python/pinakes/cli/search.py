@@ -26,7 +26,7 @@ from pinakes.cli.filter_options import (
     search_filter,
 )
 from pinakes.options import ConvexFusion, DistributionFusion, ReciprocalRankFusion, SearchOptions
-from pinakes.results import RankedPassage, SearchDebug, SearchMode, SearchResults
+from pinakes.results import QueryUnderstanding, RankedPassage, SearchDebug, SearchMode, SearchResults
 
 BEGINNING_CHARACTERS = 160
 """So much is shown of a passage that has no snippet."""
@@ -66,6 +66,9 @@ def search(
     ] = None,
     rerank: Annotated[bool, typer.Option(help="Reorders with the reranker if there is one.")] = True,
     consistency_token: Annotated[str, typer.Option(help="Waits until the index has come this far.")] = "",
+    apply_filters: Annotated[
+        bool, typer.Option("--apply-filters", help="Narrows the search by what the query says: #tag, upload days.")
+    ] = False,
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Searches anew, whatever is kept of earlier searches.")
     ] = False,
@@ -93,6 +96,7 @@ def search(
         consistency_token=consistency_token,
         debug=json or explain,
         no_cache=no_cache,
+        apply_proposed_filters=apply_filters,
     )
     if fusion is not None:
         options["fusion"] = _fusion(fusion, dense_weight)
@@ -119,6 +123,8 @@ def show_results(results: SearchResults, console: Console, *, explain: bool = Fa
         console.print(table)
     if explain and results.debug:
         _show_plans(results.debug, console)
+    if results.understanding is not None:
+        show_proposals(results.understanding, console)
     line = timing_line(results.timings) + (" · from the cache" if results.cached else "")
     console.print(Text(line, style="dim"), soft_wrap=True)
 
@@ -160,6 +166,14 @@ def _show_plans(debug: SearchDebug, console: Console) -> None:
         table.add_row(Text(part.segment), Text(part.plan), *counts)
     console.print(table)
     console.print(Text(f"generation {debug.generation}, {debug.lexical_candidates:,} found by words"), soft_wrap=True)
+
+
+def show_proposals(understanding: QueryUnderstanding, console: Console) -> None:
+    """The filters that the query says, and whether they were applied; nothing if there are none."""
+    words = [f"“{understanding.query[each.span.start : each.span.end]}”" for each in understanding.proposed_filters]
+    if words:
+        applied = "narrowed the search" if understanding.applied else "could narrow the search: --apply-filters"
+        console.print(Text(f"{', '.join(words)} {applied}", style="dim"), soft_wrap=True)
 
 
 def _fusion(name: FusionName, dense_weight: float) -> ConvexFusion | ReciprocalRankFusion | DistributionFusion:

@@ -12,6 +12,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from pinakes.v1 import document_service_pb2 as _document_service_pb2
 from pinakes.v1 import passage_pb2 as _passage_pb2
+from pinakes.v1 import query_pb2 as _query_pb2
 from pinakes.v1 import stage_timing_pb2 as _stage_timing_pb2
 import builtins as _builtins
 import sys
@@ -187,6 +188,7 @@ class AnswerRequest(_message.Message):
     NO_CACHE_FIELD_NUMBER: _builtins.int
     RESUME_WINDOW_FIELD_NUMBER: _builtins.int
     CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    APPLY_PROPOSED_FILTERS_FIELD_NUMBER: _builtins.int
     question: _builtins.str
     """The question; 1 to 500 characters."""
     max_passages: _builtins.int
@@ -205,6 +207,8 @@ class AnswerRequest(_message.Message):
     next turn, unless it ends before its sources. Fails with NOT_FOUND if there is no such conversation; with
     FAILED_PRECONDITION while another answer is being made in it.
     """
+    apply_proposed_filters: _builtins.bool
+    """As in SearchRequest."""
     @_builtins.property
     def filter(self) -> _passage_pb2.SearchFilter:
         """Narrows the passages that may be used; absent: all that the caller may see."""
@@ -228,10 +232,11 @@ class AnswerRequest(_message.Message):
         no_cache: _builtins.bool = ...,
         resume_window: _duration_pb2.Duration | None = ...,
         conversation_id: _builtins.str = ...,
+        apply_proposed_filters: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "filter", b"filter", "resume_window", b"resume_window", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "consistency_token", b"consistency_token", "conversation_id", b"conversation_id", "filter", b"filter", "max_passages", b"max_passages", "max_tokens", b"max_tokens", "no_cache", b"no_cache", "question", b"question", "resume_window", b"resume_window", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "apply_proposed_filters", b"apply_proposed_filters", "consistency_token", b"consistency_token", "conversation_id", b"conversation_id", "filter", b"filter", "max_passages", b"max_passages", "max_tokens", b"max_tokens", "no_cache", b"no_cache", "question", b"question", "resume_window", b"resume_window", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -299,21 +304,27 @@ class Sources(_message.Message):
 
     PASSAGES_FIELD_NUMBER: _builtins.int
     SEARCHED_QUESTION_FIELD_NUMBER: _builtins.int
+    UNDERSTANDING_FIELD_NUMBER: _builtins.int
     searched_question: _builtins.str
     """What was searched and asked in place of a question that refers to the one before; empty: the question itself."""
     @_builtins.property
     def passages(self) -> _containers.RepeatedCompositeFieldContainer[_passage_pb2.RankedPassage]:
         """Best first."""
 
+    @_builtins.property
+    def understanding(self) -> _query_pb2.QueryUnderstanding:
+        """What was read in the question that was searched."""
+
     def __init__(
         self,
         *,
         passages: _abc.Iterable[_passage_pb2.RankedPassage] | None = ...,
         searched_question: _builtins.str = ...,
+        understanding: _query_pb2.QueryUnderstanding | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["understanding", b"understanding"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["passages", b"passages", "searched_question", b"searched_question"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["passages", b"passages", "searched_question", b"searched_question", "understanding", b"understanding"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

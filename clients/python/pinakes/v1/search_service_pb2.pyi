@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from pinakes.v1 import passage_pb2 as _passage_pb2
+from pinakes.v1 import query_pb2 as _query_pb2
 from pinakes.v1 import stage_timing_pb2 as _stage_timing_pb2
 import builtins as _builtins
 import sys
@@ -163,6 +164,7 @@ class SearchRequest(_message.Message):
     DEBUG_FIELD_NUMBER: _builtins.int
     DIVERSITY_FIELD_NUMBER: _builtins.int
     NO_CACHE_FIELD_NUMBER: _builtins.int
+    APPLY_PROPOSED_FILTERS_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """What to look for; 1 to 500 characters."""
     limit: _builtins.int
@@ -179,6 +181,10 @@ class SearchRequest(_message.Message):
     """Fills `SearchResponse.debug`."""
     no_cache: _builtins.bool
     """Searches anew, whatever is kept of earlier searches."""
+    apply_proposed_filters: _builtins.bool
+    """Also narrows the search by the filters that the query says (`QueryUnderstanding.proposed_filters`). Tags are then not
+    searched for as words.
+    """
     @_builtins.property
     def filter(self) -> _passage_pb2.SearchFilter:
         """Narrows the search; absent: everything that the caller may see."""
@@ -216,10 +222,11 @@ class SearchRequest(_message.Message):
         debug: _builtins.bool = ...,
         diversity: Global___Diversity | None = ...,
         no_cache: _builtins.bool = ...,
+        apply_proposed_filters: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_rerank", b"_rerank", "convex", b"convex", "distribution", b"distribution", "diversity", b"diversity", "filter", b"filter", "fusion", b"fusion", "reciprocal_rank", b"reciprocal_rank", "rerank", b"rerank"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rerank", b"_rerank", "consistency_token", b"consistency_token", "convex", b"convex", "debug", b"debug", "distribution", b"distribution", "diversity", b"diversity", "filter", b"filter", "fusion", b"fusion", "limit", b"limit", "mode", b"mode", "no_cache", b"no_cache", "query", b"query", "reciprocal_rank", b"reciprocal_rank", "rerank", b"rerank"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rerank", b"_rerank", "apply_proposed_filters", b"apply_proposed_filters", "consistency_token", b"consistency_token", "convex", b"convex", "debug", b"debug", "distribution", b"distribution", "diversity", b"diversity", "filter", b"filter", "fusion", b"fusion", "limit", b"limit", "mode", b"mode", "no_cache", b"no_cache", "query", b"query", "reciprocal_rank", b"reciprocal_rank", "rerank", b"rerank"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__rerank: _TypeAlias = _typing.Literal["rerank"]  # noqa: Y015
     _WhichOneofArgType__rerank: _TypeAlias = _typing.Literal["_rerank", b"_rerank"]  # noqa: Y015
@@ -243,6 +250,7 @@ class SearchResponse(_message.Message):
     INDEX_POSITION_FIELD_NUMBER: _builtins.int
     DEBUG_FIELD_NUMBER: _builtins.int
     CACHED_FIELD_NUMBER: _builtins.int
+    UNDERSTANDING_FIELD_NUMBER: _builtins.int
     index_position: _builtins.str
     """How far the index had come: the position in the change log that this result reflects."""
     cached: _builtins.bool
@@ -261,6 +269,10 @@ class SearchResponse(_message.Message):
     def debug(self) -> Global___SearchDebug:
         """How the index searched; present when asked for."""
 
+    @_builtins.property
+    def understanding(self) -> _query_pb2.QueryUnderstanding:
+        """What was read in the query."""
+
     def __init__(
         self,
         *,
@@ -269,10 +281,11 @@ class SearchResponse(_message.Message):
         index_position: _builtins.str = ...,
         debug: Global___SearchDebug | None = ...,
         cached: _builtins.bool = ...,
+        understanding: _query_pb2.QueryUnderstanding | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_debug", b"_debug", "debug", b"debug"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_debug", b"_debug", "debug", b"debug", "understanding", b"understanding"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_debug", b"_debug", "cached", b"cached", "debug", b"debug", "index_position", b"index_position", "passages", b"passages", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_debug", b"_debug", "cached", b"cached", "debug", b"debug", "index_position", b"index_position", "passages", b"passages", "timings", b"timings", "understanding", b"understanding"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__debug: _TypeAlias = _typing.Literal["debug"]  # noqa: Y015
     _WhichOneofArgType__debug: _TypeAlias = _typing.Literal["_debug", b"_debug"]  # noqa: Y015

@@ -26,7 +26,7 @@ class StageTiming(_message.Message):
     STAGE_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
-    """The stage: `queue`, `cache`, `embed`, `search`, `fetch`, `rerank`, `read`, `first_token`, `generate`, `attribute`, `recognize`
+    """The stage: `queue`, `cache`, `understand`, `embed`, `search`, `fetch`, `rerank`, `read`, `first_token`, `generate`, `attribute`, `recognize`
     or `total`. `cache` is asking whether what was kept may still be shown.
     `first_token` is part of `generate`; the others do not overlap.
     """

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from server.application.query import MAX_QUERY_CHARACTERS
 from server.application.understanding import understand
-from server.application.understanding.filters import MOST_NAMES
+from server.application.understanding.filters import MOST_NAMES, MOST_PROPOSED
 from server.domain.conditions import Created, Tagged
-from server.domain.understanding import FilterKind
 from tests.server.application.understanding.days import TODAY
 
 
@@ -88,8 +87,8 @@ def test_single_words_and_tags_are_no_names(query: str) -> None:
 def test_spans_are_of_the_query_and_names_are_bounded(query: str) -> None:
     found = understand(query, TODAY)
     assert len(found.names) <= MOST_NAMES
+    assert len(found.proposed) <= MOST_PROPOSED
     for span in [each.span for each in found.proposed] + [each.span for each in found.names]:
         assert 0 <= span.start < span.end <= len(query)
     for each in found.proposed:
         assert not any(name.span.start < each.span.end and each.span.start < name.span.end for name in found.names)
-        assert each.kind in FilterKind
