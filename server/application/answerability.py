@@ -25,11 +25,11 @@ class AnswerabilityOptions:
     """What each measure of `Answerability` adds to the logarithm of the odds. The threshold rather answers once too
     often: what is then said is still checked against the passages."""
 
-    intercept: float = -12.22
-    cosine: float = 8.49
-    cosine_lead: float = 36.81
-    coverage: float = 5.01
-    lexical_lead: float = 2.67
+    intercept: float = -14.88
+    cosine: float = 11.68
+    cosine_lead: float = 32.26
+    coverage: float = 5.27
+    lexical_lead: float = 2.52
     threshold: float = 0.35
     unrelated_cosine: float = 0.78
     """What counts as the sixth nearest candidate's where there are fewer: about that of a text on another subject."""
@@ -81,10 +81,10 @@ class ConfidenceOptions:
     """What the odds of the documents' having an answer, and of the phrase among others, add to the logarithm of the
     odds that the answer is right."""
 
-    intercept: float = 0.0
-    answerable: float = 0.5
-    phrase: float = 0.5
-    whole_sentence: float = 0.5
+    intercept: float = -0.56
+    answerable: float = 0.29
+    phrase: float = 0.85
+    whole_sentence: float = 0.6
     """The probability that counts for an answer that is no phrase."""
 
 

@@ -42,8 +42,10 @@ _ONLY_YEAR = re.compile(_YEAR)
 
 @dataclass(frozen=True, slots=True)
 class ExtractOptions:
-    least_probability: float = 0.2
+    least_probability: float = 0.1
     """Of a phrase that the model for its language chose; the whole sentence is quoted below it."""
+    rule_probability: float = 0.85
+    """What counts as the probability of a phrase that a rule chose."""
     least_coverage: float = 0.5
     """The share of the question's words in one of the sentences whose only date or number is taken for the answer."""
 
@@ -51,7 +53,7 @@ class ExtractOptions:
 @dataclass(frozen=True, slots=True)
 class Extract:
     """`span` of passage number `passage` answers, and `sentence` around it supports it; they are the same where a whole
-    sentence answers. `probability` is the model's own, 1 where a rule chose."""
+    sentence answers, and `probability` means nothing then."""
 
     passage: int
     span: TextSpan
@@ -113,7 +115,9 @@ def _only_one(
         if kind is AnswerKind.NUMBER:
             found = [each for each in found if not _ONLY_YEAR.fullmatch(each.group())]
         if found:
-            return _extract(sentence, TextSpan(*found[0].span()), 1.0) if len(found) == 1 else None
+            if len(found) > 1:
+                return None
+            return _extract(sentence, TextSpan(*found[0].span()), options.rule_probability)
     return None
 
 

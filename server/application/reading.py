@@ -33,7 +33,7 @@ class ReadingOptions:
     drafted phrase and the passages' words, as F1 over words. `drafted_probability`: what counts as the probability of
     one that stands there word for word."""
 
-    excerpt_tokens: int = 140
+    excerpt_tokens: int = 200
     least_likeness: float = 0.6
     drafted_probability: float = 0.6
     answerability: AnswerabilityOptions = field(default_factory=AnswerabilityOptions)
