@@ -16,7 +16,7 @@ from bench.record import Findings, Series, SummaryRow
 from bench.suites.answers.corpus import Corpus, ingested
 from bench.suites.answers.measuring import Judged
 from bench.suites.answers.questions import AskedSet, asked_sets
-from bench.suites.answers.scoring import exact, f1, foreign_numbers, holds
+from bench.suites.answers.scoring import calibration_error, exact, f1, foreign_names, foreign_numbers, holds
 from bench.suites.answers.summary import as_facts
 from bench.suites.answers.workload import AnswersPlan, AnswersWorkload
 from bench.suites.base import load_workload
@@ -55,6 +55,17 @@ class TestScoring:
     def test_an_accepted_answer_is_worth_everything(self, text: str, japanese: bool) -> None:
         said = holds(text, [text], japanese=japanese)
         assert (f1(text, [text], japanese=japanese) == 1.0) == said and exact(text, [text], japanese=japanese)
+
+    def test_names_that_the_passage_does_not_have(self) -> None:
+        assert foreign_names("The ship of Ida Brandt. Nobody Else サンダル", "ida's ship サンダルフォン") == [
+            "Brandt",
+            "Else",
+        ]
+
+    def test_confidence_is_held_against_what_came_true(self) -> None:
+        assert calibration_error([]) == calibration_error([(1.0, True), (0.0, False)]) == 0.0
+        assert calibration_error([(0.75, True), (0.75, True), (0.75, False), (0.75, True)]) == 0.0
+        assert calibration_error([(0.9, False), (0.1, True)]) == pytest.approx(0.9)
 
     def test_numbers_that_the_passage_does_not_have(self) -> None:
         assert foreign_numbers("In 1,979 there were 12.5 ２０ and 7.", "1979 ... 12.5 20") == ["7"]
@@ -134,8 +145,9 @@ def test_figures_of_a_set() -> None:
     assert shown["citation recall"].value == 1.0
     assert shown["answerable refused"].value == pytest.approx(1 / 3)
     assert shown["unanswerable refused"].value == pytest.approx(1 / 2)
-    foreign = shown["supported sentences with a number that is not in the cited passage"]
+    foreign = shown["supported sentences with a number or a name that is not in the cited passage"]
     assert (foreign.value, foreign.count, foreign.met) == (1, 6, False)
+    assert shown["confidence error"].value == pytest.approx(3 / 5), "three of five are right, and none was sure"
     assert shown["first source p50"].value == pytest.approx(50.0)
     assert shown["answerable refused"].met is False
 

@@ -10,7 +10,7 @@ from bench.loadgen import OperationFailed, single_caller
 from bench.record import Series
 from bench.suites.answers.corpus import Corpus
 from bench.suites.answers.questions import AskedSet
-from bench.suites.answers.scoring import exact, f1, foreign_numbers, holds
+from bench.suites.answers.scoring import exact, f1, foreign_names, foreign_numbers, holds
 from bench.suites.answers.workload import AnswersPlan
 from bench.suites.index.ranking import documents_of, ndcg, recall, reciprocal_rank
 from bench.suites.serving.answering import timed_answer
@@ -18,13 +18,14 @@ from pinakes import Answer, AnswerStatus, AsyncClient, PinakesError, SearchFilte
 
 REFUSED = AnswerStatus.NOT_IN_DOCUMENTS.value
 _WITHIN = 10
+_RIGHT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     """One question, judged. `status` is how the answer ended, or why the call failed; `answerable` says whether the
     documents that answer could be found. `right_citations` point to a document that answers; `foreign` counts cited
-    sentences with a number that the cited passage has not."""
+    sentences with a number or a name that the cited passage has not. `confidence` is the server's own."""
 
     query: str
     answerable: bool
@@ -38,6 +39,16 @@ class Judged:
     citations: int = 0
     right_citations: int = 0
     foreign: int = 0
+    confidence: float = 0.0
+
+    @property
+    def right(self) -> bool:
+        """Refused where nothing answers; else an answer that shares half of an accepted one."""
+        return self.f1 >= _RIGHT if self.answerable and self.status != REFUSED else self.refused_rightly
+
+    @property
+    def refused_rightly(self) -> bool:
+        return not self.answerable and self.status == REFUSED
 
 
 @dataclass
@@ -97,7 +108,10 @@ class Asking:
     def _judge(self, query: str, answerable: bool, ranking: list[str], answer: Answer) -> Judged:
         gains, accepted = self.asked.data.judgements[query], self.asked.accepted.get(query, ())
         japanese = self.asked.japanese
-        texts = {ranked.passage.chunk_id: ranked.passage.text for ranked in answer.sources}
+        texts = {
+            ranked.passage.chunk_id: "\n".join([*ranked.passage.heading_path, ranked.passage.text])
+            for ranked in answer.sources
+        }
         cited = [self.corpus.documents.get(citation.document_id, "") for citation in answer.citations]
         return Judged(
             query,
@@ -112,10 +126,15 @@ class Asking:
             len(cited),
             sum(article in gains for article in cited),
             sum(
-                bool(foreign_numbers(answer.text[each.start : each.end], texts.get(each.chunk_id, "")))
+                _is_foreign(answer.text[each.start : each.end], texts.get(each.chunk_id, ""))
                 for each in answer.citations
             ),
+            answer.completion.confidence,
         )
+
+
+def _is_foreign(sentence: str, passage: str) -> bool:
+    return bool(foreign_numbers(sentence, passage) or foreign_names(sentence, passage))
 
 
 async def measure_set(asking: Asking) -> Series:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 _ARTICLES = frozenset(("a", "an", "the"))
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_NAME = re.compile(r"(?<=[^\W\d_] )[A-Z\u00c0-\u00de][^\W\d_]+|[\u30a1-\u30fa][\u30a1-\u30fa\u30fc]{2,}")
 
 
 def units(text: str, *, japanese: bool) -> list[str]:
@@ -43,6 +44,23 @@ def foreign_numbers(sentence: str, passage: str) -> list[str]:
     """Numbers of the sentence that the passage does not have, digit groups written in either way."""
     known = set(_numbers(passage))
     return [number for number in _numbers(sentence) if number not in known]
+
+
+def foreign_names(sentence: str, passage: str) -> list[str]:
+    """Words with a capital behind another word, and words in katakana, that the passage does not have in any case."""
+    known = unicodedata.normalize("NFKC", passage).casefold()
+    names = _NAME.findall(unicodedata.normalize("NFKC", sentence))
+    return [name for name in names if name.casefold() not in known]
+
+
+def calibration_error(told: Sequence[tuple[float, bool]]) -> float:
+    """Expected calibration error over ten bins of equal width (Guo et al., 2017) of confidences and whether each was
+    right; 0 without any."""
+    bins: dict[int, list[tuple[float, bool]]] = {}
+    for confidence, right in told:
+        bins.setdefault(min(int(confidence * 10), 9), []).append((confidence, right))
+    gaps = (abs(sum(confidence - right for confidence, right in held)) for held in bins.values())
+    return sum(gaps) / len(told) if told else 0.0
 
 
 def _numbers(text: str) -> list[str]:

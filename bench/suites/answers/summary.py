@@ -12,10 +12,11 @@ from scipy import stats
 from bench.metrics import CONFIDENCE, Estimate, Share, median, proportion
 from bench.record import Better, Findings, SummaryRow
 from bench.suites.answers.measuring import REFUSED, Judged
+from bench.suites.answers.scoring import calibration_error
 from bench.suites.base import counted, milliseconds, row
 from bench.suites.serving.answering import FIRST_SOURCE, FIRST_TEXT
 
-_FOREIGN = "supported sentences with a number that is not in the cited passage"
+_FOREIGN = "supported sentences with a number or a name that is not in the cited passage"
 _JUDGED = TypeAdapter(dict[str, tuple[Judged, ...]])
 
 
@@ -63,6 +64,10 @@ def _quality(judged: Sequence[Judged], seed: int) -> list[SummaryRow]:
         share("citation recall", sum(each.right_citations > 0 for each in answered), len(answered)),
         share("answerable refused", len(asked) - len(answered), len(asked), "lower"),
         share("unanswerable refused", sum(each.status == REFUSED for each in without), len(without)),
+        mean(
+            "confidence error",
+            [calibration_error([(each.confidence, each.right) for each in judged])] if judged else [],
+        ),
         counted(_FOREIGN, "calls", sum(each.foreign for each in judged), citations),
     ]
 
