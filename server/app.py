@@ -447,7 +447,9 @@ def _servicers(
         events=EventServicer(
             identity, SubscribeEvents(stores.events, PostgresEventAccess(stores.pool), settings.subscribe)
         ),
-        conversations=ConversationServicer(identity, LookAfterConversations(PostgresConversations(stores.pool))),
+        conversations=ConversationServicer(
+            identity, LookAfterConversations(PostgresConversations(stores.pool), answers)
+        ),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
-from server.domain.answers import AnswerEvent, Delta
+from server.domain.answers import AnswerEvent, Completion, Delta
 from server.domain.deadline import Deadline
 from server.domain.errors import InvalidField, StageDeadline
 from server.domain.stored_answers import NumberedEvent
@@ -40,7 +40,8 @@ class AnswerFeed:
 
     @property
     def ended(self) -> bool:
-        return self._ended
+        """Whether the last event is there: a reader who has it may ask for the answer before `end` is called."""
+        return self._ended or (bool(self._events) and isinstance(self._events[-1], Completion))
 
     async def put(self, event: AnswerEvent, deadline: Deadline) -> None:
         """Raises StageDeadline when the readers did not come near until then."""

@@ -109,7 +109,7 @@ class GiveAnswers:
             raise Overloaded("answers", retry_after_s=1.0)
         answer_id, asked = str(uuid.uuid4()), question
         if conversation_id:
-            await self._ended_turns(principal, conversation_id, deadline)
+            await self.until_kept(principal, conversation_id, deadline)
             asked = await self._turns.begin(principal, conversation_id, answer_id, question)
         feed = AnswerFeed(self._options.delta_pause_s, self._options.unread_characters)
         making = asyncio.create_task(self._make(feed, principal, replace(command, question=asked), question, deadline))
@@ -178,8 +178,9 @@ class GiveAnswers:
                     event = replace(event, searched=command.question)
                 await feed.put(event, deadline)
 
-    async def _ended_turns(self, principal: Principal, conversation_id: str, deadline: Deadline) -> None:
-        """Waits until turns of the conversation whose last event was told are kept: their callers may go on."""
+    async def until_kept(self, principal: Principal, conversation_id: str, deadline: Deadline) -> None:
+        """Waits until turns of the conversation whose last event was told are kept: their callers may go on. Raises
+        StageDeadline."""
         for live in list(self._live.values()):
             if live.conversation_id == conversation_id and live.belongs_to(principal) and live.feed.ended:
                 await _ended(live, deadline)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from server.application.conversation_ports import ConversationPage, ConversationStore
+from server.application.give_answers import GiveAnswers
 from server.application.keeping import shown_answer
 from server.application.upload_document import check_text
 from server.domain.conversations import Conversation
+from server.domain.deadline import Deadline
 from server.domain.errors import InvalidField
 from server.domain.principals import Principal
 from server.domain.stored_answers import ShownAnswer
@@ -24,8 +26,11 @@ class ShownTurns:
 
 
 class LookAfterConversations:
-    def __init__(self, store: ConversationStore) -> None:
+    """Sees the answers that its caller has heard to their end, also where they are just being kept."""
+
+    def __init__(self, store: ConversationStore, given: GiveAnswers) -> None:
         self._store = store
+        self._given = given
 
     async def create(self, principal: Principal, title: str) -> Conversation:
         """Without a title, the first question becomes it. Raises InvalidField."""
@@ -33,8 +38,9 @@ class LookAfterConversations:
             check_text("title", title, MAX_TITLE_CHARACTERS)
         return await self._store.create(principal, title)
 
-    async def get(self, principal: Principal, conversation_id: str) -> Conversation:
-        """Raises ConversationNotFound."""
+    async def get(self, principal: Principal, conversation_id: str, deadline: Deadline) -> Conversation:
+        """Raises ConversationNotFound, StageDeadline."""
+        await self._given.until_kept(principal, conversation_id, deadline)
         return await self._store.get(principal, conversation_id)
 
     async def page(self, principal: Principal, size: int, token: str) -> ConversationPage:
@@ -51,9 +57,12 @@ class LookAfterConversations:
         """With its answers. Raises ConversationNotFound."""
         await self._store.delete(principal, conversation_id)
 
-    async def turns(self, principal: Principal, conversation_id: str, size: int, token: str) -> ShownTurns:
+    async def turns(
+        self, principal: Principal, conversation_id: str, size: int, token: str, deadline: Deadline
+    ) -> ShownTurns:
         """The first one first, each as the caller may see it now. Raises InvalidField, InvalidPageToken,
-        ConversationNotFound."""
+        ConversationNotFound, StageDeadline."""
+        await self._given.until_kept(principal, conversation_id, deadline)
         page = await self._store.turns(principal, conversation_id, _page_size(size), token)
         return ShownTurns(tuple(map(shown_answer, page.answers)), page.next_page_token)
 

@@ -11,7 +11,10 @@ from pinakes.v1 import conversation_service_pb2 as wire
 from pinakes.v1 import conversation_service_pb2_grpc
 from server.application.look_after_conversations import LookAfterConversations
 from server.transport.answer_mapping import conversation_to_wire, conversations_response, turns_response
+from server.transport.deadlines import deadline_of
 from server.transport.identity import Identity
+
+LONGEST_LOOK_S = 30.0
 
 Context = ServicerContext[Any, Any]
 
@@ -30,7 +33,8 @@ class ConversationServicer(conversation_service_pb2_grpc.ConversationServiceServ
     async def GetConversation(
         self, request: wire.GetConversationRequest, context: Context
     ) -> wire.GetConversationResponse:
-        found = await self._conversations.get(self._identity.principal(context), request.conversation_id)
+        principal, deadline = self._identity.principal(context), deadline_of(context, LONGEST_LOOK_S)
+        found = await self._conversations.get(principal, request.conversation_id, deadline)
         return wire.GetConversationResponse(conversation=conversation_to_wire(found))
 
     async def ListConversations(
@@ -53,8 +57,8 @@ class ConversationServicer(conversation_service_pb2_grpc.ConversationServiceServ
         return wire.DeleteConversationResponse()
 
     async def ListTurns(self, request: wire.ListTurnsRequest, context: Context) -> wire.ListTurnsResponse:
-        principal = self._identity.principal(context)
+        principal, deadline = self._identity.principal(context), deadline_of(context, LONGEST_LOOK_S)
         turns = await self._conversations.turns(
-            principal, request.conversation_id, request.page_size, request.page_token
+            principal, request.conversation_id, request.page_size, request.page_token, deadline
         )
         return turns_response(turns)

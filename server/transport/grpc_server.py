@@ -69,6 +69,8 @@ class ServerOptions:
     address: str = "127.0.0.1:7700"
     max_message_bytes: int = 16 * 2**20
     concurrent_calls: int = 128
+    answers: int = 256
+    """Answer and ResumeAnswer calls, which are not among the concurrent calls either."""
     watches: int = 1_024
     """WatchJob and Subscribe calls, which are not among the concurrent calls."""
     streams_per_connection: int = 128
@@ -97,7 +99,7 @@ async def grpc_server(servicers: Servicers, report: HealthReport, options: Serve
     On leaving, running calls get `drain_s` to end, and end with UNAVAILABLE then. Raises OSError if the address cannot
     be bound.
     """
-    calls = CallInterceptor(options.concurrent_calls, options.watches)
+    calls = CallInterceptor(options.concurrent_calls, options.watches, options.answers)
     server = grpc.aio.server(
         interceptors=[calls],
         options=[

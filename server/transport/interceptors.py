@@ -21,7 +21,8 @@ from server.transport.status import internal_status, status_of
 _log = structlog.get_logger()
 
 OURS = "/pinakes.v1."
-_WATCHES = ("WatchJob", "Subscribe")
+_KINDS = {"WatchJob": "watches", "Subscribe": "watches", "Answer": "answers", "ResumeAnswer": "answers"}
+_CALLS = "calls"
 _REQUEST_ID = "request_id"
 
 # grpc.aio types neither handlers nor their behaviours precisely enough to say more.
@@ -40,22 +41,22 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     At most `concurrent_calls` run at once; one more is refused with RESOURCE_EXHAUSTED and RetryInfo, since a queue
     in front of bounded queues would only hide the wait. Watches, which cost little and last long, have `watches` places
-    of their own.
+    of their own; and so have answers, which wait for the model and for their readers most of the time.
     """
 
-    def __init__(self, concurrent_calls: int, watches: int = 1_024) -> None:
-        self._places = {False: concurrent_calls, True: watches}
-        self._running: dict[bool, set[asyncio.Task[Any]]] = {False: set(), True: set()}
+    def __init__(self, concurrent_calls: int, watches: int = 1_024, answers: int = 256) -> None:
+        self._places = {_CALLS: concurrent_calls, "watches": watches, "answers": answers}
+        self._running: dict[str, set[asyncio.Task[Any]]] = {kind: set() for kind in self._places}
         self._ended: set[asyncio.Task[Any]] = set()
 
     def end_watches(self) -> None:
         """As `end_calls`, for those that only wait for news: they would not end by themselves."""
-        self._end(self._running[True])
+        self._end(self._running["watches"])
 
     def end_calls(self) -> None:
         """Has all calls end with UNAVAILABLE, so that their callers try another server, or this one when it is back.
         Left to gRPC, a server that stops ends them with CANCELLED, as if the callers had wanted it."""
-        self._end(self._running[True] | self._running[False])
+        self._end(set().union(*self._running.values()))
 
     async def intercept_service(
         self,
@@ -112,10 +113,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     @contextmanager
     def _admitted(self, method: str) -> Iterator[None]:
-        watch = method.rpartition("/")[2] in _WATCHES
-        running = self._running[watch]
-        if len(running) >= self._places[watch]:
-            raise Overloaded("watches" if watch else "calls", retry_after_s=0.2)
+        kind = _KINDS.get(method.rpartition("/")[2], _CALLS)
+        running = self._running[kind]
+        if len(running) >= self._places[kind]:
+            raise Overloaded(kind, retry_after_s=0.2)
         task = asyncio.current_task()
         assert task is not None, "gRPC answers each call in a task of its own"
         running.add(task)

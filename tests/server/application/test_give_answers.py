@@ -99,6 +99,17 @@ async def test_an_answer_is_kept_when_it_has_ended(given: Given) -> None:
             await given.resumed(answer_id, 0, other)
 
 
+async def test_whoever_has_the_completion_finds_the_answer_kept(given: Given) -> None:
+    given.maker.step(4)
+    stream = given.give.run(PRINCIPAL, COMMAND, soon(), conversation_id="c")
+    answer_id, event = await anext(stream)
+    while event.sequence < 4:
+        _, event = await anext(stream)
+    assert (await given.give.get(PRINCIPAL, answer_id, soon())).state is AnswerState.COMPLETED
+    await stream.aclose()
+    assert given.maker.stopped == 0
+
+
 async def test_a_reader_that_leaves_stops_the_answer_and_what_there_is_is_kept(given: Given) -> None:
     answer_id = await given.begin(2)
     found = await given.settled(answer_id)

@@ -9,14 +9,25 @@ from typing import Any
 import grpc
 import pytest
 
-from pinakes import AnswerState, AsyncClient, Citation, Client, ClientOptions, Completion, Delta, RetryPolicy, errors
+from pinakes import AnswerState, AsyncClient, Client, ClientOptions, RetryPolicy, errors, results
 from pinakes.v1 import answer_service_pb2_grpc
 from server.application.give_answers import GiveOptions
+from server.domain import stored_answers as domain
+from server.domain.answers import Delta
 from server.domain.principals import Principal
 from server.transport.answer_servicer import AnswerServicer
 from server.transport.identity import LoopbackIdentity
 from server.transport.interceptors import CallInterceptor
-from tests.server.application.answer_doubles import PASSAGE, SENTENCE, MemoryStore, MemoryTurns, SteppedMaker, giving
+from tests.server.application.answer_doubles import (
+    COMPLETION,
+    PASSAGE,
+    SENTENCE,
+    SOURCES,
+    MemoryStore,
+    MemoryTurns,
+    SteppedMaker,
+    giving,
+)
 from tests.server.application.doubles import PRINCIPAL
 from tests.server.transport.test_calls import eventually
 
@@ -43,7 +54,7 @@ class Wire:
         self._server: Any = None
 
     async def listen(self) -> None:
-        self._server = grpc.aio.server(interceptors=[CallInterceptor(concurrent_calls=8)])
+        self._server = grpc.aio.server(interceptors=[CallInterceptor(concurrent_calls=8, answers=200)])
         servicer = AnswerServicer(Caller(PRINCIPAL), self.give)
         answer_service_pb2_grpc.add_AnswerServiceServicer_to_server(servicer, self._server)
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
@@ -101,8 +112,8 @@ async def test_what_may_not_be_seen_any_more_is_withheld(wire: Wire, client: Asy
     assert [(span.start, span.end) for span in found.withheld] == [(0, len(SENTENCE))]
     assert (found.sources, found.citations[0].withheld, found.citations[0].quote) == ((), True, "")
     resumed = [event async for event in client.answers.resume(answer.answer_id, after_sequence=1)]
-    assert [type(event) for event in resumed] == [Delta, Citation, Completion]
-    assert isinstance(resumed[0], Delta) and resumed[0].text == found.text
+    assert [type(event) for event in resumed] == [results.Delta, results.Citation, results.Completion]
+    assert isinstance(resumed[0], results.Delta) and resumed[0].text == found.text
 
 
 @pytest.mark.parametrize("sync", [False, True])
@@ -156,3 +167,48 @@ async def test_a_second_question_at_a_time_is_refused_in_a_conversation(wire: Wi
         assert (caught.value.code, caught.value.answer_id) == ("FAILED_PRECONDITION", answer_id)
     with pytest.raises(errors.ConversationNotFound):
         await client.answer_text("How many?", conversation_id="another")
+
+
+async def test_two_hundred_readers_with_slow_and_leaving_ones_among_them(wire: Wire) -> None:
+    words = [Delta(f"word{number} ") for number in range(80)]
+    wire.maker.events = (SOURCES, *words, COMPLETION)
+    wire.maker.step(200 * len(wire.maker.events))
+    whole = "".join(word.text for word in words)
+
+    async def read(client: AsyncClient, number: int) -> str:
+        text = ""
+        async with client.answer(f"Question {number}?", timeout_s=60) as stream:
+            async for event in stream:
+                if isinstance(event, results.Delta):
+                    text += event.text
+                    if number % 10 == 0:
+                        return text
+                if number % 4 == 0:
+                    await asyncio.sleep(0.02)
+        return text
+
+    address = f"127.0.0.1:{wire.port}"
+    async with AsyncClient(address, options=NO_RETRIES) as one, AsyncClient(address, options=NO_RETRIES) as other:
+        texts = await asyncio.gather(*(read((one, other)[number % 2], number) for number in range(200)))
+    assert [text for number, text in enumerate(texts) if number % 10] == [whole] * 180
+    await wire.give.close()
+    kept = [answer.state for answer in wire.store.kept.values()]
+    assert len(kept) == 200 and kept.count(domain.AnswerState.COMPLETED) >= 180
+
+
+async def test_answers_beyond_their_places_are_refused_and_leave_other_calls_theirs(wire: Wire) -> None:
+    address = f"127.0.0.1:{wire.port}"
+    async with AsyncClient(address, options=NO_RETRIES) as one, AsyncClient(address, options=NO_RETRIES) as other:
+        waiting = [
+            asyncio.ensure_future(client.answer_text("How many?")) for client in (one, other) for _ in range(100)
+        ]
+        await eventually(lambda: len(wire.maker.asked) == 200)
+        with pytest.raises(errors.Overloaded) as caught:
+            await one.answer_text("How many?")
+        assert caught.value.retry_after_s is not None
+        with pytest.raises(errors.AnswerNotFound):
+            await one.answers.get("no-id")
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    await eventually(lambda: wire.maker.stopped == 200)
