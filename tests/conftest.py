@@ -21,7 +21,7 @@ from server.adapters.postgres.pool import PostgresOptions, PostgresPool
 from server.embedded.nats import EmbeddedNats
 from server.embedded.postgres import EmbeddedPostgres
 from server.embedded.process import running
-from server.embedded.triton import EmbeddedTriton
+from server.embedded.triton import EmbeddedTriton, TritonOptions
 from tests.sharing import SharingServers
 from tests.whole_stack import IMPATIENT, WholeStack
 from triton_models.preparation import prepare
@@ -138,7 +138,8 @@ def triton_url(
     folder = tmp_path_factory.mktemp("triton")
     repository = folder / "repository"
     render("cpu", prepare(model_cache), repository, cores=os.cpu_count() or 1)
-    server = EmbeddedTriton(repository, folder / "data", environment)
+    # Nobody waits for models to be freed.
+    server = EmbeddedTriton(repository, folder / "data", environment, TritonOptions(exit_grace_s=1))
     with running(server, folder / "triton.log"):
         yield server.address
 

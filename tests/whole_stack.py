@@ -33,13 +33,14 @@ _COMMAND_LINES: dict[str, Callable[[list[str]], bool]] = {
 }
 
 
-# Leases, redeliveries and restarts are short, so that kills are soon noticed and soon over.
+# Leases, redeliveries, restarts and the end are short, so that kills are soon noticed and soon over.
 IMPATIENT: Mapping[str, str] = {
     "PINAKES_INGESTION__LEASE_S": "5",
     "PINAKES_NATS__QUEUE__REDELIVERY_S": "6",
     "PINAKES_RELAY__REQUEUE_EVERY_S": "2",
     "PINAKES_RELAY__UNANSWERED_S": "8",
     "PINAKES_SUPERVISOR__LONGEST_DELAY_S": "2",
+    "PINAKES_TRITON__EMBEDDED__EXIT_GRACE_S": "1",
 }
 
 
