@@ -41,7 +41,7 @@ async def test_every_part_is_measured(tmp_path: Path) -> None:
     assert named["answer: tokens/s p50"].value == pytest.approx(10 / 0.010)
     assert named["embed overhead over direct Triton p50"].value is not None
     assert named["ingestion of the samples"].count == 2
-    assert [row.value for name, row in named.items() if name.endswith("failures")] == [0] * 6
+    assert [row.value for name, row in named.items() if name.endswith("failures")] == [0] * 7
     assert record.facts["embedding_model"] == "embed@1"
     assert record.facts["pages"] == 4
     assert {series.name: len(series.samples) for series in record.series} == {
@@ -53,6 +53,7 @@ async def test_every_part_is_measured(tmp_path: Path) -> None:
         "answer": 9,
         "answer again": 5,
         "answer again at 300/s": 6,
+        "crowd": 20,
     }
 
 
@@ -122,7 +123,7 @@ async def test_no_call_repeats_an_earlier_ones_words(tmp_path: Path) -> None:
 async def test_every_question_is_answered_in_every_pass(tmp_path: Path) -> None:
     async with wire() as wired:
         await run(wired, tmp_path)
-    requests = [call.request for call in wired.script.seen("Answer") if call.request.no_cache][1:]
+    requests = [call.request for call in wired.script.seen("Answer") if call.request.no_cache][1:10]
     asked = [request.question for request in requests]
     for start in (0, 3, 6):
         assert sorted(asked[start : start + 3]) == sorted(ANSWERS)
@@ -135,6 +136,20 @@ async def test_a_repeated_question_that_is_answered_anew_is_a_failure(tmp_path: 
         named = rows(await run(wired, tmp_path))
     assert (named["answer again failures"].value, named["answer again at 300/s failures"].value) == (5, 6)
     assert named["answer again p50"].value is None
+
+
+async def test_a_crowd_is_counted_with_its_refusals_and_the_memory_it_takes(tmp_path: Path) -> None:
+    async with wire() as wired:
+        record = await run(wired, tmp_path)
+        wired.script.on("Answer", streams(then=fails(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", reason("OVERLOADED"))))
+        refused = rows(await run(wired, tmp_path))
+    named = rows(record)
+    assert named["crowd: first source p50"].value is not None
+    assert (named["crowd failures"].value, named["crowd failures"].count) == (0, 20)
+    assert named["crowd: server memory grown by"].value is not None
+    assert refused["crowd failures"].value == 20
+    crowd = record.find("crowd")
+    assert crowd is not None and len({sample.number for sample in crowd.samples}) == 20
 
 
 async def test_without_triton_the_comparison_is_left_out(tmp_path: Path) -> None:

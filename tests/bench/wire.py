@@ -65,6 +65,14 @@ def workload(folder: Path) -> Table:
         },
         "embed": {"deadline_s": 5.0, "warm_up": 1, "rounds": 9, "limit_s": 10.0},
         "answer": {"deadline_s": 5.0, "warm_up": 1, "passes": 3, "limit_s": 10.0},
+        "crowd": {
+            "callers": 20,
+            "callers_per_connection": 10,
+            "deadline_s": 5.0,
+            "slow_every": 5,
+            "pause_s": 0.001,
+            "leaving_every": 10,
+        },
         "repeat": {
             "questions": 2,
             "deadline_s": 5.0,

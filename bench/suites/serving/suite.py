@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from bench.record import Findings, Series, SummaryRow
 from bench.suites.base import PROJECT, RunRequest, Table, judged, stack_of
 from bench.suites.serving.answering import Answers, measure_answers, shuffled
+from bench.suites.serving.crowding import measure_crowd
 from bench.suites.serving.embedding import measure_embeds
 from bench.suites.serving.ingestion import ingest
 from bench.suites.serving.repeating import Repeats, measure_repeats
@@ -64,4 +65,6 @@ async def measure(endpoints: Endpoints, workload: ServingWorkload, seed: int) ->
         series.append(await measure_answers(answers))
         repeats = Repeats(client, questions[: workload.repeat.questions], workload.repeat)
         series += await measure_repeats(repeats, rng)
-    return Findings(tuple(series), facts(ingested.pages, searches.found, answers.judgements, model))
+    crowd = await measure_crowd(endpoints.server, questions, workload.crowd)
+    series.append(crowd.series)
+    return Findings(tuple(series), facts(ingested.pages, searches.found, answers.judgements, model, crowd.memory))

@@ -12,16 +12,20 @@ from pydantic import JsonValue, TypeAdapter
 from bench.metrics import Estimate, Share, median, paired_median_difference, percentile, proportion
 from bench.record import Findings, Sample, Series, SummaryRow
 from bench.suites.base import counted, milliseconds, row
-from bench.suites.serving import answering, embedding, ingestion, repeating, searching
+from bench.suites.serving import answering, crowding, embedding, ingestion, repeating, searching
 from bench.suites.serving.answering import FIRST_SOURCE, FIRST_TEXT, REFUSED, Judgement
+from bench.suites.serving.crowding import Memory
 
 _TOTAL = "total"
 
 
-def facts(pages: int, found: Mapping[str, bool], judgements: Sequence[Judgement], model: str) -> dict[str, JsonValue]:
+def facts(
+    pages: int, found: Mapping[str, bool], judgements: Sequence[Judgement], model: str, crowd: Memory | None = None
+) -> dict[str, JsonValue]:
     """What the figures need besides the series. `found`: whether a question's right page was among the first passages;
-    `pages`: how many were ingested."""
+    `pages`: how many were ingested; `crowd`: the server's memory while many asked at once."""
     return {
+        "crowd_memory": None if crowd is None else [crowd.before, crowd.most],
         "pages": pages,
         "found": dict(found),
         "judgements": answering.as_facts(judgements),
@@ -40,6 +44,7 @@ def summary_rows(findings: Findings, seed: int) -> tuple[SummaryRow, ...]:
         *_embed_rows(series, np.random.default_rng(seed)),
         *_answer_rows(series[answering.SERIES], judgements),
         *_repeat_rows(series),
+        *_crowd_rows(series, findings.facts.get("crowd_memory")),
     ]
     return tuple(rows)
 
@@ -127,6 +132,22 @@ def _repeat_rows(series: dict[str, Series]) -> list[SummaryRow]:
         _failures("answer again failures", alone),
     ]
     return rows + _load_rows(series, repeating.load_series)
+
+
+def _crowd_rows(series: dict[str, Series], memory: JsonValue) -> list[SummaryRow]:
+    if crowding.SERIES not in series:
+        return []
+    crowd = series[crowding.SERIES]
+    rows = [
+        milliseconds("crowd: first source p50", median(crowd.stages_s(crowding.FIRST_SOURCE))),
+        milliseconds("crowd: first source p95", percentile(crowd.stages_s(crowding.FIRST_SOURCE), 95)),
+        milliseconds("crowd: whole answer p95", percentile(crowd.latencies_s(), 95)),
+        _failures("crowd failures", crowd),
+    ]
+    if memory is not None:
+        before, most = TypeAdapter(tuple[int, int]).validate_python(memory)
+        rows.append(counted("crowd: server memory grown by", "bytes", most - before, len(crowd.samples)))
+    return rows
 
 
 def _load_rows(series: dict[str, Series], name_at: Callable[[float], str]) -> list[SummaryRow]:

@@ -66,6 +66,18 @@ class RepeatPlan(Strict):
     load: LoadPlan
 
 
+class CrowdPlan(Strict):
+    """`callers` at once. Every `slow_every`-th pauses for `pause_s` after each event; every `leaving_every`-th leaves
+    after the first one."""
+
+    callers: int = Field(gt=0)
+    callers_per_connection: int = Field(gt=0, le=128)
+    deadline_s: float
+    slow_every: int = Field(gt=0)
+    pause_s: float
+    leaving_every: int = Field(gt=0)
+
+
 class ServingWorkload(Workload):
     """Paths are relative to the project."""
 
@@ -76,6 +88,7 @@ class ServingWorkload(Workload):
     embed: EmbedPlan
     answer: AnswerPlan
     repeat: RepeatPlan
+    crowd: CrowdPlan
 
 
 class Question(Strict):
