@@ -123,9 +123,10 @@ class GenerationChain:
                 self.outcomes[provider.name, "began"] += 1
                 return asked, tuple(passed_over)
             self.outcomes[provider.name, asked.reason.value] += 1
-            _log.warning(
-                "generator_passed_over", provider=provider.name, reason=asked.reason.value, problem=asked.problem
-            )
+            if asked.reason is not PassedOverReason.RESTING:  # its breaker has told
+                _log.warning(
+                    "generator_passed_over", provider=provider.name, reason=asked.reason.value, problem=asked.problem
+                )
             passed_over.append(PassedOver(provider.name, asked.reason))
             delays.append(asked.retry_after_s)
         raise NoGenerator(tuple(passed_over), min(delays, default=1.0))
@@ -153,8 +154,9 @@ class GenerationChain:
             return _Declined(PassedOverReason.TOO_SLOW, str(error))
         except Overloaded as error:
             return _Declined(PassedOverReason.OVERLOADED, str(error), error.retry_after_s)
-        except InvalidField as error:
-            return _Declined(PassedOverReason.REFUSED, str(error))
+        except InvalidField:
+            # What it says of the prompt may quote it, and documents with it.
+            return _Declined(PassedOverReason.REFUSED, "it refuses the prompt")
         except ModelNotInstalled as error:
             verdict = attempt.failed
             return _Declined(PassedOverReason.NOT_SET_UP, str(error))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from server.adapters.circuit_breaker import BreakerOptions, CircuitBreaker
 from server.adapters.openai_endpoint import OpenAiEndpoint, OpenAiEndpointOptions
@@ -135,6 +136,15 @@ async def test_who_fails_before_its_text_begins_is_passed_over(
     assert writing.generator == f"{pair.second.url}#second"
     assert writing.passed_over == (PassedOver("first", reason),)
     assert chain.outcomes == {("first", reason.value): 1, ("second", "began"): 1}
+
+
+async def test_what_is_logged_quotes_no_prompt(pair: Pair) -> None:
+    pair.first.reply = Reply(400, {"error": {"message": f"cannot read: {ASKED.prompt}"}})
+    with capture_logs() as logs:
+        await written(pair.chain())
+    [told] = [line for line in logs if line["event"] == "generator_passed_over"]
+    assert (told["provider"], told["reason"]) == ("first", "refused")
+    assert ASKED.prompt not in str(logs)
 
 
 async def test_a_refused_connection_is_passed_over(pair: Pair) -> None:
