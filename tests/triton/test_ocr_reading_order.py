@@ -9,7 +9,7 @@ import pytest
 
 from triton_models.ocr.document import PageCharacters, PageLine
 from triton_models.ocr.reading_order import in_reading_order, is_downward_page, separator
-from triton_models.ocr.rules import no_rules
+from triton_models.ocr.rules import Segments, no_rules
 
 
 def line(text: str, x0: float, y0: float, x1: float, y1: float, confidence: float = 1.0) -> PageLine:
@@ -17,8 +17,8 @@ def line(text: str, x0: float, y0: float, x1: float, y1: float, confidence: floa
     return PageLine(text, confidence, quad, vertical=(y1 - y0) > 1.5 * (x1 - x0))
 
 
-def texts(lines: list[PageLine]) -> list[str]:
-    return [line.text for line in in_reading_order(lines, no_rules())]
+def texts(lines: list[PageLine], rules: Segments | None = None) -> list[str]:
+    return [line.text for line in in_reading_order(lines, no_rules() if rules is None else rules)]
 
 
 def column(name: str, count: int, x0: float, x1: float, top: float) -> list[PageLine]:
@@ -59,6 +59,71 @@ def test_a_narrow_column_beside_the_text_is_read_by_itself() -> None:
     text = column("t", 9, 50, 600, 100)
     aside = [line(f"n{i}", 660, 107 + 37 * i, 740, 107 + 37 * i + 15) for i in range(6)]
     assert texts(shuffled([*text, *aside])) == [*(f"t{i}" for i in range(9)), *(f"n{i}" for i in range(6))]
+
+
+HEAD = line("heading", 50, 360, 950, 390)
+TITLE = line("title", 200, 20, 800, 60)
+LAYOUTS = {
+    "columns of two widths": [[TITLE], column("a", 12, 50, 620, 100), column("b", 11, 660, 950, 108)],
+    "widths that change": [
+        *(column("a", 8, 50, 620, 100), column("b", 8, 660, 950, 100)),
+        [HEAD],
+        *(column("c", 8, 50, 320, 420), column("d", 8, 360, 950, 420)),
+    ],
+    "one column beside two": [
+        *(column("a", 6, 50, 640, 100), column("b", 9, 50, 320, 300), column("c", 9, 360, 640, 300)),
+        column("d", 16, 680, 950, 100),
+    ],
+    "a story over three columns": [
+        *([TITLE], column("a", 6, 50, 950, 90)),
+        *(column("b", 9, 50, 320, 300), column("c", 9, 360, 640, 300), column("d", 9, 680, 950, 300)),
+    ],
+    "a picture in a column": [
+        column("a", 20, 50, 480, 100),
+        *(column("b", 6, 520, 950, 100), [line("caption", 560, 560, 910, 580)], column("c", 4, 520, 950, 610)),
+    ],
+    "a picture over the gutter": [
+        *(column("a", 8, 50, 480, 100), column("b", 8, 520, 950, 100)),
+        [line("caption", 300, 600, 700, 620)],
+        *(column("c", 6, 50, 480, 660), column("d", 6, 520, 950, 660)),
+    ],
+    "pictures that leave few lines": [
+        *(column("a", 3, 50, 480, 100), [line("caption", 90, 400, 440, 420)], column("b", 3, 50, 480, 460)),
+        column("c", 15, 520, 950, 100),
+    ],
+    "columns that end soon": [
+        *(column("a", 8, 50, 480, 100), column("b", 8, 520, 950, 100)),
+        *([HEAD], column("c", 2, 50, 480, 420), column("d", 1, 520, 950, 420)),
+    ],
+    "columns that begin late": [
+        *(column("a", 3, 50, 480, 250), column("b", 3, 520, 950, 250)),
+        *([HEAD], column("c", 8, 50, 480, 420), column("d", 8, 520, 950, 420)),
+    ],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_columns_and_what_is_set_between_them(layout: str) -> None:
+    parts = LAYOUTS[layout]
+    assert texts(shuffled([item for part in parts for item in part])) == [item.text for part in parts for item in part]
+
+
+def test_a_rule_over_the_gutter_ends_the_columns_above_it() -> None:
+    above = [column("a", 6, 50, 480, 100), column("b", 6, 520, 950, 100)]
+    below = [column("c", 6, 50, 480, 330), column("d", 6, 520, 950, 330)]
+    lines = shuffled([item for part in (*above, *below) for item in part])
+    rules = np.array([[[40, 304], [960, 306]], [[50, 80], [480, 80]]], dtype=np.float32)
+    assert texts(lines, rules) == [item.text for part in (*above, *below) for item in part]
+    assert texts(lines) == [f"{name}{i}" for names in ("ac", "bd") for name in names for i in range(6)]
+
+
+def test_pieces_with_a_rule_between_them_are_not_joined() -> None:
+    """The boxes of both reach over it a little."""
+    cells = [line("Plover", 50, 10, 152, 30), line("1997", 148, 11, 260, 31)]
+    rule = np.array([[[151, 0], [149, 90]]], dtype=np.float32)
+    assert texts(cells) == ["Plover 1997"]
+    assert texts(cells, rule) == ["Plover", "1997"]
+    assert texts(cells, rule + np.float32(100)) == ["Plover 1997"]
 
 
 def test_a_tables_columns_stay_rows() -> None:

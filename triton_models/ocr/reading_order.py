@@ -3,6 +3,7 @@
 Pieces of a row are joined into lines; then the page is cut recursively at the gutter that has the most lines beside it:
 what is above it, left of it, right of it, below it (after the recursive X-Y cut of Nagy and Seth, ICPR 1984). A gutter
 counts only between columns of running text, or between columns whose lines are not level: a table's columns stay rows.
+Lines across a gutter and rules across it end the columns beside it; where they go on above or below, few lines do.
 
 A page of downward lines is read in columns from right to left; it is ordered as if turned a quarter to the left, where
 its lines are rows.
@@ -36,7 +37,7 @@ SAME_ROW = 0.6
 GUTTER = 0.7
 """A gutter is at least this many line heights wide."""
 COLUMN_LINES = 4
-"""A column has at least this many lines."""
+"""A column has at least this many lines, unless its gutter goes on from above or below."""
 COLUMN_WIDTH = 7.0
 """The median line of running text is at least this many line heights wide."""
 BESIDE = 0.2
@@ -78,7 +79,10 @@ def in_reading_order(lines: Sequence[PageLine], rules: Segments) -> list[PageLin
     across = [line for line in lines if line.vertical is not downward]
     angle = skew([line.quad for line in along], downward)
     placed = [_place(line, downward, angle) for line in (*along, *across)]
-    return [item.line for item in _cut(_joined(placed, _parting(rules, downward, angle)))]
+    boxes = _boxes(rules, downward, angle)
+    parting = [_Gutter(*box, rows=0) for box in boxes if box[3] - box[1] > box[2] - box[0]]
+    separators = [_Separator(x0, x1, (y0 + y1) / 2) for x0, y0, x1, y1 in boxes if x1 - x0 > y1 - y0]
+    return [item.line for item in _cut(_joined(placed, parting), separators, ())]
 
 
 def is_downward_page(lines: Sequence[PageLine]) -> bool:
@@ -112,6 +116,13 @@ def _levelled(points: npt.NDArray[np.float32], downward: bool, angle: float) -> 
     turned = np.stack([points[..., 1], -points[..., 0]], axis=-1) if downward else points
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     return np.asarray(turned.astype(np.float64) @ turn)
+
+
+def _boxes(rules: Segments, downward: bool, angle: float) -> list[tuple[float, float, float, float]]:
+    """Of rules in the frame: x0, y0, x1, y1."""
+    placed = _levelled(rules, downward, angle)
+    lows, highs = placed.min(axis=1).tolist(), placed.max(axis=1).tolist()
+    return [(*low, *high) for low, high in zip(lows, highs, strict=True)]
 
 
 # --- rows --------------------------------------------------------------------------------------------------------
@@ -162,14 +173,6 @@ class _Gutter:
         if x1 - x0 < STRIP * height or not 0 < below < STRIP_ROWS * height:
             return None
         return _Gutter(x0, self.y0, x1, _middle(left) + 0.5 * height, self.rows + 1)
-
-
-def _parting(rules: Segments, downward: bool, angle: float) -> list[_Gutter]:
-    """The rules across the rows."""
-    placed = _levelled(rules, downward, angle)
-    lows, highs = placed.min(axis=1).tolist(), placed.max(axis=1).tolist()
-    boxes = [(*low, *high) for low, high in zip(lows, highs, strict=True)]
-    return [_Gutter(x0, y0, x1, y1, 0) for x0, y0, x1, y1 in boxes if y1 - y0 > x1 - x0]
 
 
 def _gutters(items: Sequence[_Placed]) -> list[_Gutter]:
@@ -253,27 +256,51 @@ class _Columns:
     below: list[_Placed]
 
 
-def _cut(items: Sequence[_Placed]) -> list[_Placed]:
-    columns = _widest_columns(items)
+@dataclass(frozen=True, slots=True)
+class _Separator:
+    """A rule along the rows."""
+
+    x0: float
+    x1: float
+    y: float
+
+
+Strip = tuple[float, float]
+"""From x to x: the white between columns that were found above or below."""
+
+
+def _cut(items: Sequence[_Placed], separators: Sequence[_Separator], known: Sequence[Strip]) -> list[_Placed]:
+    columns = _widest_columns(items, separators, known)
     if columns is None:
         return _by_rows(items)
-    return [*_cut(columns.above), *_cut(columns.left), *_cut(columns.right), *_cut(columns.inset), *_cut(columns.below)]
+    beside = (*known, (max(item.x1 for item in columns.left), min(item.x0 for item in columns.right)))
+    return [
+        *_cut(columns.above, separators, beside),
+        *_cut(columns.left, separators, ()),
+        *_cut(columns.right, separators, ()),
+        *_cut(columns.inset, separators, ()),
+        *_cut(columns.below, separators, beside),
+    ]
 
 
-def _widest_columns(items: Sequence[_Placed]) -> _Columns | None:
+def _widest_columns(
+    items: Sequence[_Placed], separators: Sequence[_Separator], known: Sequence[Strip]
+) -> _Columns | None:
     """The gutter that has the most lines beside it; None if there is none."""
     best: _Columns | None = None
+    reach = _median_height(items) if items else 0.0
     for x in _gaps(items):
         crossing = sorted((item for item in items if item.x0 < x < item.x1), key=_middle)
         insets = [item for item in crossing if _is_inset(item, items)]
+        rules = [rule.y for rule in separators if rule.x0 < x - reach and x + reach < rule.x1]
         for inset in ([], insets) if insets else ([],):
-            bounds = [-math.inf, *(_middle(item) for item in crossing if item not in inset), math.inf]
-            for top, bottom in pairwise(bounds):
+            ends = sorted([*rules, *(_middle(item) for item in crossing if item not in inset)])
+            for top, bottom in pairwise([-math.inf, *ends, math.inf]):
                 columns = _columns(items, x, top, bottom, inset)
                 size = len(columns.left) + len(columns.right)
                 if best is not None and size <= len(best.left) + len(best.right):
                     continue
-                if len(columns.inset) <= INSETS * size and _are_columns(columns.left, columns.right):
+                if len(columns.inset) <= INSETS * size and _are_columns(columns.left, columns.right, known):
                     best = columns
     return best
 
@@ -307,15 +334,18 @@ def _gaps(items: Sequence[_Placed]) -> list[float]:
     return places
 
 
-def _are_columns(left: Sequence[_Placed], right: Sequence[_Placed]) -> bool:
-    if min(len(left), len(right)) < COLUMN_LINES:
+def _are_columns(left: Sequence[_Placed], right: Sequence[_Placed], known: Sequence[Strip]) -> bool:
+    if not left or not right:
+        return False
+    strip = max(item.x1 for item in left), min(item.x0 for item in right)
+    height = _median_height([*left, *right])
+    goes_on = any(_overlap(*strip, *other) >= GUTTER * height for other in known)
+    if min(len(left), len(right)) < (1 if goes_on else COLUMN_LINES):
         return False
     if not (_is_running_text(left) and _is_running_text(right)) and _share_rows(left, right):
         return False
-    gutter = min(item.x0 for item in right) - max(item.x1 for item in left)
     overlap = _overlap(*_extent(left), *_extent(right))
-    height = _median_height([*left, *right])
-    return gutter >= GUTTER * height and overlap >= COLUMN_LINES * height
+    return strip[1] - strip[0] >= GUTTER * height and overlap >= (0 if goes_on else COLUMN_LINES * height)
 
 
 def _share_rows(left: Sequence[_Placed], right: Sequence[_Placed]) -> bool:
