@@ -83,6 +83,7 @@ from server.application.look_after_models import LookAfterModels
 from server.application.ports import Embedder, FilledSlot, Generator, Reranker, TextRecognizer
 from server.application.relay_events import RelayEvents
 from server.application.relay_outbox import RelayOutbox
+from server.application.retrieval_profiles import RetrievalProfiles
 from server.application.reuse_answers import ReuseAnswers
 from server.application.reuse_searches import ReuseSearches
 from server.application.search_passages import SearchPassages
@@ -165,6 +166,7 @@ class _Searching:
 @dataclass(frozen=True, slots=True)
 class _Answering:
     search: ReuseSearches
+    profiles: RetrievalProfiles
     answers: ReuseAnswers
     metrics: CacheMetrics
 
@@ -400,7 +402,7 @@ def _answering(
         "searches": search.kept,
         "answers": answers.kept,
     }
-    return _Answering(search, answers, CacheMetrics(caches))
+    return _Answering(search, anew.profiles, answers, CacheMetrics(caches))
 
 
 def _servicers(
@@ -428,7 +430,7 @@ def _servicers(
                 PostgresDocumentOriginals(stores.pool), stores.blobs, stores.blobs, stores.reader, settings.pages
             ),
         ),
-        search=SearchServicer(identity, answering.search),
+        search=SearchServicer(identity, answering.search, answering.profiles),
         answers=AnswerServicer(identity, answers),
         index=IndexServicer(searching.care),
         inference=InferenceServicer(

@@ -54,6 +54,7 @@ from server.application.keep_models import KeepOptions
 from server.application.load_models import LoadOptions
 from server.application.relay_events import EventRelayOptions
 from server.application.relay_outbox import RelayOptions
+from server.application.retrieval_profiles import RetrievalProfiles
 from server.application.search_passages import SearchOptions
 from server.application.show_pages import ShowOptions
 from server.application.subscribe_events import SubscribeOptions
@@ -63,6 +64,7 @@ from server.application.upload_document import UploadOptions
 from server.application.verify_index import VerifyOptions
 from server.application.watch_job import WatchOptions
 from server.application.work_off_queue import WorkerOptions
+from server.domain.errors import InvalidField
 from server.domain.models import alias_of
 from server.embedded import nats as embedded_nats
 from server.embedded import postgres as embedded_postgres
@@ -283,6 +285,15 @@ class Settings(BaseSettings):
         for other in generators.others:
             other.key()
         return generators
+
+    @field_validator("search")
+    @classmethod
+    def _profiles_can_be(cls, options: SearchOptions) -> SearchOptions:
+        try:
+            RetrievalProfiles(options.profiles)
+        except InvalidField as error:
+            raise ValueError(f"search.{error}") from error
+        return options
 
     @field_validator("server")
     @classmethod

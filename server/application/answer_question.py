@@ -16,6 +16,7 @@ from server.application.ports import GeneratedText, GenerationRequest
 from server.application.prompting import not_in_documents, phrase_request, sentences_request
 from server.application.query import bounded, normalized_query
 from server.application.reading import Reading, ReadingOptions
+from server.application.retrieval_profiles import checked_settings
 from server.application.search_passages import PassageSearch, SearchCommand
 from server.application.timing import StageClock
 from server.domain.answers import AnswerEvent, AnswerStatus, Degradation, Sources, Usage
@@ -23,6 +24,7 @@ from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, InvalidField, NoGenerator, Overloaded, StageDeadline
 from server.domain.passages import SearchFilter
 from server.domain.principals import Principal
+from server.domain.retrieval import RetrievalSettings
 
 _LONGEST_PHRASE = 300
 """Characters after which a model that was asked for a phrase is stopped."""
@@ -52,6 +54,9 @@ class AnswerCommand:
     consistency_token: str = ""
     no_cache: bool = False
     apply_proposed_filters: bool = False
+    profile: str = ""
+    retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
+    """What goes before the profile's settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +83,30 @@ class AnswerQuestion:
         it fails before any text is out, the answer is extractive.
         """
         question = normalized_query("question", command.question)
-        max_passages = bounded("max_passages", command.max_passages, 1, 10, self._options.context.max_passages)
+        own = checked_settings("retrieval", command.retrieval)
+        retrieval = own.over(self._search.profile(command.profile).settings)
+        context = self._context(retrieval)
+        max_passages = bounded("max_passages", command.max_passages, 1, 10, context.max_passages)
         max_tokens = bounded("max_tokens", command.max_tokens, 1, 1_024, self._options.max_tokens)
         if not 0 <= command.seed < 2**63:
             raise InvalidField("seed", "must not be negative")
         clock = StageClock()
         search = SearchCommand(
             command.question,
-            self._options.candidates,
+            retrieval.candidates or self._options.candidates,
             command.filter,
+            mode=retrieval.mode,
+            fusion=retrieval.fusion,
+            rerank=retrieval.rerank,
+            rerank_depth=retrieval.rerank_depth,
+            diversity=retrieval.diversity,
             consistency_token=command.consistency_token,
             snippets=False,
             no_cache=command.no_cache,
             apply_proposed_filters=command.apply_proposed_filters,
         )
         found = await self._search.run(principal, search, deadline, clock)
-        chosen = chosen_passages(found.passages, max_passages, self._options.context)
+        chosen = chosen_passages(found.passages, max_passages, context)
         shown = await self._search.highlighted(question, chosen, deadline, clock)
         yield Sources(shown, understanding=found.understanding, narrowed=found.narrowed)
         models = ModelNames(found.embedder, found.reranker, found.index.position)
@@ -104,6 +117,14 @@ class AnswerQuestion:
         async with aclosing(self._answered(reading, answer, asked)) as events:
             async for event in events:
                 yield event
+
+    def _context(self, retrieval: RetrievalSettings) -> ContextOptions:
+        own = self._options.context
+        return ContextOptions(
+            retrieval.max_passages or own.max_passages,
+            retrieval.context_tokens or own.max_tokens,
+            own.relative_score if retrieval.least_share is None else retrieval.least_share,
+        )
 
     async def _answered(self, reading: Reading, answer: OpenAnswer, asked: _Asked) -> AsyncGenerator[AnswerEvent, None]:
         if reading.refused:

@@ -16,6 +16,7 @@ from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, ModelNotInstalled
 from server.domain.passages import IndexResult, RankedPassage
 from server.domain.principals import Principal
+from server.domain.retrieval import RetrievalProfile
 
 _STAGE = "search"
 _PASSAGE_BYTES = 1_200
@@ -134,6 +135,9 @@ class ReuseSearches:
         if made.lasting and version.made(made.index):
             self.kept.keep(key, version, made)
         return made
+
+    def profile(self, name: str) -> RetrievalProfile:
+        return self._search.profile(name)
 
     async def highlighted(
         self, query: str, passages: tuple[RankedPassage, ...], deadline: Deadline, clock: StageClock

@@ -17,12 +17,11 @@ from server.application.ports import Embedder, Highlighter, PassageIndex, Passag
 from server.application.query import (
     MAX_LIMIT,
     bounded,
-    checked_diversity,
     checked_filter,
-    checked_fusion,
     normalized_query,
 )
 from server.application.query_vectors import QueryVectors, Vector
+from server.application.retrieval_profiles import ProfileOptions, RetrievalProfiles, checked_settings
 from server.application.timing import StageClock, today
 from server.application.understanding import understand
 from server.application.understanding.narrowing import narrowed, without_tags
@@ -45,6 +44,7 @@ from server.domain.passages import (
     SearchMode,
 )
 from server.domain.principals import Principal
+from server.domain.retrieval import RetrievalProfile, RetrievalSettings
 from server.domain.understanding import Understanding
 
 _log = structlog.get_logger()
@@ -75,6 +75,8 @@ class SearchOptions:
     """The reranker is skipped when less than this is left of the deadline, and gets all but half of it."""
     highlight_reserve_s: float = 0.05
     """What highlighting leaves of the deadline; with less there are no snippets."""
+    profiles: dict[str, ProfileOptions] = field(default_factory=dict)
+    """Beside those that are built in (`retrieval_profiles`), or in their place."""
     vectors: CacheOptions = field(
         default_factory=lambda: CacheOptions(16_384, 64 * 2**20, keep_s=86_400.0, share_from_s=1.0)
     )
@@ -83,17 +85,19 @@ class SearchOptions:
 
 @dataclass(frozen=True, slots=True)
 class SearchCommand:
-    """A search as the caller asked for it, not yet checked. `fusion` None takes the default. With `diversity`, which
-    the reranker would undo, it is not asked. With `no_cache` everything is worked out anew."""
+    """A search as the caller asked for it, not yet checked. What is None is the `profile`'s, or the default. With
+    `diversity`, which the reranker would undo, it is not asked. With `no_cache` everything is worked out anew."""
 
     query: str
     limit: int = 0
     filter: SearchFilter = field(default_factory=SearchFilter)
-    mode: SearchMode = SearchMode.HYBRID
+    mode: SearchMode | None = None
     fusion: Fusion | None = None
     consistency_token: str = ""
-    rerank: bool = True
+    rerank: bool | None = None
+    rerank_depth: int | None = None
     diversity: float | None = None
+    profile: str = ""
     snippets: bool = True
     no_cache: bool = False
     apply_proposed_filters: bool = False
@@ -127,6 +131,9 @@ class SearchOutcome:
 class PassageSearch(Protocol):
     """What answers are made from."""
 
+    def profile(self, name: str) -> RetrievalProfile:
+        """Empty: `default`. Raises InvalidField for a name that none has."""
+
     async def run(
         self, principal: Principal, command: SearchCommand, deadline: Deadline, clock: StageClock
     ) -> SearchOutcome:
@@ -154,6 +161,10 @@ class SearchPassages:
         self._store = store
         self._highlighter = highlighter
         self._options = options
+        self.profiles = RetrievalProfiles(options.profiles)
+
+    def profile(self, name: str) -> RetrievalProfile:
+        return self.profiles.get(name)
 
     async def run(
         self, principal: Principal, command: SearchCommand, deadline: Deadline, clock: StageClock
@@ -165,34 +176,37 @@ class SearchPassages:
         query = normalized_query("query", command.query)
         limit = bounded("limit", command.limit, 1, MAX_LIMIT, self._options.default_limit)
         conditions = checked_filter("filter", command.filter)
-        fusion = checked_fusion(command.fusion or ConvexFusion(self._options.dense_weight))
-        diversity = checked_diversity(command.diversity)
+        own = RetrievalSettings(command.mode, command.fusion, command.rerank, command.rerank_depth, command.diversity)
+        wanted = checked_settings("retrieval", own).over(self.profile(command.profile).settings)
+        mode = wanted.mode or SearchMode.HYBRID
+        fusion = wanted.fusion or ConvexFusion(self._options.dense_weight)
+        rerank_depth = wanted.rerank_depth or self._options.rerank_depth
         await catch_up(self._index, command.consistency_token, deadline, clock)
         with clock.stage("understand"):
             understood = await asyncio.to_thread(understand, query, today())
         if command.apply_proposed_filters:
             query, conditions = without_tags(understood), narrowed(understood, conditions)
-        vector, embedder = await self._vector(query, command, deadline, clock)
-        wants_reranking = command.rerank and diversity is None
+        vector, embedder = await self._vector(query, mode, deadline, clock, fresh=command.no_cache)
+        wants_reranking = wanted.rerank is not False and wanted.diversity is None
         reranker, degradations = self._available_reranker() if wants_reranking else (None, ())
-        depth = max(limit, self._options.rerank_depth) if reranker else limit + self._options.fetch_surplus
+        depth = max(limit, rerank_depth) if reranker else limit + self._options.fetch_surplus
         # Nothing is awaited between this and the index's choice of what it searches.
         if embedder and embedder != self._index.fingerprint:
             raise EmbeddingMismatch(embedder, self._index.fingerprint)
         with clock.stage("search"):
             found = await self._index.search(
-                IndexQuery(principal, query, command.mode, fusion, conditions, depth, diversity), vector, deadline
+                IndexQuery(principal, query, mode, fusion, conditions, depth, wanted.diversity), vector, deadline
             )
         with clock.stage("fetch"):
             candidates = await self._fetch(principal, found)
         reranked_by = ""
         if reranker is not None:
-            candidates, degradations = await self._reranked(reranker, query, candidates, deadline, clock)
+            candidates, degradations = await self._reranked(reranker, query, candidates, rerank_depth, deadline, clock)
             ran = any(candidate.rerank_score is not None for candidate in candidates)
             reranked_by = reranker.fingerprint if ran else ""
         chosen = passages = candidates[:limit]
         without_snippets = False
-        if command.snippets and command.mode is not SearchMode.DENSE:
+        if command.snippets and mode is not SearchMode.DENSE:
             passages = await self.highlighted(query, chosen, deadline, clock)
             without_snippets = chosen != () and passages is chosen
         return SearchOutcome(
@@ -224,13 +238,13 @@ class SearchPassages:
         return tuple(replace(ranked, snippet=snippet) for ranked, snippet in zip(passages, snippets, strict=True))
 
     async def _vector(
-        self, query: str, command: SearchCommand, deadline: Deadline, clock: StageClock
+        self, query: str, mode: SearchMode, deadline: Deadline, clock: StageClock, *, fresh: bool
     ) -> tuple[Vector | None, str]:
         """With the fingerprint of the model that made it."""
-        if command.mode is SearchMode.LEXICAL:
+        if mode is SearchMode.LEXICAL:
             return None, ""
         with clock.stage("embed"):
-            return await self.vectors.vector(query, deadline, fresh=command.no_cache)
+            return await self.vectors.vector(query, deadline, fresh=fresh)
 
     async def _fetch(self, principal: Principal, found: IndexResult) -> tuple[RankedPassage, ...]:
         """The store has the last word on what exists and what the principal may read."""
@@ -255,6 +269,7 @@ class SearchPassages:
         reranker: Reranker,
         query: str,
         candidates: tuple[RankedPassage, ...],
+        depth: int,
         deadline: Deadline,
         clock: StageClock,
     ) -> tuple[tuple[RankedPassage, ...], tuple[Degradation, ...]]:
@@ -264,7 +279,7 @@ class SearchPassages:
         if left < self._options.rerank_reserve_s:
             return candidates, (Degradation.RERANK_SKIPPED,)
         reduced = left < self._options.rerank_full_s and len(candidates) > self._options.rerank_depth_reduced
-        depth = self._options.rerank_depth_reduced if reduced else self._options.rerank_depth
+        depth = min(depth, self._options.rerank_depth_reduced) if reduced else depth
         try:
             with clock.stage("rerank"):
                 texts = [candidate.passage.text for candidate in candidates[:depth]]

@@ -30,6 +30,7 @@ from server.application.look_after_jobs import ReindexCommand
 from server.application.page_image_ports import PageView, PageWish
 from server.application.ports import DeadLetterPage, WantedLetters
 from server.application.query import ConditionBudget
+from server.application.retrieval_profiles import ProfilePage
 from server.application.search_passages import SearchCommand, SearchOutcome
 from server.application.upload_document import UploadHeader
 from server.domain import errors
@@ -88,6 +89,7 @@ from server.domain.passages import (
     Snippet,
     TextSpan,
 )
+from server.domain.retrieval import RetrievalSettings
 from server.domain.understanding import Intent, ProposedFilter, Understanding
 from server.transport.status import RULES, reason_of
 
@@ -115,12 +117,13 @@ _STAGES = {
     Stage.EMBED: document_service_pb2.INGESTION_STAGE_EMBED,
     Stage.COMMIT: document_service_pb2.INGESTION_STAGE_COMMIT,
 }
-_SEARCH_MODES = {
-    search_service_pb2.SEARCH_MODE_UNSPECIFIED: SearchMode.HYBRID,
-    search_service_pb2.SEARCH_MODE_HYBRID: SearchMode.HYBRID,
-    search_service_pb2.SEARCH_MODE_DENSE: SearchMode.DENSE,
-    search_service_pb2.SEARCH_MODE_LEXICAL: SearchMode.LEXICAL,
+_WIRE_MODES = {
+    None: search_service_pb2.SEARCH_MODE_UNSPECIFIED,
+    SearchMode.HYBRID: search_service_pb2.SEARCH_MODE_HYBRID,
+    SearchMode.DENSE: search_service_pb2.SEARCH_MODE_DENSE,
+    SearchMode.LEXICAL: search_service_pb2.SEARCH_MODE_LEXICAL,
 }
+_SEARCH_MODES = {wire: mode for mode, wire in _WIRE_MODES.items() if mode is not None}
 _INTENTS = {
     Intent.FACTUAL: query_pb2.QUERY_INTENT_FACTUAL,
     Intent.KEYWORD: query_pb2.QUERY_INTENT_KEYWORD,
@@ -461,21 +464,82 @@ def failure_to_wire(failure: Failure) -> document_service_pb2.Failure:
 
 def search_command(request: search_service_pb2.SearchRequest) -> SearchCommand:
     """Raises InvalidField for a mode or a kind of condition that this server does not know."""
-    if request.mode not in _SEARCH_MODES:
-        raise errors.InvalidField("mode", "must be a known SearchMode")
     return SearchCommand(
         query=request.query,
         limit=request.limit,
         filter=filter_from_wire(request.filter),
-        mode=_SEARCH_MODES[request.mode],
+        mode=_mode("mode", request.mode),
         fusion=_fusion(request),
         consistency_token=request.consistency_token,
-        rerank=request.rerank if request.HasField("rerank") else True,
+        rerank=request.rerank if request.HasField("rerank") else None,
         diversity=request.diversity.relevance_weight if request.HasField("diversity") else None,
         # How the index searched is told of a search of one's own.
         no_cache=request.no_cache or request.debug,
         apply_proposed_filters=request.apply_proposed_filters,
+        profile=request.profile,
     )
+
+
+def _mode(field: str, mode: search_service_pb2.SearchMode.ValueType) -> SearchMode | None:
+    """None for the default. Raises InvalidField for a number that this server does not know."""
+    if mode == search_service_pb2.SEARCH_MODE_UNSPECIFIED:
+        return None
+    if mode not in _SEARCH_MODES:
+        raise errors.InvalidField(field, "must be a known SearchMode")
+    return _SEARCH_MODES[mode]
+
+
+def retrieval_settings(wire: search_service_pb2.RetrievalSettings) -> RetrievalSettings:
+    """Raises InvalidField for a mode that this server does not know."""
+    return RetrievalSettings(
+        mode=_mode("retrieval.mode", wire.mode),
+        fusion=_fusion(wire),
+        rerank=wire.rerank if wire.HasField("rerank") else None,
+        rerank_depth=wire.rerank_depth if wire.HasField("rerank_depth") else None,
+        diversity=wire.diversity.relevance_weight if wire.HasField("diversity") else None,
+        candidates=wire.candidates if wire.HasField("candidates") else None,
+        least_share=wire.least_share if wire.HasField("least_share") else None,
+        max_passages=wire.max_passages if wire.HasField("max_passages") else None,
+        context_tokens=wire.context_tokens if wire.HasField("context_tokens") else None,
+    )
+
+
+def profiles_response(page: ProfilePage) -> search_service_pb2.ListRetrievalProfilesResponse:
+    return search_service_pb2.ListRetrievalProfilesResponse(
+        profiles=[
+            search_service_pb2.RetrievalProfile(
+                name=profile.name,
+                description=profile.description,
+                settings=settings_to_wire(profile.settings),
+            )
+            for profile in page.profiles
+        ],
+        next_page_token=page.next_page_token,
+    )
+
+
+def settings_to_wire(settings: RetrievalSettings) -> search_service_pb2.RetrievalSettings:
+    wire = search_service_pb2.RetrievalSettings(
+        mode=_WIRE_MODES[settings.mode],
+        rerank=settings.rerank,
+        rerank_depth=settings.rerank_depth,
+        candidates=settings.candidates,
+        least_share=settings.least_share,
+        max_passages=settings.max_passages,
+        context_tokens=settings.context_tokens,
+    )
+    if settings.diversity is not None:
+        wire.diversity.relevance_weight = settings.diversity
+    match settings.fusion:
+        case ConvexFusion(weight):
+            wire.convex.dense_weight = weight
+            wire.convex.SetInParent()
+        case ReciprocalRankFusion(k, weight):
+            wire.reciprocal_rank.k, wire.reciprocal_rank.dense_weight = k, weight
+        case DistributionFusion(weight):
+            wire.distribution.dense_weight = weight
+            wire.distribution.SetInParent()
+    return wire
 
 
 def search_response(
@@ -495,7 +559,7 @@ def search_response(
     return response
 
 
-def _fusion(request: search_service_pb2.SearchRequest) -> Fusion | None:
+def _fusion(request: search_service_pb2.SearchRequest | search_service_pb2.RetrievalSettings) -> Fusion | None:
     match request.WhichOneof("fusion"):
         case "convex":
             return ConvexFusion(request.convex.dense_weight)
@@ -558,6 +622,8 @@ def answer_command(request: answer_service_pb2.AnswerRequest) -> AnswerCommand:
         consistency_token=request.consistency_token,
         no_cache=request.no_cache,
         apply_proposed_filters=request.apply_proposed_filters,
+        profile=request.profile,
+        retrieval=retrieval_settings(request.retrieval),
     )
 
 

@@ -143,6 +143,9 @@ class Searches(_Servicer, search_service_pb2_grpc.SearchServiceServicer):
     async def Search(self, request: Any, context: Context) -> Any:
         return await self._script.unary("Search", request, context)
 
+    async def ListRetrievalProfiles(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("ListRetrievalProfiles", request, context)
+
 
 class Answers(_Servicer, answer_service_pb2_grpc.AnswerServiceServicer):
     async def Answer(self, request: Any, context: Context) -> Any:

@@ -29,7 +29,7 @@ from pinakes.results import TextSpan
 from pinakes.v1 import answer_service_pb2 as answers
 from pinakes.v1 import conversation_service_pb2 as conversations
 from pinakes.v1 import document_service_pb2 as documents
-from pinakes.v1 import error_reason_pb2, passage_pb2, search_service_pb2, stage_timing_pb2
+from pinakes.v1 import error_reason_pb2, passage_pb2, query_pb2, search_service_pb2, stage_timing_pb2
 from pinakes.v1 import event_service_pb2 as events
 from pinakes.v1 import index_service_pb2 as indexes
 from pinakes.v1 import model_service_pb2 as models
@@ -442,6 +442,52 @@ async def test_what_cannot_be_read_is_not_asked(pinakes: Pinakes, script: Script
     assert result.exit_code == 2
     assert option.split("=")[0] in result.stderr
     assert script.calls == []
+
+
+@pytest.mark.parametrize(("command", "method"), [("search", "Search"), ("ask", "Answer")])
+async def test_profiles_caches_and_what_the_query_says(
+    pinakes: Pinakes, script: Script, command: str, method: str
+) -> None:
+    script.on("Search", server.returns(search_service_pb2.SearchResponse()))
+    script.on("Answer", server.streams(*answer()))
+    for given in ((), ("--profile", "quick", "--no-cache", "--apply-filters")):
+        assert (await pinakes(command, "q", *given)).exit_code == 0
+    plain, other = (call.request for call in script.seen(method))
+    assert (plain.profile, plain.no_cache, plain.apply_proposed_filters) == ("", False, False)
+    assert (other.profile, other.no_cache, other.apply_proposed_filters) == ("quick", True, True)
+    if method == "Search":
+        assert not plain.HasField("rerank")
+        assert plain.mode == search_service_pb2.SEARCH_MODE_UNSPECIFIED
+
+
+async def test_search_tells_what_the_query_says_and_what_was_kept(pinakes: Pinakes, script: Script) -> None:
+    said = query_pb2.ProposedFilter(range=passage_pb2.TextRange(start=0, end=2))
+    understanding = query_pb2.QueryUnderstanding(query="#a river", proposed_filters=[said])
+    response = search_service_pb2.SearchResponse(
+        timings=[timing("total", 0.0012)], cached=True, understanding=understanding
+    )
+    script.on("Search", server.returns(response))
+    output = (await pinakes("search", "#a river")).output
+    assert "“#a” could narrow the search: --apply-filters" in output
+    assert output.splitlines()[-1] == "total 1 ms · from the cache"
+    understanding.applied = True
+    response.understanding.CopyFrom(understanding)
+    script.on("Search", server.returns(response))
+    assert "“#a” narrowed the search" in (await pinakes("search", "#a river", "--apply-filters")).output
+
+
+async def test_profiles_are_listed(pinakes: Pinakes, script: Script) -> None:
+    quick = search_service_pb2.RetrievalProfile(
+        name="quick",
+        description="No reranker.",
+        settings=search_service_pb2.RetrievalSettings(rerank=False, candidates=20),
+    )
+    script.on(
+        "ListRetrievalProfiles", server.returns(search_service_pb2.ListRetrievalProfilesResponse(profiles=[quick]))
+    )
+    assert "quick    No reranker.  rerank False, candidates 20" in (await pinakes("profiles")).output
+    [line] = (await pinakes("profiles", "--json")).stdout.splitlines()
+    assert json.loads(line)["settings"]["candidates"] == 20
 
 
 async def test_search_marks_the_querys_words(script: Script, pinakes: Pinakes) -> None:

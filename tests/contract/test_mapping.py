@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor import Descriptor, EnumDescriptor
 
-from pinakes import events, mapping, options, requests, results, where
+from pinakes import events, mapping, options, requests, results, retrieval, where
 from pinakes.v1 import (
     answer_service_pb2,
     document_service_pb2,
@@ -46,6 +46,7 @@ RESPONSES: dict[str, Callable[[Any], object]] = {
     "DescribeModelResponse": mapping.model_description,
     "GetAliasesResponse": mapping.aliases,
     "ListModelsResponse": mapping.model_page,
+    "ListRetrievalProfilesResponse": mapping.profile_page,
     "LoadModelResponse": mapping.loaded_model,
     "SetAliasResponse": mapping.alias_change,
     "UnloadModelResponse": mapping.unloaded_model,
@@ -157,10 +158,14 @@ SEARCH = options.SearchOptions(
     diversity=0.25,
     no_cache=True,
     apply_proposed_filters=True,
+    profile="p",
 )
 RECIPROCAL = options.SearchOptions(fusion=options.ReciprocalRankFusion(k=7, dense_weight=0.0))
 DISTRIBUTION = options.SearchOptions(fusion=options.DistributionFusion(0.25))
 OF_GENERATION = results.GenerationOptions(graph_degree=16, build_effort=100)
+RETRIEVAL = retrieval.RetrievalSettings(
+    results.SearchMode.DENSE, options.ConvexFusion(0.25), False, 7, 0.25, 9, 0.75, 3, 99
+)
 ANSWER = options.AnswerOptions(
     filter=FILTER,
     max_passages=2,
@@ -171,6 +176,8 @@ ANSWER = options.AnswerOptions(
     apply_proposed_filters=True,
     resume_window_s=5.5,
     conversation_id="c",
+    profile="p",
+    retrieval=RETRIEVAL,
 )
 GENERATE = options.GenerateOptions(
     system="s",
@@ -191,6 +198,10 @@ REQUESTS: dict[str, list[Any]] = {
     "AnswerRequest": [
         requests.answer("q", ANSWER),
         *(requests.answer("q", options.AnswerOptions(filter=condition)) for condition in CONDITIONS),
+        *(
+            requests.answer("q", options.AnswerOptions(retrieval=retrieval.RetrievalSettings(fusion=fusion)))
+            for fusion in (options.ReciprocalRankFusion(k=7, dense_weight=0.0), options.DistributionFusion(0.25))
+        ),
     ],
     "BuildGenerationRequest": [requests.build_generation(OF_GENERATION)],
     "CancelAnswerRequest": [requests.cancel_answer("a")],
@@ -214,6 +225,7 @@ REQUESTS: dict[str, list[Any]] = {
     "DescribeModelRequest": [requests.describe_model("m@1")],
     "GetAliasesRequest": [requests.get_aliases()],
     "ListModelsRequest": [requests.list_models("embed", 5, "p")],
+    "ListRetrievalProfilesRequest": [requests.list_retrieval_profiles(5, "p")],
     "LoadModelRequest": [requests.load_model("m@1")],
     "SetAliasRequest": [requests.set_alias("embed.default", ["m@1"])],
     "UnloadModelRequest": [requests.unload_model("m@1", force=True)],

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from server.domain.passages import ReciprocalRankFusion, SearchMode
+from server.domain.retrieval import RetrievalSettings
 from server.settings import TUNED_FILE, InvalidSettings, load_settings, stack_options
 
 
@@ -53,6 +55,8 @@ def test_what_was_measured_gives_way_to_what_is_set(tmp_path: Path, monkeypatch:
         ("PINAKES_SERVER__ADDRESS", "0.0.0.0:7700", "loopback"),
         ("PINAKES_SERVER__ADDRESS", "example.org:7700", "loopback"),
         ("PINAKES_SEARCH__DENSE_WEIGHT", "much", "search.dense_weight"),
+        ("PINAKES_SEARCH__PROFILES__WIDE__CANDIDATES", "1000", "search.profiles.wide.candidates"),
+        ("PINAKES_SEARCH__PROFILES__WIDE__CANDIDATE", "10", "search.profiles.wide.candidate"),
         ("PINAKES_METRICS__ADDRESS", "0.0.0.0:9100", "metrics.address must be a loopback"),
         ("PINAKES_METRICS__ADDRESS", "127.0.0.1", "metrics.address must be a loopback"),
     ],
@@ -166,3 +170,10 @@ def test_generators_that_cannot_be_are_refused(tmp_path: Path, others: str, prob
     file.write_text(f"[generators]\nothers = [{others}]\n")
     with pytest.raises(InvalidSettings, match=problem):
         load_settings(file)
+
+
+def test_profiles_of_ones_own_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "pinakes.toml"
+    file.write_text('[search.profiles.words]\nmode = "lexical"\nfusion = "reciprocal_rank"\nrank_constant = 7\n')
+    settings = load_settings(file).search.profiles["words"].settings()
+    assert settings == RetrievalSettings(SearchMode.LEXICAL, ReciprocalRankFusion(7, 0.5))

@@ -111,6 +111,7 @@ from pinakes.results import (
     Usage,
     WarmUp,
 )
+from pinakes.retrieval import RetrievalProfile, RetrievalSettings
 from pinakes.retry import RetryPolicy
 from pinakes.streams import AsyncStream, Stream
 
@@ -200,6 +201,8 @@ __all__ = [
     "RecognizedLine",
     "RecognizedText",
     "RerankScores",
+    "RetrievalProfile",
+    "RetrievalSettings",
     "RetryPolicy",
     "ScoredToken",
     "SearchDebug",

@@ -59,6 +59,7 @@ from pinakes.results import (
     Upload,
     WarmUp,
 )
+from pinakes.retrieval import RetrievalProfile
 from pinakes.streams import Stream
 from pinakes.uploads import Source, UploadSource
 from pinakes.v1.answer_service_pb2_grpc import AnswerServiceStub
@@ -578,6 +579,23 @@ class Client:
             timeout_s or self._deadlines.search_s,
             mapping.search_results,
         )
+
+    def retrieval_profiles(self, *, page_size: int = 0, timeout_s: float | None = None) -> Iterator[RetrievalProfile]:
+        """The retrieval profiles that searches and questions may name, fetched page by page; the timeout is for one
+        page."""
+        token = ""
+        while True:
+            request = requests.list_retrieval_profiles(page_size, token)
+            page = self._calls.unary(
+                self._searches.ListRetrievalProfiles,
+                request,
+                timeout_s or self._deadlines.unary_s,
+                mapping.profile_page,
+            )
+            yield from page.profiles
+            token = page.next_page_token
+            if not token:
+                return
 
     def answer(
         self, question: str, *, timeout_s: float | None = None, **options: Unpack[AnswerOptions]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from pinakes import results, where
+from pinakes import options, results, retrieval, where
 from pinakes.v1 import (
     answer_service_pb2,
     conversation_service_pb2,
@@ -274,6 +274,41 @@ def search_results(wire: search_service_pb2.SearchResponse) -> results.SearchRes
         debug=search_debug(wire.debug) if wire.HasField("debug") else None,
         cached=wire.cached,
         understanding=_understanding(wire),
+    )
+
+
+def profile_page(wire: search_service_pb2.ListRetrievalProfilesResponse) -> retrieval.ProfilePage:
+    return retrieval.ProfilePage(
+        tuple(
+            retrieval.RetrievalProfile(each.name, each.description, _retrieval_settings(each.settings))
+            for each in wire.profiles
+        ),
+        wire.next_page_token,
+    )
+
+
+def _retrieval_settings(wire: search_service_pb2.RetrievalSettings) -> retrieval.RetrievalSettings:
+    fusion: options.ConvexFusion | options.ReciprocalRankFusion | options.DistributionFusion | None = None
+    match wire.WhichOneof("fusion"):
+        case "convex":
+            fusion = options.ConvexFusion(wire.convex.dense_weight)
+        case "reciprocal_rank":
+            ranks = wire.reciprocal_rank
+            fusion = options.ReciprocalRankFusion(
+                ranks.k or 60, ranks.dense_weight if ranks.HasField("dense_weight") else 0.5
+            )
+        case "distribution":
+            fusion = options.DistributionFusion(wire.distribution.dense_weight)
+    return retrieval.RetrievalSettings(
+        mode=enum_of(results.SearchMode, search_service_pb2.SearchMode.DESCRIPTOR, wire.mode),
+        fusion=fusion,
+        rerank=wire.rerank if wire.HasField("rerank") else None,
+        rerank_depth=wire.rerank_depth if wire.HasField("rerank_depth") else None,
+        diversity=wire.diversity.relevance_weight if wire.HasField("diversity") else None,
+        candidates=wire.candidates if wire.HasField("candidates") else None,
+        least_share=wire.least_share if wire.HasField("least_share") else None,
+        max_passages=wire.max_passages if wire.HasField("max_passages") else None,
+        context_tokens=wire.context_tokens if wire.HasField("context_tokens") else None,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Self, TypedDict
 
 from pinakes.results import IngestionPriority, SearchMode
+from pinakes.retrieval import RetrievalSettings
 from pinakes.retry import RetryPolicy
 from pinakes.where import Condition
 
@@ -131,6 +132,8 @@ class SearchOptions(TypedDict, total=False):
     """Searches anew, whatever the server has kept of earlier searches."""
     apply_proposed_filters: bool
     """Also narrows the search by the filters that the query says; they are in `SearchResults.understanding`."""
+    profile: str
+    """Name of a retrieval profile, whose settings hold where these options say nothing: `retrieval_profiles()`."""
 
 
 class AnswerOptions(TypedDict, total=False):
@@ -149,6 +152,10 @@ class AnswerOptions(TypedDict, total=False):
     """Answers anew, whatever the server has kept of earlier answers and searches."""
     apply_proposed_filters: bool
     """Also narrows the search by the filters that the question says; they are in `Sources.understanding`."""
+    profile: str
+    """Name of a retrieval profile: `retrieval_profiles()`."""
+    retrieval: RetrievalSettings
+    """Goes before the profile's settings."""
     conversation_id: str
     """The conversation that the question is asked in."""
     resume_window_s: float

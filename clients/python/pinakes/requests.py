@@ -31,6 +31,7 @@ from pinakes.results import (
     Job,
     SearchMode,
 )
+from pinakes.retrieval import RetrievalSettings
 from pinakes.v1 import (
     answer_service_pb2,
     conversation_service_pb2,
@@ -158,18 +159,49 @@ def search(query: str, options: SearchOptions) -> search_service_pb2.SearchReque
         debug=options.get("debug", False),
         no_cache=options.get("no_cache", False),
         apply_proposed_filters=options.get("apply_proposed_filters", False),
+        profile=options.get("profile", ""),
     )
-    match options.get("fusion"):
+    _fuse(request, options.get("fusion"))
+    diversity = options.get("diversity")
+    if diversity is not None:
+        request.diversity.CopyFrom(search_service_pb2.Diversity(relevance_weight=diversity))
+    return request
+
+
+def _fuse(
+    request: search_service_pb2.SearchRequest | search_service_pb2.RetrievalSettings,
+    fusion: ConvexFusion | ReciprocalRankFusion | DistributionFusion | None,
+) -> None:
+    match fusion:
         case ConvexFusion(dense_weight):
             request.convex.CopyFrom(search_service_pb2.ConvexFusion(dense_weight=dense_weight))
         case ReciprocalRankFusion(k, weight):
             request.reciprocal_rank.CopyFrom(search_service_pb2.ReciprocalRankFusion(k=k, dense_weight=weight))
         case DistributionFusion(dense_weight):
             request.distribution.CopyFrom(search_service_pb2.DistributionFusion(dense_weight=dense_weight))
-    diversity = options.get("diversity")
-    if diversity is not None:
-        request.diversity.CopyFrom(search_service_pb2.Diversity(relevance_weight=diversity))
-    return request
+
+
+def list_retrieval_profiles(page_size: int, page_token: str) -> search_service_pb2.ListRetrievalProfilesRequest:
+    return search_service_pb2.ListRetrievalProfilesRequest(page_size=page_size, page_token=page_token)
+
+
+def _retrieval(settings: RetrievalSettings | None) -> search_service_pb2.RetrievalSettings | None:
+    if settings is None:
+        return None
+    number = enum_number(search_service_pb2.SearchMode.DESCRIPTOR, settings.mode)
+    wire = search_service_pb2.RetrievalSettings(
+        mode=cast(search_service_pb2.SearchMode.ValueType, number),
+        rerank=settings.rerank,
+        rerank_depth=settings.rerank_depth,
+        candidates=settings.candidates,
+        least_share=settings.least_share,
+        max_passages=settings.max_passages,
+        context_tokens=settings.context_tokens,
+    )
+    _fuse(wire, settings.fusion)
+    if settings.diversity is not None:
+        wire.diversity.CopyFrom(search_service_pb2.Diversity(relevance_weight=settings.diversity))
+    return wire
 
 
 def answer(question: str, options: AnswerOptions) -> answer_service_pb2.AnswerRequest:
@@ -182,6 +214,8 @@ def answer(question: str, options: AnswerOptions) -> answer_service_pb2.AnswerRe
         consistency_token=options.get("consistency_token", ""),
         no_cache=options.get("no_cache", False),
         apply_proposed_filters=options.get("apply_proposed_filters", False),
+        profile=options.get("profile", ""),
+        retrieval=_retrieval(options.get("retrieval")),
         resume_window=_duration(options.get("resume_window_s")),
         conversation_id=options.get("conversation_id", ""),
     )

@@ -100,7 +100,9 @@ async def wire() -> AsyncIterator[Wire]:
     identity = LoopbackIdentity(PRINCIPAL)
     calls = CallInterceptor(concurrent_calls=2)
     server = grpc.aio.server(interceptors=[calls])
-    search_service_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(identity, search), server)
+    search_service_pb2_grpc.add_SearchServiceServicer_to_server(
+        SearchServicer(identity, search, search.profiles), server
+    )
     give = giving(AnswerQuestion(search, chain_of(generator), AnswerOptions()), MemoryStore())
     answers = AnswerServicer(identity, give)
     answer_service_pb2_grpc.add_AnswerServiceServicer_to_server(answers, server)

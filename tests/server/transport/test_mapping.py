@@ -39,6 +39,7 @@ from server.application.ports import (
     RecognizedLine,
     ScoredToken,
 )
+from server.application.retrieval_profiles import ProfilePage
 from server.application.search_passages import SearchOutcome
 from server.application.subscribe_events import Told
 from server.domain.answers import (
@@ -91,6 +92,7 @@ from server.domain.passages import (
     BranchScore,
     ConvexFusion,
     DistributionFusion,
+    Fusion,
     IndexResult,
     Passage,
     RankedPassage,
@@ -101,6 +103,7 @@ from server.domain.passages import (
     TextSpan,
 )
 from server.domain.principals import AccessList
+from server.domain.retrieval import RetrievalProfile, RetrievalSettings
 from server.domain.stored_answers import AnswerState, NumberedEvent, ShownAnswer, WithheldCitation
 from server.domain.understanding import Intent, ProposedFilter, Understanding
 from server.transport import answer_mapping, event_mapping, inference_mapping, mapping, model_mapping
@@ -209,6 +212,7 @@ def job(**changes: Any) -> Job:
     return Job(**(values | changes))
 
 
+RETRIEVAL = RetrievalSettings(SearchMode.DENSE, None, True, 7, 0.25, 9, 0.75, 3, 99)
 UNDERSTOOD = Understanding(
     "files tagged a since 1970",
     "en",
@@ -269,6 +273,15 @@ RESPONSES: list[Message] = [
     mapping.page_image_response(PageView(b"image", "image/jpeg", 300, 200, 1.5)),
     mapping.dead_letters_response(DeadLetterPage((DeadLetter(job(), "handbook.pdf"),), "more")),
     mapping.search_response(outcome(), TIMINGS, debug=True),
+    mapping.profiles_response(
+        ProfilePage(
+            tuple(
+                RetrievalProfile("thorough", "slow", dataclasses.replace(RETRIEVAL, fusion=fusion))
+                for fusion in (ConvexFusion(0.5), ReciprocalRankFusion(7, 0.5), DistributionFusion(0.5))
+            ),
+            "more",
+        )
+    ),
     mapping.answer_response("a1", 1, Sources((RANKED,), understanding=UNDERSTOOD, narrowed=True)),
     mapping.answer_response("a1", 2, Delta("text")),
     mapping.answer_response("a1", 3, Citation(TextSpan(2, 5), PASSAGE, TextSpan(12, 24), 0.75)),
@@ -359,6 +372,7 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
             diversity=search_service_pb2.Diversity(relevance_weight=0.25),
             no_cache=True,
             apply_proposed_filters=True,
+            profile="p",
         ),
         mapping.search_command,
     ),
@@ -399,6 +413,8 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
             consistency_token="log-3",
             no_cache=True,
             apply_proposed_filters=True,
+            profile="p",
+            retrieval=mapping.settings_to_wire(dataclasses.replace(RETRIEVAL, fusion=ConvexFusion(0.25))),
             resume_window=Duration(seconds=5, nanos=500_000_000),
         ),
         lambda request: (mapping.answer_command(request), answer_mapping.resume_window_s(request)),
@@ -562,7 +578,19 @@ def test_enums_are_total() -> None:
         response = mapping.search_response(dataclasses.replace(outcome(), understanding=understood), (), debug=False)
         assert response.understanding.intent
     for mode in search_service_pb2.SearchMode.values():
-        assert isinstance(mapping.search_command(search_service_pb2.SearchRequest(mode=mode)).mode, SearchMode)
+        known = mapping.search_command(search_service_pb2.SearchRequest(mode=mode)).mode
+        assert known is (None if mode == search_service_pb2.SEARCH_MODE_UNSPECIFIED else SearchMode[_short(mode)])
+
+
+def _short(mode: search_service_pb2.SearchMode.ValueType) -> str:
+    return search_service_pb2.SearchMode.Name(mode).removeprefix("SEARCH_MODE_")
+
+
+@pytest.mark.parametrize("fusion", [None, ConvexFusion(0.0), ReciprocalRankFusion(7, 0.25), DistributionFusion(0.5)])
+def test_settings_come_back_as_they_were_sent(fusion: Fusion | None) -> None:
+    settings = dataclasses.replace(RETRIEVAL, fusion=fusion)
+    assert mapping.retrieval_settings(mapping.settings_to_wire(settings)) == settings
+    assert mapping.retrieval_settings(mapping.settings_to_wire(RetrievalSettings())) == RetrievalSettings()
 
 
 def test_unknown_enum_values_are_refused() -> None:
@@ -607,9 +635,7 @@ def test_a_citation_that_was_kept_says_what_it_said() -> None:
 
 def test_absent_fields_take_the_documented_defaults() -> None:
     command = mapping.search_command(search_service_pb2.SearchRequest(query="q"))
-    assert command.mode is SearchMode.HYBRID
-    assert command.fusion is None
-    assert command.rerank
+    assert (command.mode, command.fusion, command.rerank, command.profile) == (None, None, None, "")
     weighted = search_service_pb2.SearchRequest(reciprocal_rank=search_service_pb2.ReciprocalRankFusion())
     assert mapping.search_command(weighted).fusion == ReciprocalRankFusion(60, 0.5)
     weighted = search_service_pb2.SearchRequest(distribution=search_service_pb2.DistributionFusion())

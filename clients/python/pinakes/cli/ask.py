@@ -24,6 +24,7 @@ from pinakes.cli.filter_options import (
     TagOption,
     search_filter,
 )
+from pinakes.cli.profiles import ProfileOption
 from pinakes.options import AnswerOptions
 from pinakes.results import Citation
 
@@ -42,6 +43,7 @@ def ask(
     max_passages: Annotated[int, typer.Option(min=0, help="Passages shown to the model; 0: the server's choice.")] = 0,
     max_tokens: Annotated[int, typer.Option(min=0, help="Longest answer, in tokens; 0: the server's choice.")] = 0,
     consistency_token: Annotated[str, typer.Option(help="Waits until the index has come this far.")] = "",
+    profile: ProfileOption = "",
     apply_filters: Annotated[
         bool, typer.Option("--apply-filters", help="Narrows the search by what the question says: #tag, upload days.")
     ] = False,
@@ -79,6 +81,7 @@ def ask(
         consistency_token=consistency_token,
         no_cache=no_cache,
         apply_proposed_filters=apply_filters,
+        profile=profile,
         resume_window_s=resume_window,
         conversation_id=conversation,
     )

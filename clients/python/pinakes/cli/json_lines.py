@@ -27,11 +27,13 @@ from pinakes.results import (
     StoredAnswer,
     WarmUp,
 )
+from pinakes.retrieval import RetrievalProfile
 
 Result = (
     AnswerEvent
     | StoredAnswer
     | Conversation
+    | RetrievalProfile
     | SearchResults
     | Document
     | Job

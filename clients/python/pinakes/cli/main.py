@@ -17,6 +17,7 @@ from pinakes.cli.events import events
 from pinakes.cli.index import index
 from pinakes.cli.ingest import ingest
 from pinakes.cli.models import models
+from pinakes.cli.profiles import profiles
 from pinakes.cli.search import search
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.command()(ingest)
 app.command()(ask)
 app.command()(search)
+app.command()(profiles)
 app.command()(events)
 app.add_typer(answers, name="answers")
 app.add_typer(conversations, name="conversations")

@@ -25,6 +25,7 @@ from pinakes.cli.filter_options import (
     TagOption,
     search_filter,
 )
+from pinakes.cli.profiles import ProfileOption
 from pinakes.options import ConvexFusion, DistributionFusion, ReciprocalRankFusion, SearchOptions
 from pinakes.results import QueryUnderstanding, RankedPassage, SearchDebug, SearchMode, SearchResults
 
@@ -44,7 +45,9 @@ def search(
     context: typer.Context,
     query: Annotated[str, typer.Argument(help="What to look for.")],
     limit: Annotated[int, typer.Option(min=1, max=100, help="At most this many passages.")] = 10,
-    mode: Annotated[SearchMode, typer.Option(help="Which branches of the index are asked.")] = SearchMode.HYBRID,
+    mode: Annotated[
+        SearchMode, typer.Option(help="Which branches of the index are asked; unspecified: the profile's choice.")
+    ] = SearchMode.UNSPECIFIED,
     tag: TagOption = None,
     any_tag: AnyTagOption = None,
     not_tag: NotTagOption = None,
@@ -64,7 +67,10 @@ def search(
         float | None,
         typer.Option(min=0, max=1, help="Prefers passages that say different things; 1 is relevance alone."),
     ] = None,
-    rerank: Annotated[bool, typer.Option(help="Reorders with the reranker if there is one.")] = True,
+    rerank: Annotated[
+        bool | None, typer.Option("--rerank/--no-rerank", help="Reorders with the reranker if there is one.")
+    ] = None,
+    profile: ProfileOption = "",
     consistency_token: Annotated[str, typer.Option(help="Waits until the index has come this far.")] = "",
     apply_filters: Annotated[
         bool, typer.Option("--apply-filters", help="Narrows the search by what the query says: #tag, upload days.")
@@ -92,12 +98,14 @@ def search(
             pages=pages,
         ),
         mode=mode,
-        rerank=rerank,
+        profile=profile,
         consistency_token=consistency_token,
         debug=json or explain,
         no_cache=no_cache,
         apply_proposed_filters=apply_filters,
     )
+    if rerank is not None:
+        options["rerank"] = rerank
     if fusion is not None:
         options["fusion"] = _fusion(fusion, dense_weight)
     if diversity is not None:

@@ -13,6 +13,7 @@ from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from pinakes.v1 import document_service_pb2 as _document_service_pb2
 from pinakes.v1 import passage_pb2 as _passage_pb2
 from pinakes.v1 import query_pb2 as _query_pb2
+from pinakes.v1 import search_service_pb2 as _search_service_pb2
 from pinakes.v1 import stage_timing_pb2 as _stage_timing_pb2
 import builtins as _builtins
 import sys
@@ -189,6 +190,8 @@ class AnswerRequest(_message.Message):
     RESUME_WINDOW_FIELD_NUMBER: _builtins.int
     CONVERSATION_ID_FIELD_NUMBER: _builtins.int
     APPLY_PROPOSED_FILTERS_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
+    RETRIEVAL_FIELD_NUMBER: _builtins.int
     question: _builtins.str
     """The question; 1 to 500 characters."""
     max_passages: _builtins.int
@@ -209,6 +212,8 @@ class AnswerRequest(_message.Message):
     """
     apply_proposed_filters: _builtins.bool
     """As in SearchRequest."""
+    profile: _builtins.str
+    """As in SearchRequest."""
     @_builtins.property
     def filter(self) -> _passage_pb2.SearchFilter:
         """Narrows the passages that may be used; absent: all that the caller may see."""
@@ -219,6 +224,10 @@ class AnswerRequest(_message.Message):
         server cannot tell apart: up to 120 s, in which ResumeAnswer goes on with it. CancelAnswer stops it. Absent or 0: it
         stops at once.
         """
+
+    @_builtins.property
+    def retrieval(self) -> _search_service_pb2.RetrievalSettings:
+        """Settings that go before the profile's."""
 
     def __init__(
         self,
@@ -233,10 +242,12 @@ class AnswerRequest(_message.Message):
         resume_window: _duration_pb2.Duration | None = ...,
         conversation_id: _builtins.str = ...,
         apply_proposed_filters: _builtins.bool = ...,
+        profile: _builtins.str = ...,
+        retrieval: _search_service_pb2.RetrievalSettings | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "filter", b"filter", "resume_window", b"resume_window", "seed", b"seed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "filter", b"filter", "resume_window", b"resume_window", "retrieval", b"retrieval", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "apply_proposed_filters", b"apply_proposed_filters", "consistency_token", b"consistency_token", "conversation_id", b"conversation_id", "filter", b"filter", "max_passages", b"max_passages", "max_tokens", b"max_tokens", "no_cache", b"no_cache", "question", b"question", "resume_window", b"resume_window", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "apply_proposed_filters", b"apply_proposed_filters", "consistency_token", b"consistency_token", "conversation_id", b"conversation_id", "filter", b"filter", "max_passages", b"max_passages", "max_tokens", b"max_tokens", "no_cache", b"no_cache", "profile", b"profile", "question", b"question", "resume_window", b"resume_window", "retrieval", b"retrieval", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015

@@ -27,15 +27,15 @@ from pinakes.v1 import query_pb2 as pinakes_dot_v1_dot_query__pb2
 from pinakes.v1 import stage_timing_pb2 as pinakes_dot_v1_dot_stage__timing__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpinakes/v1/search_service.proto\x12\npinakes.v1\x1a\x18pinakes/v1/passage.proto\x1a\x16pinakes/v1/query.proto\x1a\x1dpinakes/v1/stage_timing.proto\"$\n\x0c\x43onvexFusion\x12\x14\n\x0c\x64\x65nse_weight\x18\x01 \x01(\x02\"M\n\x14ReciprocalRankFusion\x12\t\n\x01k\x18\x01 \x01(\x05\x12\x19\n\x0c\x64\x65nse_weight\x18\x02 \x01(\x02H\x00\x88\x01\x01\x42\x0f\n\r_dense_weight\"*\n\x12\x44istributionFusion\x12\x14\n\x0c\x64\x65nse_weight\x18\x01 \x01(\x02\"%\n\tDiversity\x12\x18\n\x10relevance_weight\x18\x01 \x01(\x02\"\xce\x03\n\rSearchRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\x12(\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x18.pinakes.v1.SearchFilter\x12$\n\x04mode\x18\x04 \x01(\x0e\x32\x16.pinakes.v1.SearchMode\x12*\n\x06\x63onvex\x18\x05 \x01(\x0b\x32\x18.pinakes.v1.ConvexFusionH\x00\x12;\n\x0freciprocal_rank\x18\x06 \x01(\x0b\x32 .pinakes.v1.ReciprocalRankFusionH\x00\x12\x36\n\x0c\x64istribution\x18\n \x01(\x0b\x32\x1e.pinakes.v1.DistributionFusionH\x00\x12\x19\n\x11\x63onsistency_token\x18\x07 \x01(\t\x12\x13\n\x06rerank\x18\x08 \x01(\x08H\x01\x88\x01\x01\x12\r\n\x05\x64\x65\x62ug\x18\t \x01(\x08\x12(\n\tdiversity\x18\x0b \x01(\x0b\x32\x15.pinakes.v1.Diversity\x12\x10\n\x08no_cache\x18\x0c \x01(\x08\x12\x1e\n\x16\x61pply_proposed_filters\x18\r \x01(\x08\x42\x08\n\x06\x66usionB\t\n\x07_rerank\"\xfd\x01\n\x0eSearchResponse\x12+\n\x08passages\x18\x01 \x03(\x0b\x32\x19.pinakes.v1.RankedPassage\x12(\n\x07timings\x18\x02 \x03(\x0b\x32\x17.pinakes.v1.StageTiming\x12\x16\n\x0eindex_position\x18\x03 \x01(\t\x12+\n\x05\x64\x65\x62ug\x18\x04 \x01(\x0b\x32\x17.pinakes.v1.SearchDebugH\x00\x88\x01\x01\x12\x0e\n\x06\x63\x61\x63hed\x18\x05 \x01(\x08\x12\x35\n\runderstanding\x18\x06 \x01(\x0b\x32\x1e.pinakes.v1.QueryUnderstandingB\x08\n\x06_debug\"h\n\x0bSearchDebug\x12)\n\x08segments\x18\x01 \x03(\x0b\x32\x17.pinakes.v1.SegmentPlan\x12\x1a\n\x12lexical_candidates\x18\x02 \x01(\x05\x12\x12\n\ngeneration\x18\x03 \x01(\t\"a\n\x0bSegmentPlan\x12\x0f\n\x07segment\x18\x01 \x01(\t\x12\x0c\n\x04plan\x18\x02 \x01(\t\x12\x0f\n\x07\x61llowed\x18\x03 \x01(\x03\x12\x11\n\tdistances\x18\x04 \x01(\x03\x12\x0f\n\x07visited\x18\x05 \x01(\x03*q\n\nSearchMode\x12\x1b\n\x17SEARCH_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12SEARCH_MODE_HYBRID\x10\x01\x12\x15\n\x11SEARCH_MODE_DENSE\x10\x02\x12\x17\n\x13SEARCH_MODE_LEXICAL\x10\x03\x32P\n\rSearchService\x12?\n\x06Search\x12\x19.pinakes.v1.SearchRequest\x1a\x1a.pinakes.v1.SearchResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpinakes/v1/search_service.proto\x12\npinakes.v1\x1a\x18pinakes/v1/passage.proto\x1a\x16pinakes/v1/query.proto\x1a\x1dpinakes/v1/stage_timing.proto\"$\n\x0c\x43onvexFusion\x12\x14\n\x0c\x64\x65nse_weight\x18\x01 \x01(\x02\"M\n\x14ReciprocalRankFusion\x12\t\n\x01k\x18\x01 \x01(\x05\x12\x19\n\x0c\x64\x65nse_weight\x18\x02 \x01(\x02H\x00\x88\x01\x01\x42\x0f\n\r_dense_weight\"*\n\x12\x44istributionFusion\x12\x14\n\x0c\x64\x65nse_weight\x18\x01 \x01(\x02\"%\n\tDiversity\x12\x18\n\x10relevance_weight\x18\x01 \x01(\x02\"\xdf\x03\n\rSearchRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\x12(\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x18.pinakes.v1.SearchFilter\x12$\n\x04mode\x18\x04 \x01(\x0e\x32\x16.pinakes.v1.SearchMode\x12*\n\x06\x63onvex\x18\x05 \x01(\x0b\x32\x18.pinakes.v1.ConvexFusionH\x00\x12;\n\x0freciprocal_rank\x18\x06 \x01(\x0b\x32 .pinakes.v1.ReciprocalRankFusionH\x00\x12\x36\n\x0c\x64istribution\x18\n \x01(\x0b\x32\x1e.pinakes.v1.DistributionFusionH\x00\x12\x19\n\x11\x63onsistency_token\x18\x07 \x01(\t\x12\x13\n\x06rerank\x18\x08 \x01(\x08H\x01\x88\x01\x01\x12\r\n\x05\x64\x65\x62ug\x18\t \x01(\x08\x12(\n\tdiversity\x18\x0b \x01(\x0b\x32\x15.pinakes.v1.Diversity\x12\x10\n\x08no_cache\x18\x0c \x01(\x08\x12\x1e\n\x16\x61pply_proposed_filters\x18\r \x01(\x08\x12\x0f\n\x07profile\x18\x0e \x01(\tB\x08\n\x06\x66usionB\t\n\x07_rerank\"\x88\x04\n\x11RetrievalSettings\x12$\n\x04mode\x18\x01 \x01(\x0e\x32\x16.pinakes.v1.SearchMode\x12*\n\x06\x63onvex\x18\x02 \x01(\x0b\x32\x18.pinakes.v1.ConvexFusionH\x00\x12;\n\x0freciprocal_rank\x18\x03 \x01(\x0b\x32 .pinakes.v1.ReciprocalRankFusionH\x00\x12\x36\n\x0c\x64istribution\x18\x04 \x01(\x0b\x32\x1e.pinakes.v1.DistributionFusionH\x00\x12\x13\n\x06rerank\x18\x05 \x01(\x08H\x01\x88\x01\x01\x12\x19\n\x0crerank_depth\x18\x06 \x01(\x05H\x02\x88\x01\x01\x12(\n\tdiversity\x18\x07 \x01(\x0b\x32\x15.pinakes.v1.Diversity\x12\x17\n\ncandidates\x18\x08 \x01(\x05H\x03\x88\x01\x01\x12\x18\n\x0bleast_share\x18\t \x01(\x02H\x04\x88\x01\x01\x12\x19\n\x0cmax_passages\x18\n \x01(\x05H\x05\x88\x01\x01\x12\x1b\n\x0e\x63ontext_tokens\x18\x0b \x01(\x05H\x06\x88\x01\x01\x42\x08\n\x06\x66usionB\t\n\x07_rerankB\x0f\n\r_rerank_depthB\r\n\x0b_candidatesB\x0e\n\x0c_least_shareB\x0f\n\r_max_passagesB\x11\n\x0f_context_tokens\"f\n\x10RetrievalProfile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12/\n\x08settings\x18\x03 \x01(\x0b\x32\x1d.pinakes.v1.RetrievalSettings\"E\n\x1cListRetrievalProfilesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"h\n\x1dListRetrievalProfilesResponse\x12.\n\x08profiles\x18\x01 \x03(\x0b\x32\x1c.pinakes.v1.RetrievalProfile\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xfd\x01\n\x0eSearchResponse\x12+\n\x08passages\x18\x01 \x03(\x0b\x32\x19.pinakes.v1.RankedPassage\x12(\n\x07timings\x18\x02 \x03(\x0b\x32\x17.pinakes.v1.StageTiming\x12\x16\n\x0eindex_position\x18\x03 \x01(\t\x12+\n\x05\x64\x65\x62ug\x18\x04 \x01(\x0b\x32\x17.pinakes.v1.SearchDebugH\x00\x88\x01\x01\x12\x0e\n\x06\x63\x61\x63hed\x18\x05 \x01(\x08\x12\x35\n\runderstanding\x18\x06 \x01(\x0b\x32\x1e.pinakes.v1.QueryUnderstandingB\x08\n\x06_debug\"h\n\x0bSearchDebug\x12)\n\x08segments\x18\x01 \x03(\x0b\x32\x17.pinakes.v1.SegmentPlan\x12\x1a\n\x12lexical_candidates\x18\x02 \x01(\x05\x12\x12\n\ngeneration\x18\x03 \x01(\t\"a\n\x0bSegmentPlan\x12\x0f\n\x07segment\x18\x01 \x01(\t\x12\x0c\n\x04plan\x18\x02 \x01(\t\x12\x0f\n\x07\x61llowed\x18\x03 \x01(\x03\x12\x11\n\tdistances\x18\x04 \x01(\x03\x12\x0f\n\x07visited\x18\x05 \x01(\x03*q\n\nSearchMode\x12\x1b\n\x17SEARCH_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12SEARCH_MODE_HYBRID\x10\x01\x12\x15\n\x11SEARCH_MODE_DENSE\x10\x02\x12\x17\n\x13SEARCH_MODE_LEXICAL\x10\x03\x32\xbe\x01\n\rSearchService\x12?\n\x06Search\x12\x19.pinakes.v1.SearchRequest\x1a\x1a.pinakes.v1.SearchResponse\x12l\n\x15ListRetrievalProfiles\x12(.pinakes.v1.ListRetrievalProfilesRequest\x1a).pinakes.v1.ListRetrievalProfilesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pinakes.v1.search_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SEARCHMODE']._serialized_start=1254
-  _globals['_SEARCHMODE']._serialized_end=1367
+  _globals['_SEARCHMODE']._serialized_start=2075
+  _globals['_SEARCHMODE']._serialized_end=2188
   _globals['_CONVEXFUSION']._serialized_start=128
   _globals['_CONVEXFUSION']._serialized_end=164
   _globals['_RECIPROCALRANKFUSION']._serialized_start=166
@@ -45,13 +45,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DIVERSITY']._serialized_start=289
   _globals['_DIVERSITY']._serialized_end=326
   _globals['_SEARCHREQUEST']._serialized_start=329
-  _globals['_SEARCHREQUEST']._serialized_end=791
-  _globals['_SEARCHRESPONSE']._serialized_start=794
-  _globals['_SEARCHRESPONSE']._serialized_end=1047
-  _globals['_SEARCHDEBUG']._serialized_start=1049
-  _globals['_SEARCHDEBUG']._serialized_end=1153
-  _globals['_SEGMENTPLAN']._serialized_start=1155
-  _globals['_SEGMENTPLAN']._serialized_end=1252
-  _globals['_SEARCHSERVICE']._serialized_start=1369
-  _globals['_SEARCHSERVICE']._serialized_end=1449
+  _globals['_SEARCHREQUEST']._serialized_end=808
+  _globals['_RETRIEVALSETTINGS']._serialized_start=811
+  _globals['_RETRIEVALSETTINGS']._serialized_end=1331
+  _globals['_RETRIEVALPROFILE']._serialized_start=1333
+  _globals['_RETRIEVALPROFILE']._serialized_end=1435
+  _globals['_LISTRETRIEVALPROFILESREQUEST']._serialized_start=1437
+  _globals['_LISTRETRIEVALPROFILESREQUEST']._serialized_end=1506
+  _globals['_LISTRETRIEVALPROFILESRESPONSE']._serialized_start=1508
+  _globals['_LISTRETRIEVALPROFILESRESPONSE']._serialized_end=1612
+  _globals['_SEARCHRESPONSE']._serialized_start=1615
+  _globals['_SEARCHRESPONSE']._serialized_end=1868
+  _globals['_SEARCHDEBUG']._serialized_start=1870
+  _globals['_SEARCHDEBUG']._serialized_end=1974
+  _globals['_SEGMENTPLAN']._serialized_start=1976
+  _globals['_SEGMENTPLAN']._serialized_end=2073
+  _globals['_SEARCHSERVICE']._serialized_start=2191
+  _globals['_SEARCHSERVICE']._serialized_end=2381
 # @@protoc_insertion_point(module_scope)

@@ -165,6 +165,7 @@ class SearchRequest(_message.Message):
     DIVERSITY_FIELD_NUMBER: _builtins.int
     NO_CACHE_FIELD_NUMBER: _builtins.int
     APPLY_PROPOSED_FILTERS_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """What to look for; 1 to 500 characters."""
     limit: _builtins.int
@@ -184,6 +185,10 @@ class SearchRequest(_message.Message):
     apply_proposed_filters: _builtins.bool
     """Also narrows the search by the filters that the query says (`QueryUnderstanding.proposed_filters`). Tags are then not
     searched for as words.
+    """
+    profile: _builtins.str
+    """Name of a retrieval profile (ListRetrievalProfiles), whose settings hold where this request has none of its own; empty:
+    `default`. Fails with INVALID_ARGUMENT, which names those that there are, for any other name.
     """
     @_builtins.property
     def filter(self) -> _passage_pb2.SearchFilter:
@@ -223,10 +228,11 @@ class SearchRequest(_message.Message):
         diversity: Global___Diversity | None = ...,
         no_cache: _builtins.bool = ...,
         apply_proposed_filters: _builtins.bool = ...,
+        profile: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_rerank", b"_rerank", "convex", b"convex", "distribution", b"distribution", "diversity", b"diversity", "filter", b"filter", "fusion", b"fusion", "reciprocal_rank", b"reciprocal_rank", "rerank", b"rerank"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rerank", b"_rerank", "apply_proposed_filters", b"apply_proposed_filters", "consistency_token", b"consistency_token", "convex", b"convex", "debug", b"debug", "distribution", b"distribution", "diversity", b"diversity", "filter", b"filter", "fusion", b"fusion", "limit", b"limit", "mode", b"mode", "no_cache", b"no_cache", "query", b"query", "reciprocal_rank", b"reciprocal_rank", "rerank", b"rerank"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rerank", b"_rerank", "apply_proposed_filters", b"apply_proposed_filters", "consistency_token", b"consistency_token", "convex", b"convex", "debug", b"debug", "distribution", b"distribution", "diversity", b"diversity", "filter", b"filter", "fusion", b"fusion", "limit", b"limit", "mode", b"mode", "no_cache", b"no_cache", "profile", b"profile", "query", b"query", "reciprocal_rank", b"reciprocal_rank", "rerank", b"rerank"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__rerank: _TypeAlias = _typing.Literal["rerank"]  # noqa: Y015
     _WhichOneofArgType__rerank: _TypeAlias = _typing.Literal["_rerank", b"_rerank"]  # noqa: Y015
@@ -238,6 +244,191 @@ class SearchRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fusion) -> _WhichOneofReturnType_fusion | None: ...
 
 Global___SearchRequest: _TypeAlias = SearchRequest  # noqa: Y015
+
+@_typing.final
+class RetrievalSettings(_message.Message):
+    """How passages are retrieved, and what of them an answer is made from. What is absent is the profile's, or the server's
+    default.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODE_FIELD_NUMBER: _builtins.int
+    CONVEX_FIELD_NUMBER: _builtins.int
+    RECIPROCAL_RANK_FIELD_NUMBER: _builtins.int
+    DISTRIBUTION_FIELD_NUMBER: _builtins.int
+    RERANK_FIELD_NUMBER: _builtins.int
+    RERANK_DEPTH_FIELD_NUMBER: _builtins.int
+    DIVERSITY_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    LEAST_SHARE_FIELD_NUMBER: _builtins.int
+    MAX_PASSAGES_FIELD_NUMBER: _builtins.int
+    CONTEXT_TOKENS_FIELD_NUMBER: _builtins.int
+    mode: Global___SearchMode.ValueType
+    """Which branches are asked; unspecified: absent."""
+    rerank: _builtins.bool
+    """Whether a reranker reorders the passages, if one is installed."""
+    rerank_depth: _builtins.int
+    """How many passages it reads, 1 to 100."""
+    candidates: _builtins.int
+    """For answers: how many passages are found, 1 to 100."""
+    least_share: _builtins.float
+    """For answers without a reranker: passages whose score is below this share of the best one's are not read; 0 to 1."""
+    max_passages: _builtins.int
+    """For answers: at most this many passages are read, 1 to 10."""
+    context_tokens: _builtins.int
+    """For answers: at most about this many tokens of passages are read, 1 to 8,192; the first passage is always read."""
+    @_builtins.property
+    def convex(self) -> Global___ConvexFusion:
+        """A weighted sum of normalized scores."""
+
+    @_builtins.property
+    def reciprocal_rank(self) -> Global___ReciprocalRankFusion:
+        """Reciprocal rank."""
+
+    @_builtins.property
+    def distribution(self) -> Global___DistributionFusion:
+        """By distribution."""
+
+    @_builtins.property
+    def diversity(self) -> Global___Diversity:
+        """As in SearchRequest."""
+
+    def __init__(
+        self,
+        *,
+        mode: Global___SearchMode.ValueType = ...,
+        convex: Global___ConvexFusion | None = ...,
+        reciprocal_rank: Global___ReciprocalRankFusion | None = ...,
+        distribution: Global___DistributionFusion | None = ...,
+        rerank: _builtins.bool | None = ...,
+        rerank_depth: _builtins.int | None = ...,
+        diversity: Global___Diversity | None = ...,
+        candidates: _builtins.int | None = ...,
+        least_share: _builtins.float | None = ...,
+        max_passages: _builtins.int | None = ...,
+        context_tokens: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_candidates", b"_candidates", "_context_tokens", b"_context_tokens", "_least_share", b"_least_share", "_max_passages", b"_max_passages", "_rerank", b"_rerank", "_rerank_depth", b"_rerank_depth", "candidates", b"candidates", "context_tokens", b"context_tokens", "convex", b"convex", "distribution", b"distribution", "diversity", b"diversity", "fusion", b"fusion", "least_share", b"least_share", "max_passages", b"max_passages", "reciprocal_rank", b"reciprocal_rank", "rerank", b"rerank", "rerank_depth", b"rerank_depth"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_candidates", b"_candidates", "_context_tokens", b"_context_tokens", "_least_share", b"_least_share", "_max_passages", b"_max_passages", "_rerank", b"_rerank", "_rerank_depth", b"_rerank_depth", "candidates", b"candidates", "context_tokens", b"context_tokens", "convex", b"convex", "distribution", b"distribution", "diversity", b"diversity", "fusion", b"fusion", "least_share", b"least_share", "max_passages", b"max_passages", "mode", b"mode", "reciprocal_rank", b"reciprocal_rank", "rerank", b"rerank", "rerank_depth", b"rerank_depth"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__candidates: _TypeAlias = _typing.Literal["candidates"]  # noqa: Y015
+    _WhichOneofArgType__candidates: _TypeAlias = _typing.Literal["_candidates", b"_candidates"]  # noqa: Y015
+    _WhichOneofReturnType__context_tokens: _TypeAlias = _typing.Literal["context_tokens"]  # noqa: Y015
+    _WhichOneofArgType__context_tokens: _TypeAlias = _typing.Literal["_context_tokens", b"_context_tokens"]  # noqa: Y015
+    _WhichOneofReturnType__least_share: _TypeAlias = _typing.Literal["least_share"]  # noqa: Y015
+    _WhichOneofArgType__least_share: _TypeAlias = _typing.Literal["_least_share", b"_least_share"]  # noqa: Y015
+    _WhichOneofReturnType__max_passages: _TypeAlias = _typing.Literal["max_passages"]  # noqa: Y015
+    _WhichOneofArgType__max_passages: _TypeAlias = _typing.Literal["_max_passages", b"_max_passages"]  # noqa: Y015
+    _WhichOneofReturnType__rerank: _TypeAlias = _typing.Literal["rerank"]  # noqa: Y015
+    _WhichOneofArgType__rerank: _TypeAlias = _typing.Literal["_rerank", b"_rerank"]  # noqa: Y015
+    _WhichOneofReturnType__rerank_depth: _TypeAlias = _typing.Literal["rerank_depth"]  # noqa: Y015
+    _WhichOneofArgType__rerank_depth: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth"]  # noqa: Y015
+    _WhichOneofReturnType_fusion: _TypeAlias = _typing.Literal["convex", "reciprocal_rank", "distribution"]  # noqa: Y015
+    _WhichOneofArgType_fusion: _TypeAlias = _typing.Literal["fusion", b"fusion"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__candidates) -> _WhichOneofReturnType__candidates | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__context_tokens) -> _WhichOneofReturnType__context_tokens | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__least_share) -> _WhichOneofReturnType__least_share | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_passages) -> _WhichOneofReturnType__max_passages | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rerank) -> _WhichOneofReturnType__rerank | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rerank_depth) -> _WhichOneofReturnType__rerank_depth | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_fusion) -> _WhichOneofReturnType_fusion | None: ...
+
+Global___RetrievalSettings: _TypeAlias = RetrievalSettings  # noqa: Y015
+
+@_typing.final
+class RetrievalProfile(_message.Message):
+    """Retrieval settings under a name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name that requests give."""
+    description: _builtins.str
+    """What it is good for."""
+    @_builtins.property
+    def settings(self) -> Global___RetrievalSettings:
+        """What it sets."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        description: _builtins.str = ...,
+        settings: Global___RetrievalSettings | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["settings", b"settings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "name", b"name", "settings", b"settings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetrievalProfile: _TypeAlias = RetrievalProfile  # noqa: Y015
+
+@_typing.final
+class ListRetrievalProfilesRequest(_message.Message):
+    """Asks for the profiles."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many, 1 to 100; 0: 100."""
+    page_token: _builtins.str
+    """From the page before; empty: the first page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRetrievalProfilesRequest: _TypeAlias = ListRetrievalProfilesRequest  # noqa: Y015
+
+@_typing.final
+class ListRetrievalProfilesResponse(_message.Message):
+    """A page of profiles."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROFILES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty: this is the last."""
+    @_builtins.property
+    def profiles(self) -> _containers.RepeatedCompositeFieldContainer[Global___RetrievalProfile]:
+        """By name."""
+
+    def __init__(
+        self,
+        *,
+        profiles: _abc.Iterable[Global___RetrievalProfile] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "profiles", b"profiles"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRetrievalProfilesResponse: _TypeAlias = ListRetrievalProfilesResponse  # noqa: Y015
 
 @_typing.final
 class SearchResponse(_message.Message):

@@ -40,6 +40,11 @@ class SearchServiceStub:
                 request_serializer=pinakes_dot_v1_dot_search__service__pb2.SearchRequest.SerializeToString,
                 response_deserializer=pinakes_dot_v1_dot_search__service__pb2.SearchResponse.FromString,
                 _registered_method=True)
+        self.ListRetrievalProfiles = channel.unary_unary(
+                '/pinakes.v1.SearchService/ListRetrievalProfiles',
+                request_serializer=pinakes_dot_v1_dot_search__service__pb2.ListRetrievalProfilesRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_search__service__pb2.ListRetrievalProfilesResponse.FromString,
+                _registered_method=True)
 
 
 class SearchServiceServicer:
@@ -57,6 +62,15 @@ class SearchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRetrievalProfiles(self, request, context):
+        """Lists the retrieval profiles that requests may name, by name.
+
+        Fails with INVALID_ARGUMENT for a page token of another method. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -64,6 +78,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.Search,
                     request_deserializer=pinakes_dot_v1_dot_search__service__pb2.SearchRequest.FromString,
                     response_serializer=pinakes_dot_v1_dot_search__service__pb2.SearchResponse.SerializeToString,
+            ),
+            'ListRetrievalProfiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRetrievalProfiles,
+                    request_deserializer=pinakes_dot_v1_dot_search__service__pb2.ListRetrievalProfilesRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_search__service__pb2.ListRetrievalProfilesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -94,6 +113,33 @@ class SearchService:
             '/pinakes.v1.SearchService/Search',
             pinakes_dot_v1_dot_search__service__pb2.SearchRequest.SerializeToString,
             pinakes_dot_v1_dot_search__service__pb2.SearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRetrievalProfiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.SearchService/ListRetrievalProfiles',
+            pinakes_dot_v1_dot_search__service__pb2.ListRetrievalProfilesRequest.SerializeToString,
+            pinakes_dot_v1_dot_search__service__pb2.ListRetrievalProfilesResponse.FromString,
             options,
             channel_credentials,
             insecure,

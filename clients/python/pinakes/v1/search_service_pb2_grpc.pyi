@@ -40,6 +40,11 @@ class SearchServiceStub:
     with UNAVAILABLE if the index is behind `consistency_token` when the deadline nears, or a model does not answer. Safe to
     retry.
     """
+    ListRetrievalProfiles: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.ListRetrievalProfilesRequest, _search_service_pb2.ListRetrievalProfilesResponse]
+    """Lists the retrieval profiles that requests may name, by name.
+
+    Fails with INVALID_ARGUMENT for a page token of another method. Safe to retry.
+    """
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
@@ -52,6 +57,11 @@ class SearchServiceAsyncStub(SearchServiceStub):
     Fails with INVALID_ARGUMENT if the query is empty or longer than 500 characters, or a parameter is out of its range;
     with UNAVAILABLE if the index is behind `consistency_token` when the deadline nears, or a model does not answer. Safe to
     retry.
+    """
+    ListRetrievalProfiles: _aio.UnaryUnaryMultiCallable[_search_service_pb2.ListRetrievalProfilesRequest, _search_service_pb2.ListRetrievalProfilesResponse]  # type: ignore[assignment]
+    """Lists the retrieval profiles that requests may name, by name.
+
+    Fails with INVALID_ARGUMENT for a page token of another method. Safe to retry.
     """
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -68,6 +78,17 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         Fails with INVALID_ARGUMENT if the query is empty or longer than 500 characters, or a parameter is out of its range;
         with UNAVAILABLE if the index is behind `consistency_token` when the deadline nears, or a model does not answer. Safe to
         retry.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRetrievalProfiles(
+        self,
+        request: _search_service_pb2.ListRetrievalProfilesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.ListRetrievalProfilesResponse, _abc.Awaitable[_search_service_pb2.ListRetrievalProfilesResponse]]:
+        """Lists the retrieval profiles that requests may name, by name.
+
+        Fails with INVALID_ARGUMENT for a page token of another method. Safe to retry.
         """
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
