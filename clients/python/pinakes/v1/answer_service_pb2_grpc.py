@@ -68,9 +68,9 @@ class AnswerServiceServicer:
         status of the call, never text of the answer. Cancelling the call stops the generation, unless the answer has a
         `resume_window`. An answer that has begun is kept when it ends, also by a failure or a cancellation: see GetAnswer.
 
-        Fails with INVALID_ARGUMENT if the question is empty or longer than 500 characters; with RESOURCE_EXHAUSTED if all
-        generation slots are taken and the queue is full; with UNAVAILABLE if a model does not answer. Safe to retry from
-        the start.
+        Fails with INVALID_ARGUMENT if the question is empty or longer than 500 characters; with RESOURCE_EXHAUSTED if the server
+        or a model that searches has too much to do; with UNAVAILABLE if such a model does not answer, or if a generator fails
+        whose text was shown in part. Where no generator begins to write, the answer is extractive. Safe to retry from the start.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

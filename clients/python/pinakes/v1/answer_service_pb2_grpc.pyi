@@ -40,9 +40,9 @@ class AnswerServiceStub:
     status of the call, never text of the answer. Cancelling the call stops the generation, unless the answer has a
     `resume_window`. An answer that has begun is kept when it ends, also by a failure or a cancellation: see GetAnswer.
 
-    Fails with INVALID_ARGUMENT if the question is empty or longer than 500 characters; with RESOURCE_EXHAUSTED if all
-    generation slots are taken and the queue is full; with UNAVAILABLE if a model does not answer. Safe to retry from
-    the start.
+    Fails with INVALID_ARGUMENT if the question is empty or longer than 500 characters; with RESOURCE_EXHAUSTED if the server
+    or a model that searches has too much to do; with UNAVAILABLE if such a model does not answer, or if a generator fails
+    whose text was shown in part. Where no generator begins to write, the answer is extractive. Safe to retry from the start.
     """
     ResumeAnswer: _grpc.UnaryStreamMultiCallable[_answer_service_pb2.ResumeAnswerRequest, _answer_service_pb2.ResumeAnswerResponse]
     """Goes on with the stream of an answer, of the caller's own, behind an event that was received. While the answer is being
@@ -80,9 +80,9 @@ class AnswerServiceAsyncStub(AnswerServiceStub):
     status of the call, never text of the answer. Cancelling the call stops the generation, unless the answer has a
     `resume_window`. An answer that has begun is kept when it ends, also by a failure or a cancellation: see GetAnswer.
 
-    Fails with INVALID_ARGUMENT if the question is empty or longer than 500 characters; with RESOURCE_EXHAUSTED if all
-    generation slots are taken and the queue is full; with UNAVAILABLE if a model does not answer. Safe to retry from
-    the start.
+    Fails with INVALID_ARGUMENT if the question is empty or longer than 500 characters; with RESOURCE_EXHAUSTED if the server
+    or a model that searches has too much to do; with UNAVAILABLE if such a model does not answer, or if a generator fails
+    whose text was shown in part. Where no generator begins to write, the answer is extractive. Safe to retry from the start.
     """
     ResumeAnswer: _aio.UnaryStreamMultiCallable[_answer_service_pb2.ResumeAnswerRequest, _answer_service_pb2.ResumeAnswerResponse]  # type: ignore[assignment]
     """Goes on with the stream of an answer, of the caller's own, behind an event that was received. While the answer is being
@@ -123,9 +123,9 @@ class AnswerServiceServicer(metaclass=_abc_1.ABCMeta):
         status of the call, never text of the answer. Cancelling the call stops the generation, unless the answer has a
         `resume_window`. An answer that has begun is kept when it ends, also by a failure or a cancellation: see GetAnswer.
 
-        Fails with INVALID_ARGUMENT if the question is empty or longer than 500 characters; with RESOURCE_EXHAUSTED if all
-        generation slots are taken and the queue is full; with UNAVAILABLE if a model does not answer. Safe to retry from
-        the start.
+        Fails with INVALID_ARGUMENT if the question is empty or longer than 500 characters; with RESOURCE_EXHAUSTED if the server
+        or a model that searches has too much to do; with UNAVAILABLE if such a model does not answer, or if a generator fails
+        whose text was shown in part. Where no generator begins to write, the answer is extractive. Safe to retry from the start.
         """
 
     @_abc_1.abstractmethod
