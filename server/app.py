@@ -41,6 +41,7 @@ from server.adapters.postgres.conversation_turns import PostgresConversationTurn
 from server.adapters.postgres.conversations import PostgresConversations
 from server.adapters.postgres.database_identity import database_id
 from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
+from server.adapters.postgres.document_names import PostgresDocumentNames
 from server.adapters.postgres.document_originals import PostgresDocumentOriginals
 from server.adapters.postgres.events import PostgresEventAccess, PostgresEventOutbox
 from server.adapters.postgres.job_control import PostgresJobControl
@@ -391,7 +392,10 @@ def _answering(
     settings: Settings, stores: _Stores, models: _Models, searching: _Searching, chain: GenerationChain
 ) -> _Answering:
     index, passages = searching.index, PostgresPassageStore(stores.pool)
-    anew = SearchPassages(models.embedder, models.reranker, index, passages, searching.highlighter, settings.search)
+    names = PostgresDocumentNames(stores.pool)
+    anew = SearchPassages(
+        models.embedder, models.reranker, index, passages, names, searching.highlighter, settings.search
+    )
     search = ReuseSearches(anew, models.reranker, index, passages, settings.caches.searches)
     answer = AnswerQuestion(search, chain, settings.answers)
     # What another generator wrote is not kept.

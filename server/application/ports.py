@@ -403,6 +403,12 @@ class PassageStore(Protocol):
         """The ids of what `passages` would return, at a fraction of its cost."""
 
 
+class DocumentNames(Protocol):
+    async def named(self, principal: Principal, names: Sequence[str], most: int) -> dict[str, tuple[str, ...]]:
+        """By name, the ids of at most `most` documents each, the newest first, that the principal may read and that are
+        called so: whatever the case, the folder, the ending and the separators of words. Without names of none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Busy:
     """The job cannot be claimed now: another lease is live, or its next attempt is not yet due."""

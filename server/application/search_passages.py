@@ -13,7 +13,7 @@ import structlog
 
 from server.application.caching import CacheOptions
 from server.application.consistency import catch_up
-from server.application.ports import Embedder, Highlighter, PassageIndex, PassageStore, Reranker, Slot
+from server.application.ports import DocumentNames, Embedder, Highlighter, PassageIndex, PassageStore, Reranker, Slot
 from server.application.query import (
     MAX_LIMIT,
     bounded,
@@ -24,7 +24,7 @@ from server.application.query_vectors import QueryVectors, Vector
 from server.application.retrieval_profiles import ProfileOptions, RetrievalProfiles, checked_settings
 from server.application.timing import StageClock, today
 from server.application.understanding import understand
-from server.application.understanding.narrowing import narrowed, without_tags
+from server.application.understanding.narrowing import MOST_NAMESAKES, narrowed, with_documents, without_tags
 from server.domain.answers import Degradation
 from server.domain.deadline import Deadline
 from server.domain.errors import (
@@ -152,6 +152,7 @@ class SearchPassages:
         reranker: Slot[Reranker],
         index: PassageIndex,
         store: PassageStore,
+        names: DocumentNames,
         highlighter: Highlighter,
         options: SearchOptions,
     ) -> None:
@@ -159,6 +160,7 @@ class SearchPassages:
         self._reranker = reranker
         self._index = index
         self._store = store
+        self._names = names
         self._highlighter = highlighter
         self._options = options
         self.profiles = RetrievalProfiles(options.profiles)
@@ -182,11 +184,19 @@ class SearchPassages:
         fusion = wanted.fusion or ConvexFusion(self._options.dense_weight)
         rerank_depth = wanted.rerank_depth or self._options.rerank_depth
         await catch_up(self._index, command.consistency_token, deadline, clock)
-        with clock.stage("understand"):
-            understood = await asyncio.to_thread(understand, query, today())
-        if command.apply_proposed_filters:
-            query, conditions = without_tags(understood), narrowed(understood, conditions)
-        vector, embedder = await self._vector(query, mode, deadline, clock, fresh=command.no_cache)
+        understanding = asyncio.create_task(self._understood(principal, query))
+        understanding.add_done_callback(_retrieved)
+        try:
+            if command.apply_proposed_filters:
+                with clock.stage("understand"):
+                    understood = await understanding
+                query, conditions = without_tags(understood), narrowed(understood, conditions)
+            vector, embedder = await self._vector(query, mode, deadline, clock, fresh=command.no_cache)
+            # Beside the embedding, unless it decides what is searched.
+            with clock.stage("understand"):
+                understood = await understanding
+        finally:
+            understanding.cancel()
         wants_reranking = wanted.rerank is not False and wanted.diversity is None
         reranker, degradations = self._available_reranker() if wants_reranking else (None, ())
         depth = max(limit, rerank_depth) if reranker else limit + self._options.fetch_surplus
@@ -219,6 +229,13 @@ class SearchPassages:
             understanding=understood,
             narrowed=command.apply_proposed_filters and understood.proposed != (),
         )
+
+    async def _understood(self, principal: Principal, query: str) -> Understanding:
+        understood = await asyncio.to_thread(understand, query, today())
+        if not understood.names:
+            return understood
+        names = [mention.name for mention in understood.names]
+        return with_documents(understood, await self._names.named(principal, names, MOST_NAMESAKES + 1))
 
     async def highlighted(
         self, query: str, passages: tuple[RankedPassage, ...], deadline: Deadline, clock: StageClock
@@ -289,6 +306,12 @@ class SearchPassages:
             return candidates, (Degradation.RERANK_SKIPPED,)
         degradations = (Degradation.RERANK_REDUCED,) if reduced else ()
         return _reordered(candidates, scores, self._options.rerank_weight), degradations
+
+
+def _retrieved(task: asyncio.Task[Understanding]) -> None:
+    """Whoever awaits it hears of its failure; it is no news when something else has failed before."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _reordered(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from server.domain.conditions import Created, Tagged
+from server.domain.conditions import Created, OfDocuments, Tagged
 from server.domain.passages import TextSpan
 
 
@@ -24,10 +24,10 @@ class Intent(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class ProposedFilter:
-    """A condition on documents that the words at `span` of the query say: a tag, or days of uploading."""
+    """A condition on documents that the words at `span` of the query say: a tag, days of uploading, or names."""
 
     span: TextSpan
-    condition: Tagged | Created
+    condition: Tagged | Created | OfDocuments
 
 
 @dataclass(frozen=True, slots=True)

@@ -600,6 +600,8 @@ def _proposed(proposed: ProposedFilter) -> query_pb2.ProposedFilter:
     match proposed.condition:
         case Tagged(values):
             condition.tags.values.extend(values)
+        case OfDocuments(values):
+            condition.documents.values.extend(values)
         case Created(not_before, before):
             condition.created.SetInParent()
             if not_before is not None:

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from server.domain.conditions import AllOf, Condition, Tagged
+from server.domain.conditions import AllOf, Condition, OfDocuments, Tagged
 from server.domain.passages import SearchFilter
-from server.domain.understanding import Understanding
+from server.domain.understanding import ProposedFilter, Understanding
+
+MOST_NAMESAKES = 20
+"""More documents of one name are no filter."""
+
+
+def with_documents(understood: Understanding, named: Mapping[str, Sequence[str]]) -> Understanding:
+    """Also proposes the documents that the question names. `named`: by name, the ids of those called so. Of names
+    within each other the surest one is taken."""
+    proposed = list(understood.proposed)
+    for mention in understood.names:
+        ids = named.get(mention.name, ())
+        if 0 < len(ids) <= MOST_NAMESAKES and not any(
+            mention.span.start < each.span.end and each.span.start < mention.span.end for each in proposed
+        ):
+            proposed.append(ProposedFilter(mention.span, OfDocuments(tuple(ids))))
+    return replace(understood, proposed=tuple(sorted(proposed, key=lambda each: each.span.start)))
 
 
 def narrowed(understood: Understanding, conditions: SearchFilter) -> SearchFilter:
-    """All of `conditions` and of what the question says."""
-    said: list[Condition] = [each.condition for each in understood.proposed]
+    """All of `conditions` and of what the question says; of documents that it names, any."""
+    said: list[Condition] = [
+        each.condition for each in understood.proposed if not isinstance(each.condition, OfDocuments)
+    ]
+    named = [each.condition for each in understood.proposed if isinstance(each.condition, OfDocuments)]
+    if named:
+        said.append(OfDocuments(tuple(dict.fromkeys(each for one in named for each in one.document_ids))))
     if not said:
         return conditions
     if conditions.condition is not None:

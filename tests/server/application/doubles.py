@@ -134,6 +134,18 @@ class ScriptedStore:
 
 
 @dataclass
+class ScriptedNames:
+    """Documents by their exact names, for everybody."""
+
+    known: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    asked: list[list[str]] = field(default_factory=list)
+
+    async def named(self, principal: Principal, names: Sequence[str], most: int) -> dict[str, tuple[str, ...]]:
+        self.asked.append(list(names))
+        return {name: self.known[name][:most] for name in names if name in self.known}
+
+
+@dataclass
 class ScriptedGenerator:
     """Streams `text` word by word, and counts what it sent and whether it was closed early. With a `failure` it fails
     before the last word."""

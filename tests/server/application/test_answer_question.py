@@ -23,6 +23,7 @@ from tests.server.application.doubles import (
     ScriptedGenerator,
     ScriptedHighlighter,
     ScriptedIndex,
+    ScriptedNames,
     ScriptedStore,
     chain_of,
     hit,
@@ -49,6 +50,7 @@ def answering(
         OneModel(),
         ScriptedIndex(tuple(hits)),
         store,
+        ScriptedNames(),
         ScriptedHighlighter(),
         SearchOptions(),
     )

@@ -19,6 +19,7 @@ from tests.server.application.doubles import (
     ScriptedEmbedder,
     ScriptedHighlighter,
     ScriptedIndex,
+    ScriptedNames,
     ScriptedReranker,
     ScriptedStore,
     hit,
@@ -43,6 +44,7 @@ class Searching:
             OneModel(ScriptedReranker("of 29")),
             self.index,
             ScriptedStore({name: passage(name, f"text of {name}") for name in names}),
+            ScriptedNames(),
             ScriptedHighlighter(),
             SearchOptions(profiles=OWN),
         )

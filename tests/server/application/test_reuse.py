@@ -38,6 +38,7 @@ from tests.server.application.doubles import (
     ScriptedGenerator,
     ScriptedHighlighter,
     ScriptedIndex,
+    ScriptedNames,
     ScriptedReranker,
     ScriptedStore,
     chain_of,
@@ -67,7 +68,13 @@ class System:
         self.generator = generator or ScriptedGenerator("It carries 610 passengers. It was built in 2009.")
         self.generators = OneModel(self.generator)
         anew = SearchPassages(
-            OneModel(self.embedder), self.reranker, self.index, self.store, self.highlighter, SearchOptions()
+            OneModel(self.embedder),
+            self.reranker,
+            self.index,
+            self.store,
+            ScriptedNames(),
+            self.highlighter,
+            SearchOptions(),
         )
         self.vectors = anew.vectors
         self.search = ReuseSearches(anew, self.reranker, self.index, self.store, cache)

@@ -8,7 +8,7 @@ from server.application.ports import EmbeddingKind
 from server.application.search_passages import SearchCommand, SearchOptions, SearchOutcome, SearchPassages
 from server.application.timing import StageClock
 from server.domain.answers import Degradation
-from server.domain.conditions import AllOf, Created, Not, OnPages, Tagged
+from server.domain.conditions import AllOf, Created, Not, OfDocuments, OnPages, Tagged
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, EmbeddingMismatch, IndexBehind, InvalidField, Overloaded
 from server.domain.passages import ConvexFusion, DistributionFusion, SearchFilter, SearchMode, TextSpan
@@ -18,6 +18,7 @@ from tests.server.application.doubles import (
     ScriptedEmbedder,
     ScriptedHighlighter,
     ScriptedIndex,
+    ScriptedNames,
     ScriptedReranker,
     ScriptedStore,
     hit,
@@ -33,8 +34,15 @@ class Searching:
         self.embedder = ScriptedEmbedder()
         self.index = ScriptedIndex(HITS, position=5)
         self.highlighter = ScriptedHighlighter()
+        self.names = ScriptedNames()
         self.use_case = SearchPassages(
-            OneModel(self.embedder), OneModel(reranker), self.index, STORE, self.highlighter, SearchOptions()
+            OneModel(self.embedder),
+            OneModel(reranker),
+            self.index,
+            STORE,
+            self.names,
+            self.highlighter,
+            SearchOptions(),
         )
         self.clock = StageClock()
 
@@ -54,8 +62,8 @@ async def test_the_query_is_normalized_and_embedded_as_a_query() -> None:
     [asked] = searching.index.asked
     assert (asked.principal, asked.text, asked.fusion) == (PRINCIPAL, "ABC", ConvexFusion(0.5))
     assert [timing.stage for timing in searching.clock.timings()] == [
-        "understand",
         "embed",
+        "understand",
         "search",
         "fetch",
         "highlight",
@@ -148,6 +156,7 @@ async def test_no_more_are_reranked_than_the_budget_allows() -> None:
         OneModel(ScriptedReranker("of 29")),
         index,
         store,
+        ScriptedNames(),
         ScriptedHighlighter(),
         SearchOptions(),
     )
@@ -241,3 +250,32 @@ async def test_the_callers_own_condition_holds_beside_what_the_query_says() -> N
     [asked] = searching.index.asked
     assert asked.filter.condition == AllOf((OnPages(1, 2), Tagged(("a",))))
     assert asked.text == "#a", "where nothing else is left, the tag is searched for"
+
+
+async def test_documents_that_the_query_names_are_proposed_and_applied_together() -> None:
+    searching = Searching()
+    searching.names.known = {"Safety Manual": ("m2", "m1"), "fire plan": ("p",), "Manual": ("x",), "of the": ("y",)}
+    query = 'What do "Safety Manual" and the fire plan say? #a'
+    told = await searching.run(SearchCommand(query))
+    assert told.understanding is not None
+    assert [(query[each.span.start : each.span.end], each.condition) for each in told.understanding.proposed] == [
+        ("Safety Manual", OfDocuments(("m2", "m1"))),
+        ("fire plan", OfDocuments(("p",))),
+        ("#a", Tagged(("a",))),
+    ]
+    await searching.run(SearchCommand(query, apply_proposed_filters=True))
+    assert searching.index.asked[1].filter.condition == AllOf((Tagged(("a",)), OfDocuments(("m2", "m1", "p"))))
+
+
+async def test_a_name_that_very_many_have_is_no_filter() -> None:
+    searching = Searching()
+    searching.names.known = {"board minutes": tuple(str(number) for number in range(100))}
+    told = await searching.run(SearchCommand("decisions in the board minutes", apply_proposed_filters=True))
+    assert told.understanding is not None
+    assert (told.understanding.proposed, told.narrowed) == ((), False)
+
+
+async def test_nothing_is_looked_up_where_nothing_can_be_a_name() -> None:
+    searching = Searching()
+    await searching.run(SearchCommand("handbook"))
+    assert searching.names.asked == []

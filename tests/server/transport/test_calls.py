@@ -37,6 +37,7 @@ from tests.server.application.doubles import (
     ScriptedGenerator,
     ScriptedHighlighter,
     ScriptedIndex,
+    ScriptedNames,
     ScriptedStore,
     chain_of,
     hit,
@@ -94,6 +95,7 @@ async def wire() -> AsyncIterator[Wire]:
         OneModel(),
         ScriptedIndex((hit("a", 1),), position=3),
         store,
+        ScriptedNames(),
         ScriptedHighlighter(),
         SearchOptions(),
     )
@@ -143,8 +145,8 @@ async def test_a_search_returns_passages_and_timings(wire: Wire) -> None:
     response = await wire.search.Search(query("ferry", debug=True), timeout=10)
     assert [ranked.passage.chunk_id for ranked in response.passages] == ["a"]
     assert [timing.stage for timing in response.timings] == [
-        "understand",
         "embed",
+        "understand",
         "search",
         "fetch",
         "highlight",

@@ -52,7 +52,7 @@ from server.domain.answers import (
     StageTiming,
     Usage,
 )
-from server.domain.conditions import AnyOf, Condition, Created, InLanguages, Not, Tagged
+from server.domain.conditions import AnyOf, Condition, Created, InLanguages, Not, OfDocuments, Tagged
 from server.domain.conversations import Conversation
 from server.domain.documents import (
     Box,
@@ -217,7 +217,11 @@ UNDERSTOOD = Understanding(
     "files tagged a since 1970",
     "en",
     Intent.KEYWORD,
-    (ProposedFilter(TextSpan(6, 14), Tagged(("a",))), ProposedFilter(TextSpan(15, 25), Created(5, 9))),
+    (
+        ProposedFilter(TextSpan(6, 14), Tagged(("a",))),
+        ProposedFilter(TextSpan(15, 25), Created(5, 9)),
+        ProposedFilter(TextSpan(0, 5), OfDocuments(("d",))),
+    ),
 )
 
 
@@ -326,7 +330,7 @@ def fields_set(message: Message, into: dict[str, set[str]]) -> None:
 
 
 ASKED_ALONE = {
-    "pinakes.v1.FilterCondition": {"documents", "languages", "owners", "pages", "all_of", "any_of", "not"},
+    "pinakes.v1.FilterCondition": {"languages", "owners", "pages", "all_of", "any_of", "not"},
     "pinakes.v1.FilterConditions": {"conditions"},
     "pinakes.v1.PageRange": {"first", "last"},
 }

@@ -45,7 +45,8 @@ def ask(
     consistency_token: Annotated[str, typer.Option(help="Waits until the index has come this far.")] = "",
     profile: ProfileOption = "",
     apply_filters: Annotated[
-        bool, typer.Option("--apply-filters", help="Narrows the search by what the question says: #tag, upload days.")
+        bool,
+        typer.Option("--apply-filters", help="Narrows the search by what the question says: #tag, upload days, names."),
     ] = False,
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Answers anew, whatever is kept of earlier answers.")

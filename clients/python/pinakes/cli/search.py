@@ -73,7 +73,8 @@ def search(
     profile: ProfileOption = "",
     consistency_token: Annotated[str, typer.Option(help="Waits until the index has come this far.")] = "",
     apply_filters: Annotated[
-        bool, typer.Option("--apply-filters", help="Narrows the search by what the query says: #tag, upload days.")
+        bool,
+        typer.Option("--apply-filters", help="Narrows the search by what the query says: #tag, upload days, names."),
     ] = False,
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Searches anew, whatever is kept of earlier searches.")

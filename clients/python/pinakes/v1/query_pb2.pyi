@@ -81,7 +81,10 @@ class QueryUnderstanding(_message.Message):
     """Whether the proposed filters narrowed the search, as the request allowed."""
     @_builtins.property
     def proposed_filters(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProposedFilter]:
-        """Filters that the query says: tags (`#tag`), and days on which documents were uploaded ("files uploaded since May")."""
+        """Filters that the query says: tags (`#tag`), days on which documents were uploaded ("files uploaded since May"), and
+        documents by their names, as far as the caller may read them: quoted, as files, or two words and more in a row. At most
+        8 tags and days; a name that more than 20 documents have is none.
+        """
 
     def __init__(
         self,
@@ -114,7 +117,7 @@ class ProposedFilter(_message.Message):
 
     @_builtins.property
     def condition(self) -> _passage_pb2.FilterCondition:
-        """What they ask of a document. Days are UTC's."""
+        """What they ask of a document. Days are UTC's. All hold together; of several names, any."""
 
     def __init__(
         self,
