@@ -33,6 +33,8 @@ class AnswerabilityOptions:
     threshold: float = 0.35
     unrelated_cosine: float = 0.78
     """What counts as the sixth nearest candidate's where there are fewer: about that of a text on another subject."""
+    usual_lexical_lead: float = 0.5
+    """What counts where fewer than six candidates hold a word of the question, which says nothing either way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,9 @@ def answerability(
     lexical = sorted((ranked.lexical.score for ranked in candidates if ranked.lexical is not None), reverse=True)
     nearest = dense[0] if dense else 0.0
     cosine_lead = max(0.0, nearest - (dense[_RIVAL] if len(dense) > _RIVAL else options.unrelated_cosine))
-    rival = lexical[_RIVAL] if len(lexical) > _RIVAL else 0.0
-    lexical_lead = 1.0 - rival / lexical[0] if lexical and lexical[0] > 0 else 0.0
+    lexical_lead = options.usual_lexical_lead
+    if len(lexical) > _RIVAL and lexical[0] > 0:
+        lexical_lead = 1.0 - lexical[_RIVAL] / lexical[0]
     coverage = float(coverages.max()) if len(coverages) else 0.0
     logit = (
         options.intercept
