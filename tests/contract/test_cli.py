@@ -480,12 +480,12 @@ async def test_profiles_are_listed(pinakes: Pinakes, script: Script) -> None:
     quick = search_service_pb2.RetrievalProfile(
         name="quick",
         description="No reranker.",
-        settings=search_service_pb2.RetrievalSettings(rerank=False, candidates=20),
+        settings=search_service_pb2.RetrievalSettings(rerank=False, candidates=20, least_share=0.4),
     )
     script.on(
         "ListRetrievalProfiles", server.returns(search_service_pb2.ListRetrievalProfilesResponse(profiles=[quick]))
     )
-    assert "quick    No reranker.  rerank False, candidates 20" in (await pinakes("profiles")).output
+    assert "quick    No reranker.  rerank False, candidates 20, least_share 0.4" in (await pinakes("profiles")).output
     [line] = (await pinakes("profiles", "--json")).stdout.splitlines()
     assert json.loads(line)["settings"]["candidates"] == 20
 

@@ -40,5 +40,7 @@ def profiles(
 def _told(settings: RetrievalSettings) -> str:
     values = {each.name: getattr(settings, each.name) for each in fields(settings)}
     return ", ".join(
-        f"{name} {value}" for name, value in values.items() if value is not None and value is not SearchMode.UNSPECIFIED
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in values.items()
+        if value is not None and value is not SearchMode.UNSPECIFIED
     )
