@@ -13,8 +13,9 @@ from server.domain.stored_answers import NumberedEvent
 
 class AnswerFeed:
     """Keeps all events of an answer, whose length is bounded. An event that was read never changes; text that comes
-    while the last piece has not been read is joined to it, so that a reader gets at most one piece in `pause_s`, and a
-    slow one larger pieces. Whoever makes the events waits while a reader is `unread_characters` behind.
+    while the last piece has not been read is joined to it, and a reader is given such a piece no sooner than `pause_s`
+    after the one before; a slow one gets larger pieces. Whoever makes the events waits while a reader is
+    `unread_characters` behind.
 
     Any number may read at a time: a connection that broke may look alive when its caller is already back on another.
     """
@@ -79,8 +80,9 @@ class AnswerFeed:
             while True:
                 if after < len(self._events):
                     if isinstance(self._events[after], Delta):
-                        # While this waits, more text may join the event.
-                        await asyncio.sleep(next_delta_at - loop.time())
+                        if after == len(self._events) - 1 and not self._ended:
+                            # While this waits, more text may join the event.
+                            await asyncio.sleep(next_delta_at - loop.time())
                         next_delta_at = loop.time() + self._pause_s
                     yield self._taken(after)
                     after += 1

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from server.domain.principals import Principal
 from server.domain.stored_answers import KeptAnswer
 
 
+@dataclass(frozen=True, slots=True)
+class OwnAnswer:
+    """An answer, and whose it is."""
+
+    principal: Principal
+    answer: KeptAnswer
+
+
 class AnswerStore(Protocol):
-    async def keep(self, principal: Principal, answer: KeptAnswer) -> None:
-        """All of it or nothing; what was cited from a document that is deleted meanwhile is left out. In a conversation
-        it becomes the next turn, and ends the one that it had; without the conversation, which was deleted then, it is
-        not kept. A repeat does nothing. Raises DependencyUnavailable, Overloaded."""
+    async def keep(self, answers: Sequence[OwnAnswer]) -> None:
+        """All of them or none; what was cited from a document that is deleted meanwhile is left out. In a conversation
+        an answer becomes the next turn, and ends the one that it had; without the conversation, which was deleted then,
+        it is not kept. A repeat does nothing. Raises DependencyUnavailable, Overloaded."""
 
     async def get(self, principal: Principal, answer_id: str) -> KeptAnswer:
         """With `readable` as it is for `principal` now. Raises AnswerNotFound, also for answers of others."""

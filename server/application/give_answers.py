@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import structlog
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from server.application.answer_feed import AnswerFeed
-from server.application.answer_ports import AnswerStore
+from server.application.answer_ports import AnswerStore, OwnAnswer
 from server.application.answer_question import AnswerCommand
 from server.application.background import trace_of
 from server.application.ingestion_failures import DEFECT
+from server.application.keep_answers import KeepAnswers
 from server.application.keeping import kept_answer, replayed, shown_answer
 from server.application.query import normalized_query
 from server.application.reuse_answers import Answering
@@ -30,7 +30,6 @@ from server.domain.deadline import Deadline
 from server.domain.documents import Failure
 from server.domain.errors import (
     AnswerInterrupted,
-    DependencyUnavailable,
     InvalidField,
     Overloaded,
     PinakesError,
@@ -38,8 +37,6 @@ from server.domain.errors import (
 )
 from server.domain.principals import Principal
 from server.domain.stored_answers import AnswerState, NumberedEvent, ShownAnswer
-
-_KEEPING_ATTEMPTS = 4
 
 _log = structlog.get_logger()
 
@@ -84,6 +81,7 @@ class GiveAnswers:
     def __init__(self, maker: Answering, store: AnswerStore, turns: TakeTurns, options: GiveOptions) -> None:
         self._maker = maker
         self._store = store
+        self._keep = KeepAnswers(store)
         self._turns = turns
         self._options = options
         self._live: dict[str, _LiveAnswer] = {}
@@ -235,22 +233,7 @@ class GiveAnswers:
             datetime.now(UTC),
             live.conversation_id,
         )
-        try:
-            async for attempt in AsyncRetrying(
-                wait=wait_exponential_jitter(multiplier=0.2, max=2.0, jitter=0.2),
-                stop=stop_after_attempt(_KEEPING_ATTEMPTS),
-                retry=retry_if_exception_type((DependencyUnavailable, Overloaded)),
-                reraise=True,
-            ):
-                with attempt:
-                    await self._store.keep(live.principal, answer)
-            return True
-        except PinakesError as error:
-            _log.warning("answer_not_kept", answer_id=live.answer_id, problem=str(error))
-        except Exception as error:  # noqa: BLE001 - nobody waits for this task: the log is where it is told
-            # Not its message: that may hold text of a document.
-            _log.error("answer_not_kept", answer_id=live.answer_id, error=type(error).__name__, trace=trace_of(error))
-        return False
+        return await self._keep.run(OwnAnswer(live.principal, answer))
 
     def _found(self, principal: Principal, answer_id: str) -> _LiveAnswer | None:
         """None for answers that nobody is making, and for those of others: the store knows neither."""

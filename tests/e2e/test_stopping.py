@@ -6,14 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import grpc
 import pytest
 
-from pinakes import AsyncClient, ClientOptions
+from pinakes import AnswerState, AsyncClient, ClientOptions
 from pinakes.errors import DeadlineExceeded, DocumentExists, Overloaded
 from pinakes.results import AnswerStatus, GenerateDelta
 from pinakes.retry import RetryPolicy
-from pinakes.v1 import answer_service_pb2, answer_service_pb2_grpc
 from server.adapters.triton_client import TritonConnection
 from server.adapters.triton_generator import TritonGenerator
 from server.domain.deadline import Deadline
@@ -25,6 +23,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.models]
 MOST_STEPS = 10
 """What the model may still do after a cancellation: 200 ms at 50 tokens a second, without a clock in the test."""
 STORY = "Tell a very long story about a lighthouse."
+NARRATION = "Tell the story of the lost container and the tug that found it, and all else that happened that night."
 
 
 @pytest.fixture
@@ -54,18 +53,23 @@ async def test_cancelling_a_generation_stops_the_model(stack: WholeStack, genera
             await events.aclose()
 
 
-async def test_cancelling_an_answer_stops_the_model(stack: WholeStack, generator: TritonGenerator) -> None:
+@pytest.mark.parametrize("resumable", [False, True])
+async def test_cancelling_an_answer_stops_the_model(
+    stack: WholeStack, generator: TritonGenerator, resumable: bool
+) -> None:
     async with AsyncClient(stack.endpoints.server) as client:
         await uploaded(client)
-    async with grpc.aio.insecure_channel(stack.endpoints.server) as channel:
-        stub = answer_service_pb2_grpc.AnswerServiceStub(channel)
-        request = answer_service_pb2.AnswerRequest(question="Which tug found the lost container?", max_tokens=1_000)
-        call = stub.Answer(request, timeout=60)
-        async for response in call:
-            if response.WhichOneof("event") == "delta":
-                break
-        async with stopping(generator):
-            call.cancel()
+        window_s = 60.0 if resumable else 0.0
+        async with client.answer(NARRATION, max_tokens=1_000, no_cache=True, resume_window_s=window_s) as events:
+            sources = await anext(events)
+            await busy(generator)
+            async with stopping(generator):
+                if resumable:
+                    await client.answers.cancel(sources.answer_id)
+                else:
+                    await events.aclose()
+        kept = await client.answers.get(sources.answer_id)
+    assert kept.state is AnswerState.CANCELLED
 
 
 async def test_a_passed_deadline_stops_the_model(stack: WholeStack, generator: TritonGenerator) -> None:
@@ -78,6 +82,12 @@ async def test_a_passed_deadline_stops_the_model(stack: WholeStack, generator: T
     await idle(generator)
     ended = await generator.statistics(Deadline.after(5))
     assert ended.completion_tokens < 1_000
+
+
+async def busy(generator: TritonGenerator) -> None:
+    async with asyncio.timeout(30):
+        while not (await generator.statistics(Deadline.after(5))).running:  # noqa: ASYNC110 - Triton tells nobody
+            await asyncio.sleep(0.01)
 
 
 async def idle(generator: TritonGenerator) -> None:

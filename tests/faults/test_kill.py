@@ -44,17 +44,24 @@ async def lose_the_model_in_a_text(stack: WholeStack) -> None:
         assert written
 
 
-async def test_the_index_continues_from_disk_after_a_kill(stack: WholeStack) -> None:
+async def test_the_index_and_answers_are_there_after_a_kill(stack: WholeStack) -> None:
     name = f"kept {random.randrange(10**9)}"
     async with AsyncClient(stack.endpoints.server) as client:
         text = "\n\n".join(f"# {name} section {number}\n\nEntry {number} of {name}." for number in range(3))
         upload = await client.documents.upload(text.encode(), name=f"{name}.md")
         assert (await client.documents.wait(upload.job, timeout_s=240)).state is JobState.SUCCEEDED
         document = await client.documents.get(upload.document.document_id)
+        own = SearchFilter(document_ids=[document.document_id])
+        given = await client.answer_text(f"What is {name} section 1?", filter=own, timeout_s=1.5)
+        kept = await client.answers.get(given.answer_id)
+        assert [(cited.quote, cited.regions) for cited in kept.citations] == [
+            (cited.quote, cited.regions) for cited in given.citations
+        ]
     stack.kill("server")
     began = time.monotonic()
     await asyncio.to_thread(stack.wait_until_serving)
     assert time.monotonic() - began < 60
     async with AsyncClient(stack.endpoints.server) as client:
-        results = await client.search(f"{name} section", filter=SearchFilter(document_ids=[document.document_id]))
+        results = await client.search(f"{name} section", filter=own)
         assert len(results.passages) == document.chunk_count
+        assert await client.answers.get(given.answer_id) == kept

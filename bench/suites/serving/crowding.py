@@ -101,6 +101,7 @@ def _listening(port: int) -> psutil.Process | None:
     """None where there is no such process, or none that may be seen."""
     with suppress(psutil.Error):
         for connection in psutil.net_connections(kind="tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            listens = connection.status == psutil.CONN_LISTEN and connection.laddr[1:2] == (port,)
+            if listens and connection.pid:
                 return psutil.Process(connection.pid)
     return None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -14,6 +15,7 @@ from server.adapters.postgres.conversation_turns import add_turn
 from server.adapters.postgres.identifiers import parsed_id
 from server.adapters.postgres.pool import Connection, PostgresPool
 from server.adapters.postgres.rows import VISIBLE, seeing
+from server.application.answer_ports import OwnAnswer
 from server.domain.answers import Citation, Completion
 from server.domain.documents import Failure
 from server.domain.errors import AnswerNotFound
@@ -34,13 +36,13 @@ _INSERT = """
 _INSERT_SOURCES = """
     INSERT INTO answer_sources (answer_id, ordinal, document_id, source)
     SELECT %(answer_id)s, given.ordinal, given.document_id, given.source::jsonb
-    FROM unnest(%(documents)s::uuid[], %(sources)s::text[]) WITH ORDINALITY AS given (document_id, source, ordinal)
+    FROM unnest(%(read_documents)s::uuid[], %(sources)s::text[]) WITH ORDINALITY AS given (document_id, source, ordinal)
 """
 _INSERT_CITATIONS = """
     INSERT INTO answer_citations (answer_id, ordinal, document_id, sentence_start, sentence_end, sentence, citation)
     SELECT %(answer_id)s, given.ordinal, given.document_id, given.sentence_start, given.sentence_end, given.sentence,
            given.citation::jsonb
-    FROM unnest(%(documents)s::uuid[], %(starts)s::integer[], %(ends)s::integer[], %(sentences)s::text[],
+    FROM unnest(%(cited_documents)s::uuid[], %(starts)s::integer[], %(ends)s::integer[], %(sentences)s::text[],
                 %(citations)s::text[])
          WITH ORDINALITY AS given (document_id, sentence_start, sentence_end, sentence, citation, ordinal)
 """
@@ -84,20 +86,14 @@ class PostgresAnswerStore:
     def __init__(self, pool: PostgresPool) -> None:
         self._pool = pool
 
-    async def keep(self, principal: Principal, answer: KeptAnswer) -> None:
-        parameters = seeing(principal) | _row(answer)
+    async def keep(self, answers: Sequence[OwnAnswer]) -> None:
+        rows = await asyncio.to_thread(_rows, answers)
         async with self._pool.transaction() as connection:
-            cursor = await connection.execute("SELECT 1 FROM answers WHERE answer_id = %(answer_id)s", parameters)
-            if await cursor.fetchone() is not None:
-                return
-            if answer.conversation_id:
-                parameters["turn"] = await add_turn(connection, parameters)
-                if parameters["turn"] is None:
-                    return
-            gone = await _gone(connection, [source.document_id for source in answer.sources])
-            await connection.execute(_INSERT, parameters)
-            await connection.execute(_INSERT_SOURCES, parameters | _source_columns(answer.sources))
-            await connection.execute(_INSERT_CITATIONS, parameters | _citation_columns(answer.citations))
+            rows = await _counted(connection, await _new(connection, rows))
+            gone = await _gone(connection, {source.document_id for each in answers for source in each.answer.sources})
+            async with connection.cursor() as cursor:
+                for statement in (_INSERT, _INSERT_SOURCES, _INSERT_CITATIONS):
+                    await cursor.executemany(statement, rows)
             if gone:
                 await erase_documents(connection, gone)
 
@@ -130,19 +126,46 @@ async def read_answers(
     return [_answer_of(row, sources[row["answer_id"]], citations[row["answer_id"]]) for row in rows]
 
 
-async def _gone(connection: Connection, document_ids: Sequence[str]) -> list[Any]:
+async def _new(connection: Connection, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that are not kept yet."""
+    cursor = await connection.execute(
+        "SELECT answer_id FROM answers WHERE answer_id = ANY(%s)", ([row["answer_id"] for row in rows],)
+    )
+    kept = {row["answer_id"] for row in await cursor.fetchall()}
+    return [row for row in rows if row["answer_id"] not in kept]
+
+
+async def _counted(connection: Connection, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With the turns that they are; without those whose conversation is gone."""
+    counted = []
+    for row in rows:
+        turn = 0 if row["conversation_id"] is None else await add_turn(connection, row)
+        if turn is not None:
+            counted.append(row | {"turn": turn})
+    return counted
+
+
+async def _gone(connection: Connection, document_ids: Collection[str]) -> list[Any]:
     """Those that are deleted; the others cannot be until the transaction ends."""
     cursor = await connection.execute(
         """SELECT document_id, delete_time IS NOT NULL AS gone FROM documents
            WHERE document_id = ANY(%s::uuid[]) ORDER BY document_id FOR SHARE""",
-        ([parsed_id(document_id) for document_id in set(document_ids)],),
+        ([parsed_id(document_id) for document_id in document_ids],),
     )
     return [row["document_id"] for row in await cursor.fetchall() if row["gone"]]
 
 
-def _row(answer: KeptAnswer) -> dict[str, Any]:
+def _rows(answers: Sequence[OwnAnswer]) -> list[dict[str, Any]]:
+    """In one order for everybody: conversations are locked in it, before documents."""
+    return sorted(map(_row, answers), key=lambda row: str(row["conversation_id"]))
+
+
+def _row(own: OwnAnswer) -> dict[str, Any]:
+    answer = own.answer
     failure, completion = answer.failure, answer.completion
     return {
+        "tenant": own.principal.tenant,
+        "user": own.principal.user,
         "answer_id": parsed_id(answer.answer_id),
         "question": answer.question,
         "state": answer.state.value,
@@ -155,20 +178,21 @@ def _row(answer: KeptAnswer) -> dict[str, Any]:
         "end_time": answer.end_time,
         "searched": answer.searched,
         "conversation_id": parsed_id(answer.conversation_id),
-        "turn": 0,
+        **_source_columns(answer.sources),
+        **_citation_columns(answer.citations),
     }
 
 
 def _source_columns(sources: Sequence[KeptSource]) -> dict[str, Any]:
     return {
-        "documents": [parsed_id(each.document_id) for each in sources],
+        "read_documents": [parsed_id(each.document_id) for each in sources],
         "sources": [_SOURCE.dump_json(each.ranked).decode() if each.ranked else None for each in sources],
     }
 
 
 def _citation_columns(citations: Sequence[KeptCitation]) -> dict[str, Any]:
     return {
-        "documents": [parsed_id(each.document_id) for each in citations],
+        "cited_documents": [parsed_id(each.document_id) for each in citations],
         "starts": [each.sentence.start for each in citations],
         "ends": [each.sentence.end for each in citations],
         "sentences": [each.text for each in citations],

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 
+from server.application.answer_ports import OwnAnswer
 from server.application.answer_question import AnswerCommand
 from server.application.follow_ups import WordsOfTheLastQuestion
 from server.application.give_answers import GiveAnswers, GiveOptions
@@ -65,16 +66,24 @@ class SteppedMaker:
 
 @dataclass
 class MemoryStore:
-    """Fails with `failures` first. `unreadable` are documents that nobody may read now."""
+    """Fails with `failures` first, and whenever the answer to `poison` is among those to be kept. `unreadable` are
+    documents that nobody may read now. `batches` counts the answers of each attempt."""
 
     kept: dict[tuple[str, str, str], KeptAnswer] = field(default_factory=dict)
     failures: list[PinakesError] = field(default_factory=list)
     unreadable: set[str] = field(default_factory=set)
+    poison: str = ""
+    batches: list[int] = field(default_factory=list)
 
-    async def keep(self, principal: Principal, answer: KeptAnswer) -> None:
+    async def keep(self, answers: Sequence[OwnAnswer]) -> None:
+        self.batches.append(len(answers))
+        await asyncio.sleep(0)
         if self.failures:
             raise self.failures.pop(0)
-        self.kept[principal.tenant, principal.user, answer.answer_id] = answer
+        if any(own.answer.question == self.poison for own in answers):
+            raise ZeroDivisionError
+        for own in answers:
+            self.kept[own.principal.tenant, own.principal.user, own.answer.answer_id] = own.answer
 
     async def get(self, principal: Principal, answer_id: str) -> KeptAnswer:
         try:

@@ -208,6 +208,20 @@ async def test_keeping_is_tried_again(given: Given) -> None:
     assert (await given.settled(await given.begin(1))).state is AnswerState.CANCELLED
 
 
+async def test_what_ends_at_a_time_is_kept_together_and_none_spoils_the_others(given: Given) -> None:
+    given.store.poison = "3"
+
+    async def whole(number: int) -> None:
+        async for _ in given.give.run(PRINCIPAL, AnswerCommand(str(number)), soon()):
+            pass
+
+    given.maker.step(4 * 20)
+    await asyncio.gather(*(whole(number) for number in range(20)))
+    await given.give.close()
+    assert {answer.question for answer in given.store.kept.values()} == {str(n) for n in range(20)} - {"3"}
+    assert max(given.store.batches) > 10
+
+
 async def test_what_cannot_be_kept_can_be_resumed_while_its_window_lasts() -> None:
     given = Given(GiveOptions(delta_pause_s=0.0, keep=False))
     given.maker.step(3)
@@ -238,6 +252,7 @@ class TestConversations:
         searched = "When was it built? (long ferry)"
         assert (await self.ask(given, "When was it built?")).searched == searched
         assert [command.question for command in given.maker.asked] == ["How long is the ferry?", searched]
+        await given.give.close()
         first, second = given.store.kept.values()
         assert (first.question, first.searched) == ("How long is the ferry?", "")
         assert (second.question, second.searched) == ("When was it built?", searched)
@@ -257,6 +272,7 @@ class TestConversations:
         await stream.aclose()
         await given.settled(answer_id)
         await self.ask(given, "And then?")
+        await given.give.close()
         assert [answer.state for answer in given.store.kept.values()] == [AnswerState.CANCELLED, AnswerState.COMPLETED]
 
     async def test_an_answer_that_is_not_kept_does_not_keep_its_turn(self, given: Given) -> None:
@@ -299,6 +315,13 @@ class TestFeed:
             await asyncio.sleep(0)
         assert not second.done()
         assert await second == NumberedEvent(2, Delta("bcd"))
+
+    async def test_what_is_there_already_comes_without_a_pause(self) -> None:
+        feed = AnswerFeed(3_600.0, 1_000)
+        await self.put(feed, Delta("a"), CITATION, Delta("b"), CITATION, Delta("c"), COMPLETION)
+        feed.end()
+        async with asyncio.timeout(5):
+            assert [event.sequence async for event in feed.read(0)] == [1, 2, 3, 4, 5, 6]
 
     async def test_whoever_makes_it_waits_for_a_reader_that_is_far_behind(self) -> None:
         feed = AnswerFeed(0.0, 10)

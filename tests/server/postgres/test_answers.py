@@ -13,6 +13,7 @@ from server.adapters.postgres.answer_store import PostgresAnswerStore
 from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
 from server.adapters.postgres.passage_store import PostgresPassageStore
 from server.adapters.postgres.pool import PostgresPool
+from server.application.answer_ports import OwnAnswer
 from server.application.keeping import BLOT, kept_answer, quoted_alone, shown_answer
 from server.domain.answers import (
     AnswerEvent,
@@ -98,8 +99,8 @@ async def told(archive: Archive, pool: PostgresPool) -> Told:
 
 async def test_what_is_kept_comes_back_whole_and_to_its_owner_alone(store: PostgresAnswerStore, told: Told) -> None:
     answer = told.answer()
-    await store.keep(ANA, answer)
-    await store.keep(ANA, replace(answer, question="a repeat does nothing"))
+    await store.keep([OwnAnswer(ANA, answer)])
+    await store.keep([OwnAnswer(ANA, replace(answer, question="a repeat does nothing"))])
     assert await store.get(ANA, answer.answer_id) == answer
     assert answer.citations[0].citation == quoted_alone(told.citations[0])
     for other in (BEN, EVE):
@@ -113,7 +114,7 @@ async def test_an_answer_that_has_failed_or_read_nothing_is_kept(store: Postgres
     now = datetime.now(UTC)
     failure = Failure("StageDeadline", "too slow")
     answer = kept_answer(str(uuid.uuid4()), "q", AnswerState.FAILED, failure, [Sources(()), Delta("It\0")], now, now)
-    await store.keep(ANA, answer)
+    await store.keep([OwnAnswer(ANA, answer)])
     assert await store.get(ANA, answer.answer_id) == answer
 
 
@@ -121,7 +122,7 @@ async def test_a_new_revision_takes_nothing_from_a_kept_answer(
     store: PostgresAnswerStore, told: Told, archive: Archive
 ) -> None:
     answer = told.answer()
-    await store.keep(ANA, answer)
+    await store.keep([OwnAnswer(ANA, answer)])
     await revise(archive, told.documents[0])
     assert await archive.scalar("SELECT count(*) FROM documents WHERE revision = 2") == 1
     assert await store.get(ANA, answer.answer_id) == answer
@@ -131,7 +132,7 @@ async def test_deletion_erases_quotes_the_sentences_from_them_and_what_was_not_c
     store: PostgresAnswerStore, told: Told, pool: PostgresPool, archive: Archive
 ) -> None:
     answer = told.answer()
-    await store.keep(ANA, answer)
+    await store.keep([OwnAnswer(ANA, answer)])
     await PostgresDocumentCatalog(pool).delete(ANA, told.documents[0].document_id)
     shown = shown_answer(await store.get(ANA, answer.answer_id))
     assert shown.text == BLOT * len(FIRST + BETWEEN) + SECOND
@@ -152,7 +153,7 @@ async def test_what_is_kept_after_a_deletion_has_nothing_of_it(
 ) -> None:
     await PostgresDocumentCatalog(pool).delete(ANA, told.documents[1].document_id)
     answer = told.answer()
-    await store.keep(ANA, answer)
+    await store.keep([OwnAnswer(ANA, answer)])
     kept = await store.get(ANA, answer.answer_id)
     assert kept.citations[1].citation is None and kept.citations[1].text is None
     assert shown_answer(kept).text == FIRST + BLOT * len(BETWEEN + SECOND)
@@ -163,7 +164,7 @@ async def test_a_sentence_from_two_documents_goes_with_either(
 ) -> None:
     told.events.insert(3, replace(told.citations[1], sentence=TextSpan(0, len(FIRST))))
     answer = told.answer()
-    await store.keep(ANA, answer)
+    await store.keep([OwnAnswer(ANA, answer)])
     await PostgresDocumentCatalog(pool).delete(ANA, told.documents[1].document_id)
     kept = await store.get(ANA, answer.answer_id)
     assert [cited.text for cited in kept.citations] == [None, None, None]
@@ -176,7 +177,7 @@ async def test_a_refusal_stays_when_what_was_read_for_it_is_deleted(
     refusal = replace(COMPLETION, status=AnswerStatus.NOT_IN_DOCUMENTS, unsupported=())
     told.events[1:] = [Delta("Not there."), refusal]
     answer = told.answer()
-    await store.keep(ANA, answer)
+    await store.keep([OwnAnswer(ANA, answer)])
     await PostgresDocumentCatalog(pool).delete(ANA, told.documents[0].document_id)
     assert shown_answer(await store.get(ANA, answer.answer_id)).text == "Not there."
 
@@ -185,7 +186,7 @@ async def test_who_may_not_read_a_document_any_more_does_not_read_its_quotes(
     store: PostgresAnswerStore, told: Told, archive: Archive
 ) -> None:
     answer = told.answer()
-    await store.keep(BEN, answer)
+    await store.keep([OwnAnswer(BEN, answer)])
     assert shown_answer(await store.get(BEN, answer.answer_id)).withheld == ()
     private = AccessList("ana", (), tenant_wide=False)
     await revise(archive, told.documents[1], access=private)
@@ -199,9 +200,9 @@ async def test_deletions_and_keeping_at_a_time_neither_wait_for_each_other_nor_l
 ) -> None:
     catalog = PostgresDocumentCatalog(pool)
     answers = [told.answer() for _ in range(6)]
-    await asyncio.gather(*(store.keep(ANA, answer) for answer in answers[:3]))
+    await store.keep([OwnAnswer(ANA, answer) for answer in answers[:3]])
     await asyncio.gather(
-        *(store.keep(ANA, answer) for answer in answers[3:]),
+        *(store.keep([OwnAnswer(ANA, answer)]) for answer in answers[3:]),
         *(catalog.delete(ANA, document.document_id) for document in told.documents),
     )
     for answer in answers:
@@ -215,8 +216,8 @@ async def test_answers_are_forgotten_when_they_are_old(
     store: PostgresAnswerStore, told: Told, archive: Archive
 ) -> None:
     old, new = told.answer(), told.answer()
-    await store.keep(ANA, replace(old, end_time=old.end_time - timedelta(days=2)))
-    await store.keep(ANA, new)
+    await store.keep([OwnAnswer(ANA, replace(old, end_time=old.end_time - timedelta(days=2)))])
+    await store.keep([OwnAnswer(ANA, new)])
     assert await store.forget(86_400.0, 10) == 1
     assert await store.forget(86_400.0, 10) == 0
     with pytest.raises(AnswerNotFound):

@@ -12,6 +12,7 @@ from server.adapters.postgres.answer_store import PostgresAnswerStore
 from server.adapters.postgres.conversation_turns import PostgresConversationTurns
 from server.adapters.postgres.conversations import PostgresConversations
 from server.adapters.postgres.pool import PostgresPool
+from server.application.answer_ports import OwnAnswer
 from server.application.keeping import kept_answer
 from server.domain.answers import AnswerEvent, AnswerStatus, Completion, Delta, Sources
 from server.domain.conversations import PastTurn
@@ -38,7 +39,7 @@ class Talk:
         end = Completion(AnswerStatus.ANSWERED, None, (), (), (), "g", 1)
         events: list[AnswerEvent] = [Sources((), searched), Delta(f"To {question}"), end]
         answer = kept_answer(answer_id, question, AnswerState.COMPLETED, None, events, now, now, conversation_id)
-        await self.answers.keep(ANA, answer)
+        await self.answers.keep([OwnAnswer(ANA, answer)])
         return answer
 
     async def ask(self, conversation_id: str, question: str, searched: str = "") -> str:
@@ -75,7 +76,7 @@ async def test_turns_are_counted_and_come_back_in_order(talk: Talk) -> None:
 async def test_a_repeat_of_keeping_counts_once(talk: Talk) -> None:
     made = await talk.conversations.create(ANA, "")
     answer = await talk.keep(made.conversation_id, await talk.begin(made.conversation_id), "q")
-    await talk.answers.keep(ANA, answer)
+    await talk.answers.keep([OwnAnswer(ANA, answer)])
     assert (await talk.conversations.get(ANA, made.conversation_id)).turns == 1
 
 

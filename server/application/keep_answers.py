@@ -1,0 +1,75 @@
+"""Keeps answers that have ended, those that end at about the same time in one transaction: a cache answers hundreds of
+questions a second, and a transaction for each would cost more than answering them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from server.application.answer_ports import AnswerStore, OwnAnswer
+from server.application.background import trace_of
+from server.domain.errors import DependencyUnavailable, Overloaded, PinakesError
+
+_ATTEMPTS = 4
+_BATCH = 64
+
+_log = structlog.get_logger()
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    answer: OwnAnswer
+    kept: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class KeepAnswers:
+    """One transaction at a time; what ends meanwhile goes into the next one."""
+
+    def __init__(self, store: AnswerStore) -> None:
+        self._store = store
+        self._waiting: deque[_Waiting] = deque()
+        self._keeping: asyncio.Task[None] | None = None
+
+    async def run(self, answer: OwnAnswer) -> bool:
+        """Whether it was kept; if not, the log says why. Takes no longer than a few attempts, with pauses of at most
+        two seconds."""
+        waiting = _Waiting(answer)
+        self._waiting.append(waiting)
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.create_task(self._keep_waiting())
+        return await waiting.kept
+
+    async def _keep_waiting(self) -> None:
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+            kept = await self._kept([each.answer for each in batch])
+            if not kept and len(batch) > 1:
+                # One of them may be why.
+                for each in batch:
+                    each.kept.set_result(await self._kept([each.answer]))
+            else:
+                for each in batch:
+                    each.kept.set_result(kept)
+
+    async def _kept(self, answers: Sequence[OwnAnswer]) -> bool:
+        try:
+            async for attempt in AsyncRetrying(
+                wait=wait_exponential_jitter(multiplier=0.2, max=2.0, jitter=0.2),
+                stop=stop_after_attempt(_ATTEMPTS),
+                retry=retry_if_exception_type((DependencyUnavailable, Overloaded)),
+                reraise=True,
+            ):
+                with attempt:
+                    await self._store.keep(answers)
+            return True
+        except PinakesError as error:
+            _log.warning("answers_not_kept", answers=len(answers), problem=str(error))
+        except Exception as error:  # noqa: BLE001 - nobody waits for this task: the log is where it is told
+            # Not its message: that may hold text of a document.
+            _log.error("answers_not_kept", answers=len(answers), error=type(error).__name__, trace=trace_of(error))
+        return False
