@@ -69,3 +69,29 @@ async def test_every_search_sees_one_whole_revision_and_citations_name_it(stack:
         with pytest.raises(DocumentExists):
             await client.documents.upload(timetable("summer", "nine"), name="a copy")
         await client.documents.delete(document_id)
+
+
+async def test_a_repeated_search_is_kept_until_something_changes_and_never_shows_what_is_gone(
+    stack: WholeStack,
+) -> None:
+    name = f"notice {random.randrange(10**9)}.md"
+    async with AsyncClient(stack.endpoints.server) as client:
+        upload = await client.documents.upload(b"The pilot boat Gannet leaves at six.", name=name)
+        document_id = upload.document.document_id
+        token = (await client.documents.wait(upload.job)).consistency_token
+
+        async def look() -> tuple[bool, list[int]]:
+            found = await client.search(
+                "pilot boat Gannet", filter=where.documents(document_id), consistency_token=token, rerank=False
+            )
+            return found.cached, [ranked.passage.revision for ranked in found.passages]
+
+        assert await look() == (False, [1])
+        # Others use this stack: their documents move the index on at times.
+        assert (True, [1]) in [await look() for _ in range(20)]
+        second = await client.documents.upload(b"The pilot boat Gannet leaves at five.", name=name, replace=True)
+        token = (await client.documents.wait(second.job)).consistency_token
+        assert await look() == (False, [2])
+        assert (True, [2]) in [await look() for _ in range(20)]
+        await client.documents.delete(document_id)
+        assert await look() == (False, [])
