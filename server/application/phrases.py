@@ -15,7 +15,9 @@ from typing import NamedTuple
 
 from server.domain.passages import TextSpan
 
-_WORD = re.compile(r"[\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
+_WORD = re.compile(
+    r"\d+(?:[.,]\d+)*|[\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff]+"
+)
 _ARTICLES = frozenset(("a", "an", "the"))
 _BEFORE = "$£€¥#"
 _AFTER = "%％℃°"
@@ -98,7 +100,8 @@ def _words(text: str) -> list[_Word]:
         folded.append(plain)
         origin.extend([at] * len(plain))
     found = _WORD.finditer("".join(folded))
-    return [_Word(each.group(), origin[each.start()], origin[each.end() - 1] + 1) for each in found]
+    # A number is one word, so that 5 is not found in 5,792; groups of digits may be written in either way.
+    return [_Word(each.group().replace(",", ""), origin[each.start()], origin[each.end() - 1] + 1) for each in found]
 
 
 def _without_articles(words: list[str]) -> list[str]:

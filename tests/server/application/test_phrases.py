@@ -42,6 +42,12 @@ def test_what_is_nearly_said_is_found_and_what_is_not_is_not() -> None:
     assert quoted("。、!") == []
 
 
+def test_numbers_are_found_whole() -> None:
+    book = Phrasebook(["It has 5,792 seats and 7.5 decks."])
+    assert book.quotations("5", 0.5) == book.quotations("7", 0.5) == book.quotations("792", 0.5) == []
+    assert [(each.span.start, each.span.end) for each in book.quotations("5792", 0.5)] == [(7, 12)]
+
+
 def test_all_places_are_told_in_their_order() -> None:
     found = Phrasebook(["one two one", "two one"]).quotations("one", 0.5)
     assert [(each.text, each.span.start) for each in found] == [(0, 0), (0, 8), (1, 4)]
