@@ -24,7 +24,7 @@ class IntentRules:
 
 _EN_GREETING = (
     r"(?:hi|hello|hey|good (?:morning|afternoon|evening|night)|thanks?(?: you)?|thx|cheers|bye|goodbye"
-    r"|see you|ok(?:ay)?|great|cool|nice|awesome|perfect|sorry|welcome|yes|no|sure|got it|nice to meet you|well done"
+    r"|see you|ok(?:ay)?|great|cool|nice(?: to meet you)?|awesome|perfect|sorry|welcome|yes|no|sure|got it|well done"
     r"|there|again|everyone|everybody|all|a lot|very much|so much|(?:that|this|it) (?:really )?helped|later|then|today)"
 )
 _EN_TO_ASSISTANT = (
