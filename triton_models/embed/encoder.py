@@ -15,8 +15,8 @@ DIMENSION = 384
 MAX_TOKENS = 512
 LENGTHS = (*range(8, 64, 4), *range(64, 256, 16), *range(256, MAX_TOKENS + 1, 32))
 """What batches are padded to, 10 % for calls of a few passages: a runtime that prepares itself for each shape meets few
-of them. Steps of 32 from 128 on cost a token 7 % more time; steps of 8 save padding, but lengths that 16 does not divide
-are computed more slowly. Passages of documents have up to some 250 tokens."""
+of them. Steps of 32 from 128 on cost a token 7 % more time; steps of 8 save padding, but lengths that 16 does not
+divide are computed more slowly. Passages of documents have up to some 250 tokens."""
 PREFIXES = {"query": "query: ", "passage": "passage: "}
 """What the model was trained to see before each kind of text."""
 
