@@ -52,6 +52,7 @@ from server.application.give_answers import GiveOptions
 from server.application.ingest_document import IngestOptions
 from server.application.keep_models import KeepOptions
 from server.application.load_models import LoadOptions
+from server.application.query import MAX_QUERY_CHARACTERS
 from server.application.relay_events import EventRelayOptions
 from server.application.relay_outbox import RelayOptions
 from server.application.retrieval_profiles import RetrievalProfiles
@@ -75,6 +76,7 @@ from server.telemetry import MetricsOptions
 from server.transport.grpc_server import ServerOptions
 
 _PREFIX = "PINAKES_"
+_LONGEST_QUERY = 10_000
 OWN_GENERATOR = alias_of(triton_generator.SLOT)
 """What the model of the slot `generate` is called among those that write answers."""
 TUNED_FILE = "tuned.toml"
@@ -288,7 +290,13 @@ class Settings(BaseSettings):
 
     @field_validator("search")
     @classmethod
-    def _profiles_can_be(cls, options: SearchOptions) -> SearchOptions:
+    def _searches_can_be(cls, options: SearchOptions) -> SearchOptions:
+        # Follow-up questions are completed up to the lower bound.
+        if not MAX_QUERY_CHARACTERS <= options.longest_query <= _LONGEST_QUERY:
+            raise ValueError(
+                f"search.longest_query must lie between {MAX_QUERY_CHARACTERS:,} and {_LONGEST_QUERY:,}, and is "
+                f"{options.longest_query:,}"
+            )
         try:
             RetrievalProfiles(options.profiles)
         except InvalidField as error:

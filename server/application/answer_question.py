@@ -74,6 +74,10 @@ class AnswerQuestion:
         self._generation = generation
         self._options = options
 
+    @property
+    def longest_question(self) -> int:
+        return self._search.longest_query
+
     async def run(
         self, principal: Principal, command: AnswerCommand, deadline: Deadline
     ) -> AsyncGenerator[AnswerEvent, None]:
@@ -82,7 +86,7 @@ class AnswerQuestion:
         Raises InvalidField, IndexBehind, StageDeadline, DependencyUnavailable, Overloaded. Without a generator, or when
         it fails before any text is out, the answer is extractive.
         """
-        question = normalized_query("question", command.question)
+        question = normalized_query("question", command.question, self.longest_question)
         own = checked_settings("retrieval", command.retrieval)
         retrieval = own.over(self._search.profile(command.profile).settings)
         context = self._context(retrieval)

@@ -100,7 +100,7 @@ class GiveAnswers:
 
         Raises InvalidField, Overloaded, ConversationNotFound, ConversationBusy, and what making the answer raises.
         """
-        question = normalized_query("question", command.question)
+        question = normalized_query("question", command.question, self._maker.longest_question)
         if not 0 <= window_s <= self._options.longest_window_s:
             raise InvalidField("resume_window", f"must lie between 0 and {self._options.longest_window_s:g} seconds")
         if len(self._live) >= self._options.live:

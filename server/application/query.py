@@ -21,6 +21,7 @@ from server.domain.errors import InvalidField
 from server.domain.passages import ConvexFusion, DistributionFusion, Fusion, ReciprocalRankFusion, SearchFilter
 
 MAX_QUERY_CHARACTERS = 500
+"""Unless the settings say otherwise."""
 MAX_LIMIT = 100
 MAX_FILTER_DOCUMENTS = 1_000
 MAX_FILTER_LABELS = 32
@@ -31,11 +32,11 @@ _LATEST_UNIX_S = 253_402_300_800
 """The years 1 to 9999, which is all that a timestamp may say; its last second may be rounded up."""
 
 
-def normalized_query(field: str, text: str) -> str:
+def normalized_query(field: str, text: str, most: int = MAX_QUERY_CHARACTERS) -> str:
     """NFKC, runs of white space and control characters as one space, trimmed. Raises InvalidField when nothing is left
-    or more than 500 characters came in."""
-    if len(text) > MAX_QUERY_CHARACTERS:
-        raise InvalidField(field, f"must have at most {MAX_QUERY_CHARACTERS:,} characters, and has {len(text):,}")
+    or more than `most` characters came in."""
+    if len(text) > most:
+        raise InvalidField(field, f"must have at most {most:,} characters, and has {len(text):,}")
     folded = unicodedata.normalize("NFKC", text)
     printable = "".join(" " if unicodedata.category(character).startswith("C") else character for character in folded)
     query = " ".join(printable.split())

@@ -32,6 +32,10 @@ Events = tuple[AnswerEvent, ...]
 
 
 class Answering(Protocol):
+    @property
+    def longest_question(self) -> int:
+        """Characters."""
+
     def run(
         self, principal: Principal, command: AnswerCommand, deadline: Deadline
     ) -> AsyncGenerator[AnswerEvent, None]:
@@ -75,12 +79,16 @@ class ReuseAnswers:
         self._share_from_s = options.share_from_s
         self._told: dict[tuple[AnswerKey, IndexVersion], _ToldToAll] = {}
 
+    @property
+    def longest_question(self) -> int:
+        return self._answering.longest_question
+
     async def run(
         self, principal: Principal, command: AnswerCommand, deadline: Deadline
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Raises as AnswerQuestion.run does."""
         clock = StageClock()
-        question = normalized_query("question", command.question)
+        question = normalized_query("question", command.question, self.longest_question)
         await catch_up(self._index, command.consistency_token, deadline, clock)
         use = self.kept.use
         if command.no_cache or not self.kept.on:

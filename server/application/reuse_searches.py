@@ -106,7 +106,7 @@ class ReuseSearches:
         self, principal: Principal, command: SearchCommand, deadline: Deadline, clock: StageClock
     ) -> SearchOutcome:
         """Raises as SearchPassages.run does."""
-        query = normalized_query("query", command.query)
+        query = normalized_query("query", command.query, self.longest_query)
         await catch_up(self._index, command.consistency_token, deadline, clock)
         if command.no_cache or not self.kept.on:
             self.kept.use.bypassed += 1
@@ -135,6 +135,10 @@ class ReuseSearches:
         if made.lasting and version.made(made.index):
             self.kept.keep(key, version, made)
         return made
+
+    @property
+    def longest_query(self) -> int:
+        return self._search.longest_query
 
     def profile(self, name: str) -> RetrievalProfile:
         return self._search.profile(name)

@@ -16,6 +16,7 @@ from server.application.consistency import catch_up
 from server.application.ports import DocumentNames, Embedder, Highlighter, PassageIndex, PassageStore, Reranker, Slot
 from server.application.query import (
     MAX_LIMIT,
+    MAX_QUERY_CHARACTERS,
     bounded,
     checked_filter,
     normalized_query,
@@ -60,6 +61,8 @@ class SearchOptions:
     this weight ranks best in the mean over ten retrieval sets."""
 
     default_limit: int = 10
+    longest_query: int = MAX_QUERY_CHARACTERS
+    """Characters of a query, or of a question, as it is sent; 500 to 10,000."""
     dense_weight: float = 0.5
     rerank_depth: int = 20
     """How many fused candidates the reranker reorders."""
@@ -131,6 +134,10 @@ class SearchOutcome:
 class PassageSearch(Protocol):
     """What answers are made from."""
 
+    @property
+    def longest_query(self) -> int:
+        """Characters."""
+
     def profile(self, name: str) -> RetrievalProfile:
         """Empty: `default`. Raises InvalidField for a name that none has."""
 
@@ -165,6 +172,10 @@ class SearchPassages:
         self._options = options
         self.profiles = RetrievalProfiles(options.profiles)
 
+    @property
+    def longest_query(self) -> int:
+        return self._options.longest_query
+
     def profile(self, name: str) -> RetrievalProfile:
         return self.profiles.get(name)
 
@@ -175,7 +186,7 @@ class SearchPassages:
 
         Raises InvalidField, IndexBehind, StageDeadline, DependencyUnavailable, Overloaded, EmbeddingMismatch.
         """
-        query = normalized_query("query", command.query)
+        query = normalized_query("query", command.query, self._options.longest_query)
         limit = bounded("limit", command.limit, 1, MAX_LIMIT, self._options.default_limit)
         conditions = checked_filter("filter", command.filter)
         own = RetrievalSettings(command.mode, command.fusion, command.rerank, command.rerank_depth, command.diversity)

@@ -55,6 +55,7 @@ def test_what_was_measured_gives_way_to_what_is_set(tmp_path: Path, monkeypatch:
         ("PINAKES_SERVER__ADDRESS", "0.0.0.0:7700", "loopback"),
         ("PINAKES_SERVER__ADDRESS", "example.org:7700", "loopback"),
         ("PINAKES_SEARCH__DENSE_WEIGHT", "much", "search.dense_weight"),
+        ("PINAKES_SEARCH__LONGEST_QUERY", "100", "search.longest_query must lie between 500 and 10,000"),
         ("PINAKES_SEARCH__PROFILES__WIDE__CANDIDATES", "1000", "search.profiles.wide.candidates"),
         ("PINAKES_SEARCH__PROFILES__WIDE__CANDIDATE", "10", "search.profiles.wide.candidate"),
         ("PINAKES_METRICS__ADDRESS", "0.0.0.0:9100", "metrics.address must be a loopback"),

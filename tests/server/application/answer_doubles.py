@@ -47,6 +47,10 @@ class SteppedMaker:
         for _ in range(times):
             self._steps.release()
 
+    @property
+    def longest_question(self) -> int:
+        return 500
+
     async def run(
         self, principal: Principal, command: AnswerCommand, deadline: Deadline
     ) -> AsyncGenerator[AnswerEvent, None]:

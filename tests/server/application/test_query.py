@@ -50,6 +50,12 @@ def test_empty_and_long_queries_are_refused(text: str) -> None:
     assert refusal.value.field == "query"
 
 
+def test_the_limit_can_be_another_one() -> None:
+    assert len(normalized_query("query", "x" * 700, 700)) == 700
+    with pytest.raises(InvalidField, match="at most 700 characters"):
+        normalized_query("query", "x" * 701, 700)
+
+
 @given(st.text(min_size=1, max_size=MAX_QUERY_CHARACTERS))
 def test_normalizing_twice_changes_nothing(text: str) -> None:
     try:

@@ -59,7 +59,9 @@ CACHE = CacheOptions(entries=50, size_bytes=2**20, share_from_s=5.0)
 class System:
     """Searching and answering with all that is kept, over ports in memory that count."""
 
-    def __init__(self, generator: ScriptedGenerator | None = None, cache: CacheOptions = CACHE) -> None:
+    def __init__(
+        self, generator: ScriptedGenerator | None = None, cache: CacheOptions = CACHE, longest_query: int = 500
+    ) -> None:
         self.embedder = ScriptedEmbedder()
         self.reranker: OneModel[ScriptedReranker] = OneModel()
         self.index = ScriptedIndex((hit("ferry", 1), hit("ticket", 2, 0.8)), position=7)
@@ -74,7 +76,7 @@ class System:
             self.store,
             ScriptedNames(),
             self.highlighter,
-            SearchOptions(),
+            SearchOptions(longest_query=longest_query),
         )
         self.vectors = anew.vectors
         self.search = ReuseSearches(anew, self.reranker, self.index, self.store, cache)
@@ -244,6 +246,18 @@ async def test_an_answer_waits_for_the_index_that_its_caller_wants() -> None:
     system.index.position = 8
     assert not end(await system.ask(AnswerCommand(QUESTION, consistency_token="log-8"))).cached
     assert end(await system.ask(AnswerCommand(QUESTION, consistency_token="log-7"))).cached
+
+
+async def test_questions_are_as_long_as_the_settings_allow() -> None:
+    long = QUESTION + " Really?" * 60
+    assert 500 < len(long) < 600
+    with pytest.raises(InvalidField, match="question: must have at most 500"):
+        await System().ask(long)
+    with pytest.raises(InvalidField, match="query: must have at most 500"):
+        await System().find(long)
+    system = System(longest_query=600)
+    assert end(await system.ask(long)).status is AnswerStatus.ANSWERED
+    assert (await system.find(long)).passages
 
 
 async def test_bad_requests_are_refused_as_ever() -> None:

@@ -193,7 +193,7 @@ class AnswerRequest(_message.Message):
     PROFILE_FIELD_NUMBER: _builtins.int
     RETRIEVAL_FIELD_NUMBER: _builtins.int
     question: _builtins.str
-    """The question; 1 to 500 characters."""
+    """The question; 1 to 500 characters, unless the server is set up for more."""
     max_passages: _builtins.int
     """At most this many passages are shown to the generator, 1 to 10; 0: the server's default (3)."""
     max_tokens: _builtins.int

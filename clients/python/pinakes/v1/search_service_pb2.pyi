@@ -167,7 +167,7 @@ class SearchRequest(_message.Message):
     APPLY_PROPOSED_FILTERS_FIELD_NUMBER: _builtins.int
     PROFILE_FIELD_NUMBER: _builtins.int
     query: _builtins.str
-    """What to look for; 1 to 500 characters."""
+    """What to look for; 1 to 500 characters, unless the server is set up for more."""
     limit: _builtins.int
     """At most this many passages, 1 to 100; 0: 10."""
     mode: Global___SearchMode.ValueType
