@@ -73,7 +73,9 @@ class ServerOptions:
     """Answer and ResumeAnswer calls, which are not among the concurrent calls either."""
     watches: int = 1_024
     """WatchJob and Subscribe calls, which are not among the concurrent calls."""
-    streams_per_connection: int = 128
+    streams_per_connection: int = 512
+    """More than a gateway has at a time: on a new connection a client does not know the limit yet, and what it begins
+    beyond it is refused as if the server were not there."""
     drain_s: float = 5.0
     """How long running calls may go on after a stop was asked for. Watches end at once."""
     minimum_ping_interval_s: float = 10.0
