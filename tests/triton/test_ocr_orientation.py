@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from triton_models.ocr.orientation import turns_to_upright
+from triton_models.ocr.orientation import Stand, stand_of
 from triton_models.ocr.recognition import RecognitionOptions, Recognizer, Steps
 
 PAGE = np.full((200, 700, 3), 255, dtype=np.uint8)
@@ -43,9 +43,16 @@ def test_a_page_is_turned_if_that_reads_better_and_lines_that_are_sure_are_read_
     left: float, right: float, turns: int, calls: int
 ) -> None:
     network = _Opinions(left, right)
-    assert turns_to_upright(PAGE, [LINE], Recognizer(network, ("a", " "), RecognitionOptions())) == turns
+    assert stand_of(PAGE, [LINE], Recognizer(network, ("a", " "), RecognitionOptions())) == Stand(turns)
     assert network.calls == calls
 
 
 def test_a_page_without_lines_stays_as_it_is() -> None:
-    assert turns_to_upright(PAGE, [], Recognizer(_Opinions(0, 1), ("a", " "), RecognitionOptions())) == 0
+    assert stand_of(PAGE, [], Recognizer(_Opinions(0, 1), ("a", " "), RecognitionOptions())) == Stand()
+
+
+@pytest.mark.parametrize(("left", "right"), [(0.97, 0.5), (0.5, 0.9)], ids=["upright", "upside down"])
+def test_the_kind_of_its_characters_is_told(left: float, right: float) -> None:
+    for letter, wide in (("a", False), ("ア", True), ("ｱ", False), ("漢", True)):
+        recognizer = Recognizer(_Opinions(left, right), (letter, " "), RecognitionOptions())
+        assert stand_of(PAGE, [LINE], recognizer).wide is wide

@@ -112,6 +112,7 @@ def test_batches_hold_each_line_once_within_the_bounds(widths: list[int]) -> Non
 
 def test_width_follows_the_aspect_ratio_up_to_the_limit() -> None:
     assert scaled_width(np.zeros((24, 100, 3), dtype=np.uint8), OPTIONS) == 200
+    assert scaled_width(np.zeros((24, 100, 3), dtype=np.uint8), OPTIONS, 0.8) == 160
     assert scaled_width(np.zeros((1, 10_000, 3), dtype=np.uint8), OPTIONS) == OPTIONS.max_width_px
 
 

@@ -74,6 +74,32 @@ def read(image: Pixels, ink: int = 200, faint: float = 0.99, dark: float = 0.99,
     return document
 
 
+@pytest.mark.parametrize(("letter", "share"), [("a", 1.0), ("漢", 0.8)])
+def test_rows_of_wide_characters_are_squeezed_and_keep_their_places(letter: str, share: float) -> None:
+    widths: list[int] = []
+
+    def network(batch: npt.NDArray[np.float32]) -> Steps:
+        """One letter where the line's ink ends."""
+        inked = np.flatnonzero(batch[0].min(axis=(0, 1)) < 0)
+        widths.append(int(inked[-1]))
+        classes = np.zeros((len(batch), batch.shape[3] // 8), dtype=np.int32)
+        classes[:, inked[-1] // 8] = 1
+        return Steps(classes, np.full(classes.shape, 0.99, np.float32), np.zeros(classes.shape, np.float32))
+
+    seen = _Seen(200, 0.99, 0.99, 0.1, [])
+    recognizer = Recognizer(network, (letter, " "), RecognitionOptions())
+    out = io.BytesIO()
+    Image.fromarray(page(0)).save(out, "PNG")
+    (document,) = PageReader(Detector(seen.detect, DetectionOptions()), recognizer, PageReaderOptions()).read(
+        [out.getvalue()]
+    )
+    assert isinstance(document, PageDocument)
+    (found,) = document.lines
+    length = 48 * (BAR[2] - BAR[0]) / np.linalg.norm(found.quad[3] - found.quad[0])
+    assert widths[-1] == pytest.approx(share * length, rel=0.08)
+    assert found.characters.quads[0, :, 0].mean() == pytest.approx(BAR[2] - 15, abs=25)
+
+
 def test_a_page_that_is_read_well_is_read_once() -> None:
     assert second_looks(page(0), [line("certain", 0.99)]) == []
     assert [round(one.confidence, 2) for one in read(page(0), dark=0.98).lines] == [0.98]

@@ -13,13 +13,16 @@ from triton_models.ocr.cropping import crop, is_tall, parts
 from triton_models.ocr.decoding import Pixels, UnreadableImage, decode
 from triton_models.ocr.detection import Detector, Quad
 from triton_models.ocr.document import PageCharacters, PageDocument, PageLine
-from triton_models.ocr.orientation import turned_points, turns_to_upright
+from triton_models.ocr.orientation import Stand, stand_of, turned_points
 from triton_models.ocr.reading_order import in_reading_order, skew
 from triton_models.ocr.recognition import ReadLine, Recognizer
 from triton_models.ocr.rules import Segments, find_rules, parted_at_rules
 from triton_models.ocr.second_look import best_reading, second_looks
 from triton_models.ocr.spacing import extents
 from triton_models.ocr.vertical import are_lying, mended
+
+WIDE_SHARE = 0.8
+"""Rows of wide characters are squeezed to this share of their width: they are read at least as well, in less time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,10 @@ class PageReaderOptions:
 
 @dataclass(slots=True)
 class _Page:
-    """A page on its way: `image` is turned a quarter to the left `turns` times from how it came; `skew` is what is left
-    of its rows' angle."""
+    """A page on its way: `image` is turned upright as `stand` says; `skew` is what is left of its rows' angle."""
 
     image: Pixels
-    turns: int
+    stand: Stand
     quads: list[Quad]
     skew: float
     rules: Segments
@@ -70,13 +72,13 @@ class PageReader:
 
     def _page(self, image: Pixels) -> _Page:
         quads = self._detector.detect(image)
-        turns = turns_to_upright(image, quads, self._recognizer)
-        if turns:
-            image = np.ascontiguousarray(np.rot90(image, turns))
+        stand = stand_of(image, quads, self._recognizer)
+        if stand.turns:
+            image = np.ascontiguousarray(np.rot90(image, stand.turns))
             quads = self._detector.detect(image)
         angle = skew(quads, downward=2 * sum(map(is_tall, quads)) > len(quads))
         rules = find_rules(image, quads, angle)
-        return _Page(image, turns, parted_at_rules(quads, rules), angle, rules)
+        return _Page(image, stand, parted_at_rules(quads, rules), angle, rules)
 
     def _best(self, page: _Page, lines: list[PageLine]) -> PageDocument:
         """As it was sent: the page with these lines, or with what a second look finds."""
@@ -88,7 +90,7 @@ class PageReader:
             readings.append(_moved(again, _Reading(found, again.rules), 1 / look.scale))
             angles.append(again.skew)
         height, width = page.image.shape[:2]
-        size = (height, width) if page.turns % 2 else (width, height)
+        size = (height, width) if page.stand.turns % 2 else (width, height)
         best = best_reading([reading.lines for reading in readings])
         reading = _moved(page, readings[best], 1.0)
         return PageDocument(*size, tuple(reading.lines), reading.rules, angles[best])
@@ -97,8 +99,13 @@ class PageReader:
         """Of each page, in reading order; lines of all pages are recognized together."""
         quads = [quad for page in pages for quad in page.quads]
         crops = [crop(page.image, quad) for page in pages for quad in page.quads]
-        read = self._recognizer.read(crops)
+        shares = [WIDE_SHARE if page.stand.wide and not is_tall(quad) else 1.0 for page in pages for quad in page.quads]
+        read = self._recognizer.read(crops, shares)
         downward = self._lying(pages, crops, read)
+        # Lying characters are squeezed from head to foot: what is left out of them is found in their own pitch.
+        squeezed = [index for index in downward if shares[index] < 1]
+        for index, line in zip(squeezed, self._recognizer.read([crops[index] for index in squeezed]), strict=True):
+            read[index] = line
         sound = mended([crops[index] for index in downward], [read[index] for index in downward], self._recognizer)
         for index, line in zip(downward, sound, strict=True):
             read[index] = line
@@ -140,12 +147,12 @@ def _placed(quad: Quad, crop: Pixels, read: ReadLine) -> PageLine:
 
 def _moved(page: _Page, reading: _Reading, scale: float) -> _Reading:
     """What was read on the page in pixels of the image before it was turned, times `scale`."""
-    if not page.turns and scale == 1.0:
+    if not page.stand.turns and scale == 1.0:
         return reading
     height, width = page.image.shape[:2]
 
     def moved(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return np.asarray(turned_points(points, width, height, -page.turns) * scale, dtype=np.float32)
+        return np.asarray(turned_points(points, width, height, -page.stand.turns) * scale, dtype=np.float32)
 
     lines = [
         replace(line, quad=moved(line.quad), characters=replace(line.characters, quads=moved(line.characters.quads)))

@@ -5,6 +5,7 @@ Decoding is Connectionist Temporal Classification's best path: Graves et al., IC
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -108,9 +109,13 @@ class Recognizer:
         self._characters = tuple(characters)
         self._options = options
 
-    def read(self, lines: Sequence[Pixels]) -> list[ReadLine]:
-        """One result per line, in order. Lines of like width go through the network together."""
-        widths = [scaled_width(line, self._options) for line in lines]
+    def read(self, lines: Sequence[Pixels], shares: Sequence[float] | None = None) -> list[ReadLine]:
+        """One result per line, in order. Lines of like width go through the network together. `shares`: to which share
+        of its width each line is squeezed first; none are without it."""
+        widths = [
+            scaled_width(line, self._options, share)
+            for line, share in zip(lines, shares or [1.0] * len(lines), strict=True)
+        ]
         results = [ReadLine()] * len(lines)
 
         def read(members: Sequence[int]) -> None:
@@ -141,9 +146,9 @@ def characters_of(model: Path) -> tuple[str, ...]:
     return (*metadata["character"].split("\n"), " ")
 
 
-def scaled_width(line: Pixels, options: RecognitionOptions) -> int:
-    """Width of the line at the network's height. Longer ones are squeezed."""
-    height, width = int(line.shape[0]), int(line.shape[1])
+def scaled_width(line: Pixels, options: RecognitionOptions, share: float = 1.0) -> int:
+    """Width of the line at the network's height, or that share of it. Longer ones are squeezed."""
+    height, width = int(line.shape[0]), max(1, round(share * int(line.shape[1])))
     return min(options.max_width_px, max(8, -(-LINE_HEIGHT * width // height)))
 
 
@@ -191,6 +196,11 @@ def best_path(steps: Steps, characters: Sequence[str], step_px: float) -> ReadLi
         read.append(ReadCharacter(text, float(probabilities[peak]), (peak + 0.5) * step_px))
         before = end
     return ReadLine(tuple(read))
+
+
+def is_wide(text: str) -> bool:
+    """Whether there is a character of full width in it."""
+    return any(unicodedata.east_asian_width(character) in "WF" for character in text)
 
 
 def _may_part(text: str) -> bool:

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from triton_models.ocr.decoding import Pixels
-from triton_models.ocr.recognition import ReadCharacter, ReadLine, Recognizer
+from triton_models.ocr.recognition import ReadCharacter, ReadLine, Recognizer, is_wide
 
 TURNING = frozenset("（）()「」『』【】〔〕〈〉《》［］[]｛｝{}“”…‥〜～ー―—：；:;＝=→←")
 """Signs that turn with the writing direction."""
@@ -93,7 +93,7 @@ def are_lying(lines: Sequence[Pixels], read: Sequence[ReadLine]) -> bool:
     """Whether the rows of a page are its downward lines, because the page came turned: so much is left out of rows of
     lying characters only. `lines` and `read` are those of one page."""
     cells = sum(len(gap.edges) - 1 for line, one in zip(lines, read, strict=True) for gap in gaps_of(line, one))
-    wide = sum(_is_wide(character.text) for one in read for character in one.characters)
+    wide = sum(is_wide(character.text) for one in read for character in one.characters)
     return cells >= LYING_LEAST and cells > LYING * wide
 
 
@@ -102,7 +102,7 @@ def are_lying(lines: Sequence[Pixels], read: Sequence[ReadLine]) -> bool:
 
 def gaps_of(line: Pixels, read: ReadLine) -> list[Gap]:
     """The gaps of a lying line, from its start. None in lines that are not mostly of wide characters."""
-    wide = [character for character in read.characters if _is_wide(character.text)]
+    wide = [character for character in read.characters if is_wide(character.text)]
     if not wide or 2 * len(wide) < len(read.characters):
         return []
     middles = [character.middle for character in read.characters]
@@ -313,7 +313,3 @@ def _with(read: ReadLine, gaps: Sequence[Gap], fillings: Sequence[Sequence[ReadC
         parts += [read.characters[done : gap.at], filling]
         done = gap.at
     return ReadLine(tuple(chain(*parts, read.characters[done:])))
-
-
-def _is_wide(text: str) -> bool:
-    return any(unicodedata.east_asian_width(character) in "WF" for character in text)
