@@ -35,7 +35,7 @@ class ChainOptions:
     """`first_text_s` is what each provider gets until its text begins. Of the caller's deadline `reserve_s` are left
     over, so that who asked can do without a text."""
 
-    first_text_s: float = 20.0
+    first_text_s: float = 30.0
     reserve_s: float = 0.5
 
     def __post_init__(self) -> None:
