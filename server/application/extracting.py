@@ -12,6 +12,7 @@ import numpy as np
 
 from server.application.answer_kinds import AnswerKind
 from server.application.evidence import Evidence, EvidenceSentence
+from server.application.grounding import facts_of
 from server.application.span_features import MOST_SENTENCES
 from server.application.span_model import span_model
 from server.domain.passages import TextSpan
@@ -93,12 +94,27 @@ def phrase_in(
     return _extract(sentences[chosen.candidate.sentence], chosen.candidate.span, chosen.probability)
 
 
-def sentence_in(evidence: Evidence) -> Extract | None:
-    """The likeliest sentence; None when none shares a word with the question."""
-    if not evidence.sentences or not evidence.coverages.any():
+def sentence_in(question: str, language: str, kind: AnswerKind, evidence: Evidence) -> Extract | None:
+    """The likeliest sentence that may tell what is asked for, or, of three that cannot, the likeliest; None when none
+    shares a word with the question."""
+    if not evidence.coverages.any():
         return None
-    best = evidence.sentences[int(np.argmax(evidence.scores))]
+    order = np.argsort(-evidence.scores, kind="stable").tolist()
+    telling = (number for number in order[:MOST_SENTENCES] if _may_tell(question, language, kind, evidence, number))
+    best = evidence.sentences[next(telling, order[0])]
     return Extract(best.passage, best.span, best.span, 1.0)
+
+
+def _may_tell(question: str, language: str, kind: AnswerKind, evidence: Evidence, number: int) -> bool:
+    """Whether an English sentence has a date, a number or a name that the question has not, where one is asked for."""
+    text = evidence.sentences[number].text
+    if language != "en":
+        return True
+    if kind is AnswerKind.PERSON:
+        undated = _ENGLISH[AnswerKind.DATE].sub(" ", text)
+        return not facts_of(undated).names <= facts_of(question).words
+    pattern = _ENGLISH.get(kind)
+    return pattern is None or any(each.group().casefold() not in question.casefold() for each in pattern.finditer(text))
 
 
 def _only_one(

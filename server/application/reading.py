@@ -82,7 +82,7 @@ class Reading:
 
     def sentence(self) -> Extract | None:
         """The sentence that fits best; None when none shares a word with the question."""
-        return sentence_in(self._evidence)
+        return sentence_in(self.question, self.language, self.kind, self._evidence)
 
     def texts_for_phrase(self) -> list[str]:
         """What a generator reads to find the phrase: of each passage its best sentences, of one with a table the rows

@@ -130,6 +130,32 @@ def test_a_sentence_without_a_date_gives_way_to_the_next() -> None:
 
 
 def test_no_sentence_is_quoted_that_shares_nothing() -> None:
-    assert sentence_in(evidence("Is it raining?", "The pier is long.")) is None
-    best = sentence_in(evidence("How long is the pier?", "It is cold. The pier is long."))
-    assert best is not None and best.span == best.sentence
+    found = evidence("Is it raining?", "The pier is long.")
+    assert sentence_in("Is it raining?", "en", AnswerKind.SENTENCES, found) is None
+
+
+@pytest.mark.parametrize(
+    ("question", "kind", "text", "sentence"),
+    [
+        (
+            "Who inspected the pier of Okinami?",
+            AnswerKind.PERSON,
+            "The pier of Okinami was inspected on 9 October 1998. Ida Brandt was there.",
+            "Ida Brandt was there.",
+        ),
+        ("When was the pier built?", AnswerKind.DATE, "The pier was built of oak. It was 1931.", "It was 1931."),
+        (
+            "Who built the pier?",
+            AnswerKind.PERSON,
+            "The pier was built of oak. It is long.",
+            "The pier was built of oak.",
+        ),
+        ("What is the pier built of?", AnswerKind.PHRASE, "The pier is built of oak.", "The pier is built of oak."),
+    ],
+)
+def test_a_sentence_is_quoted_that_may_tell_what_is_asked_for(
+    question: str, kind: AnswerKind, text: str, sentence: str
+) -> None:
+    found = sentence_in(question, "en", kind, evidence(question, text))
+    assert found is not None and found.span == found.sentence
+    assert text[found.span.start : found.span.end] == sentence
