@@ -117,6 +117,15 @@ def test_a_rule_over_the_gutter_ends_the_columns_above_it() -> None:
     assert texts(lines) == [f"{name}{i}" for names in ("ac", "bd") for name in names for i in range(6)]
 
 
+def test_a_frame_among_the_columns_does_not_end_them() -> None:
+    columns = [column(name, 14, x, x + 280, 100) for name, x in (("a", 0), ("b", 320), ("c", 640))]
+    columns[1] = [*columns[1][:4], *columns[1][9:]]
+    frame = np.array([[[290, 225], [700, 225]], [[290, 360], [700, 360]]], dtype=np.float32)
+    assert texts(shuffled([item for part in columns for item in part]), frame) == [
+        item.text for part in columns for item in part
+    ]
+
+
 def test_pieces_with_a_rule_between_them_are_not_joined() -> None:
     """The boxes of both reach over it a little."""
     cells = [line("Plover", 50, 10, 152, 30), line("1997", 148, 11, 260, 31)]

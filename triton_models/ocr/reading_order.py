@@ -40,6 +40,8 @@ COLUMN_LINES = 4
 """A column has at least this many lines, unless its gutter goes on from above or below."""
 COLUMN_WIDTH = 7.0
 """The median line of running text is at least this many line heights wide."""
+ACROSS = 0.8
+"""A rule ends columns if it is beside this share of their whole width: otherwise it belongs to a frame among them."""
 BESIDE = 0.2
 """Text whose height overlaps with more than this share of an inset line stands beside it."""
 INSETS = 0.25
@@ -288,11 +290,12 @@ def _widest_columns(
 ) -> _Columns | None:
     """The gutter that has the most lines beside it; None if there is none."""
     best: _Columns | None = None
-    reach = _median_height(items) if items else 0.0
+    x0, x1 = min((item.x0 for item in items), default=0.0), max((item.x1 for item in items), default=0.0)
+    across = [rule for rule in separators if _overlap(rule.x0, rule.x1, x0, x1) >= ACROSS * (x1 - x0)]
     for x in _gaps(items):
         crossing = sorted((item for item in items if item.x0 < x < item.x1), key=_middle)
         insets = [item for item in crossing if _is_inset(item, items)]
-        rules = [rule.y for rule in separators if rule.x0 < x - reach and x + reach < rule.x1]
+        rules = [rule.y for rule in across if rule.x0 < x < rule.x1]
         for inset in ([], insets) if insets else ([],):
             ends = sorted([*rules, *(_middle(item) for item in crossing if item not in inset)])
             for top, bottom in pairwise([-math.inf, *ends, math.inf]):
