@@ -37,10 +37,10 @@ class AnswerabilityOptions:
     hundred of the answerable lie below it, and 8 (English) or 31 (Japanese) of the unanswerable."""
     most_cosine_lead: float = 0.05
     """A larger lead counts as this one: where few passages are in the question's language it says little."""
-    unrelated_cosine: float = 0.78
-    """What counts as the sixth nearest candidate's where there are fewer: about that of a text on another subject."""
-    usual_lexical_lead: float = 0.5
-    """What counts where fewer than six candidates hold a word of the question, which says nothing either way."""
+    unknown_cosine_lead: float = 0.022
+    unknown_lexical_lead: float = 0.4
+    """What counts where fewer than six candidates are in the language of the best one, and there is no rival to lead:
+    what unanswerable training questions have in the middle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +67,12 @@ def answerability(
     if not chosen:
         return Answerability(0.0, 0.0, 0.0, 0.0, 0.0)
     cosine = max((ranked.dense.score for ranked in chosen if ranked.dense is not None), default=0.0)
-    dense = sorted((ranked.dense.score for ranked in candidates if ranked.dense is not None), reverse=True)
-    lexical = sorted((ranked.lexical.score for ranked in candidates if ranked.lexical is not None), reverse=True)
-    nearest = dense[0] if dense else 0.0
-    lead = nearest - (dense[_RIVAL] if len(dense) > _RIVAL else options.unrelated_cosine)
-    cosine_lead = min(max(0.0, lead), options.most_cosine_lead)
-    lexical_lead = options.usual_lexical_lead
+    cosine_lead, lexical_lead = options.unknown_cosine_lead, options.unknown_lexical_lead
+    rivals = [ranked for ranked in candidates if ranked.passage.language == chosen[0].passage.language]
+    dense = sorted((ranked.dense.score for ranked in rivals if ranked.dense is not None), reverse=True)
+    if len(dense) > _RIVAL:
+        cosine_lead = min(dense[0] - dense[_RIVAL], options.most_cosine_lead)
+    lexical = sorted((ranked.lexical.score if ranked.lexical else 0.0 for ranked in rivals), reverse=True)
     if len(lexical) > _RIVAL and lexical[0] > 0:
         lexical_lead = 1.0 - lexical[_RIVAL] / lexical[0]
     coverage = float(coverages.max()) if len(coverages) else 0.0

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,9 +61,11 @@ def test_rare_words_cover_more() -> None:
 
 
 def judged(text: str, rival: float = 0.8, count: int = 9) -> float:
-    question = "When does the library open?"
-    candidates = [ranked(text), *(ranked("The opening hours of the terminal.", rival, rival) for _ in range(count))]
-    held = evidence(question, *candidates[:1]).coverages
+    return judged_among([ranked(text), *(ranked("Opening hours of the terminal.", rival, rival) for _ in range(count))])
+
+
+def judged_among(candidates: list[RankedPassage]) -> float:
+    held = evidence("When does the library open?", *candidates[:1]).coverages
     return answerability(candidates[:1], candidates, held, AnswerabilityOptions()).probability
 
 
@@ -73,6 +77,9 @@ def test_an_answer_is_likelier_where_the_questions_words_stand_and_nothing_else_
 def test_few_candidates_are_no_reason_to_refuse() -> None:
     assert judged("The library opens at nine.", count=0) > 0.5
     assert judged("The library opens at nine.", rival=0.85, count=4) > 0.5, "the same in five places"
+    other = [replace(each, passage=replace(each.passage, language="ja")) for each in [ranked("港。", 0.8, 0.8)] * 9]
+    alone, beside = (judged_among([ranked("The terminal opens at nine."), *rest]) for rest in ([], other))
+    assert alone == beside, "nothing leads passages in another language"
     assert answerability([], [], np.zeros(0), AnswerabilityOptions()).probability == 0.0
 
 
