@@ -35,6 +35,10 @@ class AnswerabilityOptions:
     least_coverage: float = 0.15
     """Where no sentence has as much of the question, nothing answers it. Of the training questions less than one in a
     hundred of the answerable lie below it, and 8 (English) or 31 (Japanese) of the unanswerable."""
+    most_absent: float = 0.55
+    """Where more of the question's content words are in none of six or more candidates, nothing answers it either. Of
+    the training questions some 2 in a hundred of the answerable lie above it, and 13 (English) or 26 (Japanese) of the
+    unanswerable."""
     most_cosine_lead: float = 0.05
     """A larger lead counts as this one: where few passages are in the question's language it says little."""
     unknown_cosine_lead: float = 0.022
@@ -60,10 +64,11 @@ def answerability(
     chosen: Sequence[RankedPassage],
     candidates: Sequence[RankedPassage],
     coverages: npt.NDArray[np.float64],
+    absent: float,
     options: AnswerabilityOptions,
 ) -> Answerability:
     """Whether the `chosen` of the `candidates` answer. coverages: float64[n], of the sentences of the chosen ones, as
-    in `Evidence`. 0 for no passages."""
+    in `Evidence`. absent: as `absent_share` of the candidates. 0 for no passages."""
     if not chosen:
         return Answerability(0.0, 0.0, 0.0, 0.0, 0.0)
     cosine = max((ranked.dense.score for ranked in chosen if ranked.dense is not None), default=0.0)
@@ -84,7 +89,7 @@ def answerability(
         + options.lexical_lead * lexical_lead
     )
     probability = _sigmoid(logit)
-    if coverage < options.least_coverage:
+    if coverage < options.least_coverage or (len(candidates) > _RIVAL and absent > options.most_absent):
         probability = min(probability, _UNCOVERED)
     return Answerability(cosine, cosine_lead, coverage, lexical_lead, probability)
 

@@ -89,6 +89,13 @@ def coverages(question: str, sentences: Sequence[str]) -> npt.NDArray[np.float64
     return np.array(list(map(_share_of(question, terms), terms)))
 
 
+def absent_share(question: str, candidates: Sequence[RankedPassage]) -> float:
+    """The share of the question's content words that no candidate has, rare ones weighing more."""
+    held = [_passage_terms(ranked) for ranked in candidates]
+    everywhere = frozenset[str]().union(*held)
+    return 1.0 - _share_of(question, held)(everywhere) if held else 1.0
+
+
 def excerpt(
     sentences: Sequence[EvidenceSentence], scores: npt.NDArray[np.float64], most_tokens: int
 ) -> tuple[EvidenceSentence, ...]:

@@ -16,7 +16,7 @@ from server.application.answerability import (
     confidence,
 )
 from server.application.attribution import Attribution, AttributionOptions
-from server.application.evidence import Evidence, EvidenceOptions, excerpt
+from server.application.evidence import Evidence, EvidenceOptions, absent_share, excerpt
 from server.application.extracting import Extract, ExtractOptions, phrase_in, sentence_in
 from server.application.headings import under_headings
 from server.application.language import detect_language
@@ -61,7 +61,13 @@ class Reading:
         self.passages: tuple[Passage, ...] = tuple(ranked.passage for ranked in chosen)
         self._options = options
         self._evidence = Evidence(question, chosen, options.evidence)
-        self.judged: Answerability = answerability(chosen, candidates, self._evidence.coverages, options.answerability)
+        self.judged: Answerability = answerability(
+            chosen,
+            candidates,
+            self._evidence.coverages,
+            absent_share(question, candidates),
+            options.answerability,
+        )
         self.attribution = Attribution(question, self.passages, options.attribution)
 
     @property
@@ -107,6 +113,8 @@ class Reading:
         words = terms_of(phrase).all
         if (words and words <= terms_of(self.question).all) or not fits(self.kind, phrase):
             return None
+        if self.kind is AnswerKind.PERSON and self.language == "en" and not any(map(str.isupper, phrase)):
+            return None  # the sentence says more than "the keeper"
         order = np.argsort(-self._evidence.scores, kind="stable").tolist()
         sentences = [self._evidence.sentences[number] for number in order]
         quotations = Phrasebook([sentence.text for sentence in sentences]).quotations(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.application.answerability import AnswerabilityOptions, ConfidenceOptions, answerability, confidence
-from server.application.evidence import Evidence, EvidenceOptions, coverages, excerpt
+from server.application.evidence import Evidence, EvidenceOptions, absent_share, coverages, excerpt
 from server.domain.passages import BranchScore, RankedPassage
 from tests.server.application.doubles import passage
 
@@ -64,9 +64,17 @@ def judged(text: str, rival: float = 0.8, count: int = 9) -> float:
     return judged_among([ranked(text), *(ranked("Opening hours of the terminal.", rival, rival) for _ in range(count))])
 
 
+def test_words_that_no_candidate_has_are_absent() -> None:
+    passages = [ranked("The library opens at nine."), ranked("The terminal.")]
+    assert absent_share("When does the library open?", passages) == 0.0
+    assert absent_share("When does the museum open?", passages) > 0.5
+    assert absent_share("When does the museum open?", []) == 1.0
+
+
 def judged_among(candidates: list[RankedPassage]) -> float:
     held = evidence("When does the library open?", *candidates[:1]).coverages
-    return answerability(candidates[:1], candidates, held, AnswerabilityOptions()).probability
+    absent = absent_share("When does the library open?", candidates)
+    return answerability(candidates[:1], candidates, held, absent, AnswerabilityOptions()).probability
 
 
 def test_an_answer_is_likelier_where_the_questions_words_stand_and_nothing_else_is_as_near() -> None:
@@ -78,9 +86,9 @@ def test_few_candidates_are_no_reason_to_refuse() -> None:
     assert judged("The library opens at nine.", count=0) > 0.5
     assert judged("The library opens at nine.", rival=0.85, count=4) > 0.5, "the same in five places"
     other = [replace(each, passage=replace(each.passage, language="ja")) for each in [ranked("港。", 0.8, 0.8)] * 9]
-    alone, beside = (judged_among([ranked("The terminal opens at nine."), *rest]) for rest in ([], other))
+    alone, beside = (judged_among([ranked("The library opens at nine."), *rest]) for rest in ([], other))
     assert alone == beside, "nothing leads passages in another language"
-    assert answerability([], [], np.zeros(0), AnswerabilityOptions()).probability == 0.0
+    assert answerability([], [], np.zeros(0), 1.0, AnswerabilityOptions()).probability == 0.0
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
