@@ -110,7 +110,8 @@ class GeneratorMetrics(Collector):
         state = GaugeMetricFamily(
             "pinakes_generator_breaker", "1 for the state of the circuit breaker.", labels=("generator", "state")
         )
-        for (name, outcome), count in self._chain.outcomes.items():
+        # A copy: the event loop counts on meanwhile.
+        for (name, outcome), count in dict(self._chain.outcomes).items():
             texts.add_metric((name, outcome), count)
         for provider in self._chain.providers:
             for each in BreakerState:

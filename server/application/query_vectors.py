@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from server.application.caching import BoundedCache, CacheOptions, SharedWork
+from server.application.caching import BoundedCache, CacheOptions, SharedWork, held_bytes
 from server.application.ports import Embedder, EmbeddingKind, Slot
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable
 
 _ENTRY_BYTES = 400
-"""Of an entry, beside its vector and its query."""
+"""Of an entry, beside its vector and its key."""
 
 Vector = npt.NDArray[np.float32]
 _Key = tuple[str, str]
@@ -21,7 +21,9 @@ class QueryVectors:
     def __init__(self, embedder: Slot[Embedder], options: CacheOptions) -> None:
         self._embedder = embedder
         self._work: SharedWork[_Key, Vector] = SharedWork(options.share_from_s)
-        self.kept: BoundedCache[_Key, Vector] = BoundedCache(options, lambda vector: int(vector.nbytes) + _ENTRY_BYTES)
+        self.kept: BoundedCache[_Key, Vector] = BoundedCache(
+            options, lambda key, vector: held_bytes(key) + int(vector.nbytes) + _ENTRY_BYTES
+        )
 
     async def vector(self, query: str, deadline: Deadline, *, fresh: bool) -> tuple[Vector, str]:
         """float32[dim], read-only, of the normalized query, and the fingerprint of the model that made it. `fresh`: the

@@ -11,7 +11,7 @@ from datetime import date
 from typing import Protocol
 
 from server.application.answer_question import AnswerCommand
-from server.application.caching import BoundedCache, CacheOptions
+from server.application.caching import BoundedCache, CacheOptions, held_bytes
 from server.application.consistency import catch_up
 from server.application.ports import Generator, PassageIndex, PassageStore, Reranker, Slot
 from server.application.query import normalized_query
@@ -241,6 +241,6 @@ def _joined(events: Events) -> Events:
     return tuple(joined)
 
 
-def _size_of(events: Events) -> int:
+def _size_of(key: AnswerKey, events: Events) -> int:
     texts = sum(sys.getsizeof(event.text) for event in events if isinstance(event, Delta))
-    return passages_size(_sources(events)) + texts + _EVENT_BYTES * len(events)
+    return held_bytes(key) + passages_size(_sources(events)) + texts + _EVENT_BYTES * len(events)

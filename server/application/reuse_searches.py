@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass, replace
 from datetime import date
 
-from server.application.caching import BoundedCache, CacheOptions, SharedWork
+from server.application.caching import BoundedCache, CacheOptions, SharedWork, held_bytes
 from server.application.consistency import catch_up
 from server.application.ports import Generator, PassageIndex, PassageStore, Reranker, Slot
 from server.application.query import normalized_query
@@ -94,7 +94,7 @@ class ReuseSearches:
         options: CacheOptions,
     ) -> None:
         self.kept: BoundedCache[SearchKey, SearchOutcome] = BoundedCache(
-            options, lambda outcome: passages_size(outcome.passages)
+            options, lambda key, outcome: held_bytes(key) + passages_size(outcome.passages)
         )
         self._search = search
         self._reranker = reranker

@@ -38,7 +38,7 @@ def test_what_can_be_written_is_written() -> None:
 
 
 def test_metrics_tell_how_often_a_cache_was_of_use() -> None:
-    cache: BoundedCache[str, str] = BoundedCache(CacheOptions(entries=1, size_bytes=100), len)
+    cache: BoundedCache[str, str] = BoundedCache(CacheOptions(entries=1, size_bytes=100), lambda key, value: len(value))
     for key in ("a", "b"):
         cache.keep(key, 1, "value")
     assert cache.find("b", 1) == "value"

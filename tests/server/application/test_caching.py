@@ -1,30 +1,40 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.application.caching import BoundedCache, CacheOptions, SharedWork
+from server.application.caching import BoundedCache, CacheOptions, SharedWork, held_bytes
+from server.domain.conditions import AllOf, Not, OfDocuments
 from server.domain.deadline import Deadline
 from server.domain.errors import Overloaded, StageDeadline
+from server.domain.passages import SearchFilter
+from server.domain.principals import Principal
 
 LONG = 60.0
 
 
 class Clock:
+    """Read by the thread that made it alone."""
+
     def __init__(self) -> None:
         self.now = 0.0
+        self.owner = threading.get_ident()
 
     def __call__(self) -> float:
+        assert threading.get_ident() == self.owner
         return self.now
 
 
 def cache_of(
     entries: int = 10, size_bytes: int = 100, keep_s: float = 60.0, now: Clock | None = None
 ) -> BoundedCache[str, str]:
-    return BoundedCache(CacheOptions(entries, size_bytes, keep_s), len, now or Clock())
+    return BoundedCache(CacheOptions(entries, size_bytes, keep_s), lambda key, value: len(value), now or Clock())
 
 
 def test_a_value_is_found_in_its_version_alone() -> None:
@@ -73,6 +83,21 @@ def test_a_value_larger_than_the_cache_is_not_kept() -> None:
     cache.keep("a", 1, "aaa")
     cache.keep("b", 1, "bbbb")
     assert (cache.find("a", 1), cache.find("b", 1)) == ("aaa", None)
+
+
+def test_who_watches_from_another_thread_does_not_touch_the_entries() -> None:
+    cache = cache_of()
+    cache.keep("key", 1, "value")
+    with ThreadPoolExecutor(1) as another:
+        assert another.submit(lambda: (cache.entries, cache.size_bytes)).result() == (1, 5)
+
+
+def test_all_strings_of_a_tree_are_counted() -> None:
+    many = SearchFilter(document_ids=tuple(f"{number:036}" for number in range(1_000)))
+    texts = sum(sys.getsizeof(each) for each in many.document_ids)
+    assert texts < held_bytes((many, "query", None)) < 1.2 * texts
+    assert texts < held_bytes(SearchFilter(condition=AllOf((Not(OfDocuments(many.document_ids)),)))) < 1.2 * texts
+    assert texts < held_bytes(Principal("tenant", "user", frozenset(many.document_ids))) < 2 * texts
 
 
 def test_a_cache_without_entries_is_off() -> None:

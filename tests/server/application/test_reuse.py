@@ -171,6 +171,15 @@ async def test_hits_and_misses_are_counted() -> None:
     assert 0 < system.answers.kept.size_bytes < CACHE.size_bytes
 
 
+async def test_what_a_question_itself_takes_counts_too() -> None:
+    system = System(cache=replace(CACHE, size_bytes=100_000))
+    many = SearchFilter(document_ids=tuple(f"{number:036}" for number in range(1_000)))
+    await system.ask()
+    one = system.answers.kept.size_bytes
+    await system.ask(AnswerCommand(QUESTION, filter=many))
+    assert system.answers.kept.size_bytes > one + 36_000
+
+
 # --- what makes another answer -----------------------------------------------------------------------------------
 
 
