@@ -169,7 +169,8 @@ class SharedWork(Generic[_K, _V]):
         self, key: _K, stage: str, deadline: Deadline, make: Callable[[], Coroutine[Any, Any, _V]]
     ) -> tuple[_V, bool]:
         """What `make` returned, to this caller or to another one (True), who then had time to spare, as this one has.
-        Raises what `make` raises, and StageDeadline for `stage` when this caller's time has passed."""
+        Raises what `make` raises, but not for another caller's deadline, and StageDeadline for `stage` when this
+        caller's time has passed."""
         if deadline.remaining() < self._share_from_s:
             return await make(), False
         work = self._works.get(key)
@@ -181,6 +182,9 @@ class SharedWork(Generic[_K, _V]):
         try:
             async with asyncio.timeout(deadline.remaining()) as limit:
                 return await asyncio.shield(work.task), joined
+        except StageDeadline:
+            if not joined:
+                raise
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -191,6 +195,8 @@ class SharedWork(Generic[_K, _V]):
                 del self._works[key]
             if not work.callers:
                 await _ended(work.task)
+        # It was the other one's time that has passed.
+        return await make(), False
 
 
 async def _ended(task: asyncio.Task[Any]) -> None:

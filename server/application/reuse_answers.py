@@ -110,7 +110,7 @@ class ReuseAnswers:
                 return
             self.kept.refuse(key)
         told = self._told.get((key, version))
-        if told is None or told.deadline.remaining() < self._share_from_s or deadline.remaining() < self._share_from_s:
+        if told is None or not self._can_be_shared(told.deadline, deadline):
             use.misses += 1
             told = self._begin(principal, command, deadline, key, version)
             async with aclosing(told.listen()) as events:
@@ -132,6 +132,12 @@ class ReuseAnswers:
             async for event in events:
                 yield event
 
+    def _can_be_shared(self, of: Deadline, by: Deadline) -> bool:
+        """Whether an answer that is made for one deadline is as good for another caller: it ends with the first one's
+        time, and with little time is made with less."""
+        left = by.remaining()
+        return left >= self._share_from_s and of.remaining() >= max(self._share_from_s, left / 2)
+
     def _begin(
         self, principal: Principal, command: AnswerCommand, deadline: Deadline, key: AnswerKey, version: IndexVersion
     ) -> _ToldToAll:
@@ -150,7 +156,9 @@ class ReuseAnswers:
         end = events[-1]
         assert isinstance(end, Completion)
         whole = end.status in _KEPT_STATUSES and _LASTING.issuperset(end.degradations)
-        if whole and end.index_position == version.position:
+        # A model may have been changed since the key was made.
+        by_these = end.reranker in ("", key.reranker) and end.generator in ("", key.generator)
+        if whole and by_these and end.index_position == version.position:
             self.kept.keep(key, version, _joined(events))
 
 

@@ -132,7 +132,8 @@ class ReuseSearches:
         self.kept.use.misses += 1
         if shared:
             return await search()
-        if made.lasting and version.made(made.index):
+        # The reranker may have been changed since the key was made.
+        if made.lasting and version.made(made.index) and made.reranker in ("", key.reranker):
             self.kept.keep(key, version, made)
         return made
 

@@ -188,6 +188,23 @@ async def test_a_failure_is_everybodys() -> None:
     assert all(isinstance(told, Overloaded) for told in await asyncio.gather(*callers, return_exceptions=True))
 
 
+async def test_a_deadline_is_its_callers_alone() -> None:
+    work, make = SharedWork[str, str](5.0), Making(StageDeadline("embed"))
+
+    async def late_once() -> str:
+        try:
+            return await make()
+        finally:
+            make.failure = None
+
+    callers = [asyncio.create_task(work.run("key", "search", Deadline.after(LONG), late_once)) for _ in range(2)]
+    await asyncio.sleep(0)
+    make.may_end.set()
+    late, other = await asyncio.gather(*callers, return_exceptions=True)
+    assert isinstance(late, StageDeadline)
+    assert other == ("made 2", False)
+
+
 async def test_who_has_little_time_works_alone() -> None:
     work, make = SharedWork[str, str](5.0), Making()
     patient, hasty = await started(work, make), await started(work, make, 4.0)

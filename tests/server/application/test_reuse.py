@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from server.application.answer_question import AnswerCommand, AnswerOptions, AnswerQuestion
 from server.application.caching import CacheOptions
-from server.application.ports import GeneratedText, GenerationRequest
+from server.application.ports import EmbeddingKind, Embeddings, GeneratedText, GenerationRequest
 from server.application.reuse_answers import ReuseAnswers
 from server.application.reuse_searches import ReuseSearches
 from server.application.search_passages import SearchCommand, SearchOptions, SearchOutcome, SearchPassages
@@ -56,13 +56,24 @@ OTHER = replace(PRINCIPAL, user="other")
 CACHE = CacheOptions(entries=50, size_bytes=2**20, share_from_s=5.0)
 
 
+@dataclass
+class ChangingEmbedder(ScriptedEmbedder):
+    """While it works, somebody changes the models of other slots."""
+
+    change: Callable[[], None] = lambda: None
+
+    async def embed(self, texts: Sequence[str], kind: EmbeddingKind, deadline: Deadline) -> Embeddings:
+        self.change()
+        return await super().embed(texts, kind, deadline)
+
+
 class System:
     """Searching and answering with all that is kept, over ports in memory that count."""
 
     def __init__(
         self, generator: ScriptedGenerator | None = None, cache: CacheOptions = CACHE, longest_query: int = 500
     ) -> None:
-        self.embedder = ScriptedEmbedder()
+        self.embedder = ChangingEmbedder()
         self.reranker: OneModel[ScriptedReranker] = OneModel()
         self.index = ScriptedIndex((hit("ferry", 1), hit("ticket", 2, 0.8)), position=7)
         self.store = ScriptedStore({name: passage(name, text) for name, text in TEXTS.items()})
@@ -236,6 +247,17 @@ async def test_other_models_answer_anew() -> None:
     assert end(await system.ask()).reranker == "reranker@1"
 
 
+async def test_what_another_model_made_meanwhile_is_not_kept_as_the_first_ones() -> None:
+    system = System()
+    first, second = (ScriptedReranker("ferry", fingerprint=name) for name in ("first", "second"))
+    system.embedder.change = lambda: setattr(system.reranker, "filled", second)
+    system.reranker.filled = first
+    assert end(await system.ask()).reranker == "second"
+    system.reranker.filled = first
+    assert (await system.find("another")).reranker == "second"
+    assert (system.answers.kept.entries, system.search.kept.entries) == (0, 0)
+
+
 async def test_whatever_the_index_takes_up_may_answer_otherwise() -> None:
     system = System()
     await system.ask()
@@ -360,7 +382,7 @@ async def test_what_was_withdrawn_between_two_calls_is_not_told_again(withdrawn:
     told = await system.ask()
     assert not end(told).cached
     assert all(event.passage.chunk_id != "ferry" for event in told if isinstance(event, Citation))
-    assert "610" not in text(told[:1])
+    assert "610" not in text(told)
     assert (system.search.kept.use.stale, system.answers.kept.use.stale) == (2, 1)
 
 
@@ -539,6 +561,15 @@ async def test_who_has_little_time_is_answered_alone() -> None:
     generator.gate.set()
     assert not end(await hasty.task).cached
     assert not end(await patient.task).cached
+
+
+async def test_who_has_far_more_time_does_not_end_with_another() -> None:
+    generator = GatedGenerator("")
+    system = System(generator)
+    listeners = [await Listener(system, seconds=seconds).until_text() for seconds in (8.0, 30.0, 20.0)]
+    assert len(generator.requests) == 2, "the third one hears what the second one has begun"
+    generator.gate.set()
+    await asyncio.gather(*(listener.task for listener in listeners))
 
 
 async def test_others_rights_are_not_joined() -> None:
