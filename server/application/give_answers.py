@@ -110,7 +110,10 @@ class GiveAnswers:
             await self.until_kept(principal, conversation_id, deadline)
             asked = await self._turns.begin(principal, conversation_id, answer_id, question)
         feed = AnswerFeed(self._options.delta_pause_s, self._options.unread_characters)
-        making = asyncio.create_task(self._make(feed, principal, replace(command, question=asked), question, deadline))
+        # As the caller sent it, where it is not another one: normalized it may be longer than one may be.
+        searched = "" if asked == question else asked
+        command = replace(command, question=searched or command.question)
+        making = asyncio.create_task(self._make(feed, principal, command, searched, deadline))
         live = _LiveAnswer(answer_id, principal, question, window_s, conversation_id, feed, making)
         self._live[answer_id] = live
         live.ending = asyncio.create_task(self._end(live))
@@ -168,12 +171,12 @@ class GiveAnswers:
             await asyncio.wait(endings)
 
     async def _make(
-        self, feed: AnswerFeed, principal: Principal, command: AnswerCommand, question: str, deadline: Deadline
+        self, feed: AnswerFeed, principal: Principal, command: AnswerCommand, searched: str, deadline: Deadline
     ) -> None:
         async with aclosing(self._maker.run(principal, command, deadline)) as events:
             async for event in events:
-                if isinstance(event, Sources) and command.question != question:
-                    event = replace(event, searched=command.question)
+                if isinstance(event, Sources):
+                    event = replace(event, searched=searched)
                 await feed.put(event, deadline)
 
     async def until_kept(self, principal: Principal, conversation_id: str, deadline: Deadline) -> None:

@@ -12,6 +12,7 @@ import pytest
 from server.application.answer_feed import AnswerFeed
 from server.application.answer_question import AnswerCommand
 from server.application.give_answers import GiveOptions
+from server.application.query import normalized_query
 from server.domain.answers import AnswerEvent, Delta, Sources
 from server.domain.deadline import Deadline
 from server.domain.errors import (
@@ -251,12 +252,18 @@ class TestConversations:
         assert (await self.ask(given, "How long is the\u3000ferry?")).searched == ""
         searched = "When was it built? (long ferry)"
         assert (await self.ask(given, "When was it built?")).searched == searched
-        assert [command.question for command in given.maker.asked] == ["How long is the ferry?", searched]
+        assert [command.question for command in given.maker.asked] == ["How long is the\u3000ferry?", searched]
         await given.give.close()
         first, second = given.store.kept.values()
         assert (first.question, first.searched) == ("How long is the ferry?", "")
         assert (second.question, second.searched) == ("When was it built?", searched)
         assert {answer.conversation_id for answer in (first, second)} == {"c"}
+
+    async def test_what_is_longer_when_it_is_normalized_is_asked(self, given: Given) -> None:
+        longest = "Why\N{HORIZONTAL ELLIPSIS}" * 125
+        for conversation_id in ("", "c", "c"):
+            assert (await self.ask(given, longest, conversation_id)).searched == ""
+            assert normalized_query("question", given.maker.asked[-1].question) == "Why..." * 125
 
     async def test_one_answer_at_a_time_is_made_in_a_conversation(self, given: Given) -> None:
         given.maker.step(1)
