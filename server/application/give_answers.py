@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -56,6 +56,8 @@ class GiveOptions:
     """How many answers may be in the making, or waiting to be kept."""
     keep: bool = True
     """Whether answers are kept when they have ended."""
+    closing_s: float = 10.0
+    """How long a server that stops waits until they are."""
 
 
 @dataclass(eq=False, slots=True)
@@ -163,12 +165,18 @@ class GiveAnswers:
         await _ended(live, deadline)
 
     async def close(self) -> None:
-        """Cancels what is being made, and keeps what there is of it."""
+        """Cancels what is being made, and keeps what there is of it, as far as that is done in time."""
         endings = [live.ending for live in self._live.values() if live.ending is not None]
         for live in self._live.values():
             live.making.cancel()
         if endings:
-            await asyncio.wait(endings)
+            _, late = await asyncio.wait(endings, timeout=self._options.closing_s)
+            for ending in late:
+                ending.cancel()
+            if late:
+                _log.warning("answers_not_kept", answers=len(late), problem="the server stops")
+                await asyncio.wait(late)
+        await self._keep.close()
 
     async def _make(
         self, feed: AnswerFeed, principal: Principal, command: AnswerCommand, searched: str, deadline: Deadline
@@ -208,13 +216,13 @@ class GiveAnswers:
 
     async def _end(self, live: _LiveAnswer) -> None:
         """Waits for the last event, tells the readers, and keeps the answer."""
-        while not (await asyncio.wait({live.making}, timeout=self._turns.options.renew_s))[0]:
-            if live.conversation_id:
-                await self._turns.renew(live.conversation_id, live.answer_id)
-        state, failure, error = _outcome(live)
-        if live.giving_up is not None:
-            live.giving_up.cancel()
-        live.feed.end(error)
+        async with self._held(live):
+            await asyncio.wait({live.making})
+            state, failure, error = _outcome(live)
+            if live.giving_up is not None:
+                live.giving_up.cancel()
+                live.giving_up = None
+            live.feed.end(error)
         # Of one that ended before its sources nobody knows the id.
         known = any(isinstance(event, Sources) for event in live.feed.events)
         kept = known and self._options.keep and await self._kept(live, state, failure)
@@ -224,6 +232,19 @@ class GiveAnswers:
             asyncio.get_running_loop().call_later(live.window_s, self._live.pop, live.answer_id, None)
         else:
             del self._live[live.answer_id]
+
+    @asynccontextmanager
+    async def _held(self, live: _LiveAnswer) -> AsyncIterator[None]:
+        """The turn of the conversation, if it has one. What is done meanwhile does not wait for its store."""
+        if not live.conversation_id:
+            yield
+            return
+        holding = asyncio.create_task(self._turns.hold(live.conversation_id, live.answer_id))
+        try:
+            yield
+        finally:
+            holding.cancel()
+            await asyncio.wait({holding})
 
     async def _kept(self, live: _LiveAnswer, state: AnswerState, failure: Failure | None) -> bool:
         answer = kept_answer(

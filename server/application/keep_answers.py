@@ -44,19 +44,18 @@ class KeepAnswers:
             self._keeping = asyncio.create_task(self._keep_waiting())
         return await waiting.kept
 
+    async def close(self) -> None:
+        """Stops keeping. Nobody may wait any more."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.wait((self._keeping,))
+
     async def _keep_waiting(self) -> None:
         while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
-            kept = await self._kept([each.answer for each in batch])
-            if not kept and len(batch) > 1:
-                # One of them may be why.
-                for each in batch:
-                    each.kept.set_result(await self._kept([each.answer]))
-            else:
-                for each in batch:
-                    each.kept.set_result(kept)
+            await self._keep([self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))])
 
-    async def _kept(self, answers: Sequence[OwnAnswer]) -> bool:
+    async def _keep(self, batch: Sequence[_Waiting]) -> None:
+        kept = False
         try:
             async for attempt in AsyncRetrying(
                 wait=wait_exponential_jitter(multiplier=0.2, max=2.0, jitter=0.2),
@@ -65,11 +64,18 @@ class KeepAnswers:
                 reraise=True,
             ):
                 with attempt:
-                    await self._store.keep(answers)
-            return True
+                    await self._store.keep([each.answer for each in batch])
+            kept = True
         except PinakesError as error:
-            _log.warning("answers_not_kept", answers=len(answers), problem=str(error))
+            _log.warning("answers_not_kept", answers=len(batch), problem=str(error))
         except Exception as error:  # noqa: BLE001 - nobody waits for this task: the log is where it is told
             # Not its message: that may hold text of a document.
-            _log.error("answers_not_kept", answers=len(answers), error=type(error).__name__, trace=trace_of(error))
-        return False
+            _log.error("answers_not_kept", answers=len(batch), error=type(error).__name__, trace=trace_of(error))
+            if len(batch) > 1:
+                # One of them is why.
+                for each in batch:
+                    await self._keep([each])
+                return
+        for each in batch:
+            if not each.kept.done():
+                each.kept.set_result(kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import structlog
@@ -27,20 +28,23 @@ class TakeTurns:
     def __init__(self, turns: TurnStore, follow_ups: FollowUps, options: TurnOptions) -> None:
         self._turns = turns
         self._follow_ups = follow_ups
-        self.options = options
+        self._options = options
 
     async def begin(self, principal: Principal, conversation_id: str, answer_id: str, question: str) -> str:
         """Takes the turn; returns what is to be searched and asked for the question, which is normalized. Raises
         ConversationNotFound, ConversationBusy, DependencyUnavailable, Overloaded."""
-        options = self.options
+        options = self._options
         past = await self._turns.begin(principal, conversation_id, answer_id, options.lease_s, options.past)
         return await self._follow_ups.rewritten(question, past)
 
-    async def renew(self, conversation_id: str, answer_id: str) -> None:
-        try:
-            await self._turns.renew(conversation_id, answer_id, self.options.lease_s)
-        except (DependencyUnavailable, Overloaded) as error:
-            _log.warning("turn_not_renewed", answer_id=answer_id, problem=str(error))
+    async def hold(self, conversation_id: str, answer_id: str) -> None:
+        """Renews the turn until it is cancelled."""
+        while True:
+            await asyncio.sleep(self._options.renew_s)
+            try:
+                await self._turns.renew(conversation_id, answer_id, self._options.lease_s)
+            except (DependencyUnavailable, Overloaded) as error:
+                _log.warning("turn_not_renewed", answer_id=answer_id, problem=str(error))
 
     async def abandon(self, conversation_id: str, answer_id: str) -> None:
         """For an answer that is not kept."""

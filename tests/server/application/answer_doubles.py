@@ -71,17 +71,18 @@ class SteppedMaker:
 @dataclass
 class MemoryStore:
     """Fails with `failures` first, and whenever the answer to `poison` is among those to be kept. `unreadable` are
-    documents that nobody may read now. `batches` counts the answers of each attempt."""
+    documents that nobody may read now. `batches` counts the answers of each attempt. One that `hangs` never answers."""
 
     kept: dict[tuple[str, str, str], KeptAnswer] = field(default_factory=dict)
     failures: list[PinakesError] = field(default_factory=list)
     unreadable: set[str] = field(default_factory=set)
     poison: str = ""
+    hangs: bool = False
     batches: list[int] = field(default_factory=list)
 
     async def keep(self, answers: Sequence[OwnAnswer]) -> None:
         self.batches.append(len(answers))
-        await asyncio.sleep(0)
+        await (asyncio.Event().wait() if self.hangs else asyncio.sleep(0))
         if self.failures:
             raise self.failures.pop(0)
         if any(own.answer.question == self.poison for own in answers):
@@ -112,6 +113,7 @@ class MemoryTurns:
     known: set[str] = field(default_factory=set)
     live: dict[str, str] = field(default_factory=dict)
     renewed: int = 0
+    hangs: bool = False
 
     async def begin(
         self, principal: Principal, conversation_id: str, answer_id: str, lease_s: float, past: int
@@ -128,6 +130,8 @@ class MemoryTurns:
 
     async def renew(self, conversation_id: str, answer_id: str, lease_s: float) -> None:
         self.renewed += 1
+        if self.hangs:
+            await asyncio.Event().wait()
 
     async def abandon(self, conversation_id: str, answer_id: str) -> None:
         if self.live.get(conversation_id) == answer_id:

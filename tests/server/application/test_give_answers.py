@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from server.application import keep_answers
 from server.application.answer_feed import AnswerFeed
 from server.application.answer_question import AnswerCommand
 from server.application.give_answers import GiveOptions
@@ -45,6 +46,10 @@ SOMEBODY_ELSE = (replace(PRINCIPAL, user="other"), replace(PRINCIPAL, tenant="ot
 
 def soon() -> Deadline:
     return Deadline.after(10)
+
+
+async def drained(stream: AsyncIterator[tuple[str, NumberedEvent]]) -> list[NumberedEvent]:
+    return [event async for _, event in stream]
 
 
 class Given:
@@ -204,6 +209,41 @@ async def test_only_so_many_answers_go_on_unattended_and_live() -> None:
     assert {answer.state for answer in given.store.kept.values()} == {AnswerState.CANCELLED}
 
 
+async def test_what_has_ended_is_not_unattended() -> None:
+    given = Given(GiveOptions(delta_pause_s=0.0, unattended=1, keep=False))
+    first = await given.begin(1, window_s=30)
+    given.maker.step(3)
+    async with asyncio.timeout(5):
+        while given.maker.made < 4:  # noqa: ASYNC110 - what is waited for happens in code that knows no test
+            await asyncio.sleep(0)
+    second = await given.begin(1, window_s=30)
+    given.maker.step(3)
+    for answer_id in (first, second):
+        assert [event.sequence for event in await given.resumed(answer_id, 1)] == [2, 3, 4]
+    await given.give.close()
+
+
+async def test_a_server_that_stops_does_not_wait_for_a_store_that_hangs() -> None:
+    given = Given(GiveOptions(delta_pause_s=0.0, closing_s=0.05))
+    given.store.hangs = True
+    for _ in range(2):
+        given.maker.begin_apart()
+        await given.begin(2, window_s=30)
+    async with asyncio.timeout(5):
+        await given.give.close()
+    assert (given.store.kept, given.maker.stopped) == ({}, 2)
+
+
+async def test_a_store_that_is_away_is_not_asked_for_each_answer(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keep_answers, "_ATTEMPTS", 1)
+    given.store.failures = [DependencyUnavailable("PostgreSQL", "gone")] * 10
+    for _ in range(3):
+        given.maker.begin_apart()
+        await given.begin(1, window_s=30)
+    await given.give.close()
+    assert sum(given.store.batches) == 3
+
+
 async def test_keeping_is_tried_again(given: Given) -> None:
     given.store.failures = [DependencyUnavailable("PostgreSQL", "gone"), Overloaded("PostgreSQL", 1.0)]
     assert (await given.settled(await given.begin(1))).state is AnswerState.CANCELLED
@@ -281,6 +321,16 @@ class TestConversations:
         await self.ask(given, "And then?")
         await given.give.close()
         assert [answer.state for answer in given.store.kept.values()] == [AnswerState.CANCELLED, AnswerState.COMPLETED]
+
+    async def test_the_end_does_not_wait_for_a_turn_that_is_being_renewed(self, given: Given) -> None:
+        given.turns.hangs = True
+        stream = given.give.run(PRINCIPAL, COMMAND, soon(), conversation_id="c")
+        rest = asyncio.ensure_future(drained(stream))
+        async with asyncio.timeout(5):
+            while not given.turns.renewed:  # noqa: ASYNC110 - what is waited for happens in code that knows no test
+                await asyncio.sleep(0.01)
+            given.maker.step(4)
+            assert len(await rest) == 4
 
     async def test_an_answer_that_is_not_kept_does_not_keep_its_turn(self, given: Given) -> None:
         given.maker.events, given.maker.failure = (), Overloaded("the model", 1.0)
