@@ -104,6 +104,7 @@ class AnswerQuestion:
             rerank=retrieval.rerank,
             rerank_depth=retrieval.rerank_depth,
             diversity=retrieval.diversity,
+            profile=command.profile,
             consistency_token=command.consistency_token,
             snippets=False,
             no_cache=command.no_cache,

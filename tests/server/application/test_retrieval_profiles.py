@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
 
-from server.application.answer_question import AnswerCommand
+from server.application.answer_question import AnswerCommand, AnswerOptions, AnswerQuestion
 from server.application.retrieval_profiles import BUILT_IN, ProfileOptions, RetrievalProfiles, checked_settings
 from server.application.search_passages import SearchCommand, SearchOptions, SearchPassages
 from server.application.timing import StageClock
@@ -17,11 +18,13 @@ from tests.server.application.doubles import (
     PRINCIPAL,
     OneModel,
     ScriptedEmbedder,
+    ScriptedGenerator,
     ScriptedHighlighter,
     ScriptedIndex,
     ScriptedNames,
     ScriptedReranker,
     ScriptedStore,
+    chain_of,
     hit,
     passage,
 )
@@ -70,6 +73,16 @@ async def test_the_default_profile_can_be_set_and_others_do_not_build_on_it() ->
     assert await searching.reranked(SearchCommand("q", rerank_depth=5)) == 5
     assert await searching.reranked(SearchCommand("q", profile="quick")) == 0
     assert await searching.reranked(SearchCommand("q", profile="thorough")) == 30
+
+
+async def test_what_a_profile_leaves_open_is_the_servers_choice_for_answers_too() -> None:
+    searching = Searching()
+    answering = AnswerQuestion(searching.search, chain_of(OneModel(ScriptedGenerator("It says so."))), AnswerOptions())
+    for profile in ("words", "default"):
+        command = AnswerCommand("text of 29", profile=profile, retrieval=RetrievalSettings(candidates=2, rerank=True))
+        async with aclosing(answering.run(PRINCIPAL, command, Deadline.after(30))) as events:
+            await anext(events)
+    assert [asked.limit for asked in searching.index.asked] == [SearchOptions().rerank_depth, 3]
 
 
 async def test_diversity_of_a_profile_goes_before_the_reranker() -> None:
