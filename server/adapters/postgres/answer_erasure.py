@@ -1,5 +1,8 @@
 """Erases what kept answers hold of a document: its quotes and its name, the sentences that were cited from it, and text
-that was cited from nowhere, since it may come from any passage that was read. That something was there stays."""
+that was cited from nowhere, since it may come from any passage that was read. That something was there stays. Deletes
+conversations, of which nothing stays.
+
+Whoever locks several answers locks them in the order of their ids, or two could wait for each other."""
 
 from __future__ import annotations
 
@@ -8,9 +11,8 @@ from collections.abc import Sequence
 
 from server.adapters.postgres.pool import Connection
 
-# In one order for everybody, or two deletions could wait for each other.
 _LOCK = """
-    SELECT 1 FROM answers WHERE answer_id IN (SELECT answer_id FROM answer_sources WHERE document_id = %(document_id)s)
+    SELECT 1 FROM answers WHERE answer_id IN (SELECT answer_id FROM answer_sources WHERE document_id = ANY(%s))
     ORDER BY answer_id FOR UPDATE
 """
 _SENTENCES = """
@@ -33,6 +35,16 @@ _SOURCES = "UPDATE answer_sources SET source = NULL WHERE document_id = %(docume
 async def erase_documents(connection: Connection, document_ids: Sequence[uuid.UUID]) -> None:
     """In the transaction that deletes them, or that keeps an answer after they were. Cost: the answers that had a
     passage of them."""
+    await connection.execute(_LOCK, (list(document_ids),))
     for document_id in document_ids:
-        for statement in (_LOCK, _SENTENCES, _UNCITED, _SOURCES):
+        for statement in (_SENTENCES, _UNCITED, _SOURCES):
             await connection.execute(statement, {"document_id": document_id})
+
+
+async def delete_conversations(connection: Connection, conversation_ids: Sequence[uuid.UUID]) -> None:
+    """With their answers. The caller has locked them."""
+    for statement in (
+        "SELECT 1 FROM answers WHERE conversation_id = ANY(%s) ORDER BY answer_id FOR UPDATE",
+        "DELETE FROM conversations WHERE conversation_id = ANY(%s)",
+    ):
+        await connection.execute(statement, (list(conversation_ids),))

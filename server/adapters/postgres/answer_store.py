@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from server.adapters.postgres.answer_erasure import erase_documents
+from server.adapters.postgres.answer_erasure import delete_conversations, erase_documents
 from server.adapters.postgres.conversation_turns import add_turn
 from server.adapters.postgres.identifiers import parsed_id
 from server.adapters.postgres.pool import Connection, PostgresPool
@@ -73,12 +73,11 @@ _FORGET = """
         ORDER BY end_time LIMIT %(limit)s FOR UPDATE SKIP LOCKED
     )
 """
-# A conversation is forgotten as a whole, with its answers.
-_FORGET_CONVERSATIONS = """
-    DELETE FROM conversations WHERE conversation_id IN (
-        SELECT conversation_id FROM conversations WHERE update_time <= now() - make_interval(secs => %(age_s)s)
-        ORDER BY update_time LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-    )
+# A conversation is forgotten as a whole, with its answers, but not while one is being made in it.
+_OLD_CONVERSATIONS = """
+    SELECT conversation_id FROM conversations
+    WHERE update_time <= now() - make_interval(secs => %(age_s)s) AND coalesce(live_until <= clock_timestamp(), true)
+    ORDER BY update_time LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 """
 
 
@@ -107,10 +106,13 @@ class PostgresAnswerStore:
         return answer
 
     async def forget(self, age_s: float, limit: int) -> int:
+        parameters = {"age_s": age_s, "limit": limit}
         async with self._pool.transaction() as connection:
-            statements = (_FORGET, _FORGET_CONVERSATIONS)
-            parameters = {"age_s": age_s, "limit": limit}
-            return max([(await connection.execute(each, parameters)).rowcount for each in statements])
+            answers = (await connection.execute(_FORGET, parameters)).rowcount
+        async with self._pool.transaction() as connection:
+            old = await (await connection.execute(_OLD_CONVERSATIONS, parameters)).fetchall()
+            await delete_conversations(connection, [row["conversation_id"] for row in old])
+        return max(answers, len(old))
 
 
 async def read_answers(

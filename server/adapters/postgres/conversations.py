@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from server.adapters.postgres.answer_erasure import delete_conversations
 from server.adapters.postgres.answer_store import ANSWER_COLUMNS, read_answers
 from server.adapters.postgres.identifiers import new_id, parsed_id
 from server.adapters.postgres.page_tokens import page_token, resume_after
@@ -58,10 +59,10 @@ class PostgresConversations:
             return await _one(connection, statement, _named(principal, conversation_id) | {"title": title})
 
     async def delete(self, principal: Principal, conversation_id: str) -> None:
-        # Its answers go with it.
-        statement = f"DELETE FROM conversations WHERE {_OWN} RETURNING {_COLUMNS}"
+        named = _named(principal, conversation_id)
         async with self._pool.transaction() as connection:
-            await _one(connection, statement, _named(principal, conversation_id))
+            await _one(connection, f"SELECT {_COLUMNS} FROM conversations WHERE {_OWN} FOR UPDATE", named)
+            await delete_conversations(connection, [named["conversation_id"]])
 
     async def turns(self, principal: Principal, conversation_id: str, size: int, token: str) -> TurnPage:
         listed = ["turns", principal.tenant, principal.user, conversation_id]

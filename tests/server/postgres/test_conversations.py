@@ -163,6 +163,43 @@ async def test_deletion_takes_the_answers_and_what_is_being_made_is_not_kept(tal
         await talk.conversations.delete(ANA, conversation_id)
 
 
+@pytest.mark.parametrize("by", ["owner", "age"])
+async def test_answers_are_locked_in_the_order_of_their_ids(
+    talk: Talk, pool: PostgresPool, archive: Archive, by: str
+) -> None:
+    """As the deletion of a document locks them, so that neither waits for the other."""
+    conversation_id = (await talk.conversations.create(ANA, "")).conversation_id
+    first, second = sorted(str(uuid.uuid4()) for _ in range(2))
+    for answer_id in (second, first):
+        await talk.keep(conversation_id, answer_id, "q")
+    locked = "SELECT 1 FROM answers WHERE answer_id = %s FOR UPDATE NOWAIT"
+    waiting = """
+        SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
+    """
+    async with pool.transaction() as other:
+        await other.execute(locked, (first,))
+        deletion = asyncio.create_task(
+            talk.conversations.delete(ANA, conversation_id) if by == "owner" else talk.answers.forget(-1.0, 10)
+        )
+        async with asyncio.timeout(10):
+            while not await archive.scalar(waiting):  # noqa: ASYNC110 - nothing tells when
+                await asyncio.sleep(0.01)
+        await other.execute(locked, (second,))
+    await deletion
+    assert await archive.scalar("SELECT count(*) FROM answers") == 0
+
+
+async def test_a_conversation_that_was_taken_up_again_is_not_forgotten(talk: Talk, pool: PostgresPool) -> None:
+    conversation_id = (await talk.conversations.create(ANA, "")).conversation_id
+    async with pool.transaction() as connection:
+        await connection.execute("UPDATE conversations SET update_time = now() - interval '2 days'")
+    answer_id = await talk.begin(conversation_id)
+    assert await talk.answers.forget(86_400.0, 10) == 0
+    await talk.turns.abandon(conversation_id, answer_id)
+    await talk.begin(conversation_id, lease_s=0.0)
+    assert await talk.answers.forget(86_400.0, 10) == 1
+
+
 async def test_a_conversation_is_forgotten_as_a_whole(talk: Talk, pool: PostgresPool, archive: Archive) -> None:
     old = (await talk.conversations.create(ANA, "")).conversation_id
     new = (await talk.conversations.create(ANA, "")).conversation_id
