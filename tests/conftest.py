@@ -14,6 +14,7 @@ from pathlib import Path
 import platformdirs
 import psycopg
 import pytest
+from hypothesis import settings
 from xdist.remote import Producer
 
 from server.adapters.postgres.migrating import migrate
@@ -26,6 +27,10 @@ from tests.sharing import SharingServers
 from tests.whole_stack import IMPATIENT, WholeStack
 from triton_models.preparation import prepare
 from triton_models.rendering import render
+
+# No test asserts a time: an example may take as long as a busy machine lets it.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 _DATABASE = "server_tests"
 _EMPTY = """
