@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pybreaker
@@ -37,14 +37,15 @@ class BreakerOptions:
 class CircuitBreaker:
     """See the port `Breaker`. The event loop owns it."""
 
-    def __init__(self, name: str, options: BreakerOptions) -> None:
-        self._kept = pybreaker.CircuitMemoryStorage(pybreaker.STATE_CLOSED)
-        self._pause = timedelta(seconds=options.pause_s)
+    def __init__(self, name: str, options: BreakerOptions, clock: Callable[[], float] = time.monotonic) -> None:
+        """clock: in seconds. pybreaker's own is the time of day, which may be set back."""
+        self._clock = clock
+        self._pause_s = options.pause_s
+        self._rests_until = 0.0
         self._trying = False
         self._breaker = pybreaker.CircuitBreaker(
             fail_max=options.failures,
             reset_timeout=options.pause_s,
-            state_storage=self._kept,
             listeners=[_Log()],
             name=name,
         )
@@ -56,7 +57,7 @@ class CircuitBreaker:
     def admit(self) -> _Attempt | None:
         if self.state is BreakerState.CLOSED:
             return _Attempt(self, trial=False)
-        if self._trying or (self.state is BreakerState.OPEN and self._resting()):
+        if self._trying or (self.state is BreakerState.OPEN and self._clock() < self._rests_until):
             return None
         self._breaker.half_open()
         self._trying = True
@@ -70,15 +71,13 @@ class CircuitBreaker:
         if trial or self.state is BreakerState.CLOSED:
             with suppress(pybreaker.CircuitBreakerError, Failure):
                 self._breaker.call(outcome)
+            if self.state is BreakerState.OPEN:
+                self._rests_until = self._clock() + self._pause_s
 
     def forget(self, *, trial: bool) -> None:
         """As `tell`, of an attempt that says nothing."""
         if trial:
             self._trying = False
-
-    def _resting(self) -> bool:
-        opened = self._kept.opened_at
-        return opened is not None and datetime.now(UTC) < opened + self._pause
 
 
 class _Attempt:

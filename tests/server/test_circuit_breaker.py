@@ -69,6 +69,21 @@ def test_what_began_before_it_opened_changes_nothing() -> None:
         assert breaker.admit() is None
 
 
+def test_the_pause_is_counted_anew_with_each_failure_and_not_by_the_time_of_day() -> None:
+    now = 100.0
+    breaker = CircuitBreaker("some", BreakerOptions(failures=1, pause_s=10.0), lambda: now)
+    admitted(breaker).failed()
+    now = 109.9
+    assert breaker.admit() is None
+    now = 110.0
+    admitted(breaker).failed()
+    now = 119.9
+    assert breaker.admit() is None
+    now = 120.0
+    admitted(breaker).succeeded()
+    assert state(breaker) is BreakerState.CLOSED
+
+
 @pytest.mark.parametrize("wrong", [{"failures": 0}, {"pause_s": -1.0}])
 def test_options_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="failures must be"):
