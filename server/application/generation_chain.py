@@ -32,8 +32,9 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class ChainOptions:
-    """`first_text_s` is what each provider gets until its text begins. Of the caller's deadline `reserve_s` are left
-    over, so that who asked can do without a text."""
+    """`first_text_s` is what each provider gets until its text begins; of a nearer deadline, an equal share of those
+    that can still be asked. Of the caller's deadline `reserve_s` are left over, so that who asked can do without a
+    text."""
 
     first_text_s: float = 30.0
     reserve_s: float = 0.5
@@ -117,8 +118,9 @@ class GenerationChain:
     async def _begun(self, request: GenerationRequest, deadline: Deadline) -> tuple[_Begun, tuple[PassedOver, ...]]:
         passed_over: list[PassedOver] = []
         delays: list[float] = []
-        for provider in self._providers:
-            asked = await self._asked(provider, request, deadline)
+        for number, provider in enumerate(self._providers, 1):
+            following = sum(each.breaker.state is BreakerState.CLOSED for each in self._providers[number:])
+            asked = await self._asked(provider, request, deadline, 1 + following)
             if isinstance(asked, _Begun):
                 self.outcomes[provider.name, "began"] += 1
                 return asked, tuple(passed_over)
@@ -131,9 +133,12 @@ class GenerationChain:
             delays.append(asked.retry_after_s)
         raise NoGenerator(tuple(passed_over), min(delays, default=1.0))
 
-    async def _asked(self, provider: Provider, request: GenerationRequest, deadline: Deadline) -> _Begun | _Declined:
-        """Has the provider begin. Its breaker is told of what did not begin, and only of that."""
-        limit = min(self._options.first_text_s, deadline.remaining() - self._options.reserve_s)
+    async def _asked(
+        self, provider: Provider, request: GenerationRequest, deadline: Deadline, share_of: int
+    ) -> _Begun | _Declined:
+        """Has the provider begin, within its share of the time. Its breaker is told of what did not begin, and only of
+        that."""
+        limit = min(self._options.first_text_s, (deadline.remaining() - self._options.reserve_s) / share_of)
         if limit <= 0:
             return _Declined(PassedOverReason.TOO_SLOW, "no time is left")
         attempt = provider.breaker.admit()

@@ -169,6 +169,18 @@ async def test_who_does_not_begin_in_time_is_passed_over_and_learns_of_it(pair: 
     assert await asyncio.to_thread(pair.first.hung_up.wait, 20), "its connection is closed"
 
 
+async def test_who_hangs_leaves_the_others_their_share_of_a_near_deadline(pair: Pair) -> None:
+    pair.first.tells(hold=threading.Event())
+    at_once = provider("second", ScriptedGenerator("It is late."))
+    resting = provider("third", ScriptedGenerator("Never said."))
+    for _ in range(FAILURES):
+        attempt = resting.breaker.admit()
+        assert attempt is not None
+        attempt.failed()
+    _, writing = await written(GenerationChain([pair.providers[0], at_once, resting], PATIENT), seconds=1.5)
+    assert writing.passed_over == (PassedOver("first", PassedOverReason.TOO_SLOW),)
+
+
 @pytest.mark.parametrize("events", [(), ("{no json",)], ids=["broken off", "malformed"])
 async def test_a_failure_after_text_is_a_failure_and_nobody_else_goes_on(pair: Pair, events: tuple[Any, ...]) -> None:
     pair.first.reply = Reply(events=(delta("It is "), *events))
@@ -274,7 +286,8 @@ async def test_nobody_left_is_told_with_all_reasons(pair: Pair) -> None:
 
 
 async def test_without_time_nobody_is_asked_and_some_is_left_over(pair: Pair) -> None:
-    pair.first.tells(hold=threading.Event())
+    for each in (pair.first, pair.second):
+        each.tells(hold=threading.Event())
     chain = pair.chain(ChainOptions(first_text_s=20.0, reserve_s=5.0))
     with pytest.raises(NoGenerator):
         await written(chain, seconds=4.0)
