@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import structlog
+from prometheus_client.core import CounterMetricFamily
 
 from server.adapters.circuit_breaker import BreakerOptions, CircuitBreaker
 from server.application.caching import BoundedCache, CacheOptions
@@ -82,6 +84,20 @@ async def test_metrics_tell_who_writes_and_whom_a_breaker_keeps_from_it() -> Non
         **{("pinakes_generator_breaker", "away", state): float(state == "open") for state in STATES},
         **{("pinakes_generator_breaker", "own", state): float(state == "closed") for state in STATES},
     }
+
+
+def test_texts_are_counted_while_metrics_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = GenerationChain([], ChainOptions())
+    chain.outcomes["own", "began"] = 1
+    add = CounterMetricFamily.add_metric
+
+    def adding(family: CounterMetricFamily, labels: Sequence[str], value: float) -> None:
+        chain.outcomes["own", "broken"] += 1  # as the event loop may at any time
+        add(family, labels, value)
+
+    monkeypatch.setattr(CounterMetricFamily, "add_metric", adding)
+    [texts, _] = GeneratorMetrics(chain).collect()
+    assert [sample.value for sample in texts.samples] == [1.0]
 
 
 def test_without_an_address_nothing_is_served() -> None:
