@@ -20,9 +20,18 @@ _SPELLED = (
     *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
 )
 _WORDS = {word: Decimal(value) for value, word in enumerate(_SPELLED)}
-_KANJI_NUMERAL = re.compile(r"(?<![\d万億兆])[〇一二三四五六七八九十百千][〇一二三四五六七八九十百千万億兆]*")
-_DIGITS = re.compile(r"\d(?:[\d,]*\d)?(?:\.\d+)?(?:[万億兆](?:\d(?:[\d,]*\d)?)?)*")
-_MYRIAD_GROUP = re.compile(r"([\d.]+)([万億兆]?)")
+_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_SPELLED_NUMBER = re.compile(rf"\b({'|'.join(_SPELLED)})\b")
+_GROUPED = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
+_KANJI_NUMERAL = re.compile(
+    r"(?<![\d〇一二三四五六七八九十百千万億兆])[〇一二三四五六七八九十百千][〇一二三四五六七八九十百千万億兆]*"
+)
+_DIGITS = re.compile(rf"{_GROUPED}(?:[十百千万億兆]+(?:{_GROUPED}|[一二三四五六七八九])?)*")
+_MINUS = re.compile(r"(?<![A-Za-z\d)\]])[-\u2212]$|(?:マイナス|零下|氷点下)$")
+_PART = re.compile(r"[\d.]+|[〇一二三四五六七八九]+|[十百千万億兆]")
+_SCALE = re.compile(rf"[\s-]?({'|'.join(_SCALES)})\b")
+# Written in kanji these are adverbs as a rule: enough, at one time, once, most.
+_ADVERB = re.compile(r"(?<![\d〇一二三四五六七八九十百千万億兆])(?:十分(?![間後前])|一時(?!間)|一度|一番)")
 _ERA = re.compile(r"(明治|大正|昭和|平成|令和)(\d{1,2}|元|[一二三四五六七八九十]{1,3})年")
 _YEAR_BEFORE = {"明治": 1867, "大正": 1911, "昭和": 1925, "平成": 1988, "令和": 2018}
 _UNIT = re.compile(
@@ -36,7 +45,7 @@ _SAME_UNIT = {
     "pound": "pounds", "crown": "crowns", "か月": "ヶ月", "カ月": "ヶ月", "年度": "年",
 }  # fmt: skip
 _UNITS = frozenset(_SAME_UNIT.values()) | {
-    *("年間", "時間", "週間", "キロ", "トン", "cm", "mm", "g", "yen", "thousand", "million", "billion", "trillion"),
+    *("年間", "時間", "週間", "キロ", "トン", "cm", "mm", "g", "yen"),
     *"月日時分秒人円個本回度枚台件歳位番倍割階",
 }
 _LATIN_WORD = re.compile(r"[^\W\d_\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
@@ -76,19 +85,21 @@ class Facts:
 
 
 def facts_of(text: str) -> Facts:
-    """Years of Japanese eras are years of the common era; 三千 and 3,000 are the same number. Cost: some microseconds a
-    word."""
+    """Years of Japanese eras are years of the common era; 三千, 3千 and 3,000 are the same number, as are 2 million and
+    2,000,000. Cost: some microseconds a word."""
     plain = unicodedata.normalize("NFKC", text)
     dated = _ERA.sub(_common_year, plain.casefold())
     digits = frozenset(_digits(dated))
     kanji = frozenset(_kanji(dated))
+    claimed = frozenset(_kanji(_ADVERB.sub(" ", dated)))
     words = _LATIN_WORD.findall(plain)
-    spelled = frozenset(Quantity(_WORDS[word], "") for word in map(str.casefold, words) if word in _WORDS)
+    spelled = frozenset(_spelled(dated))
     katakana = frozenset(_KATAKANA_WORD.findall(plain))
     return Facts(
-        quantities=digits | frozenset(each for each in kanji if each.unit),
+        quantities=digits | frozenset(each for each in claimed if each.unit),
         names=frozenset(_names(plain)) | katakana,
-        numbers=digits | kanji | spelled,
+        # "5 degrees below zero" says what "-5 degrees" says; the other way round it would not do.
+        numbers=digits | kanji | spelled | frozenset(Quantity(abs(each.number), each.unit) for each in digits),
         words=frozenset(map(_folded_name, words)) | katakana,
     )
 
@@ -104,34 +115,46 @@ def _agree(claimed: Quantity, known: Quantity) -> bool:
 
 def _digits(folded: str) -> Iterator[Quantity]:
     for match in _DIGITS.finditer(folded):
-        parts = _MYRIAD_GROUP.findall(match.group().replace(",", ""))
-        number = sum((Decimal(part) * _MYRIADS.get(myriad, 1) for part, myriad in parts), Decimal(0))
-        yield Quantity(number, _unit_at(folded, match.end()))
+        number, end = _scaled(_value(match.group().replace(",", "")), folded, match.end())
+        if _MINUS.search(folded, max(0, match.start() - 4), match.start()):
+            number = -number
+        yield Quantity(number, _unit_at(folded, end))
+
+
+def _spelled(folded: str) -> Iterator[Quantity]:
+    for match in _SPELLED_NUMBER.finditer(folded):
+        yield Quantity(_scaled(_WORDS[match.group()], folded, match.end())[0], "")
+
+
+def _scaled(number: Decimal, folded: str, at: int) -> tuple[Decimal, int]:
+    """The number, times a million or the like if that follows, and where it ends."""
+    scale = _SCALE.match(folded, at)
+    return (number * _SCALES[scale.group(1)], scale.end()) if scale else (number, at)
 
 
 def _kanji(folded: str) -> Iterator[Quantity]:
     for match in _KANJI_NUMERAL.finditer(folded):
-        yield Quantity(Decimal(_kanji_number(match.group())), _unit_at(folded, match.end()))
+        yield Quantity(_value(match.group()), _unit_at(folded, match.end()))
 
 
-def _kanji_number(numeral: str) -> int:
-    """Also of digits that stand side by side, as in 二〇一〇."""
-    total = below_myriad = digit = 0
-    for character in numeral:
-        if character in _KANJI_DIGITS:
-            digit = digit * 10 + _KANJI_DIGITS[character]
-        elif character in _KANJI_TENS:
-            below_myriad += max(digit, 1) * _KANJI_TENS[character]
-            digit = 0
+def _value(numeral: str) -> Decimal:
+    """Of digits, kanji (also side by side, as in 二〇一〇) or both, as in 1億2千万."""
+    total = below_myriad = digits = Decimal(0)
+    for part in _PART.findall(numeral):
+        if part in _KANJI_TENS:
+            below_myriad += max(digits, Decimal(1)) * _KANJI_TENS[part]
+            digits = Decimal(0)
+        elif part in _MYRIADS:
+            total += max(below_myriad + digits, Decimal(1)) * _MYRIADS[part]
+            below_myriad = digits = Decimal(0)
         else:
-            total += max(below_myriad + digit, 1) * _MYRIADS[character]
-            below_myriad = digit = 0
-    return total + below_myriad + digit
+            digits = Decimal("".join(str(_KANJI_DIGITS.get(character, character)) for character in part))
+    return total + below_myriad + digits
 
 
 def _common_year(era: re.Match[str]) -> str:
     name, year = era.groups()
-    count = 1 if year == "元" else int(year) if year.isdecimal() else _kanji_number(year)
+    count = 1 if year == "元" else _value(year)
     return f" {_YEAR_BEFORE[name] + count}年"
 
 

@@ -23,6 +23,12 @@ from server.application.grounding import Facts, Quantity, facts_of
         ("12 kilometres", "12", "km"),
         ("40 percent", "40", "%"),
         ("about 12 apples", "12", ""),
+        ("3千人", "3000", "人"),
+        ("1億2千万円", "120000000", "円"),
+        ("3千五百人", "3500", "人"),
+        ("5 million dollars", "5000000", "dollars"),
+        ("気温は−5度", "-5", "度"),
+        ("零下5度", "-5", "度"),
     ],
 )
 def test_numbers_and_units(text: str, number: str, unit: str) -> None:
@@ -41,6 +47,13 @@ def test_numbers_and_units(text: str, number: str, unit: str) -> None:
         ("Its master is Ida Brandt.", "Ida Brandt is its master."),
         ("ターミナルは沖波港にある。", "沖波港のターミナル。"),
         ("The ferry belongs to the Brandts.", "The ferry of the family Brandt."),
+        ("3千人が働く。", "3000人が働く。"),
+        ("It cost 1.5 million dollars.", "It cost 1,500,000 dollars."),
+        ("It cost 5 million.", "It cost five million."),
+        ("It cost 2 of them.", "It cost 1,2,3 of them."),
+        ("駅前は十分に広い。", "駅前は広い。"),
+        ("It is 5 degrees below zero.", "It is -5 degrees."),
+        ("The road is 5 km long.", "The road is 3-5 km long."),
     ],
 )
 def test_what_the_source_says_is_not_foreign(sentence: str, source: str) -> None:
@@ -58,6 +71,12 @@ def test_what_the_source_says_is_not_foreign(sentence: str, source: str) -> None
         ("Karl Lindqvist is its master.", "Ida Brandt is its master."),
         ("フェリーはサンダリングです。", "フェリーはカモメです。"),
         ("三千台です。", "二千台が入る。"),
+        ("3千人が働く。", "3人が働く。"),
+        ("It cost 5 million.", "It has 5 lanes and cost a lot."),
+        ("It is -5 degrees.", "It is 5 degrees."),
+        ("十五分かかる。", "五分かかる。"),
+        ("二十分かかる。", "五分かかる。"),
+        ("十分後に着く。", "五分後に着く。"),
     ],
 )
 def test_other_numbers_units_and_names_are_foreign(sentence: str, source: str) -> None:
