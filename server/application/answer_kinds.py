@@ -66,9 +66,10 @@ _RULES = {
 
 _JAPANESE_NUMERAL = "[0-9〇一二三四五六七八九十百千万億兆半数両全]"
 _SHAPES = {
-    AnswerKind.NUMBER: re.compile(rf"\b{_NUMERALS}\b|{_JAPANESE_NUMERAL}"),
+    # 何人 also asks for a people.
+    AnswerKind.NUMBER: re.compile(rf"\b{_NUMERALS}\b|{_JAPANESE_NUMERAL}|人$"),
     AnswerKind.DATE: re.compile(
-        rf"[0-9]|\b{_MONTH}\b|\b{_DAY}|[年月日時代期紀頃前後中春夏秋冬朝夜]|\b(?:after|before|during)\b"
+        rf"[0-9]|\b{_MONTH}\b|\b{_DAY}|[年月日時代期紀頃前後中降春夏秋冬朝夜]|\b(?:after|before|during)\b"
     ),
     AnswerKind.PERSON: re.compile(r"[^\W\d_]"),
     AnswerKind.PLACE: re.compile(r"[^\W\d_]"),

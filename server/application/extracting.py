@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from server.application.answer_kinds import AnswerKind
+from server.application.answer_kinds import AnswerKind, fits
 from server.application.evidence import Evidence, EvidenceSentence
 from server.application.grounding import facts_of
 from server.application.span_features import MOST_SENTENCES
@@ -88,6 +88,7 @@ def phrase_in(
         [sentence.text for sentence in sentences],
         evidence.scores[likeliest].tolist(),
         evidence.coverages[likeliest].tolist(),
+        lambda phrase: fits(kind, phrase),
     )
     if chosen is None or chosen.probability < options.least_probability:
         return None

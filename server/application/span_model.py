@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -40,16 +40,24 @@ class SpanModel:
             return cls(file["quantized"].astype(np.float32) * np.float32(file["scale"]))
 
     def choose(
-        self, question: str, sentences: Sequence[str], scores: Sequence[float], coverages: Sequence[float]
+        self,
+        question: str,
+        sentences: Sequence[str],
+        scores: Sequence[float],
+        coverages: Sequence[float],
+        may_answer: Callable[[str], bool],
     ) -> ChosenSpan | None:
-        """The likeliest phrase; None without candidates. sentences: the likeliest first, with what speaks for each
-        (`scores`, as logarithms of odds) and its share of the question's words. Cost: about 10 ms."""
+        """The likeliest phrase that `may_answer`; None if there is none. sentences: the likeliest first, with what
+        speaks for each (`scores`, as logarithms of odds) and its share of the question's words. Cost: about 10 ms."""
         candidates, features = span_candidates(question, sentences, coverages)
         if not candidates:
             return None
         logits = self._weights[features].sum(axis=1) + np.array([scores[each.sentence] for each in candidates])
         odds = np.exp(logits - logits.max())
-        best = candidates[int(np.argmax(odds))]
+        order = np.argsort(-odds, kind="stable").tolist()
+        best = next((candidates[number] for number in order if may_answer(candidates[number].text)), None)
+        if best is None:
+            return None
         alike = np.array([_overlap(each, best) for each in candidates])
         return ChosenSpan(best, float(odds[alike].sum() / odds.sum()))
 

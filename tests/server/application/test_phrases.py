@@ -105,6 +105,7 @@ def test_what_a_question_wants(question: str, language: str, kind: AnswerKind) -
     [
         (AnswerKind.NUMBER, "twenty-one", "the Navy"),
         (AnswerKind.NUMBER, "三千人", "海軍"),
+        (AnswerKind.NUMBER, "スペイン人", "スペイン"),
         (AnswerKind.DATE, "May", "the Navy"),
         (AnswerKind.DATE, "江戸時代", "海軍"),
         (AnswerKind.PERSON, "Ida", "2012"),

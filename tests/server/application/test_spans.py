@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,10 @@ from training.spans import SpanQuestion, learned, quality, read_questions, save
 
 QUESTION = "沖波港のターミナル長は誰ですか。"
 SENTENCES = ["沖波港のターミナル長は榊原直樹である。", "駐車料金は１日７００円で、入口の機械で払う。"]
+
+
+def anything(phrase: str) -> bool:
+    return True
 
 
 def test_candidates_are_quoted_as_written_and_never_repeat_the_question() -> None:
@@ -50,17 +55,28 @@ def test_three_sentences_are_looked_at() -> None:
 def test_the_trained_model_finds_names_and_prices() -> None:
     model = span_model("ja")
     assert model is not None and span_model("en") is None
-    chosen = model.choose(QUESTION, SENTENCES, [0.0, 0.0], [0.9, 0.1])
+    chosen = model.choose(QUESTION, SENTENCES, [0.0, 0.0], [0.9, 0.1], anything)
     assert chosen is not None and chosen.candidate.text == "榊原直樹"
     assert 0.0 < chosen.probability <= 1.0
-    assert model.choose(QUESTION, ["。"], [0.0], [0.0]) is None
+    assert model.choose(QUESTION, ["。"], [0.0], [0.0], anything) is None
+
+
+def test_what_cannot_be_what_was_asked_for_is_passed_over() -> None:
+    model = span_model("ja")
+    assert model is not None
+    numeral = re.compile("[0-9]")
+    chosen = model.choose(QUESTION, SENTENCES, [0.0, 0.0], [0.9, 0.1], lambda phrase: bool(numeral.search(phrase)))
+    free = model.choose(QUESTION, SENTENCES, [0.0, 0.0], [0.9, 0.1], anything)
+    assert chosen is not None and free is not None and numeral.search(chosen.candidate.text)
+    assert chosen.probability < free.probability
+    assert model.choose(QUESTION, SENTENCES, [0.0, 0.0], [0.9, 0.1], lambda phrase: False) is None
 
 
 def test_what_speaks_for_a_sentence_counts() -> None:
     model = SpanModel(np.zeros(BUCKETS, np.float32))
     for likely in (0, 1):
         scores = [20.0 * (likely == number) for number in range(2)]
-        chosen = model.choose(QUESTION, SENTENCES, scores, [0.5, 0.5])
+        chosen = model.choose(QUESTION, SENTENCES, scores, [0.5, 0.5], anything)
         assert chosen is not None and chosen.candidate.sentence == likely
 
 
@@ -80,7 +96,7 @@ def test_training_learns_what_a_question_asks_for_and_can_be_repeated(tmp_path: 
     assert quality(weights, unseen).exact == 1.0 > quality(np.zeros(BUCKETS, np.float32), unseen).exact
     assert np.array_equal(weights, learned(lessons(40)))
     save(weights, tmp_path / "ja.npz")
-    kept = SpanModel.load(tmp_path / "ja.npz").choose(unseen[0].text, [unseen[0].paragraph], [0.0], [1.0])
+    kept = SpanModel.load(tmp_path / "ja.npz").choose(unseen[0].text, [unseen[0].paragraph], [0.0], [1.0], anything)
     assert kept is not None and kept.candidate.text == unseen[0].answers[0]
 
 
@@ -159,3 +175,10 @@ def test_a_sentence_is_quoted_that_may_tell_what_is_asked_for(
     found = sentence_in(question, "en", kind, evidence(question, text))
     assert found is not None and found.span == found.sentence
     assert text[found.span.start : found.span.end] == sentence
+
+
+def test_how_many_days_is_not_answered_with_a_name() -> None:
+    question = "電子機器の忘れ物の保管期間は何日ですか。"
+    named = evidence(question, "保管期間を過ぎた電子機器の忘れ物は沖波警察署に引き渡す。")
+    assert phrase_in(question, "ja", AnswerKind.PHRASE, named, ExtractOptions()) is not None
+    assert phrase_in(question, "ja", AnswerKind.DATE, named, ExtractOptions()) is None
