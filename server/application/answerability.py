@@ -41,6 +41,9 @@ class AnswerabilityOptions:
     unanswerable."""
     most_cosine_lead: float = 0.05
     """A larger lead counts as this one: where few passages are in the question's language it says little."""
+    unknown_cosine: float = 0.86
+    """What counts where no dense branch searched. It is not fitted: about what questions have, with an answer and
+    without, so that the words alone decide."""
     unknown_cosine_lead: float = 0.022
     unknown_lexical_lead: float = 0.4
     """What counts where fewer than six candidates are in the language of the best one, and there is no rival to lead:
@@ -49,7 +52,7 @@ class AnswerabilityOptions:
 
 @dataclass(frozen=True, slots=True)
 class Answerability:
-    """`cosine`: of the nearest passage, 0 without a dense branch. `cosine_lead`: by how much it is nearer than the
+    """`cosine`: of the nearest passage, 0 where only others have one. `cosine_lead`: by how much it is nearer than the
     sixth nearest candidate. `coverage`: the largest share of the question's content words that one sentence has, rare
     words weighing more. `lexical_lead`: by which share the best lexical score lies above the sixth best."""
 
@@ -71,7 +74,9 @@ def answerability(
     in `Evidence`. absent: as `absent_share` of the candidates. 0 for no passages."""
     if not chosen:
         return Answerability(0.0, 0.0, 0.0, 0.0, 0.0)
-    cosine = max((ranked.dense.score for ranked in chosen if ranked.dense is not None), default=0.0)
+    searched = any(ranked.dense is not None for ranked in candidates)
+    lowest = 0.0 if searched else options.unknown_cosine
+    cosine = max((ranked.dense.score for ranked in chosen if ranked.dense is not None), default=lowest)
     cosine_lead, lexical_lead = options.unknown_cosine_lead, options.unknown_lexical_lead
     rivals = [ranked for ranked in candidates if ranked.passage.language == chosen[0].passage.language]
     dense = sorted((ranked.dense.score for ranked in rivals if ranked.dense is not None), reverse=True)

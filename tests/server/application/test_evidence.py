@@ -91,6 +91,15 @@ def test_few_candidates_are_no_reason_to_refuse() -> None:
     assert answerability([], [], np.zeros(0), 1.0, AnswerabilityOptions()).probability == 0.0
 
 
+def test_without_a_dense_branch_the_words_decide() -> None:
+    def judged(text: str) -> float:
+        only = RankedPassage(passage("x", text), 1.0, None, BranchScore(1, 7.0))
+        held = evidence("When does the library open?", only).coverages
+        return answerability([only], [only], held, 0.0, AnswerabilityOptions()).probability
+
+    assert judged("The library opens at nine.") > 0.5 > AnswerabilityOptions().threshold > judged("It is closed.")
+
+
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
 def test_confidence_grows_with_what_it_is_made_of(low: float, high: float, other: float) -> None:
     low, high = sorted((low, high))
