@@ -149,7 +149,8 @@ class AnswerQuestion:
             async with aclosing(in_kind(reading, answer, asked)) as events:
                 async for event in events:
                     yield event
-        except (DependencyUnavailable, Overloaded, StageDeadline) as error:
+        except (DependencyUnavailable, InvalidField, Overloaded, StageDeadline) as error:
+            # InvalidField: of an endpoint that withholds what it has begun. What the caller sent is checked before.
             if answer.text:
                 raise
             if isinstance(error, NoGenerator):
@@ -172,7 +173,8 @@ class AnswerQuestion:
                 draft += piece.text
                 if "\n" in draft.strip() or len(draft) > _LONGEST_PHRASE:
                     break
-        found = await asyncio.to_thread(reading.found, draft)
+        # Endpoints may take no notice of what ends a phrase.
+        found = await asyncio.to_thread(reading.found, draft.strip().partition("\n")[0])
         if found is not None:
             for event in _quotation(found, reading, answer):
                 yield event

@@ -15,11 +15,15 @@ from typing import NamedTuple
 
 from server.domain.passages import TextSpan
 
-_WORD = re.compile(
-    r"\d+(?:[.,]\d+)*|[\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W_\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff]+"
-)
+_CJK = r"\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff"
+_KANJI_NUMERALS = "〇一二三四五六七八九十百千万億兆"
+# A numeral is one word, however it is written: 500 does not stand in 1,500, nor 五 in 十五, nor 1930 in 1930s.
+_WORD = re.compile(rf"(?:\d+(?:[.,]\d+)*|[{_KANJI_NUMERALS}])+(?:(?:st|nd|rd|th|s)\b)?|[{_CJK}]|[^\W_{_CJK}]+")
+_IS_CJK = re.compile(f"[{_CJK}]")
+_SCALE = re.compile(r"[ -](?:thousand|million|billion|trillion)\b", re.IGNORECASE)
 _ARTICLES = frozenset(("a", "an", "the"))
 _BEFORE = "$£€¥#"
+_MINUS = "-\u2212－"
 _AFTER = "%％℃°"
 _PAIRS = {"「": "」", "『": "』", "（": "）", "(": ")", "“": "”", '"': '"', "《": "》", "〈": "〉"}
 _LONGER = 2
@@ -65,13 +69,17 @@ class Phrasebook:
 
     def _likely(self, said: Sequence[str], least: float) -> list[Quotation]:
         wanted = Counter(said)
+        numbers = frozenset(filter(_is_number, said))
         best: Quotation | None = None
         for number, words in enumerate(self._words):
             for length in range(max(1, len(said) - _LONGER), len(said) + _LONGER + 1):
                 for at in range(len(words) - length + 1):
                     if words[at].text not in wanted or words[at + length - 1].text not in wanted:
                         continue
-                    shared = sum((Counter(word.text for word in words[at : at + length]) & wanted).values())
+                    window = Counter(word.text for word in words[at : at + length])
+                    if not numbers <= window.keys():
+                        continue  # another number is another answer, however like the rest is
+                    shared = sum((window & wanted).values())
                     likeness = 2 * shared / (length + len(said))
                     if likeness >= least and (best is None or likeness > best.likeness):
                         best = self._quotation(number, (at, at + length), likeness)
@@ -80,7 +88,7 @@ class Phrasebook:
     def _quotation(self, number: int, found: tuple[int, int], likeness: float) -> Quotation:
         words, text = self._words[number], self._texts[number]
         start, end = words[found[0]].start, words[found[1] - 1].end
-        return Quotation(number, _with_signs(text, start, end), likeness)
+        return Quotation(number, _with_brackets(text, with_signs(text, start, end)), likeness)
 
 
 def without_frame(draft: str) -> str:
@@ -110,12 +118,32 @@ def _without_articles(words: list[str]) -> list[str]:
     return words
 
 
-def _with_signs(text: str, start: int, end: int) -> TextSpan:
-    """Signs of currency and per cent belong to a number, and brackets to what they enclose."""
+def with_signs(text: str, start: int, end: int) -> TextSpan:
+    """Signs of currency, minus and per cent belong to a number, and so does a million behind it. start, end: of words
+    in `text`."""
+    number = text[start].isdecimal()
     if start and text[start - 1] in _BEFORE:
         start -= 1
+    if number and start and text[start - 1] in _MINUS and not _goes_on(text, start - 2):
+        start -= 1
+    if text[end - 1].isdecimal():
+        scale = _SCALE.match(text, end)
+        end = scale.end() if scale else end
     if end < len(text) and text[end] in _AFTER:
         end += 1
-    if start and end < len(text) and _PAIRS.get(text[start - 1]) == text[end]:
-        start, end = start - 1, end + 1
     return TextSpan(start, end)
+
+
+def _with_brackets(text: str, span: TextSpan) -> TextSpan:
+    """Brackets belong to what they enclose."""
+    enclosed = span.start and span.end < len(text) and _PAIRS.get(text[span.start - 1]) == text[span.end]
+    return TextSpan(span.start - 1, span.end + 1) if enclosed else span
+
+
+def _goes_on(text: str, at: int) -> bool:
+    """Whether what stands there makes the hyphen behind it one between two parts: 3-5, A-5."""
+    return at >= 0 and text[at].isalnum() and not _IS_CJK.match(text[at])
+
+
+def _is_number(word: str) -> bool:
+    return word[0].isdecimal() or word[0] in _KANJI_NUMERALS

@@ -113,8 +113,6 @@ class Reading:
         words = terms_of(phrase).all
         if (words and words <= terms_of(self.question).all) or not fits(self.kind, phrase):
             return None
-        if self.kind is AnswerKind.PERSON and self.language == "en" and not any(map(str.isupper, phrase)):
-            return None  # the sentence says more than "the keeper"
         order = np.argsort(-self._evidence.scores, kind="stable").tolist()
         sentences = [self._evidence.sentences[number] for number in order]
         quotations = Phrasebook([sentence.text for sentence in sentences]).quotations(
@@ -124,6 +122,11 @@ class Reading:
             return None
         best = quotations[0]
         sentence = sentences[best.text]
+        quoted = sentence.text[best.span.start : best.span.end]
+        if not fits(self.kind, quoted):
+            return None
+        if self.kind is AnswerKind.PERSON and self.language == "en" and not any(map(str.isupper, quoted)):
+            return None  # the sentence says more than "the keeper"
         start = sentence.span.start
         inside = TextSpan(start + best.span.start, start + best.span.end)
         return Extract(sentence.passage, inside, sentence.span, best.likeness * self._options.drafted_probability)

@@ -133,7 +133,7 @@ async def test_a_wholly_foreign_answer_is_replaced_by_the_passages_own_sentence(
 
 
 async def test_a_phrase_is_shown_in_the_passages_own_words_with_its_sentence() -> None:
-    generator = ScriptedGenerator("IDA BRANDT.")
+    generator = ScriptedGenerator("ida brandt.")
     stream = await events(answering(generator, [hit("crew", 1)]), AnswerCommand(MASTER))
     [citation] = [event for event in stream if isinstance(event, Citation)]
     assert text(stream) == "Ida Brandt"
@@ -155,9 +155,10 @@ async def test_a_phrase_that_cannot_be_the_answer_gives_way_to_a_sentence(draft:
 
 
 async def test_a_model_that_goes_on_and_on_is_stopped() -> None:
-    generator = ScriptedGenerator("Ida Brandt\nQuestion: Who else? " + "word " * 500)
-    await events(answering(generator, [hit("crew", 1)]), AnswerCommand(MASTER))
+    generator = ScriptedGenerator("Ida Brandt\nQuestion:Who/else/is/on/board/of/it? " + "word " * 500)
+    stream = await events(answering(generator, [hit("crew", 1)]), AnswerCommand(MASTER))
     assert generator.closed_early
+    assert text(stream) == "Ida Brandt", "what stands on the first line"
 
 
 @pytest.mark.parametrize(
@@ -230,6 +231,13 @@ async def test_without_a_generator_the_passages_own_sentence_is_the_answer() -> 
     assert (end.status, end.generator) == (AnswerStatus.ANSWERED, "")
     assert Degradation.EXTRACTIVE in end.degradations
     assert end.passed_over == (PassedOver("1", PassedOverReason.OVERLOADED),)
+
+
+async def test_a_text_that_is_withheld_before_any_of_it_was_shown_gives_way_to_the_passages() -> None:
+    withheld = ScriptedGenerator("It carries", failure=InvalidField("prompt", "the endpoint withholds the text"))
+    stream = await events(answering(chain_of(withheld)), AnswerCommand(QUESTION))
+    assert text(stream) == "The ferry Sanderling carries 610 passengers."
+    assert Degradation.EXTRACTIVE in completion(stream).degradations
 
 
 async def test_nobody_else_goes_on_with_a_text_that_was_shown() -> None:
