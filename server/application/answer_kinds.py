@@ -52,8 +52,8 @@ _JAPANESE_RULES = {
         |教えて.*方法|方法を教えて""",
     AnswerKind.NUMBER: r"""いくつ(?!か)|いくら|どの(?:くらい|ぐらい|程度)|どれ(?:くらい|ぐらい|だけ|ほど)
         |何(?:人|個|本|回|度|枚|台|件|歳|才|位|番|倍|割|種類|か国|カ国|ヶ国|箇所|か所|年間|日間|時間|分間|週間|か月|ヶ月|パーセント
-        |%|キロ|メートル|トン|円|ドル|世帯|作|曲|巻|話|名(?!前))""",
-    AnswerKind.DATE: r"いつ|何(?:年|月|日|世紀|時|曜日)",
+        |%|キロ|メートル|トン|円|ドル|世帯|作|曲|巻|話|名(?!前)|年|月|日|世紀|時)""",
+    AnswerKind.DATE: "いつ|何曜日",
     AnswerKind.PERSON: r"誰|だれ|何者",
     AnswerKind.PLACE: r"どこ|何処|何(?:県|市|国|州|町|村|区)",
     AnswerKind.PHRASE: r"何|なに|なん[でとの]|どれ|どの|どちら|どっち|どんな|どう|なぜ|は\??$|答えよ$",
@@ -64,7 +64,7 @@ _RULES = {
     for language, rules in {"en": _ENGLISH_RULES, "ja": _JAPANESE_RULES}.items()
 }
 
-_JAPANESE_NUMERAL = "[0-9〇一二三四五六七八九十百千万億兆半数両全]"
+_JAPANESE_NUMERAL = "[0-9〇元一二三四五六七八九十百千万億兆半数両全]"
 _SHAPES = {
     # 何人 also asks for a people.
     AnswerKind.NUMBER: re.compile(rf"\b{_NUMERALS}\b|{_JAPANESE_NUMERAL}|人$"),

@@ -90,6 +90,7 @@ def test_frames_are_taken_off(draft: str, phrase: str) -> None:
         ("いくつかの港を結ぶ航路は何ですか。", "ja", AnswerKind.PHRASE),
         ("所有者は誰か", "ja", AnswerKind.PERSON),
         ("本社はどこですか", "ja", AnswerKind.PLACE),
+        ("開港は何年ですか。", "ja", AnswerKind.NUMBER),
         ("航路の名前は？", "ja", AnswerKind.PHRASE),
         ("どうすれば予約できますか。", "ja", AnswerKind.SENTENCES),
         ("日曜日も開いていますか。", "ja", AnswerKind.SENTENCES),
