@@ -41,7 +41,7 @@ _ENGLISH_RULES = {
     AnswerKind.NUMBER: r"""\bhow\ (?:many|much|long|old|far|tall|high|deep|wide|large|big|heavy|fast|often|hot|cold)\b
         | \b(?:what|which)\ (?:percent\w*|proportion|fraction|number|amount|price|cost|age|population|temperature)\b""",
     AnswerKind.DATE: r"""\bwhen\ (?:is|was|were|are|did|does|do|has|had|will|can|could|would|should)\b | \bwhen$
-        | \b(?:what|which)\ (?:year|date|day|month|century|decade|season|time)\b""",
+        | \b(?:what|which)\ (?:year|date|day|month|century|decade|season)\b""",
     AnswerKind.PERSON: r"\b(?:who|whom|whose)\b",
     AnswerKind.PLACE: r"""\bwhere\b
         | \b(?:what|which)\ (?:city|country|state|town|place|region|province|county)\b""",
@@ -53,10 +53,10 @@ _JAPANESE_RULES = {
     AnswerKind.NUMBER: r"""いくつ(?!か)|いくら|どの(?:くらい|ぐらい|程度)|どれ(?:くらい|ぐらい|だけ|ほど)
         |何(?:人|個|本|回|度|枚|台|件|歳|才|位|番|倍|割|種類|か国|カ国|ヶ国|箇所|か所|年間|日間|時間|分間|週間|か月|ヶ月|パーセント
         |%|キロ|メートル|トン|円|ドル|世帯|作|曲|巻|話|名(?!前)|年|月|日|世紀|時)""",
-    AnswerKind.DATE: "いつ|何曜日",
+    AnswerKind.DATE: "いつ(?!も)|何曜日",
     AnswerKind.PERSON: r"誰|だれ|何者",
     AnswerKind.PLACE: r"どこ|何処|何(?:県|市|国|州|町|村|区)",
-    AnswerKind.PHRASE: r"何|なに|なん[でとの]|どれ|どの|どちら|どっち|どんな|どう|なぜ|は\??$|答えよ$",
+    AnswerKind.PHRASE: r"何|(?<!ん)なに|なん[でとの]|どれ|どの|どちら|どっち|どんな|どう|なぜ|は\??$|答えよ$",
 }
 """Each pattern is looked for in the folded question; the first that is found decides."""
 _RULES = {

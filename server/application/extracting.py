@@ -13,6 +13,7 @@ import numpy as np
 from server.application.answer_kinds import AnswerKind, fits
 from server.application.evidence import Evidence, EvidenceSentence
 from server.application.grounding import facts_of
+from server.application.phrases import with_signs
 from server.application.span_features import MOST_SENTENCES
 from server.application.span_model import span_model
 from server.domain.passages import TextSpan
@@ -28,17 +29,24 @@ _SPELLED = (
 _YEAR = r"(?:1\d|20)\d\d"
 _ENGLISH = {
     AnswerKind.DATE: re.compile(
-        rf"\b(?:\d{{1,2}}(?:st|nd|rd|th)?(?: of)? )?{_MONTH}(?: \d{{1,2}}(?:st|nd|rd|th)?\b)?(?:,? \d{{4}}\b)?"
+        rf"\b\d{{4}}-\d\d-\d\d\b|\b\d{{1,2}}([./])\d{{1,2}}\1\d{{2,4}}\b"
+        rf"|\b(?:\d{{1,2}}(?:st|nd|rd|th)?(?: of)? )?{_MONTH}(?: \d{{1,2}}(?:st|nd|rd|th)?\b)?(?:,? \d{{4}}\b)?"
         rf"|\b{_YEAR}(?:s|[–-]\d{{2,4}})?\b|\b\d{{1,2}}(?:st|nd|rd|th) centur(?:y|ies)(?: (?:BCE?|AD|CE)\b)?"
     ),
     AnswerKind.NUMBER: re.compile(
-        rf"[$£€]?\b\d[\d,]*(?:\.\d+)?(?: (?:thousand|million|billion|trillion|percent|per cent))?%?"
+        r"[$£€]?\b(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?\w*"
+        r"(?: (?:thousand|million|billion|trillion|percent|per cent)\b)?%?"
         rf"|\b{_SPELLED}(?:[- ]{_SPELLED})*\b",
         re.IGNORECASE,
     ),
 }
 _ENGLISH_SENTENCES = 2
 _ONLY_YEAR = re.compile(_YEAR)
+_COUNTING = re.compile(
+    r" (?!(?:was|is|has|as|its|his|this|does|goes|across|versus|thus)\b)(?:people|men|women|children|feet|[a-z]+s)\b"
+)
+"""Behind a number of four digits: it counts something then, and is no year."""
+_DATING = re.compile(r"\b(?:in|since|until|during) $", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +100,8 @@ def phrase_in(
     )
     if chosen is None or chosen.probability < options.least_probability:
         return None
-    return _extract(sentences[chosen.candidate.sentence], chosen.candidate.span, chosen.probability)
+    sentence, span = sentences[chosen.candidate.sentence], chosen.candidate.span
+    return _extract(sentence, with_signs(sentence.text, span.start, span.end), chosen.probability)
 
 
 def sentence_in(question: str, language: str, kind: AnswerKind, evidence: Evidence) -> Extract | None:
@@ -115,7 +124,7 @@ def _may_tell(question: str, language: str, kind: AnswerKind, evidence: Evidence
         undated = _ENGLISH[AnswerKind.DATE].sub(" ", text)
         return not facts_of(undated).names <= facts_of(question).words
     pattern = _ENGLISH.get(kind)
-    return pattern is None or any(each.group().casefold() not in question.casefold() for each in pattern.finditer(text))
+    return pattern is None or any(not _says(question, each.group()) for each in pattern.finditer(text))
 
 
 def _only_one(
@@ -125,17 +134,26 @@ def _only_one(
     pattern = _ENGLISH.get(kind)
     if pattern is None or evidence.coverages[likeliest].max() < options.least_coverage:
         return None
-    asked = question.casefold()
+    dated = kind is AnswerKind.DATE
     for number in likeliest:
         sentence = evidence.sentences[number]
-        found = [each for each in pattern.finditer(sentence.text) if each.group().casefold() not in asked]
-        if kind is AnswerKind.NUMBER:
-            found = [each for each in found if not _ONLY_YEAR.fullmatch(each.group())]
+        found = [each for each in pattern.finditer(sentence.text) if not _says(question, each.group())]
+        found = [each for each in found if not _ONLY_YEAR.fullmatch(each.group()) or _is_year(each) == dated]
         if found:
             if len(found) > 1:
                 return None
-            return _extract(sentence, TextSpan(*found[0].span()), options.rule_probability)
+            return _extract(sentence, with_signs(sentence.text, *found[0].span()), options.rule_probability)
     return None
+
+
+def _is_year(found: re.Match[str]) -> bool:
+    """Of four digits."""
+    counts = _COUNTING.match(found.string, found.end()) is not None
+    return not counts or _DATING.search(found.string, 0, found.start()) is not None
+
+
+def _says(question: str, phrase: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", question, re.IGNORECASE) is not None
 
 
 def _extract(sentence: EvidenceSentence, inside: TextSpan, probability: float) -> Extract:

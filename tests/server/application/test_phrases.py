@@ -48,6 +48,35 @@ def test_numbers_are_found_whole() -> None:
     assert [(each.span.start, each.span.end) for each in book.quotations("5792", 0.5)] == [(7, 12)]
 
 
+@pytest.mark.parametrize(
+    ("draft", "text"),
+    [
+        ("1930", "The pier burnt in the 1930s."),
+        ("五年", "二十五年に開いた。"),
+        ("2千万円", "1億2千万円である。"),
+        ("5 million euros", "It cost 7 million euros."),
+        ("3年", "13年に開いた。"),
+    ],
+)
+def test_another_number_is_not_quoted(draft: str, text: str) -> None:
+    assert Phrasebook([text]).quotations(draft, 0.6) == []
+
+
+@pytest.mark.parametrize(
+    ("draft", "text", "words"),
+    [
+        ("5 degrees", "It is -5 degrees cold.", "-5 degrees"),
+        ("5 km", "It is 3-5 km long.", "5 km"),
+        ("5", "It cost $5 million.", "$5 million"),
+        ("5度", "気温は−5度。", "−5度"),
+        ("3,5", "A-3,5", "3,5"),
+    ],
+)
+def test_a_number_is_quoted_with_what_belongs_to_it(draft: str, text: str, words: str) -> None:
+    [found] = Phrasebook([text]).quotations(draft, 0.6)
+    assert text[found.span.start : found.span.end] == words
+
+
 def test_all_places_are_told_in_their_order() -> None:
     found = Phrasebook(["one two one", "two one"]).quotations("one", 0.5)
     assert [(each.text, each.span.start) for each in found] == [(0, 0), (0, 8), (1, 4)]
@@ -80,6 +109,7 @@ def test_frames_are_taken_off(draft: str, phrase: str) -> None:
         ("What happens when workers leave?", "en", AnswerKind.SENTENCES),
         ("When fewer workers are needed, what follows?", "en", AnswerKind.PHRASE),
         ("Why is it closed?", "en", AnswerKind.PHRASE),
+        ("What time does it open?", "en", AnswerKind.PHRASE),
         ("How do I reset the alarm?", "en", AnswerKind.SENTENCES),
         ("How did it end?", "en", AnswerKind.PHRASE),
         ("Is it open on Sundays?", "en", AnswerKind.SENTENCES),
@@ -94,6 +124,8 @@ def test_frames_are_taken_off(draft: str, phrase: str) -> None:
         ("航路の名前は？", "ja", AnswerKind.PHRASE),
         ("どうすれば予約できますか。", "ja", AnswerKind.SENTENCES),
         ("日曜日も開いていますか。", "ja", AnswerKind.SENTENCES),
+        ("いつも開いていますか。", "ja", AnswerKind.SENTENCES),
+        ("みんなに開かれていますか。", "ja", AnswerKind.SENTENCES),
         ("Wann öffnet es?", "de", AnswerKind.SENTENCES),
     ],
 )
