@@ -1,4 +1,4 @@
-"""The port `Breaker` on pybreaker, which counts; here the pause is timed, and one call at a time let through to try again."""
+"""The port `Breaker` on pybreaker, which counts; here the pause is timed, and one call at a time may try again."""
 
 from __future__ import annotations
 
