@@ -10,6 +10,7 @@ import pytest
 
 from pinakes import AnswerState, AsyncClient, ClientOptions
 from pinakes.errors import DeadlineExceeded, DocumentExists, Overloaded
+from pinakes.options import AnswerOptions
 from pinakes.results import AnswerStatus, GenerateDelta
 from pinakes.retry import RetryPolicy
 from server.adapters.triton_client import TritonConnection
@@ -23,7 +24,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.models]
 MOST_STEPS = 10
 """What the model may still do after a cancellation: 200 ms at 50 tokens a second, without a clock in the test."""
 STORY = "Tell a very long story about a lighthouse."
-NARRATION = "Tell the story of the lost container and the tug that found it, and all else that happened that night."
+NARRATION = "Tell me about the ferry Grey Plover, the lost container, Cape Tarn and the tug Bramble."
 
 
 @pytest.fixture
@@ -58,9 +59,13 @@ async def test_cancelling_an_answer_stops_the_model(
     stack: WholeStack, generator: TritonGenerator, resumable: bool
 ) -> None:
     async with AsyncClient(stack.endpoints.server) as client:
-        await uploaded(client)
-        window_s = 60.0 if resumable else 0.0
-        async with client.answer(NARRATION, max_tokens=1_000, no_cache=True, resume_window_s=window_s) as events:
+        options = AnswerOptions(
+            max_tokens=1_000,
+            no_cache=True,
+            resume_window_s=60.0 if resumable else 0.0,
+            consistency_token=await uploaded(client),
+        )
+        async with client.answer(NARRATION, **options) as events:
             sources = await anext(events)
             await busy(generator)
             async with stopping(generator):
@@ -123,16 +128,18 @@ async def test_more_generations_than_fit_are_refused_with_a_delay(
 
 async def test_an_answer_with_little_time_is_extractive(stack: WholeStack) -> None:
     async with AsyncClient(stack.endpoints.server) as client:
-        await uploaded(client)
-        answer = await client.answer_text("Which tug found the lost container?", timeout_s=1.2)
+        token = await uploaded(client)
+        question = "Which tug found the lost container?"
+        answer = await client.answer_text(question, timeout_s=1.2, consistency_token=token)
     assert answer.completion.status is AnswerStatus.ANSWERED
     assert "Bramble" in answer.text
     assert answer.citations[0].document_name == "radio-log.txt"
 
 
-async def uploaded(client: AsyncClient) -> None:
+async def uploaded(client: AsyncClient) -> str:
+    """Returns how far the index has to be."""
     try:
         upload = await client.documents.upload(SAMPLES / "radio-log.txt", tags=["samples"])
     except DocumentExists:
-        return
-    await client.documents.wait(upload.job, timeout_s=120)
+        return ""
+    return (await client.documents.wait(upload.job, timeout_s=120)).consistency_token
