@@ -34,7 +34,7 @@ TEXTS = {
     "ferry": "The ferry Sanderling carries 610 passengers. It was built in 2009.",
     "ticket": "A ticket for the ferry costs 47 crowns.",
     "crew": "The ferry Sanderling is small. Her master is Ida Brandt of Okinami. Ida Brandt came in 2012.",
-    "inspection": "Inspection: Sanderling\nThe ferry Sanderling was inspected in 2012. The inspector was Ida Brandt.",
+    "inspection": "Inspection Report: Sanderling\nThe ferry Sanderling was inspected. The inspector was Ida Brandt.",
     "port": "沖波港のターミナル長は榊原直樹である。駐車料金は1日700円で、入口の機械で払う。",
 }
 QUESTION = "Tell me about the ferry Sanderling and its passengers."
