@@ -36,7 +36,7 @@ class CacheOptions:
 @dataclass(slots=True)
 class CacheUse:
     """Since the process began. `hits` were answered by what was kept, `shared` by another call's work, `misses` by work
-    of their own. A `stale` entry was found and could not be used: the index has moved on, or the reader's rights or the
+    of their own. A `stale` entry could not be used any more: the index has moved on, or the reader's rights or the
     documents have changed. A `bypassed` call asked for fresh work."""
 
     hits: int = 0
@@ -68,7 +68,8 @@ class CacheView(Protocol):
 
 
 class BoundedCache(Generic[_K, _V]):
-    """Values by key, each of a version: of another version than is asked for, it is as if it were not there."""
+    """Values by key, each of a version: of another version than is asked for, it is as if it were not there. With the
+    first value of a new version all others go, so that what was deleted does not stay in memory."""
 
     def __init__(
         self,
@@ -85,6 +86,7 @@ class BoundedCache(Generic[_K, _V]):
         )
         # To ask the entries themselves is to change them: those whose time has passed go then.
         self._held = 0, 0
+        self._version: Hashable = None
 
     @property
     def on(self) -> bool:
@@ -117,10 +119,14 @@ class BoundedCache(Generic[_K, _V]):
         self.use.stale += 1
 
     def keep(self, key: _K, version: Hashable, value: _V) -> None:
-        """Unless it is larger than all entries together may be."""
+        """`version`: of now. Does nothing for a value that is larger than all entries together may be."""
         entry = _Entry(version, value, self._size_of(key, value))
         if not self.on or entry.size_bytes > self._options.size_bytes:
             return
+        if version != self._version:
+            self._version = version
+            self.use.stale += len(self._entries)
+            self._entries.clear()
         self._drop(key)
         before = len(self._entries)
         while len(self._entries) >= self._options.entries:

@@ -158,7 +158,8 @@ class ReuseAnswers:
         whole = end.status in _KEPT_STATUSES and _LASTING.issuperset(end.degradations)
         # A model may have been changed since the key was made.
         by_these = end.reranker in ("", key.reranker) and end.generator in ("", key.generator)
-        if whole and by_these and end.index_position == version.position:
+        still = version == IndexVersion.of(self._index)
+        if whole and by_these and still and end.index_position == version.position:
             self.kept.keep(key, version, _joined(events))
 
 

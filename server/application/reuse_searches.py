@@ -133,7 +133,8 @@ class ReuseSearches:
         if shared:
             return await search()
         # The reranker may have been changed since the key was made.
-        if made.lasting and version.made(made.index) and made.reranker in ("", key.reranker):
+        still = version == IndexVersion.of(self._index)
+        if made.lasting and still and version.made(made.index) and made.reranker in ("", key.reranker):
             self.kept.keep(key, version, made)
         return made
 

@@ -47,6 +47,15 @@ def test_a_value_is_found_in_its_version_alone() -> None:
     assert (cache.use.hits, cache.use.stale) == (1, 1)
 
 
+def test_what_is_of_earlier_versions_goes_when_a_new_one_is_kept() -> None:
+    cache = cache_of()
+    for key in "ab":
+        cache.keep(key, 1, key)
+    cache.keep("c", 2, "c")
+    assert (cache.entries, cache.size_bytes, cache.use.stale) == (1, 1, 2)
+    assert [cache.find(key, 2) for key in "abc"] == [None, None, "c"]
+
+
 def test_a_refused_value_is_gone_and_was_no_hit() -> None:
     cache = cache_of()
     cache.keep("key", 1, "value")

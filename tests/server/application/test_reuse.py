@@ -386,6 +386,27 @@ async def test_what_was_withdrawn_between_two_calls_is_not_told_again(withdrawn:
     assert (system.search.kept.use.stale, system.answers.kept.use.stale) == (2, 1)
 
 
+async def test_texts_of_what_was_deleted_do_not_stay_in_memory() -> None:
+    system = System()
+    await system.ask()
+    await system.ask(QUESTION + " And then?")
+    assert (system.answers.kept.entries, system.search.kept.entries) == (2, 2)
+    del system.store.known["ferry"]
+    system.index.position += 1
+    await system.ask("What does a ticket cost?")
+    assert (system.answers.kept.entries, system.search.kept.entries) == (1, 1)
+
+
+async def test_an_answer_from_before_a_change_is_not_kept_after_it() -> None:
+    generator = GatedGenerator("")
+    system = System(generator)
+    first = await Listener(system).until_text()
+    system.index.position += 1
+    generator.gate.set()
+    await first.task
+    assert system.answers.kept.entries == 0
+
+
 async def test_a_store_that_does_not_answer_lets_nothing_out() -> None:
     system = System()
     await system.ask()
