@@ -34,7 +34,12 @@ class TakeTurns:
         """Takes the turn; returns what is to be searched and asked for the question, which is normalized. Raises
         ConversationNotFound, ConversationBusy, DependencyUnavailable, Overloaded."""
         options = self._options
-        past = await self._turns.begin(principal, conversation_id, answer_id, options.lease_s, options.past)
+        try:
+            past = await self._turns.begin(principal, conversation_id, answer_id, options.lease_s, options.past)
+        except asyncio.CancelledError:
+            # It may have been taken all the same.
+            await asyncio.shield(self.abandon(conversation_id, answer_id))
+            raise
         return await self._follow_ups.rewritten(question, past)
 
     async def hold(self, conversation_id: str, answer_id: str) -> None:

@@ -126,6 +126,8 @@ class MemoryTurns:
         if conversation_id in self.live:
             raise ConversationBusy(conversation_id, self.live[conversation_id])
         self.live[conversation_id] = answer_id
+        if self.hangs:
+            await asyncio.Event().wait()
         return tuple(PastTurn(each.question, each.searched) for each in kept[-past:])
 
     async def renew(self, conversation_id: str, answer_id: str, lease_s: float) -> None:

@@ -323,14 +323,26 @@ class TestConversations:
         assert [answer.state for answer in given.store.kept.values()] == [AnswerState.CANCELLED, AnswerState.COMPLETED]
 
     async def test_the_end_does_not_wait_for_a_turn_that_is_being_renewed(self, given: Given) -> None:
-        given.turns.hangs = True
+        given.maker.step(1)
         stream = given.give.run(PRINCIPAL, COMMAND, soon(), conversation_id="c")
+        await anext(stream)
+        given.turns.hangs = True
         rest = asyncio.ensure_future(drained(stream))
         async with asyncio.timeout(5):
             while not given.turns.renewed:  # noqa: ASYNC110 - what is waited for happens in code that knows no test
                 await asyncio.sleep(0.01)
-            given.maker.step(4)
-            assert len(await rest) == 4
+            given.maker.step(3)
+            assert len(await rest) == 3
+
+    async def test_who_leaves_while_the_turn_is_taken_does_not_keep_it(self, given: Given) -> None:
+        given.turns.hangs = True
+        call = asyncio.ensure_future(drained(given.give.run(PRINCIPAL, COMMAND, soon(), conversation_id="c")))
+        async with asyncio.timeout(5):
+            while not given.turns.live:  # noqa: ASYNC110 - what is waited for happens in code that knows no test
+                await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.wait({call})
+        assert given.turns.live == {}
 
     async def test_an_answer_that_is_not_kept_does_not_keep_its_turn(self, given: Given) -> None:
         given.maker.events, given.maker.failure = (), Overloaded("the model", 1.0)
