@@ -16,6 +16,7 @@ from server.application.grounding import facts_of
 from server.application.phrases import with_signs
 from server.application.span_features import MOST_SENTENCES
 from server.application.span_model import span_model
+from server.application.terms import terms_of
 from server.domain.passages import TextSpan
 
 _MONTH = (
@@ -46,6 +47,8 @@ _COUNTING = re.compile(
     r" (?!(?:was|is|has|as|its|his|this|does|goes|across|versus|thus)\b)(?:people|men|women|children|feet|[a-z]+s)\b"
 )
 """Behind a number of four digits: it counts something then, and is no year."""
+_VERB = r"(?:are|is|was|were|do|does|did|has|have|had|can|could|may|must|will|would|should)\b"
+_HOW_MANY = re.compile(rf"\bhow many ((?:(?!{_VERB})[\w'-]+ ?){{1,3}})", re.IGNORECASE)
 _DATING = re.compile(r"\b(?:in|since|until|during) $", re.IGNORECASE)
 
 
@@ -135,8 +138,11 @@ def _only_one(
     if pattern is None or evidence.coverages[likeliest].max() < options.least_coverage:
         return None
     dated = kind is AnswerKind.DATE
+    counted = _counted(question)
     for number in likeliest:
         sentence = evidence.sentences[number]
+        if counted and not counted & terms_of(sentence.text).all:
+            continue  # it may count something else
         found = [each for each in pattern.finditer(sentence.text) if not _says(question, each.group())]
         found = [each for each in found if not _ONLY_YEAR.fullmatch(each.group()) or _is_year(each) == dated]
         if found:
@@ -144,6 +150,13 @@ def _only_one(
                 return None
             return _extract(sentence, with_signs(sentence.text, *found[0].span()), options.rule_probability)
     return None
+
+
+def _counted(question: str) -> frozenset[str]:
+    """What "how many" asks to be counted: the words up to the verb, of which a sentence that counts it has one; empty
+    for other questions."""
+    asked = _HOW_MANY.search(question)
+    return terms_of(asked.group(1)).all if asked else frozenset()
 
 
 def _is_year(found: re.Match[str]) -> bool:

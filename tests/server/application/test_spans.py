@@ -137,6 +137,8 @@ def evidence(question: str, *texts: str) -> Evidence:
         ("When did the pier open?", AnswerKind.DATE, "The pier opened on 2019-05-12.", "2019-05-12"),
         ("When did the pier open?", AnswerKind.DATE, "The pier opened on 12/05/1931.", "12/05/1931"),
         ("When did the pier open?", AnswerKind.DATE, "1200 people saw the pier open.", None),
+        ("How many boats has the pier?", AnswerKind.NUMBER, "The pier was built by nine families.", None),
+        ("How many rowing boats has the old pier?", AnswerKind.NUMBER, "The old pier has nine boats.", "nine"),
         ("Who owns the pier?", AnswerKind.PERSON, "Ida Brandt owns the pier.", None),
         ("How long is the road to the old mill?", AnswerKind.NUMBER, "The pier is 1,200 metres long.", None),
         ("How long is the pier?", AnswerKind.NUMBER, "| pier | 1,200 |", None),
