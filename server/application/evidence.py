@@ -17,6 +17,12 @@ from server.application.sentences import split_sentences
 from server.application.terms import rarity, terms_of
 from server.domain.passages import RankedPassage, TextSpan
 
+_INSTRUCTIONS = terms_of(
+    "please describe explain tell story summarize summarise summary outline list compare discuss give show details"
+    " 説明 要約 教 詳細 紹介 一覧"
+).all
+"""Words that say what is to be done; no passage has to have them."""
+
 
 @dataclass(frozen=True, slots=True)
 class EvidenceOptions:
@@ -117,7 +123,8 @@ def excerpt(
 
 
 def _share_of(question: str, texts: Sequence[frozenset[str]]) -> Callable[[frozenset[str]], float]:
-    rare = rarity(terms_of(question).all, texts)
+    asked = terms_of(question).all
+    rare = rarity(asked - _INSTRUCTIONS or asked, texts)
     whole = sum(rare.values()) or 1.0
     return lambda terms: sum(rare[term] for term in rare.keys() & terms) / whole
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -107,3 +108,15 @@ def test_confidence_grows_with_what_it_is_made_of(low: float, high: float, other
     assert 0 < confidence(low, other, options) <= confidence(high, other, options) < 1
     assert 0 < confidence(other, low, options) <= confidence(other, high, options) < 1
     assert 0 < confidence(other, None, options) < 1
+
+
+@pytest.mark.parametrize(
+    ("question", "text"),
+    [
+        ("Describe how the tug found the container.", "The tug found the container."),
+        ("フェリーの航路を説明してください。", "フェリーの航路は三つある。"),
+    ],
+)
+def test_what_is_to_be_done_is_no_content(question: str, text: str) -> None:
+    assert coverages(question, [text, "|"])[0] == 1.0
+    assert coverages("Explain.", ["Explain."])[0] == 1.0
