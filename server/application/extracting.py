@@ -108,26 +108,32 @@ def phrase_in(
 
 
 def sentence_in(question: str, language: str, kind: AnswerKind, evidence: Evidence) -> Extract | None:
-    """The likeliest sentence that may tell what is asked for, or, of three that cannot, the likeliest; None when none
-    shares a word with the question."""
+    """The likeliest sentence that may tell what is asked for, or else the likeliest; None when none shares a word with
+    the question."""
     if not evidence.coverages.any():
         return None
     order = np.argsort(-evidence.scores, kind="stable").tolist()
-    telling = (number for number in order[:MOST_SENTENCES] if _may_tell(question, language, kind, evidence, number))
+    if kind is AnswerKind.PERSON and language == "en":
+        telling = (number for number in order if _names_in_a_sentence(question, evidence.sentences[number].text))
+    else:
+        telling = (number for number in order[:MOST_SENTENCES] if _may_tell(question, language, kind, evidence, number))
     best = evidence.sentences[next(telling, order[0])]
     return Extract(best.passage, best.span, best.span, 1.0)
 
 
 def _may_tell(question: str, language: str, kind: AnswerKind, evidence: Evidence, number: int) -> bool:
-    """Whether an English sentence has a date, a number or a name that the question has not, where one is asked for."""
+    """Whether an English sentence has a date or a number that the question has not, where one is asked for."""
     text = evidence.sentences[number].text
     if language != "en":
         return True
-    if kind is AnswerKind.PERSON:
-        undated = _ENGLISH[AnswerKind.DATE].sub(" ", text)
-        return not facts_of(undated).names <= facts_of(question).words
     pattern = _ENGLISH.get(kind)
     return pattern is None or any(not _says(question, each.group()) for each in pattern.finditer(text))
+
+
+def _names_in_a_sentence(question: str, text: str) -> bool:
+    """Whether an English sentence, no heading, has a name that the question has not; months are none."""
+    undated = _ENGLISH[AnswerKind.DATE].sub(" ", text)
+    return text.rstrip().endswith((".", "!", "?")) and not facts_of(undated).names <= facts_of(question).words
 
 
 def _only_one(

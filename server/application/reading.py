@@ -18,7 +18,6 @@ from server.application.answerability import (
 from server.application.attribution import Attribution, AttributionOptions
 from server.application.evidence import Evidence, EvidenceOptions, absent_share, excerpt
 from server.application.extracting import Extract, ExtractOptions, phrase_in, sentence_in
-from server.application.grounding import facts_of
 from server.application.headings import under_headings
 from server.application.language import detect_language
 from server.application.phrases import Phrasebook, without_frame
@@ -127,9 +126,7 @@ class Reading:
         if not fits(self.kind, quoted):
             return None
         if self.kind is AnswerKind.PERSON and self.language == "en" and not any(map(str.isupper, quoted)):
-            # The sentence says more than "the keeper".
-            names = facts_of(sentence.text).names - facts_of(self.question).words
-            return Extract(sentence.passage, sentence.span, sentence.span, 1.0) if names else None
+            return None  # the best sentence that names somebody says more than "the keeper"
         start = sentence.span.start
         inside = TextSpan(start + best.span.start, start + best.span.end)
         return Extract(sentence.passage, inside, sentence.span, best.likeness * self._options.drafted_probability)

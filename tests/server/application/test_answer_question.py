@@ -34,7 +34,8 @@ TEXTS = {
     "ferry": "The ferry Sanderling carries 610 passengers. It was built in 2009.",
     "ticket": "A ticket for the ferry costs 47 crowns.",
     "crew": "The ferry Sanderling is small. Her master is Ida Brandt of Okinami. Ida Brandt came in 2012.",
-    "inspection": "Inspection Report: Sanderling\nThe ferry Sanderling was inspected. The inspector was Ida Brandt.",
+    "inspection": "Inspection Report: Sanderling\nThe ferry Sanderling was inspected on 9 October. The inspector was"
+    " Ida Brandt.\n\nThe keeper\nThe last keeper was Edmund Farrow.",
     "port": "沖波港のターミナル長は榊原直樹である。駐車料金は1日700円で、入口の機械で払う。",
 }
 QUESTION = "Tell me about the ferry Sanderling and its passengers."
@@ -144,10 +145,11 @@ async def test_a_phrase_is_shown_in_the_passages_own_words_with_its_sentence() -
     assert 0.0 < completion(stream).confidence < 1.0
 
 
-async def test_a_person_without_a_name_is_told_by_the_sentence_that_names_one() -> None:
+@pytest.mark.parametrize("draft", ["the inspector", "keeper"])
+async def test_a_person_without_a_name_is_told_by_the_sentence_that_names_one(draft: str) -> None:
     """Where another sentence is nearer to the question."""
     asked = AnswerCommand("Who inspected the ferry Sanderling?")
-    stream = await events(answering(ScriptedGenerator("the inspector"), [hit("inspection", 1)]), asked)
+    stream = await events(answering(ScriptedGenerator(draft), [hit("inspection", 1)]), asked)
     [citation] = [event for event in stream if isinstance(event, Citation)]
     assert text(stream) == "The inspector was Ida Brandt."
     assert citation.passage.text[citation.support.start : citation.support.end] == text(stream)
