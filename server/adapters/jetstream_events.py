@@ -230,6 +230,7 @@ class _Reader:
         self._options = options
         self._subjects = subjects
         self._subscription: JetStreamContext.PullSubscription | None = None
+        self._consumer = ""
         self._session = 0
         # How many messages this consumer has sent that have come.
         self._arrived = 0
@@ -313,6 +314,7 @@ class _Reader:
         assert consumer.delivered is not None
         # Before the first message that it will deliver.
         self.position = StreamPosition(self.position.stream, consumer.delivered.stream_seq)
+        self._consumer = consumer.name
         self._subscription = await client.jetstream().pull_subscribe_bind(
             consumer=consumer.name, stream=self._options.stream
         )
@@ -322,6 +324,12 @@ class _Reader:
         if subscription is not None:
             with suppress(nats.errors.Error, OSError, ValueError):
                 await subscription.unsubscribe()
+        client = self._connection.connected
+        if subscription is not None and client is not None:
+            # NATS forgets it by itself, though late: many short subscriptions would use up its consumers. Nobody waits
+            # for the answer.
+            with suppress(nats.errors.Error, OSError):
+                await client.publish(f"$JS.API.CONSUMER.DELETE.{self._options.stream}.{self._consumer}")
 
 
 _INSTALLATION = "installation"

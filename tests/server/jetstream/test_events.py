@@ -286,6 +286,17 @@ async def test_a_reader_that_was_forgotten_goes_on(
     assert events + more == published
 
 
+async def test_a_reader_that_leaves_takes_its_consumer_along(
+    stream: JetStreamEvents, connection: NatsConnection, options: JetStreamEventOptions
+) -> None:
+    async with reading(stream), reading(stream):
+        manager = (await connection.client()).jsm()
+        assert len(await manager.consumers_info(options.stream)) == 2
+    async with asyncio.timeout(60):
+        while await manager.consumers_info(options.stream):  # noqa: ASYNC110 - NATS does not tell
+            await asyncio.sleep(0.01)
+
+
 @pytest.mark.parametrize("reconnected", [False, True])
 async def test_what_was_lost_on_its_way_is_read_again(
     connection: NatsConnection,
