@@ -172,6 +172,7 @@ class Document(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     JOB_ID_FIELD_NUMBER: _builtins.int
     NEWEST_REVISION_FIELD_NUMBER: _builtins.int
+    ACL_FIELD_NUMBER: _builtins.int
     document_id: _builtins.str
     """Assigned by the server."""
     name: _builtins.str
@@ -216,6 +217,10 @@ class Document(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it last changed."""
 
+    @_builtins.property
+    def acl(self) -> Global___DocumentAcl:
+        """Who may read it; present only for those who may change that: its owner, and administrators of its tenant."""
+
     def __init__(
         self,
         *,
@@ -235,16 +240,66 @@ class Document(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         job_id: _builtins.str = ...,
         newest_revision: _builtins.int = ...,
+        acl: Global___DocumentAcl | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_failure", b"_failure", "create_time", b"create_time", "failure", b"failure", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_acl", b"_acl", "_failure", b"_failure", "acl", b"acl", "create_time", b"create_time", "failure", b"failure", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_failure", b"_failure", "allowed_groups", b"allowed_groups", "chunk_count", b"chunk_count", "create_time", b"create_time", "document_id", b"document_id", "failure", b"failure", "job_id", b"job_id", "media_type", b"media_type", "name", b"name", "newest_revision", b"newest_revision", "page_count", b"page_count", "revision", b"revision", "sha256", b"sha256", "size_bytes", b"size_bytes", "state", b"state", "tags", b"tags", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_acl", b"_acl", "_failure", b"_failure", "acl", b"acl", "allowed_groups", b"allowed_groups", "chunk_count", b"chunk_count", "create_time", b"create_time", "document_id", b"document_id", "failure", b"failure", "job_id", b"job_id", "media_type", b"media_type", "name", b"name", "newest_revision", b"newest_revision", "page_count", b"page_count", "revision", b"revision", "sha256", b"sha256", "size_bytes", b"size_bytes", "state", b"state", "tags", b"tags", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__acl: _TypeAlias = _typing.Literal["acl"]  # noqa: Y015
+    _WhichOneofArgType__acl: _TypeAlias = _typing.Literal["_acl", b"_acl"]  # noqa: Y015
     _WhichOneofReturnType__failure: _TypeAlias = _typing.Literal["failure"]  # noqa: Y015
     _WhichOneofArgType__failure: _TypeAlias = _typing.Literal["_failure", b"_failure"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__acl) -> _WhichOneofReturnType__acl | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__failure) -> _WhichOneofReturnType__failure | None: ...
 
 Global___Document: _TypeAlias = Document  # noqa: Y015
+
+@_typing.final
+class DocumentAcl(_message.Message):
+    """Who may read a document: its owner, and whoever is named here. Nobody else in the tenant, and nobody outside of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OWNER_FIELD_NUMBER: _builtins.int
+    USERS_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    TENANT_WIDE_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    owner: _builtins.str
+    """The user that it belongs to. In a request, empty: the owner stays as it is (in an upload: the caller, and nobody else can
+    be named). A new owner gets all rights to it; the old one keeps only what else is said here.
+    """
+    tenant_wide: _builtins.bool
+    """Whether everybody in the tenant may read it."""
+    etag: _builtins.str
+    """Changes with every change of the access; set by the server, and ignored in what it is sent."""
+    @_builtins.property
+    def users(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Users that may read it; at most 256, each 1 to 256 characters."""
+
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Groups whose members may read it; at most 256, each 1 to 256 characters."""
+
+    def __init__(
+        self,
+        *,
+        owner: _builtins.str = ...,
+        users: _abc.Iterable[_builtins.str] | None = ...,
+        groups: _abc.Iterable[_builtins.str] | None = ...,
+        tenant_wide: _builtins.bool = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "groups", b"groups", "owner", b"owner", "tenant_wide", b"tenant_wide", "users", b"users"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DocumentAcl: _TypeAlias = DocumentAcl  # noqa: Y015
 
 @_typing.final
 class Job(_message.Message):
@@ -438,6 +493,7 @@ class UploadHeader(_message.Message):
     REPLACE_FIELD_NUMBER: _builtins.int
     REPLACED_DOCUMENT_ID_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
+    ACL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """A name that people recognise, usually the file's; 1 to 512 characters. The format is told by content, not by this."""
     request_id: _builtins.str
@@ -463,6 +519,10 @@ class UploadHeader(_message.Message):
         characters.
         """
 
+    @_builtins.property
+    def acl(self) -> Global___DocumentAcl:
+        """Who may read the document, in the place of `allowed_groups`, which must then be empty. An empty one: its owner alone."""
+
     def __init__(
         self,
         *,
@@ -473,12 +533,15 @@ class UploadHeader(_message.Message):
         replace: _builtins.bool = ...,
         replaced_document_id: _builtins.str = ...,
         priority: Global___IngestionPriority.ValueType = ...,
+        acl: Global___DocumentAcl | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_acl", b"_acl", "acl", b"acl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_groups", b"allowed_groups", "name", b"name", "priority", b"priority", "replace", b"replace", "replaced_document_id", b"replaced_document_id", "request_id", b"request_id", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_acl", b"_acl", "acl", b"acl", "allowed_groups", b"allowed_groups", "name", b"name", "priority", b"priority", "replace", b"replace", "replaced_document_id", b"replaced_document_id", "request_id", b"request_id", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__acl: _TypeAlias = _typing.Literal["acl"]  # noqa: Y015
+    _WhichOneofArgType__acl: _TypeAlias = _typing.Literal["_acl", b"_acl"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__acl) -> _WhichOneofReturnType__acl | None: ...
 
 Global___UploadHeader: _TypeAlias = UploadHeader  # noqa: Y015
 
@@ -667,6 +730,68 @@ class DeleteDocumentResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteDocumentResponse: _TypeAlias = DeleteDocumentResponse  # noqa: Y015
+
+@_typing.final
+class SetDocumentAclRequest(_message.Message):
+    """Asks for another access to a document."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_ID_FIELD_NUMBER: _builtins.int
+    ACL_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    document_id: _builtins.str
+    """The document."""
+    etag: _builtins.str
+    """Of the access that was read before: fails if it has changed since. Empty: changes it whatever it is."""
+    @_builtins.property
+    def acl(self) -> Global___DocumentAcl:
+        """Who may read it from now on; replaces what was said before as a whole."""
+
+    def __init__(
+        self,
+        *,
+        document_id: _builtins.str = ...,
+        acl: Global___DocumentAcl | None = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acl", b"acl"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acl", b"acl", "document_id", b"document_id", "etag", b"etag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetDocumentAclRequest: _TypeAlias = SetDocumentAclRequest  # noqa: Y015
+
+@_typing.final
+class SetDocumentAclResponse(_message.Message):
+    """The answer to a change of access."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    CONSISTENCY_TOKEN_FIELD_NUMBER: _builtins.int
+    consistency_token: _builtins.str
+    """Give this to Search or Answer on another server to be sure that whoever may read the document now finds it. (That nobody
+    else does needs no token.)
+    """
+    @_builtins.property
+    def document(self) -> Global___Document:
+        """The document, with its new access."""
+
+    def __init__(
+        self,
+        *,
+        document: Global___Document | None = ...,
+        consistency_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["document", b"document"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consistency_token", b"consistency_token", "document", b"document"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetDocumentAclResponse: _TypeAlias = SetDocumentAclResponse  # noqa: Y015
 
 @_typing.final
 class WatchJobRequest(_message.Message):

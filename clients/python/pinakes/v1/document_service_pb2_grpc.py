@@ -55,6 +55,11 @@ class DocumentServiceStub:
                 request_serializer=pinakes_dot_v1_dot_document__service__pb2.DeleteDocumentRequest.SerializeToString,
                 response_deserializer=pinakes_dot_v1_dot_document__service__pb2.DeleteDocumentResponse.FromString,
                 _registered_method=True)
+        self.SetDocumentAcl = channel.unary_unary(
+                '/pinakes.v1.DocumentService/SetDocumentAcl',
+                request_serializer=pinakes_dot_v1_dot_document__service__pb2.SetDocumentAclRequest.SerializeToString,
+                response_deserializer=pinakes_dot_v1_dot_document__service__pb2.SetDocumentAclResponse.FromString,
+                _registered_method=True)
         self.WatchJob = channel.unary_stream(
                 '/pinakes.v1.DocumentService/WatchJob',
                 request_serializer=pinakes_dot_v1_dot_document__service__pb2.WatchJobRequest.SerializeToString,
@@ -134,6 +139,20 @@ class DocumentServiceServicer:
         """Deletes a document in any state: it disappears from Get, List and Search, its running job ends CANCELLED, and its
         bytes are removed. Only its owner may. Fails with NOT_FOUND if there is none that the caller owns. A repeat returns
         the first call's token. Safe to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetDocumentAcl(self, request, context):
+        """Says anew who may read a document. Whoever may read it no longer, is answered from now on as if it did not exist: by
+        reads, searches, answers and events alike, on every server, also in what was kept or cached before. Searches of the
+        server that answered, and those that carry the token, find it for those who may read it now. A revision that is on its
+        way takes over the new access.
+
+        Only the document's owner may, and administrators of its tenant. Fails with NOT_FOUND if there is none that the caller
+        may share; with INVALID_ARGUMENT if the access breaks a rule; with ABORTED (ACCESS_CHANGED) if it was changed since the
+        `etag` was read: read it again, and decide anew. Safe to retry without an etag.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -239,6 +258,11 @@ def add_DocumentServiceServicer_to_server(servicer, server):
                     servicer.DeleteDocument,
                     request_deserializer=pinakes_dot_v1_dot_document__service__pb2.DeleteDocumentRequest.FromString,
                     response_serializer=pinakes_dot_v1_dot_document__service__pb2.DeleteDocumentResponse.SerializeToString,
+            ),
+            'SetDocumentAcl': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetDocumentAcl,
+                    request_deserializer=pinakes_dot_v1_dot_document__service__pb2.SetDocumentAclRequest.FromString,
+                    response_serializer=pinakes_dot_v1_dot_document__service__pb2.SetDocumentAclResponse.SerializeToString,
             ),
             'WatchJob': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchJob,
@@ -390,6 +414,33 @@ class DocumentService:
             '/pinakes.v1.DocumentService/DeleteDocument',
             pinakes_dot_v1_dot_document__service__pb2.DeleteDocumentRequest.SerializeToString,
             pinakes_dot_v1_dot_document__service__pb2.DeleteDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetDocumentAcl(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pinakes.v1.DocumentService/SetDocumentAcl',
+            pinakes_dot_v1_dot_document__service__pb2.SetDocumentAclRequest.SerializeToString,
+            pinakes_dot_v1_dot_document__service__pb2.SetDocumentAclResponse.FromString,
             options,
             channel_credentials,
             insecure,

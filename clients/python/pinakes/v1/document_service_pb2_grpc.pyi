@@ -54,6 +54,16 @@ class DocumentServiceStub:
     bytes are removed. Only its owner may. Fails with NOT_FOUND if there is none that the caller owns. A repeat returns
     the first call's token. Safe to retry.
     """
+    SetDocumentAcl: _grpc.UnaryUnaryMultiCallable[_document_service_pb2.SetDocumentAclRequest, _document_service_pb2.SetDocumentAclResponse]
+    """Says anew who may read a document. Whoever may read it no longer, is answered from now on as if it did not exist: by
+    reads, searches, answers and events alike, on every server, also in what was kept or cached before. Searches of the
+    server that answered, and those that carry the token, find it for those who may read it now. A revision that is on its
+    way takes over the new access.
+
+    Only the document's owner may, and administrators of its tenant. Fails with NOT_FOUND if there is none that the caller
+    may share; with INVALID_ARGUMENT if the access breaks a rule; with ABORTED (ACCESS_CHANGED) if it was changed since the
+    `etag` was read: read it again, and decide anew. Safe to retry without an etag.
+    """
     WatchJob: _grpc.UnaryStreamMultiCallable[_document_service_pb2.WatchJobRequest, _document_service_pb2.WatchJobResponse]
     """Streams the job's state, first as it is and then at each change, until it is terminal. Fails with NOT_FOUND if there is no
     such job. Safe to call again at any time.
@@ -126,6 +136,16 @@ class DocumentServiceAsyncStub(DocumentServiceStub):
     """Deletes a document in any state: it disappears from Get, List and Search, its running job ends CANCELLED, and its
     bytes are removed. Only its owner may. Fails with NOT_FOUND if there is none that the caller owns. A repeat returns
     the first call's token. Safe to retry.
+    """
+    SetDocumentAcl: _aio.UnaryUnaryMultiCallable[_document_service_pb2.SetDocumentAclRequest, _document_service_pb2.SetDocumentAclResponse]  # type: ignore[assignment]
+    """Says anew who may read a document. Whoever may read it no longer, is answered from now on as if it did not exist: by
+    reads, searches, answers and events alike, on every server, also in what was kept or cached before. Searches of the
+    server that answered, and those that carry the token, find it for those who may read it now. A revision that is on its
+    way takes over the new access.
+
+    Only the document's owner may, and administrators of its tenant. Fails with NOT_FOUND if there is none that the caller
+    may share; with INVALID_ARGUMENT if the access breaks a rule; with ABORTED (ACCESS_CHANGED) if it was changed since the
+    `etag` was read: read it again, and decide anew. Safe to retry without an etag.
     """
     WatchJob: _aio.UnaryStreamMultiCallable[_document_service_pb2.WatchJobRequest, _document_service_pb2.WatchJobResponse]  # type: ignore[assignment]
     """Streams the job's state, first as it is and then at each change, until it is terminal. Fails with NOT_FOUND if there is no
@@ -220,6 +240,22 @@ class DocumentServiceServicer(metaclass=_abc_1.ABCMeta):
         """Deletes a document in any state: it disappears from Get, List and Search, its running job ends CANCELLED, and its
         bytes are removed. Only its owner may. Fails with NOT_FOUND if there is none that the caller owns. A repeat returns
         the first call's token. Safe to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def SetDocumentAcl(
+        self,
+        request: _document_service_pb2.SetDocumentAclRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_document_service_pb2.SetDocumentAclResponse, _abc.Awaitable[_document_service_pb2.SetDocumentAclResponse]]:
+        """Says anew who may read a document. Whoever may read it no longer, is answered from now on as if it did not exist: by
+        reads, searches, answers and events alike, on every server, also in what was kept or cached before. Searches of the
+        server that answered, and those that carry the token, find it for those who may read it now. A revision that is on its
+        way takes over the new access.
+
+        Only the document's owner may, and administrators of its tenant. Fails with NOT_FOUND if there is none that the caller
+        may share; with INVALID_ARGUMENT if the access breaks a rule; with ABORTED (ACCESS_CHANGED) if it was changed since the
+        `etag` was read: read it again, and decide anew. Safe to retry without an etag.
         """
 
     @_abc_1.abstractmethod

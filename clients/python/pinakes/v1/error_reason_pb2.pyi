@@ -118,6 +118,35 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: the answer ErrorInfo.metadata["answer_id"] is being made in the conversation. Ask again when it has
     ended, or cancel it.
     """
+    ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 35
+    """UNAUTHENTICATED: no key, token or certificate was sent, or none that is accepted: it is unknown, wrong, meant for
+    somebody else, or revoked. Retrying does not help.
+    """
+    ERROR_REASON_CREDENTIALS_EXPIRED: _ErrorReason.ValueType  # 36
+    """UNAUTHENTICATED: the key or token was genuine, and its time has passed. Refresh it, or sign in."""
+    ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 37
+    """PERMISSION_DENIED: the caller lacks the permission ErrorInfo.metadata["permission"]. Retrying does not help."""
+    ERROR_REASON_LOGIN_REFUSED: _ErrorReason.ValueType  # 38
+    """UNAUTHENTICATED: Login's user or password is wrong; which of the two is not told. Refresh's token is unknown, used,
+    revoked or expired: sign in.
+    """
+    ERROR_REASON_TOO_MANY_LOGINS: _ErrorReason.ValueType  # 39
+    """RESOURCE_EXHAUSTED: too many failed logins under this name. Retry after RetryInfo.retry_delay."""
+    ERROR_REASON_USER_NOT_FOUND: _ErrorReason.ValueType  # 40
+    """NOT_FOUND: the tenant has no such user."""
+    ERROR_REASON_USER_EXISTS: _ErrorReason.ValueType  # 41
+    """ALREADY_EXISTS: the tenant has a user of this name."""
+    ERROR_REASON_API_KEY_NOT_FOUND: _ErrorReason.ValueType  # 42
+    """NOT_FOUND: the tenant has no such API key."""
+    ERROR_REASON_ACCESS_CHANGED: _ErrorReason.ValueType  # 43
+    """ABORTED: the document's access was changed since the etag was read; ErrorInfo.metadata["document_id"] names it. Read it
+    again, and decide anew.
+    """
+    ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 44
+    """RESOURCE_EXHAUSTED: the tenant's quota is used up; ErrorInfo.metadata["quota"] says which (documents, bytes,
+    requests_per_minute, tokens_per_day, tokens_per_month), QuotaFailure how much it is. For rates, retry after
+    RetryInfo.retry_delay; for documents and bytes, delete some, or have the quota raised.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. It travels as `google.rpc.ErrorInfo.reason` (the name without the prefix `ERROR_REASON_`,
@@ -220,5 +249,34 @@ ERROR_REASON_CONVERSATION_NOT_FOUND: ErrorReason.ValueType  # 33
 ERROR_REASON_CONVERSATION_BUSY: ErrorReason.ValueType  # 34
 """FAILED_PRECONDITION: the answer ErrorInfo.metadata["answer_id"] is being made in the conversation. Ask again when it has
 ended, or cancel it.
+"""
+ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 35
+"""UNAUTHENTICATED: no key, token or certificate was sent, or none that is accepted: it is unknown, wrong, meant for
+somebody else, or revoked. Retrying does not help.
+"""
+ERROR_REASON_CREDENTIALS_EXPIRED: ErrorReason.ValueType  # 36
+"""UNAUTHENTICATED: the key or token was genuine, and its time has passed. Refresh it, or sign in."""
+ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 37
+"""PERMISSION_DENIED: the caller lacks the permission ErrorInfo.metadata["permission"]. Retrying does not help."""
+ERROR_REASON_LOGIN_REFUSED: ErrorReason.ValueType  # 38
+"""UNAUTHENTICATED: Login's user or password is wrong; which of the two is not told. Refresh's token is unknown, used,
+revoked or expired: sign in.
+"""
+ERROR_REASON_TOO_MANY_LOGINS: ErrorReason.ValueType  # 39
+"""RESOURCE_EXHAUSTED: too many failed logins under this name. Retry after RetryInfo.retry_delay."""
+ERROR_REASON_USER_NOT_FOUND: ErrorReason.ValueType  # 40
+"""NOT_FOUND: the tenant has no such user."""
+ERROR_REASON_USER_EXISTS: ErrorReason.ValueType  # 41
+"""ALREADY_EXISTS: the tenant has a user of this name."""
+ERROR_REASON_API_KEY_NOT_FOUND: ErrorReason.ValueType  # 42
+"""NOT_FOUND: the tenant has no such API key."""
+ERROR_REASON_ACCESS_CHANGED: ErrorReason.ValueType  # 43
+"""ABORTED: the document's access was changed since the etag was read; ErrorInfo.metadata["document_id"] names it. Read it
+again, and decide anew.
+"""
+ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 44
+"""RESOURCE_EXHAUSTED: the tenant's quota is used up; ErrorInfo.metadata["quota"] says which (documents, bytes,
+requests_per_minute, tokens_per_day, tokens_per_month), QuotaFailure how much it is. For rates, retry after
+RetryInfo.retry_delay; for documents and bytes, delete some, or have the quota raised.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
