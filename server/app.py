@@ -101,16 +101,18 @@ from server.domain.errors import DependencyUnavailable, Overloaded, StageDeadlin
 from server.domain.generation import BreakerState
 from server.domain.generations import GenerationOptions
 from server.domain.models import EMBEDDING_SLOT, SLOTS, alias_of
+from server.domain.permissions import Role, permissions_of
 from server.domain.principals import Principal
 from server.settings import OWN_GENERATOR, GenerationEndpointSettings, Settings
 from server.telemetry import CacheMetrics, GeneratorMetrics, metrics_served
 from server.transport.answer_servicer import AnswerServicer
+from server.transport.authentication import Callers, Everybody, Gate
 from server.transport.conversation_servicer import ConversationServicer
 from server.transport.document_servicer import DocumentServicer
 from server.transport.event_servicer import EventServicer
 from server.transport.grpc_server import SERVICES, Servicers, grpc_server
 from server.transport.health import HealthReport, HealthWatch, Probe
-from server.transport.identity import LoopbackIdentity
+from server.transport.identity import CallerIdentity
 from server.transport.index_servicer import IndexServicer
 from server.transport.inference_servicer import InferenceServicer
 from server.transport.model_servicer import ModelServicer
@@ -219,7 +221,7 @@ async def serve(settings: Settings) -> None:
             SweepBlobs(stores.blobs, PostgresBlobReferences(stores.pool, stores.database_id), settings.sweep),
             _health_watch(report, stores, models, model_care, index, chain),
         )
-        await opened.enter_async_context(grpc_server(servicers, report, settings.server))
+        await opened.enter_async_context(grpc_server(servicers, Gate(_callers(settings)), report, settings.server))
         # Whatever ends this, calls get their time to end before the index and the stores are closed.
         async with asyncio.TaskGroup() as group:
             for loop in background:
@@ -409,6 +411,12 @@ def _answering(
     return _Answering(search, anew.profiles, answers, CacheMetrics(caches))
 
 
+def _callers(settings: Settings) -> Callers:
+    local = settings.principal
+    permissions = permissions_of(Role.ADMIN, operator=True)
+    return Everybody(Principal(local.tenant, local.user, frozenset(local.groups), Role.ADMIN, permissions))
+
+
 def _servicers(
     settings: Settings,
     stores: _Stores,
@@ -419,8 +427,7 @@ def _servicers(
     answers: GiveAnswers,
     outbox_bell: LocalBell,
 ) -> Servicers:
-    local = settings.principal
-    identity = LoopbackIdentity(Principal(local.tenant, local.user, frozenset(local.groups)))
+    identity = CallerIdentity()
     catalog = PostgresDocumentCatalog(stores.pool)
     return Servicers(
         documents=DocumentServicer(

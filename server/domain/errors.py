@@ -7,6 +7,11 @@ PinakesError
 │   ├── UnreadableDocument         empty, broken, or like no known format
 │   ├── UnsupportedFormat          a known format that is not read here
 │   └── EncryptedDocument          needs a password
+├── Unauthenticated                who calls is not known
+│   ├── CredentialsExpired         it was, with what it sent, and is no longer
+│   └── LoginRefused               a wrong user, password or refresh token
+├── TooManyLogins                  too many logins failed under one name; retry later
+├── PermissionDenied               who calls may not do this
 ├── DocumentTooLarge               over the upload limit
 ├── NotFound
 │   ├── DocumentNotFound
@@ -14,8 +19,11 @@ PinakesError
 │   ├── DeadLetterNotFound
 │   ├── GenerationNotFound
 │   ├── ModelNotFound
+│   ├── UserNotFound
+│   ├── ApiKeyNotFound
 │   ├── AnswerNotFound
 │   └── ConversationNotFound
+├── UserExists                     the tenant has a user of this name
 ├── DocumentExists                 a document that the caller sees has these bytes
 ├── DocumentDeleted                deleted while it was being worked on
 ├── RevisionSuperseded             a newer revision came while it was being worked on
@@ -99,6 +107,46 @@ class EncryptedDocument(InvalidRequest):
         super().__init__("the document is encrypted; upload it without its password")
 
 
+class Unauthenticated(PinakesError):
+    """The caller could not be told from anybody else. `problem` says why, and nothing of what was sent."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"the caller is not known: {problem}")
+        self.problem = problem
+
+
+class CredentialsExpired(Unauthenticated):
+    """What was sent was genuine, and its time has passed."""
+
+    def __init__(self) -> None:
+        super().__init__("the token or key has expired; refresh it, sign in, or use another")
+
+
+class LoginRefused(Unauthenticated):
+    """A login or a refresh that proves nothing; which part of it is wrong is not told."""
+
+    def __init__(self) -> None:
+        PinakesError.__init__(self, "the login is refused: sign in with a tenant, user and password that are right")
+        self.problem = "refused"
+
+
+class TooManyLogins(PinakesError):
+    """Too many logins failed under one name, whether there is such a user or not."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(f"too many logins failed under this name; retry in {retry_after_s:.0f} s")
+        self.retry_after_s = retry_after_s
+
+
+class PermissionDenied(PinakesError):
+    """The caller is known and may not do this. `permission` is what it lacks; empty where nobody may."""
+
+    def __init__(self, problem: str, permission: str = "") -> None:
+        super().__init__(f"not allowed: {problem}")
+        self.problem = problem
+        self.permission = permission
+
+
 class DocumentTooLarge(PinakesError):
     """The upload exceeds the limit (both in bytes)."""
 
@@ -162,6 +210,14 @@ class SnapshotExists(PinakesError):
         self.snapshot = snapshot
 
 
+class UserExists(PinakesError):
+    """The tenant has a user of this name."""
+
+    def __init__(self, user: str) -> None:
+        super().__init__(f"there is a user {user} already")
+        self.user = user
+
+
 class DocumentExists(PinakesError):
     """`document_id`, which the caller may see, has the same bytes."""
 
@@ -209,6 +265,18 @@ class NoPageImage(PinakesError):
     def __init__(self, media_type: str) -> None:
         super().__init__(f"documents of type {media_type} have no page images; PDFs and images have")
         self.media_type = media_type
+
+
+class UserNotFound(NotFound):
+    def __init__(self, user: str) -> None:
+        super().__init__(f"there is no user {user}")
+        self.user = user
+
+
+class ApiKeyNotFound(NotFound):
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"there is no API key {key_id}")
+        self.key_id = key_id
 
 
 class AnswerNotFound(NotFound):

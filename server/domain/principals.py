@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from server.domain.permissions import Permission, Role
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A caller. `user` and `groups` decide which documents of `tenant` are visible; without groups, only its own."""
+    """A caller. `user` and `groups` decide which documents of `tenant` are visible; without groups, only its own.
+    `permissions` say what it may do with them; what a method needs was looked at before it began
+    (server/domain/permissions.py)."""
 
     tenant: str
     user: str
     groups: frozenset[str]
+    role: Role = Role.VIEWER
+    permissions: frozenset[Permission] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class AccessList:
-    """Who may read a document: its owner, the members of `groups`, or (`tenant_wide`) everybody in the tenant."""
+    """Who may read a document: its owner, `users`, the members of `groups`, or (`tenant_wide`) everybody in the
+    tenant."""
 
     owner: str
     groups: tuple[str, ...] = ()
     tenant_wide: bool = False
+    users: tuple[str, ...] = ()
 
     def admits(self, principal: Principal) -> bool:
         """Whether a principal *of the same tenant* may read the document."""
-        return self.tenant_wide or principal.user == self.owner or not principal.groups.isdisjoint(self.groups)
+        named = principal.user == self.owner or principal.user in self.users
+        return self.tenant_wide or named or not principal.groups.isdisjoint(self.groups)

@@ -31,6 +31,7 @@ from pinakes.v1 import (
     search_service_pb2_grpc,
 )
 from server.transport.answer_servicer import AnswerServicer
+from server.transport.authentication import Gate
 from server.transport.conversation_servicer import ConversationServicer
 from server.transport.document_servicer import DocumentServicer
 from server.transport.event_servicer import EventServicer
@@ -95,13 +96,15 @@ class Servicers:
 
 
 @asynccontextmanager
-async def grpc_server(servicers: Servicers, report: HealthReport, options: ServerOptions) -> AsyncIterator[int]:
+async def grpc_server(
+    servicers: Servicers, gate: Gate, report: HealthReport, options: ServerOptions
+) -> AsyncIterator[int]:
     """Serves while the context lasts; yields the port. Everything is NOT_SERVING until `report` says otherwise.
 
     On leaving, running calls get `drain_s` to end, and end with UNAVAILABLE then. Raises OSError if the address cannot
     be bound.
     """
-    calls = CallInterceptor(options.concurrent_calls, options.watches, options.answers)
+    calls = CallInterceptor(gate, options.concurrent_calls, options.watches, options.answers)
     server = grpc.aio.server(
         interceptors=[calls],
         options=[

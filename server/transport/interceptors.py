@@ -1,4 +1,5 @@
-"""What every call of ours goes through: admission, one request id, one place where errors become statuses."""
+"""What every call goes through: who makes it and whether it may, admission, one request id, one place where errors
+become statuses."""
 
 from __future__ import annotations
 
@@ -16,11 +17,13 @@ from grpc.aio import AbortError, ServicerContext
 
 from server.application.background import trace_of
 from server.domain.errors import DependencyUnavailable, Overloaded, PinakesError
+from server.transport.authentication import Gate
+from server.transport.identity import enter
 from server.transport.status import internal_status, status_of
 
 _log = structlog.get_logger()
 
-OURS = "/pinakes.v1."
+_OURS = "/pinakes.v1."
 _KINDS = {"WatchJob": "watches", "Subscribe": "watches", "Answer": "answers", "ResumeAnswer": "answers"}
 _CALLS = "calls"
 _REQUEST_ID = "request_id"
@@ -37,14 +40,16 @@ def request_id() -> str:
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps the calls of `pinakes.v1`; health and reflection pass untouched.
+    """Wraps every call but those of public methods that are not ours (health), which pass untouched.
 
-    At most `concurrent_calls` run at once; one more is refused with RESOURCE_EXHAUSTED and RetryInfo, since a queue
-    in front of bounded queues would only hide the wait. Watches, which cost little and last long, have `watches` places
-    of their own; and so have answers, which wait for the model and for their readers most of the time.
+    Nothing of a call runs before the gate has let its caller in; `server/transport/identity.py` tells who it is from
+    then on. At most `concurrent_calls` run at once; one more is refused with RESOURCE_EXHAUSTED and RetryInfo, since a
+    queue in front of bounded queues would only hide the wait. Watches, which cost little and last long, have `watches`
+    places of their own; and so have answers, which wait for the model and for their readers most of the time.
     """
 
-    def __init__(self, concurrent_calls: int, watches: int = 1_024, answers: int = 256) -> None:
+    def __init__(self, gate: Gate, concurrent_calls: int, watches: int = 1_024, answers: int = 256) -> None:
+        self._gate = gate
         self._places = {_CALLS: concurrent_calls, "watches": watches, "answers": answers}
         self._running: dict[str, set[asyncio.Task[Any]]] = {kind: set() for kind in self._places}
         self._ended: set[asyncio.Task[Any]] = set()
@@ -64,9 +69,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
         handler = await continuation(handler_call_details)
-        if handler is None or not handler_call_details.method.startswith(OURS):
-            return handler
         method = handler_call_details.method
+        # gRPC answers UNIMPLEMENTED for a method that there is not.
+        if handler is None or (not method.startswith(_OURS) and self._gate.is_public(method)):
+            return handler
         behaviour = _behaviour(handler)
         wrapped = self._streaming(method, behaviour) if handler.response_streaming else self._unary(method, behaviour)
         make = getattr(
@@ -80,8 +86,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: ServicerContext[Any, Any]) -> Any:
             request_id = uuid.uuid4().hex
             try:
-                with self._admitted(method), _logged(method, request_id), self._told_of_the_end():
-                    return await behaviour(request, context)
+                with _logged(method, request_id):
+                    enter(await self._gate.admit(method, context, request_id))
+                    with self._admitted(method), self._told_of_the_end():
+                        return await behaviour(request, context)
             except PinakesError as error:
                 await context.abort_with_status(status_of(error))
             except (asyncio.CancelledError, AbortError):
@@ -97,9 +105,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             responses = behaviour(request, context)
             assert inspect.isasyncgen(responses), f"{method} must be an async generator"
             try:
-                with self._admitted(method), _logged(method, request_id), self._told_of_the_end():
-                    async for response in responses:
-                        yield response
+                with _logged(method, request_id):
+                    enter(await self._gate.admit(method, context, request_id))
+                    with self._admitted(method), self._told_of_the_end():
+                        async for response in responses:
+                            yield response
             except PinakesError as error:
                 await context.abort_with_status(status_of(error))
             except (asyncio.CancelledError, GeneratorExit, AbortError):

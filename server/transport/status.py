@@ -61,6 +61,22 @@ RULES: dict[type[errors.PinakesError], Rule] = {
         metadata=_attribute("media_type"),
     ),
     errors.EncryptedDocument: Rule(grpc.StatusCode.INVALID_ARGUMENT, Reason.ERROR_REASON_ENCRYPTED_DOCUMENT),
+    errors.Unauthenticated: Rule(grpc.StatusCode.UNAUTHENTICATED, Reason.ERROR_REASON_UNAUTHENTICATED),
+    errors.CredentialsExpired: Rule(grpc.StatusCode.UNAUTHENTICATED, Reason.ERROR_REASON_CREDENTIALS_EXPIRED),
+    errors.LoginRefused: Rule(grpc.StatusCode.UNAUTHENTICATED, Reason.ERROR_REASON_LOGIN_REFUSED),
+    errors.TooManyLogins: Rule(grpc.StatusCode.RESOURCE_EXHAUSTED, Reason.ERROR_REASON_TOO_MANY_LOGINS, _retry_info),
+    errors.UserNotFound: Rule(
+        grpc.StatusCode.NOT_FOUND, Reason.ERROR_REASON_USER_NOT_FOUND, metadata=_attribute("user")
+    ),
+    errors.UserExists: Rule(
+        grpc.StatusCode.ALREADY_EXISTS, Reason.ERROR_REASON_USER_EXISTS, metadata=_attribute("user")
+    ),
+    errors.ApiKeyNotFound: Rule(
+        grpc.StatusCode.NOT_FOUND, Reason.ERROR_REASON_API_KEY_NOT_FOUND, metadata=_attribute("key_id")
+    ),
+    errors.PermissionDenied: Rule(
+        grpc.StatusCode.PERMISSION_DENIED, Reason.ERROR_REASON_PERMISSION_DENIED, metadata=_attribute("permission")
+    ),
     errors.DocumentTooLarge: Rule(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         Reason.ERROR_REASON_DOCUMENT_TOO_LARGE,

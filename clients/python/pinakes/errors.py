@@ -7,6 +7,11 @@ PinakesError
 │   ├── UnreadableDocument         empty, broken, or like no known format
 │   ├── UnsupportedFormat          a known format that the server does not read
 │   └── EncryptedDocument          needs a password
+├── Unauthenticated                the server does not know who calls: no valid key, token or certificate was sent
+│   ├── CredentialsExpired         it was valid once
+│   └── LoginRefused               a wrong user, password or refresh token
+├── TooManyLogins                  too many logins failed under one name; `retry_after_s`
+├── PermissionDenied               the caller lacks `permission`
 ├── DocumentTooLarge               over the server's upload limit
 ├── NotFound
 │   ├── DocumentNotFound
@@ -14,8 +19,11 @@ PinakesError
 │   ├── DeadLetterNotFound         `job_id` has none: it may have been replayed, discarded, or followed by a newer job
 │   ├── GenerationNotFound
 │   ├── ModelNotFound
+│   ├── UserNotFound
+│   ├── ApiKeyNotFound
 │   ├── AnswerNotFound
 │   └── ConversationNotFound
+├── UserExists
 ├── DocumentExists                 `document_id` holds the same bytes already
 ├── GenerationExists               `generation` is there beside the serving one
 ├── WrongGenerationState           `generation` is not in the state that the call needs
@@ -134,6 +142,31 @@ class EncryptedDocument(InvalidRequest):
     """The document needs a password."""
 
 
+class Unauthenticated(PinakesError):
+    """The server does not know who calls: no key or token was sent, or none that it accepts."""
+
+
+class CredentialsExpired(Unauthenticated):
+    """The key or token was valid once. Sign in again, or use another key."""
+
+
+class LoginRefused(Unauthenticated):
+    """The tenant, the user or the password is wrong, or the session has ended; the server does not say which."""
+
+
+class TooManyLogins(PinakesError):
+    """Too many logins failed under this name; `retry_after_s` says when the next is looked at."""
+
+
+class PermissionDenied(PinakesError):
+    """The caller is known and may not do this."""
+
+    @property
+    def permission(self) -> str:
+        """What the caller lacks; empty where nobody has it."""
+        return self._told("permission")
+
+
 class DocumentTooLarge(PinakesError):
     """The upload is larger than the server's limit."""
 
@@ -201,6 +234,10 @@ class SnapshotExists(PinakesError):
         return self._told("snapshot")
 
 
+class UserExists(PinakesError):
+    """The tenant has a user of this name."""
+
+
 class DocumentExists(PinakesError):
     """The tenant holds the same bytes already."""
 
@@ -243,6 +280,14 @@ class NoPageImage(PinakesError):
     def media_type(self) -> str:
         """The format."""
         return self._told("media_type")
+
+
+class UserNotFound(NotFound):
+    """The tenant has no such user."""
+
+
+class ApiKeyNotFound(NotFound):
+    """The tenant has no such API key."""
 
 
 class AnswerNotFound(NotFound):
@@ -415,11 +460,21 @@ CLASS_OF_REASON: Mapping[str, type[PinakesError]] = {
     "ANSWER_INTERRUPTED": AnswerInterrupted,
     "CONVERSATION_NOT_FOUND": ConversationNotFound,
     "CONVERSATION_BUSY": ConversationBusy,
+    "UNAUTHENTICATED": Unauthenticated,
+    "CREDENTIALS_EXPIRED": CredentialsExpired,
+    "PERMISSION_DENIED": PermissionDenied,
+    "LOGIN_REFUSED": LoginRefused,
+    "TOO_MANY_LOGINS": TooManyLogins,
+    "USER_NOT_FOUND": UserNotFound,
+    "USER_EXISTS": UserExists,
+    "API_KEY_NOT_FOUND": ApiKeyNotFound,
 }
 
 CLASS_OF_CODE: Mapping[str, type[PinakesError]] = {
     "INVALID_ARGUMENT": InvalidRequest,
     "NOT_FOUND": NotFound,
+    "UNAUTHENTICATED": Unauthenticated,
+    "PERMISSION_DENIED": PermissionDenied,
     "UNAVAILABLE": Unavailable,
     "DEADLINE_EXCEEDED": DeadlineExceeded,
     "INTERNAL": InternalError,

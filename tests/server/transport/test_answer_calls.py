@@ -16,7 +16,6 @@ from server.domain import stored_answers as domain
 from server.domain.answers import Delta
 from server.domain.principals import Principal
 from server.transport.answer_servicer import AnswerServicer
-from server.transport.identity import LoopbackIdentity
 from server.transport.interceptors import CallInterceptor
 from tests.server.application.answer_doubles import (
     COMPLETION,
@@ -29,12 +28,13 @@ from tests.server.application.answer_doubles import (
     giving,
 )
 from tests.server.application.doubles import PRINCIPAL
+from tests.server.transport.callers import OPEN, OneIdentity
 from tests.server.transport.test_calls import eventually
 
 NO_RETRIES = ClientOptions(retry=RetryPolicy(attempts=1))
 
 
-class Caller(LoopbackIdentity):
+class Caller(OneIdentity):
     """Whoever the metadata says."""
 
     def principal(self, context: grpc.aio.ServicerContext[Any, Any]) -> Principal:
@@ -54,7 +54,7 @@ class Wire:
         self._server: Any = None
 
     async def listen(self) -> None:
-        self._server = grpc.aio.server(interceptors=[CallInterceptor(concurrent_calls=8, answers=200)])
+        self._server = grpc.aio.server(interceptors=[CallInterceptor(OPEN, concurrent_calls=8, answers=200)])
         servicer = AnswerServicer(Caller(PRINCIPAL), self.give)
         answer_service_pb2_grpc.add_AnswerServiceServicer_to_server(servicer, self._server)
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")

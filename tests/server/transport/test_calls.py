@@ -26,7 +26,6 @@ from server.domain.deadline import Deadline
 from server.transport.answer_servicer import AnswerServicer
 from server.transport.grpc_server import drained
 from server.transport.health import HealthReport, HealthWatch
-from server.transport.identity import LoopbackIdentity
 from server.transport.interceptors import CallInterceptor
 from server.transport.search_servicer import SearchServicer
 from tests.server.application.answer_doubles import MemoryStore, giving
@@ -43,6 +42,7 @@ from tests.server.application.doubles import (
     hit,
     passage,
 )
+from tests.server.transport.callers import OPEN, OneIdentity
 
 QUESTION = answer_service_pb2.AnswerRequest(question="Tell me about the passengers of the ferry.")
 
@@ -99,8 +99,8 @@ async def wire() -> AsyncIterator[Wire]:
         ScriptedHighlighter(),
         SearchOptions(),
     )
-    identity = LoopbackIdentity(PRINCIPAL)
-    calls = CallInterceptor(concurrent_calls=2)
+    identity = OneIdentity(PRINCIPAL)
+    calls = CallInterceptor(OPEN, concurrent_calls=2)
     server = grpc.aio.server(interceptors=[calls])
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(
         SearchServicer(identity, search, search.profiles), server
@@ -250,7 +250,7 @@ async def test_watches_end_as_soon_as_the_server_stops() -> None:
         await asyncio.Event().wait()
         yield b""
 
-    calls = CallInterceptor(concurrent_calls=1)
+    calls = CallInterceptor(OPEN, concurrent_calls=1)
     server = grpc.aio.server(interceptors=[calls])
     service: dict[str, Any] = {"WatchJob": grpc.unary_stream_rpc_method_handler(watch)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("pinakes.v1.DocumentService", service),))

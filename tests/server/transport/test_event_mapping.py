@@ -19,7 +19,7 @@ from server.domain.events import EventType, StreamPosition
 from server.domain.principals import Principal
 from server.transport.event_mapping import position_of, subscription, token_of_position
 from server.transport.event_servicer import EventServicer
-from server.transport.identity import LoopbackIdentity
+from tests.server.transport.callers import OneIdentity
 
 
 @given(st.text(), st.integers(0, 2**63 - 1))
@@ -68,7 +68,7 @@ async def test_events_that_come_together_share_messages_for_who_takes_several(
 ) -> None:
     told = [Told(None, StreamPosition("s", sequence)) for sequence in range(301)]
     subscribe = cast("SubscribeEvents", _Batches(told[:1], told[1:]))
-    servicer = EventServicer(LoopbackIdentity(Principal("acme", "ana", frozenset())), subscribe)
+    servicer = EventServicer(OneIdentity(Principal("acme", "ana", frozenset())), subscribe)
     request = event_service_pb2.SubscribeRequest(several=several)
     sent = [response async for response in servicer.Subscribe(request, cast("Any", _Context()))]
     assert [1 + len(response.further) for response in sent] == messages
