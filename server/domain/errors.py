@@ -47,6 +47,9 @@ PinakesError
 ├── ModelMemoryExhausted           the model does not fit beside those that are in use
 ├── EmbeddingMismatch              the index holds the vectors of another embedding model
 ├── LeaseLost                      another worker owns the job now (never reaches a caller)
+├── KeyUnusable                    a key is missing, the wrong one, or was destroyed
+├── DocumentDamaged                the stored bytes are not those that were stored
+├── CertificateUnusable            the files of the server's certificate are wrong (never reaches a caller)
 ├── WrongDatabase                  the data directory belongs to another database (nor does this: nothing starts)
 └── IndexAhead                     the index holds more than the change log (nor does this: the process ends)
 
@@ -431,6 +434,30 @@ class LeaseLost(PinakesError):
     def __init__(self, job_id: str) -> None:
         super().__init__(f"the lease on job {job_id} was lost")
         self.job_id = job_id
+
+
+class KeyUnusable(PinakesError):
+    """`problem` says which key is missing, wrong or destroyed. Waiting does not help."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
+class DocumentDamaged(PinakesError):
+    """The stored bytes fail their authentication: they were cut, changed, or put in the place of others."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__("the document's stored bytes are damaged; upload it again")
+        self.key = key
+
+
+class CertificateUnusable(PinakesError):
+    """The files of the server's certificate cannot be used: `problem` says why."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"TLS: {problem}")
+        self.problem = problem
 
 
 class WrongDatabase(PinakesError):

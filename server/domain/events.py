@@ -113,6 +113,7 @@ class ModelUnloaded:
 class AlertKind(enum.StrEnum):
     INDEX_DAMAGED = "index_damaged"
     MODEL_FAILED = "model_failed"
+    CERTIFICATE = "certificate"
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ _TYPES: dict[int, EventType] = {
 _ALERTS = {
     AlertKind.INDEX_DAMAGED: event_service_pb2.ALERT_KIND_INDEX_DAMAGED,
     AlertKind.MODEL_FAILED: event_service_pb2.ALERT_KIND_MODEL_FAILED,
+    AlertKind.CERTIFICATE: event_service_pb2.ALERT_KIND_CERTIFICATE,
 }
 
 

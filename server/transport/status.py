@@ -165,7 +165,10 @@ RULES: dict[type[errors.PinakesError], Rule] = {
     errors.EmbeddingMismatch: Rule(
         grpc.StatusCode.FAILED_PRECONDITION, Reason.ERROR_REASON_EMBEDDING_MISMATCH, metadata=_attribute("held")
     ),
+    errors.KeyUnusable: Rule(grpc.StatusCode.FAILED_PRECONDITION, Reason.ERROR_REASON_KEY_UNUSABLE),
+    errors.DocumentDamaged: Rule(grpc.StatusCode.DATA_LOSS, Reason.ERROR_REASON_DOCUMENT_DAMAGED),
     # Our own: a caller can only see them through a defect.
+    errors.CertificateUnusable: Rule(grpc.StatusCode.INTERNAL, Reason.ERROR_REASON_INTERNAL),
     errors.LeaseLost: Rule(grpc.StatusCode.INTERNAL, Reason.ERROR_REASON_INTERNAL),
     errors.WrongDatabase: Rule(grpc.StatusCode.INTERNAL, Reason.ERROR_REASON_INTERNAL),
     errors.IndexAhead: Rule(grpc.StatusCode.INTERNAL, Reason.ERROR_REASON_INTERNAL),

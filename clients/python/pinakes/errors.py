@@ -45,6 +45,8 @@ PinakesError
 ├── ModelInUse                     `alias` names the model
 ├── ModelMemoryExhausted           the model does not fit beside those in use
 ├── EmbeddingMismatch              the index holds embeddings of another model, `held`
+├── KeyUnusable                    a key of the server is missing, wrong, or was destroyed: ask the operator
+├── DocumentDamaged                the stored bytes are not those that were uploaded: upload them again
 ├── InternalError                  a defect of the server; its log holds `request_id`
 ├── CallCancelled                  the call was cancelled
 └── IngestionFailed                raised by `documents.wait`; `job` says why
@@ -400,6 +402,14 @@ class EmbeddingMismatch(PinakesError):
         return self._told("held")
 
 
+class KeyUnusable(PinakesError):
+    """A key that the server needs is missing, the wrong one, or was destroyed with its tenant."""
+
+
+class DocumentDamaged(PinakesError):
+    """What the server has stored is not what was uploaded. Upload the document again."""
+
+
 class InternalError(PinakesError):
     """A defect of the server."""
 
@@ -456,6 +466,8 @@ CLASS_OF_REASON: Mapping[str, type[PinakesError]] = {
     "MODEL_IN_USE": ModelInUse,
     "MODEL_MEMORY_EXHAUSTED": ModelMemoryExhausted,
     "EMBEDDING_MISMATCH": EmbeddingMismatch,
+    "KEY_UNUSABLE": KeyUnusable,
+    "DOCUMENT_DAMAGED": DocumentDamaged,
     "ANSWER_NOT_FOUND": AnswerNotFound,
     "ANSWER_INTERRUPTED": AnswerInterrupted,
     "CONVERSATION_NOT_FOUND": ConversationNotFound,

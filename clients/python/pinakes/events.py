@@ -35,6 +35,8 @@ class AlertKind(WireEnum):
     UNSPECIFIED = "unspecified"
     INDEX_DAMAGED = "index_damaged"
     MODEL_FAILED = "model_failed"
+    CERTIFICATE = "certificate"
+    """The server's certificate ends soon, or newer files of it cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     requests_per_minute, tokens_per_day, tokens_per_month), QuotaFailure how much it is. For rates, retry after
     RetryInfo.retry_delay; for documents and bytes, delete some, or have the quota raised.
     """
+    ERROR_REASON_KEY_UNUSABLE: _ErrorReason.ValueType  # 45
+    """FAILED_PRECONDITION: a key that the call needs is not there, is the wrong one, or was destroyed with its tenant. Only
+    the operator can help; retrying does not.
+    """
+    ERROR_REASON_DOCUMENT_DAMAGED: _ErrorReason.ValueType  # 46
+    """DATA_LOSS: the stored bytes of the document are damaged, or are not those that were stored. Retrying does not help;
+    upload the document again.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. It travels as `google.rpc.ErrorInfo.reason` (the name without the prefix `ERROR_REASON_`,
@@ -278,5 +286,13 @@ ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 44
 """RESOURCE_EXHAUSTED: the tenant's quota is used up; ErrorInfo.metadata["quota"] says which (documents, bytes,
 requests_per_minute, tokens_per_day, tokens_per_month), QuotaFailure how much it is. For rates, retry after
 RetryInfo.retry_delay; for documents and bytes, delete some, or have the quota raised.
+"""
+ERROR_REASON_KEY_UNUSABLE: ErrorReason.ValueType  # 45
+"""FAILED_PRECONDITION: a key that the call needs is not there, is the wrong one, or was destroyed with its tenant. Only
+the operator can help; retrying does not.
+"""
+ERROR_REASON_DOCUMENT_DAMAGED: ErrorReason.ValueType  # 46
+"""DATA_LOSS: the stored bytes of the document are damaged, or are not those that were stored. Retrying does not help;
+upload the document again.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

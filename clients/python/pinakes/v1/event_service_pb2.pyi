@@ -86,6 +86,8 @@ class _AlertKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertKind.V
     """Files of the index are damaged; it is made anew from the change log."""
     ALERT_KIND_MODEL_FAILED: _AlertKind.ValueType  # 2
     """A model that an alias names cannot be loaded."""
+    ALERT_KIND_CERTIFICATE: _AlertKind.ValueType  # 3
+    """The server's certificate ends soon, or newer files of it cannot be used."""
 
 class AlertKind(_AlertKind, metaclass=_AlertKindEnumTypeWrapper):
     """What an alert is about."""
@@ -96,6 +98,8 @@ ALERT_KIND_INDEX_DAMAGED: AlertKind.ValueType  # 1
 """Files of the index are damaged; it is made anew from the change log."""
 ALERT_KIND_MODEL_FAILED: AlertKind.ValueType  # 2
 """A model that an alias names cannot be loaded."""
+ALERT_KIND_CERTIFICATE: AlertKind.ValueType  # 3
+"""The server's certificate ends soon, or newer files of it cannot be used."""
 Global___AlertKind: _TypeAlias = AlertKind  # noqa: Y015
 
 @_typing.final
