@@ -155,6 +155,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """DATA_LOSS: the stored bytes of the document are damaged, or are not those that were stored. Retrying does not help;
     upload the document again.
     """
+    ERROR_REASON_AUDIT_BROKEN: _ErrorReason.ValueType  # 47
+    """DATA_LOSS: the audit log of the tenant is not what was written to it, and nothing is done that could not be recorded.
+    Only the operator can help; retrying does not.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. It travels as `google.rpc.ErrorInfo.reason` (the name without the prefix `ERROR_REASON_`,
@@ -294,5 +298,9 @@ the operator can help; retrying does not.
 ERROR_REASON_DOCUMENT_DAMAGED: ErrorReason.ValueType  # 46
 """DATA_LOSS: the stored bytes of the document are damaged, or are not those that were stored. Retrying does not help;
 upload the document again.
+"""
+ERROR_REASON_AUDIT_BROKEN: ErrorReason.ValueType  # 47
+"""DATA_LOSS: the audit log of the tenant is not what was written to it, and nothing is done that could not be recorded.
+Only the operator can help; retrying does not.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
