@@ -275,7 +275,9 @@ class DocumentAcl(_message.Message):
     tenant_wide: _builtins.bool
     """Whether everybody in the tenant may read it."""
     etag: _builtins.str
-    """Changes with every change of the access; set by the server, and ignored in what it is sent."""
+    """Changes with every change of the access. In SetDocumentAcl, the one that was read before: the call fails if the access
+    has changed since; empty: whatever it is. In an upload, empty.
+    """
     @_builtins.property
     def users(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Users that may read it; at most 256, each 1 to 256 characters."""
@@ -739,11 +741,8 @@ class SetDocumentAclRequest(_message.Message):
 
     DOCUMENT_ID_FIELD_NUMBER: _builtins.int
     ACL_FIELD_NUMBER: _builtins.int
-    ETAG_FIELD_NUMBER: _builtins.int
     document_id: _builtins.str
     """The document."""
-    etag: _builtins.str
-    """Of the access that was read before: fails if it has changed since. Empty: changes it whatever it is."""
     @_builtins.property
     def acl(self) -> Global___DocumentAcl:
         """Who may read it from now on; replaces what was said before as a whole."""
@@ -753,11 +752,10 @@ class SetDocumentAclRequest(_message.Message):
         *,
         document_id: _builtins.str = ...,
         acl: Global___DocumentAcl | None = ...,
-        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["acl", b"acl"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acl", b"acl", "document_id", b"document_id", "etag", b"etag"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acl", b"acl", "document_id", b"document_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
