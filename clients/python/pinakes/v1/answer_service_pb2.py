@@ -31,53 +31,53 @@ from pinakes.v1 import search_service_pb2 as pinakes_dot_v1_dot_search__service_
 from pinakes.v1 import stage_timing_pb2 as pinakes_dot_v1_dot_stage__timing__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpinakes/v1/answer_service.proto\x12\npinakes.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!pinakes/v1/document_service.proto\x1a\x18pinakes/v1/passage.proto\x1a\x16pinakes/v1/query.proto\x1a\x1fpinakes/v1/search_service.proto\x1a\x1dpinakes/v1/stage_timing.proto\"\xec\x02\n\rAnswerRequest\x12\x10\n\x08question\x18\x01 \x01(\t\x12(\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x18.pinakes.v1.SearchFilter\x12\x14\n\x0cmax_passages\x18\x03 \x01(\x05\x12\x12\n\nmax_tokens\x18\x04 \x01(\x05\x12\x11\n\x04seed\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x19\n\x11\x63onsistency_token\x18\x06 \x01(\t\x12\x10\n\x08no_cache\x18\x07 \x01(\x08\x12\x30\n\rresume_window\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0f\x63onversation_id\x18\t \x01(\t\x12\x1e\n\x16\x61pply_proposed_filters\x18\n \x01(\x08\x12\x0f\n\x07profile\x18\x0b \x01(\t\x12\x30\n\tretrieval\x18\x0c \x01(\x0b\x32\x1d.pinakes.v1.RetrievalSettingsB\x07\n\x05_seed\"\xe2\x01\n\x0e\x41nswerResponse\x12\x11\n\tanswer_id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x05\x12&\n\x07sources\x18\x03 \x01(\x0b\x32\x13.pinakes.v1.SourcesH\x00\x12\"\n\x05\x64\x65lta\x18\x04 \x01(\x0b\x32\x11.pinakes.v1.DeltaH\x00\x12(\n\x08\x63itation\x18\x05 \x01(\x0b\x32\x14.pinakes.v1.CitationH\x00\x12,\n\ncompletion\x18\x06 \x01(\x0b\x32\x16.pinakes.v1.CompletionH\x00\x42\x07\n\x05\x65vent\"\x88\x01\n\x07Sources\x12+\n\x08passages\x18\x01 \x03(\x0b\x32\x19.pinakes.v1.RankedPassage\x12\x19\n\x11searched_question\x18\x02 \x01(\t\x12\x35\n\runderstanding\x18\x03 \x01(\x0b\x32\x1e.pinakes.v1.QueryUnderstanding\"\x15\n\x05\x44\x65lta\x12\x0c\n\x04text\x18\x01 \x01(\t\"\xcf\x01\n\x08\x43itation\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\x12\x10\n\x08\x63hunk_id\x18\x03 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x04 \x01(\t\x12\x15\n\rdocument_name\x18\x05 \x01(\t\x12\x10\n\x08revision\x18\x06 \x01(\x05\x12\'\n\x07regions\x18\x07 \x03(\x0b\x32\x16.pinakes.v1.PageRegion\x12\r\n\x05quote\x18\x08 \x01(\t\x12\r\n\x05score\x18\t \x01(\x02\x12\x10\n\x08withheld\x18\n \x01(\x08\"1\n\x13UnsupportedSentence\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\"9\n\x05Usage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\x05\x12\x19\n\x11\x63ompletion_tokens\x18\x02 \x01(\x05\"Q\n\x13PassedOverGenerator\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x06reason\x18\x02 \x01(\x0e\x32\x1c.pinakes.v1.PassedOverReason\"\x9f\x03\n\nCompletion\x12(\n\x06status\x18\x01 \x01(\x0e\x32\x18.pinakes.v1.AnswerStatus\x12%\n\x05usage\x18\x02 \x01(\x0b\x32\x11.pinakes.v1.UsageH\x00\x88\x01\x01\x12(\n\x07timings\x18\x03 \x03(\x0b\x32\x17.pinakes.v1.StageTiming\x12-\n\x0c\x64\x65gradations\x18\x04 \x03(\x0e\x32\x17.pinakes.v1.Degradation\x12\x34\n\x0bunsupported\x18\x05 \x03(\x0b\x32\x1f.pinakes.v1.UnsupportedSentence\x12\x11\n\tgenerator\x18\x06 \x01(\t\x12\x16\n\x0eindex_position\x18\x07 \x01(\t\x12\x10\n\x08\x65mbedder\x18\x08 \x01(\t\x12\x10\n\x08reranker\x18\t \x01(\t\x12\x0e\n\x06\x63\x61\x63hed\x18\n \x01(\x08\x12\x34\n\x0bpassed_over\x18\x0b \x03(\x0b\x32\x1f.pinakes.v1.PassedOverGenerator\x12\x12\n\nconfidence\x18\x0c \x01(\x02\x42\x08\n\x06_usage\"@\n\x13ResumeAnswerRequest\x12\x11\n\tanswer_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x05\"A\n\x14ResumeAnswerResponse\x12)\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1a.pinakes.v1.AnswerResponse\"%\n\x10GetAnswerRequest\x12\x11\n\tanswer_id\x18\x01 \x01(\t\"=\n\x11GetAnswerResponse\x12(\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x18.pinakes.v1.StoredAnswer\"(\n\x13\x43\x61ncelAnswerRequest\x12\x11\n\tanswer_id\x18\x01 \x01(\t\"\x16\n\x14\x43\x61ncelAnswerResponse\"\xf0\x03\n\x0cStoredAnswer\x12\x11\n\tanswer_id\x18\x01 \x01(\t\x12\x10\n\x08question\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.pinakes.v1.AnswerState\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\'\n\x08withheld\x18\x05 \x03(\x0b\x32\x15.pinakes.v1.TextRange\x12$\n\x07sources\x18\x06 \x01(\x0b\x32\x13.pinakes.v1.Sources\x12\'\n\tcitations\x18\x07 \x03(\x0b\x32\x14.pinakes.v1.Citation\x12/\n\ncompletion\x18\x08 \x01(\x0b\x32\x16.pinakes.v1.CompletionH\x00\x88\x01\x01\x12)\n\x07\x66\x61ilure\x18\t \x01(\x0b\x32\x13.pinakes.v1.FailureH\x01\x88\x01\x01\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x02\x88\x01\x01\x12\x17\n\x0f\x63onversation_id\x18\x0c \x01(\t\x12\x0c\n\x04turn\x18\r \x01(\x05\x42\r\n\x0b_completionB\n\n\x08_failureB\x0b\n\t_end_time*\x96\x01\n\x0b\x41nswerState\x12\x1c\n\x18\x41NSWER_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41NSWER_STATE_RUNNING\x10\x01\x12\x1a\n\x16\x41NSWER_STATE_COMPLETED\x10\x02\x12\x1a\n\x16\x41NSWER_STATE_CANCELLED\x10\x03\x12\x17\n\x13\x41NSWER_STATE_FAILED\x10\x04*\x8a\x01\n\x0c\x41nswerStatus\x12\x1d\n\x19\x41NSWER_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41NSWER_STATUS_ANSWERED\x10\x01\x12\"\n\x1e\x41NSWER_STATUS_NOT_IN_DOCUMENTS\x10\x02\x12\x1b\n\x17\x41NSWER_STATUS_TRUNCATED\x10\x03*\xe4\x01\n\x0b\x44\x65gradation\x12\x1b\n\x17\x44\x45GRADATION_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x44\x45GRADATION_NO_RERANKER\x10\x01\x12\x1e\n\x1a\x44\x45GRADATION_RERANK_SKIPPED\x10\x02\x12\x1a\n\x16\x44\x45GRADATION_EXTRACTIVE\x10\x03\x12\x1e\n\x1a\x44\x45GRADATION_RERANK_REDUCED\x10\x04\x12\x1f\n\x1b\x44\x45GRADATION_OTHER_GENERATOR\x10\x05\x12\x1e\n\x1a\x44\x45GRADATION_DRAFT_REPLACED\x10\x06*\x81\x02\n\x10PassedOverReason\x12\"\n\x1ePASSED_OVER_REASON_UNSPECIFIED\x10\x00\x12\"\n\x1ePASSED_OVER_REASON_UNAVAILABLE\x10\x01\x12!\n\x1dPASSED_OVER_REASON_OVERLOADED\x10\x02\x12\x1f\n\x1bPASSED_OVER_REASON_TOO_SLOW\x10\x03\x12\x1e\n\x1aPASSED_OVER_REASON_RESTING\x10\x04\x12\x1e\n\x1aPASSED_OVER_REASON_REFUSED\x10\x05\x12!\n\x1dPASSED_OVER_REASON_NOT_SET_UP\x10\x06\x32\xc4\x02\n\rAnswerService\x12\x41\n\x06\x41nswer\x12\x19.pinakes.v1.AnswerRequest\x1a\x1a.pinakes.v1.AnswerResponse0\x01\x12S\n\x0cResumeAnswer\x12\x1f.pinakes.v1.ResumeAnswerRequest\x1a .pinakes.v1.ResumeAnswerResponse0\x01\x12H\n\tGetAnswer\x12\x1c.pinakes.v1.GetAnswerRequest\x1a\x1d.pinakes.v1.GetAnswerResponse\x12Q\n\x0c\x43\x61ncelAnswer\x12\x1f.pinakes.v1.CancelAnswerRequest\x1a .pinakes.v1.CancelAnswerResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fpinakes/v1/answer_service.proto\x12\npinakes.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!pinakes/v1/document_service.proto\x1a\x18pinakes/v1/passage.proto\x1a\x16pinakes/v1/query.proto\x1a\x1fpinakes/v1/search_service.proto\x1a\x1dpinakes/v1/stage_timing.proto\"\x85\x03\n\rAnswerRequest\x12\x10\n\x08question\x18\x01 \x01(\t\x12(\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x18.pinakes.v1.SearchFilter\x12\x14\n\x0cmax_passages\x18\x03 \x01(\x05\x12\x12\n\nmax_tokens\x18\x04 \x01(\x05\x12\x11\n\x04seed\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12\x19\n\x11\x63onsistency_token\x18\x06 \x01(\t\x12\x10\n\x08no_cache\x18\x07 \x01(\x08\x12\x30\n\rresume_window\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0f\x63onversation_id\x18\t \x01(\t\x12\x1e\n\x16\x61pply_proposed_filters\x18\n \x01(\x08\x12\x0f\n\x07profile\x18\x0b \x01(\t\x12\x30\n\tretrieval\x18\x0c \x01(\x0b\x32\x1d.pinakes.v1.RetrievalSettings\x12\x17\n\x0fresponse_schema\x18\r \x01(\tB\x07\n\x05_seed\"\xe2\x01\n\x0e\x41nswerResponse\x12\x11\n\tanswer_id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x05\x12&\n\x07sources\x18\x03 \x01(\x0b\x32\x13.pinakes.v1.SourcesH\x00\x12\"\n\x05\x64\x65lta\x18\x04 \x01(\x0b\x32\x11.pinakes.v1.DeltaH\x00\x12(\n\x08\x63itation\x18\x05 \x01(\x0b\x32\x14.pinakes.v1.CitationH\x00\x12,\n\ncompletion\x18\x06 \x01(\x0b\x32\x16.pinakes.v1.CompletionH\x00\x42\x07\n\x05\x65vent\"\x88\x01\n\x07Sources\x12+\n\x08passages\x18\x01 \x03(\x0b\x32\x19.pinakes.v1.RankedPassage\x12\x19\n\x11searched_question\x18\x02 \x01(\t\x12\x35\n\runderstanding\x18\x03 \x01(\x0b\x32\x1e.pinakes.v1.QueryUnderstanding\"\x15\n\x05\x44\x65lta\x12\x0c\n\x04text\x18\x01 \x01(\t\"\xde\x01\n\x08\x43itation\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\x12\x10\n\x08\x63hunk_id\x18\x03 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x04 \x01(\t\x12\x15\n\rdocument_name\x18\x05 \x01(\t\x12\x10\n\x08revision\x18\x06 \x01(\x05\x12\'\n\x07regions\x18\x07 \x03(\x0b\x32\x16.pinakes.v1.PageRegion\x12\r\n\x05quote\x18\x08 \x01(\t\x12\r\n\x05score\x18\t \x01(\x02\x12\x10\n\x08withheld\x18\n \x01(\x08\x12\r\n\x05\x66ield\x18\x0b \x01(\t\"@\n\x13UnsupportedSentence\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\x12\r\n\x05\x66ield\x18\x03 \x01(\t\"9\n\x05Usage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\x05\x12\x19\n\x11\x63ompletion_tokens\x18\x02 \x01(\x05\"Q\n\x13PassedOverGenerator\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x06reason\x18\x02 \x01(\x0e\x32\x1c.pinakes.v1.PassedOverReason\"\x9f\x03\n\nCompletion\x12(\n\x06status\x18\x01 \x01(\x0e\x32\x18.pinakes.v1.AnswerStatus\x12%\n\x05usage\x18\x02 \x01(\x0b\x32\x11.pinakes.v1.UsageH\x00\x88\x01\x01\x12(\n\x07timings\x18\x03 \x03(\x0b\x32\x17.pinakes.v1.StageTiming\x12-\n\x0c\x64\x65gradations\x18\x04 \x03(\x0e\x32\x17.pinakes.v1.Degradation\x12\x34\n\x0bunsupported\x18\x05 \x03(\x0b\x32\x1f.pinakes.v1.UnsupportedSentence\x12\x11\n\tgenerator\x18\x06 \x01(\t\x12\x16\n\x0eindex_position\x18\x07 \x01(\t\x12\x10\n\x08\x65mbedder\x18\x08 \x01(\t\x12\x10\n\x08reranker\x18\t \x01(\t\x12\x0e\n\x06\x63\x61\x63hed\x18\n \x01(\x08\x12\x34\n\x0bpassed_over\x18\x0b \x03(\x0b\x32\x1f.pinakes.v1.PassedOverGenerator\x12\x12\n\nconfidence\x18\x0c \x01(\x02\x42\x08\n\x06_usage\"@\n\x13ResumeAnswerRequest\x12\x11\n\tanswer_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x05\"A\n\x14ResumeAnswerResponse\x12)\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x1a.pinakes.v1.AnswerResponse\"%\n\x10GetAnswerRequest\x12\x11\n\tanswer_id\x18\x01 \x01(\t\"=\n\x11GetAnswerResponse\x12(\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x18.pinakes.v1.StoredAnswer\"(\n\x13\x43\x61ncelAnswerRequest\x12\x11\n\tanswer_id\x18\x01 \x01(\t\"\x16\n\x14\x43\x61ncelAnswerResponse\"\xf0\x03\n\x0cStoredAnswer\x12\x11\n\tanswer_id\x18\x01 \x01(\t\x12\x10\n\x08question\x18\x02 \x01(\t\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.pinakes.v1.AnswerState\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\'\n\x08withheld\x18\x05 \x03(\x0b\x32\x15.pinakes.v1.TextRange\x12$\n\x07sources\x18\x06 \x01(\x0b\x32\x13.pinakes.v1.Sources\x12\'\n\tcitations\x18\x07 \x03(\x0b\x32\x14.pinakes.v1.Citation\x12/\n\ncompletion\x18\x08 \x01(\x0b\x32\x16.pinakes.v1.CompletionH\x00\x88\x01\x01\x12)\n\x07\x66\x61ilure\x18\t \x01(\x0b\x32\x13.pinakes.v1.FailureH\x01\x88\x01\x01\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x02\x88\x01\x01\x12\x17\n\x0f\x63onversation_id\x18\x0c \x01(\t\x12\x0c\n\x04turn\x18\r \x01(\x05\x42\r\n\x0b_completionB\n\n\x08_failureB\x0b\n\t_end_time*\x96\x01\n\x0b\x41nswerState\x12\x1c\n\x18\x41NSWER_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41NSWER_STATE_RUNNING\x10\x01\x12\x1a\n\x16\x41NSWER_STATE_COMPLETED\x10\x02\x12\x1a\n\x16\x41NSWER_STATE_CANCELLED\x10\x03\x12\x17\n\x13\x41NSWER_STATE_FAILED\x10\x04*\x8a\x01\n\x0c\x41nswerStatus\x12\x1d\n\x19\x41NSWER_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41NSWER_STATUS_ANSWERED\x10\x01\x12\"\n\x1e\x41NSWER_STATUS_NOT_IN_DOCUMENTS\x10\x02\x12\x1b\n\x17\x41NSWER_STATUS_TRUNCATED\x10\x03*\x85\x02\n\x0b\x44\x65gradation\x12\x1b\n\x17\x44\x45GRADATION_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x44\x45GRADATION_NO_RERANKER\x10\x01\x12\x1e\n\x1a\x44\x45GRADATION_RERANK_SKIPPED\x10\x02\x12\x1a\n\x16\x44\x45GRADATION_EXTRACTIVE\x10\x03\x12\x1e\n\x1a\x44\x45GRADATION_RERANK_REDUCED\x10\x04\x12\x1f\n\x1b\x44\x45GRADATION_OTHER_GENERATOR\x10\x05\x12\x1e\n\x1a\x44\x45GRADATION_DRAFT_REPLACED\x10\x06\x12\x1f\n\x1b\x44\x45GRADATION_REWRITE_SKIPPED\x10\x07*\x81\x02\n\x10PassedOverReason\x12\"\n\x1ePASSED_OVER_REASON_UNSPECIFIED\x10\x00\x12\"\n\x1ePASSED_OVER_REASON_UNAVAILABLE\x10\x01\x12!\n\x1dPASSED_OVER_REASON_OVERLOADED\x10\x02\x12\x1f\n\x1bPASSED_OVER_REASON_TOO_SLOW\x10\x03\x12\x1e\n\x1aPASSED_OVER_REASON_RESTING\x10\x04\x12\x1e\n\x1aPASSED_OVER_REASON_REFUSED\x10\x05\x12!\n\x1dPASSED_OVER_REASON_NOT_SET_UP\x10\x06\x32\xc4\x02\n\rAnswerService\x12\x41\n\x06\x41nswer\x12\x19.pinakes.v1.AnswerRequest\x1a\x1a.pinakes.v1.AnswerResponse0\x01\x12S\n\x0cResumeAnswer\x12\x1f.pinakes.v1.ResumeAnswerRequest\x1a .pinakes.v1.ResumeAnswerResponse0\x01\x12H\n\tGetAnswer\x12\x1c.pinakes.v1.GetAnswerRequest\x1a\x1d.pinakes.v1.GetAnswerResponse\x12Q\n\x0c\x43\x61ncelAnswer\x12\x1f.pinakes.v1.CancelAnswerRequest\x1a .pinakes.v1.CancelAnswerResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pinakes.v1.answer_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ANSWERSTATE']._serialized_start=2641
-  _globals['_ANSWERSTATE']._serialized_end=2791
-  _globals['_ANSWERSTATUS']._serialized_start=2794
-  _globals['_ANSWERSTATUS']._serialized_end=2932
-  _globals['_DEGRADATION']._serialized_start=2935
-  _globals['_DEGRADATION']._serialized_end=3163
-  _globals['_PASSEDOVERREASON']._serialized_start=3166
-  _globals['_PASSEDOVERREASON']._serialized_end=3423
+  _globals['_ANSWERSTATE']._serialized_start=2696
+  _globals['_ANSWERSTATE']._serialized_end=2846
+  _globals['_ANSWERSTATUS']._serialized_start=2849
+  _globals['_ANSWERSTATUS']._serialized_end=2987
+  _globals['_DEGRADATION']._serialized_start=2990
+  _globals['_DEGRADATION']._serialized_end=3251
+  _globals['_PASSEDOVERREASON']._serialized_start=3254
+  _globals['_PASSEDOVERREASON']._serialized_end=3511
   _globals['_ANSWERREQUEST']._serialized_start=262
-  _globals['_ANSWERREQUEST']._serialized_end=626
-  _globals['_ANSWERRESPONSE']._serialized_start=629
-  _globals['_ANSWERRESPONSE']._serialized_end=855
-  _globals['_SOURCES']._serialized_start=858
-  _globals['_SOURCES']._serialized_end=994
-  _globals['_DELTA']._serialized_start=996
-  _globals['_DELTA']._serialized_end=1017
-  _globals['_CITATION']._serialized_start=1020
-  _globals['_CITATION']._serialized_end=1227
-  _globals['_UNSUPPORTEDSENTENCE']._serialized_start=1229
-  _globals['_UNSUPPORTEDSENTENCE']._serialized_end=1278
-  _globals['_USAGE']._serialized_start=1280
-  _globals['_USAGE']._serialized_end=1337
-  _globals['_PASSEDOVERGENERATOR']._serialized_start=1339
-  _globals['_PASSEDOVERGENERATOR']._serialized_end=1420
-  _globals['_COMPLETION']._serialized_start=1423
-  _globals['_COMPLETION']._serialized_end=1838
-  _globals['_RESUMEANSWERREQUEST']._serialized_start=1840
-  _globals['_RESUMEANSWERREQUEST']._serialized_end=1904
-  _globals['_RESUMEANSWERRESPONSE']._serialized_start=1906
-  _globals['_RESUMEANSWERRESPONSE']._serialized_end=1971
-  _globals['_GETANSWERREQUEST']._serialized_start=1973
-  _globals['_GETANSWERREQUEST']._serialized_end=2010
-  _globals['_GETANSWERRESPONSE']._serialized_start=2012
-  _globals['_GETANSWERRESPONSE']._serialized_end=2073
-  _globals['_CANCELANSWERREQUEST']._serialized_start=2075
-  _globals['_CANCELANSWERREQUEST']._serialized_end=2115
-  _globals['_CANCELANSWERRESPONSE']._serialized_start=2117
-  _globals['_CANCELANSWERRESPONSE']._serialized_end=2139
-  _globals['_STOREDANSWER']._serialized_start=2142
-  _globals['_STOREDANSWER']._serialized_end=2638
-  _globals['_ANSWERSERVICE']._serialized_start=3426
-  _globals['_ANSWERSERVICE']._serialized_end=3750
+  _globals['_ANSWERREQUEST']._serialized_end=651
+  _globals['_ANSWERRESPONSE']._serialized_start=654
+  _globals['_ANSWERRESPONSE']._serialized_end=880
+  _globals['_SOURCES']._serialized_start=883
+  _globals['_SOURCES']._serialized_end=1019
+  _globals['_DELTA']._serialized_start=1021
+  _globals['_DELTA']._serialized_end=1042
+  _globals['_CITATION']._serialized_start=1045
+  _globals['_CITATION']._serialized_end=1267
+  _globals['_UNSUPPORTEDSENTENCE']._serialized_start=1269
+  _globals['_UNSUPPORTEDSENTENCE']._serialized_end=1333
+  _globals['_USAGE']._serialized_start=1335
+  _globals['_USAGE']._serialized_end=1392
+  _globals['_PASSEDOVERGENERATOR']._serialized_start=1394
+  _globals['_PASSEDOVERGENERATOR']._serialized_end=1475
+  _globals['_COMPLETION']._serialized_start=1478
+  _globals['_COMPLETION']._serialized_end=1893
+  _globals['_RESUMEANSWERREQUEST']._serialized_start=1895
+  _globals['_RESUMEANSWERREQUEST']._serialized_end=1959
+  _globals['_RESUMEANSWERRESPONSE']._serialized_start=1961
+  _globals['_RESUMEANSWERRESPONSE']._serialized_end=2026
+  _globals['_GETANSWERREQUEST']._serialized_start=2028
+  _globals['_GETANSWERREQUEST']._serialized_end=2065
+  _globals['_GETANSWERRESPONSE']._serialized_start=2067
+  _globals['_GETANSWERRESPONSE']._serialized_end=2128
+  _globals['_CANCELANSWERREQUEST']._serialized_start=2130
+  _globals['_CANCELANSWERREQUEST']._serialized_end=2170
+  _globals['_CANCELANSWERRESPONSE']._serialized_start=2172
+  _globals['_CANCELANSWERRESPONSE']._serialized_end=2194
+  _globals['_STOREDANSWER']._serialized_start=2197
+  _globals['_STOREDANSWER']._serialized_end=2693
+  _globals['_ANSWERSERVICE']._serialized_start=3514
+  _globals['_ANSWERSERVICE']._serialized_end=3838
 # @@protoc_insertion_point(module_scope)

@@ -110,6 +110,8 @@ class _DegradationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degradati
     """What the generator wrote, or a part of it, did not stand in the passages, and was left out: for having other numbers or
     names, or for being no phrase of theirs. Where nothing was left, the answer is the passages' sentence that fits best.
     """
+    DEGRADATION_REWRITE_SKIPPED: _Degradation.ValueType  # 7
+    """A generator was to rewrite the follow-up question, and did not in time: rules did."""
 
 class Degradation(_Degradation, metaclass=_DegradationEnumTypeWrapper):
     """What the server left out or replaced while answering."""
@@ -132,6 +134,8 @@ DEGRADATION_DRAFT_REPLACED: Degradation.ValueType  # 6
 """What the generator wrote, or a part of it, did not stand in the passages, and was left out: for having other numbers or
 names, or for being no phrase of theirs. Where nothing was left, the answer is the passages' sentence that fits best.
 """
+DEGRADATION_REWRITE_SKIPPED: Degradation.ValueType  # 7
+"""A generator was to rewrite the follow-up question, and did not in time: rules did."""
 Global___Degradation: _TypeAlias = Degradation  # noqa: Y015
 
 class _PassedOverReason:
@@ -192,6 +196,7 @@ class AnswerRequest(_message.Message):
     APPLY_PROPOSED_FILTERS_FIELD_NUMBER: _builtins.int
     PROFILE_FIELD_NUMBER: _builtins.int
     RETRIEVAL_FIELD_NUMBER: _builtins.int
+    RESPONSE_SCHEMA_FIELD_NUMBER: _builtins.int
     question: _builtins.str
     """The question; 1 to 500 characters, unless the server is set up for more."""
     max_passages: _builtins.int
@@ -214,6 +219,13 @@ class AnswerRequest(_message.Message):
     """As in SearchRequest."""
     profile: _builtins.str
     """As in SearchRequest."""
+    response_schema: _builtins.str
+    """A JSON Schema (draft 2020-12, an object as text of at most 16,384 characters, with references to its own parts only): the
+    answer's text is then a JSON document that keeps to it. Each value that stands in the passages has a Citation with its
+    `field`; one whose numbers, dates or names do not stand there is null, where the schema allows it, or else listed in
+    `Completion.unsupported`. Without an answer in the documents, the text says so, and is no JSON. Where no generator writes,
+    and the passages' best sentence does not fit the schema, the call fails with UNAVAILABLE. Empty: the answer is a text.
+    """
     @_builtins.property
     def filter(self) -> _passage_pb2.SearchFilter:
         """Narrows the passages that may be used; absent: all that the caller may see."""
@@ -244,10 +256,11 @@ class AnswerRequest(_message.Message):
         apply_proposed_filters: _builtins.bool = ...,
         profile: _builtins.str = ...,
         retrieval: _search_service_pb2.RetrievalSettings | None = ...,
+        response_schema: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "filter", b"filter", "resume_window", b"resume_window", "retrieval", b"retrieval", "seed", b"seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "apply_proposed_filters", b"apply_proposed_filters", "consistency_token", b"consistency_token", "conversation_id", b"conversation_id", "filter", b"filter", "max_passages", b"max_passages", "max_tokens", b"max_tokens", "no_cache", b"no_cache", "profile", b"profile", "question", b"question", "resume_window", b"resume_window", "retrieval", b"retrieval", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "apply_proposed_filters", b"apply_proposed_filters", "consistency_token", b"consistency_token", "conversation_id", b"conversation_id", "filter", b"filter", "max_passages", b"max_passages", "max_tokens", b"max_tokens", "no_cache", b"no_cache", "profile", b"profile", "question", b"question", "response_schema", b"response_schema", "resume_window", b"resume_window", "retrieval", b"retrieval", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -379,6 +392,7 @@ class Citation(_message.Message):
     QUOTE_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     WITHHELD_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
     start: _builtins.int
     """The sentence's first character in the answer's text, counted from 0 in Unicode code points."""
     end: _builtins.int
@@ -399,6 +413,8 @@ class Citation(_message.Message):
     """Of a kept answer: there was a citation, of a document that was deleted or that the caller may not read any more. Only
     `start` and `end` are set beside this.
     """
+    field: _builtins.str
+    """With `AnswerRequest.response_schema`: which value of the document stands at `start`, as a JSON Pointer (RFC 6901)."""
     @_builtins.property
     def regions(self) -> _containers.RepeatedCompositeFieldContainer[_passage_pb2.PageRegion]:
         """The lines of the page that support the sentence."""
@@ -416,10 +432,11 @@ class Citation(_message.Message):
         quote: _builtins.str = ...,
         score: _builtins.float = ...,
         withheld: _builtins.bool = ...,
+        field: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_id", b"chunk_id", "document_id", b"document_id", "document_name", b"document_name", "end", b"end", "quote", b"quote", "regions", b"regions", "revision", b"revision", "score", b"score", "start", b"start", "withheld", b"withheld"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_id", b"chunk_id", "document_id", b"document_id", "document_name", b"document_name", "end", b"end", "field", b"field", "quote", b"quote", "regions", b"regions", "revision", b"revision", "score", b"score", "start", b"start", "withheld", b"withheld"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -433,19 +450,23 @@ class UnsupportedSentence(_message.Message):
 
     START_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
     start: _builtins.int
     """The sentence's first character, as in Citation."""
     end: _builtins.int
     """One past the sentence's last character."""
+    field: _builtins.str
+    """As in Citation."""
     def __init__(
         self,
         *,
         start: _builtins.int = ...,
         end: _builtins.int = ...,
+        field: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "start", b"start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "field", b"field", "start", b"start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from pinakes.v1 import answer_service_pb2 as pinakes_dot_v1_dot_answer__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%pinakes/v1/conversation_service.proto\x12\npinakes.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fpinakes/v1/answer_service.proto\"\xac\x01\n\x0c\x43onversation\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x12\n\nturn_count\x18\x03 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"*\n\x19\x43reateConversationRequest\x12\r\n\x05title\x18\x01 \x01(\t\"L\n\x1a\x43reateConversationResponse\x12.\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x18.pinakes.v1.Conversation\"1\n\x16GetConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\"I\n\x17GetConversationResponse\x12.\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x18.pinakes.v1.Conversation\"A\n\x18ListConversationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"e\n\x19ListConversationsResponse\x12/\n\rconversations\x18\x01 \x03(\x0b\x32\x18.pinakes.v1.Conversation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"C\n\x19UpdateConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\"L\n\x1aUpdateConversationResponse\x12.\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x18.pinakes.v1.Conversation\"4\n\x19\x44\x65leteConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\"\x1c\n\x1a\x44\x65leteConversationResponse\"R\n\x10ListTurnsRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"W\n\x11ListTurnsResponse\x12)\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x18.pinakes.v1.StoredAnswer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xcc\x04\n\x13\x43onversationService\x12\x63\n\x12\x43reateConversation\x12%.pinakes.v1.CreateConversationRequest\x1a&.pinakes.v1.CreateConversationResponse\x12Z\n\x0fGetConversation\x12\".pinakes.v1.GetConversationRequest\x1a#.pinakes.v1.GetConversationResponse\x12`\n\x11ListConversations\x12$.pinakes.v1.ListConversationsRequest\x1a%.pinakes.v1.ListConversationsResponse\x12\x63\n\x12UpdateConversation\x12%.pinakes.v1.UpdateConversationRequest\x1a&.pinakes.v1.UpdateConversationResponse\x12\x63\n\x12\x44\x65leteConversation\x12%.pinakes.v1.DeleteConversationRequest\x1a&.pinakes.v1.DeleteConversationResponse\x12H\n\tListTurns\x12\x1c.pinakes.v1.ListTurnsRequest\x1a\x1d.pinakes.v1.ListTurnsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%pinakes/v1/conversation_service.proto\x12\npinakes.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fpinakes/v1/answer_service.proto\"\xbd\x01\n\x0c\x43onversation\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x12\n\nturn_count\x18\x03 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07summary\x18\x06 \x01(\t\"*\n\x19\x43reateConversationRequest\x12\r\n\x05title\x18\x01 \x01(\t\"L\n\x1a\x43reateConversationResponse\x12.\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x18.pinakes.v1.Conversation\"1\n\x16GetConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\"I\n\x17GetConversationResponse\x12.\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x18.pinakes.v1.Conversation\"A\n\x18ListConversationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"e\n\x19ListConversationsResponse\x12/\n\rconversations\x18\x01 \x03(\x0b\x32\x18.pinakes.v1.Conversation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"C\n\x19UpdateConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\"L\n\x1aUpdateConversationResponse\x12.\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x18.pinakes.v1.Conversation\"4\n\x19\x44\x65leteConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\"\x1c\n\x1a\x44\x65leteConversationResponse\"R\n\x10ListTurnsRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"W\n\x11ListTurnsResponse\x12)\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x18.pinakes.v1.StoredAnswer\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xcc\x04\n\x13\x43onversationService\x12\x63\n\x12\x43reateConversation\x12%.pinakes.v1.CreateConversationRequest\x1a&.pinakes.v1.CreateConversationResponse\x12Z\n\x0fGetConversation\x12\".pinakes.v1.GetConversationRequest\x1a#.pinakes.v1.GetConversationResponse\x12`\n\x11ListConversations\x12$.pinakes.v1.ListConversationsRequest\x1a%.pinakes.v1.ListConversationsResponse\x12\x63\n\x12UpdateConversation\x12%.pinakes.v1.UpdateConversationRequest\x1a&.pinakes.v1.UpdateConversationResponse\x12\x63\n\x12\x44\x65leteConversation\x12%.pinakes.v1.DeleteConversationRequest\x1a&.pinakes.v1.DeleteConversationResponse\x12H\n\tListTurns\x12\x1c.pinakes.v1.ListTurnsRequest\x1a\x1d.pinakes.v1.ListTurnsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,31 +34,31 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pinakes.v1.conversation_ser
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CONVERSATION']._serialized_start=120
-  _globals['_CONVERSATION']._serialized_end=292
-  _globals['_CREATECONVERSATIONREQUEST']._serialized_start=294
-  _globals['_CREATECONVERSATIONREQUEST']._serialized_end=336
-  _globals['_CREATECONVERSATIONRESPONSE']._serialized_start=338
-  _globals['_CREATECONVERSATIONRESPONSE']._serialized_end=414
-  _globals['_GETCONVERSATIONREQUEST']._serialized_start=416
-  _globals['_GETCONVERSATIONREQUEST']._serialized_end=465
-  _globals['_GETCONVERSATIONRESPONSE']._serialized_start=467
-  _globals['_GETCONVERSATIONRESPONSE']._serialized_end=540
-  _globals['_LISTCONVERSATIONSREQUEST']._serialized_start=542
-  _globals['_LISTCONVERSATIONSREQUEST']._serialized_end=607
-  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_start=609
-  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_end=710
-  _globals['_UPDATECONVERSATIONREQUEST']._serialized_start=712
-  _globals['_UPDATECONVERSATIONREQUEST']._serialized_end=779
-  _globals['_UPDATECONVERSATIONRESPONSE']._serialized_start=781
-  _globals['_UPDATECONVERSATIONRESPONSE']._serialized_end=857
-  _globals['_DELETECONVERSATIONREQUEST']._serialized_start=859
-  _globals['_DELETECONVERSATIONREQUEST']._serialized_end=911
-  _globals['_DELETECONVERSATIONRESPONSE']._serialized_start=913
-  _globals['_DELETECONVERSATIONRESPONSE']._serialized_end=941
-  _globals['_LISTTURNSREQUEST']._serialized_start=943
-  _globals['_LISTTURNSREQUEST']._serialized_end=1025
-  _globals['_LISTTURNSRESPONSE']._serialized_start=1027
-  _globals['_LISTTURNSRESPONSE']._serialized_end=1114
-  _globals['_CONVERSATIONSERVICE']._serialized_start=1117
-  _globals['_CONVERSATIONSERVICE']._serialized_end=1705
+  _globals['_CONVERSATION']._serialized_end=309
+  _globals['_CREATECONVERSATIONREQUEST']._serialized_start=311
+  _globals['_CREATECONVERSATIONREQUEST']._serialized_end=353
+  _globals['_CREATECONVERSATIONRESPONSE']._serialized_start=355
+  _globals['_CREATECONVERSATIONRESPONSE']._serialized_end=431
+  _globals['_GETCONVERSATIONREQUEST']._serialized_start=433
+  _globals['_GETCONVERSATIONREQUEST']._serialized_end=482
+  _globals['_GETCONVERSATIONRESPONSE']._serialized_start=484
+  _globals['_GETCONVERSATIONRESPONSE']._serialized_end=557
+  _globals['_LISTCONVERSATIONSREQUEST']._serialized_start=559
+  _globals['_LISTCONVERSATIONSREQUEST']._serialized_end=624
+  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_start=626
+  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_end=727
+  _globals['_UPDATECONVERSATIONREQUEST']._serialized_start=729
+  _globals['_UPDATECONVERSATIONREQUEST']._serialized_end=796
+  _globals['_UPDATECONVERSATIONRESPONSE']._serialized_start=798
+  _globals['_UPDATECONVERSATIONRESPONSE']._serialized_end=874
+  _globals['_DELETECONVERSATIONREQUEST']._serialized_start=876
+  _globals['_DELETECONVERSATIONREQUEST']._serialized_end=928
+  _globals['_DELETECONVERSATIONRESPONSE']._serialized_start=930
+  _globals['_DELETECONVERSATIONRESPONSE']._serialized_end=958
+  _globals['_LISTTURNSREQUEST']._serialized_start=960
+  _globals['_LISTTURNSREQUEST']._serialized_end=1042
+  _globals['_LISTTURNSRESPONSE']._serialized_start=1044
+  _globals['_LISTTURNSRESPONSE']._serialized_end=1131
+  _globals['_CONVERSATIONSERVICE']._serialized_start=1134
+  _globals['_CONVERSATIONSERVICE']._serialized_end=1722
 # @@protoc_insertion_point(module_scope)

@@ -103,6 +103,7 @@ class Passage(_message.Message):
     HEADING_PATH_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
     REGIONS_FIELD_NUMBER: _builtins.int
+    JOINED_CHUNK_IDS_FIELD_NUMBER: _builtins.int
     chunk_id: _builtins.str
     """The chunk's id; stable for the life of the document's revision."""
     document_id: _builtins.str
@@ -123,6 +124,10 @@ class Passage(_message.Message):
     def regions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PageRegion]:
         """Where the text stands, page by page."""
 
+    @_builtins.property
+    def joined_chunk_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of an answer's sources: chunks before and behind this one whose text is part of `text`, in the order of the document."""
+
     def __init__(
         self,
         *,
@@ -134,10 +139,11 @@ class Passage(_message.Message):
         heading_path: _abc.Iterable[_builtins.str] | None = ...,
         language: _builtins.str = ...,
         regions: _abc.Iterable[Global___PageRegion] | None = ...,
+        joined_chunk_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_id", b"chunk_id", "document_id", b"document_id", "document_name", b"document_name", "heading_path", b"heading_path", "language", b"language", "regions", b"regions", "revision", b"revision", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_id", b"chunk_id", "document_id", b"document_id", "document_name", b"document_name", "heading_path", b"heading_path", "joined_chunk_ids", b"joined_chunk_ids", "language", b"language", "regions", b"regions", "revision", b"revision", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

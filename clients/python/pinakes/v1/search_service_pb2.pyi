@@ -264,6 +264,9 @@ class RetrievalSettings(_message.Message):
     LEAST_SHARE_FIELD_NUMBER: _builtins.int
     MAX_PASSAGES_FIELD_NUMBER: _builtins.int
     CONTEXT_TOKENS_FIELD_NUMBER: _builtins.int
+    NEIGHBOURS_FIELD_NUMBER: _builtins.int
+    LEAST_RERANK_SCORE_FIELD_NUMBER: _builtins.int
+    REWRITE_FIELD_NUMBER: _builtins.int
     mode: Global___SearchMode.ValueType
     """Which branches are asked; unspecified: absent."""
     rerank: _builtins.bool
@@ -277,7 +280,21 @@ class RetrievalSettings(_message.Message):
     max_passages: _builtins.int
     """For answers: at most this many passages are read, 1 to 10."""
     context_tokens: _builtins.int
-    """For answers: at most about this many tokens of passages are read, 1 to 8,192; the first passage is always read."""
+    """For answers: at most this many tokens of passages are read, 1 to 8,192; the first passage is always read. They are counted
+    by the generator's own tokenizer; where it cannot count (as most endpoints cannot), they are estimated from the characters.
+    """
+    neighbours: _builtins.int
+    """For answers: up to this many chunks before and behind each passage, of the same section, are read with it, as far as the
+    tokens go, 0 to 4: see `Passage.joined_chunk_ids`.
+    """
+    least_rerank_score: _builtins.float
+    """For answers: passages that the reranker gave a lower score are not read; none is left out where no reranker ran. The scale
+    is the model's. With no passage left, the documents count as having no answer.
+    """
+    rewrite: _builtins.bool
+    """For answers in a conversation: a generator rewrites a question that refers to those before it; if it does not in time,
+    rules do (DEGRADATION_REWRITE_SKIPPED). False: rules do. The question's own words are searched in any case.
+    """
     @_builtins.property
     def convex(self) -> Global___ConvexFusion:
         """A weighted sum of normalized scores."""
@@ -308,23 +325,32 @@ class RetrievalSettings(_message.Message):
         least_share: _builtins.float | None = ...,
         max_passages: _builtins.int | None = ...,
         context_tokens: _builtins.int | None = ...,
+        neighbours: _builtins.int | None = ...,
+        least_rerank_score: _builtins.float | None = ...,
+        rewrite: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_candidates", b"_candidates", "_context_tokens", b"_context_tokens", "_least_share", b"_least_share", "_max_passages", b"_max_passages", "_rerank", b"_rerank", "_rerank_depth", b"_rerank_depth", "candidates", b"candidates", "context_tokens", b"context_tokens", "convex", b"convex", "distribution", b"distribution", "diversity", b"diversity", "fusion", b"fusion", "least_share", b"least_share", "max_passages", b"max_passages", "reciprocal_rank", b"reciprocal_rank", "rerank", b"rerank", "rerank_depth", b"rerank_depth"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_candidates", b"_candidates", "_context_tokens", b"_context_tokens", "_least_rerank_score", b"_least_rerank_score", "_least_share", b"_least_share", "_max_passages", b"_max_passages", "_neighbours", b"_neighbours", "_rerank", b"_rerank", "_rerank_depth", b"_rerank_depth", "_rewrite", b"_rewrite", "candidates", b"candidates", "context_tokens", b"context_tokens", "convex", b"convex", "distribution", b"distribution", "diversity", b"diversity", "fusion", b"fusion", "least_rerank_score", b"least_rerank_score", "least_share", b"least_share", "max_passages", b"max_passages", "neighbours", b"neighbours", "reciprocal_rank", b"reciprocal_rank", "rerank", b"rerank", "rerank_depth", b"rerank_depth", "rewrite", b"rewrite"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_candidates", b"_candidates", "_context_tokens", b"_context_tokens", "_least_share", b"_least_share", "_max_passages", b"_max_passages", "_rerank", b"_rerank", "_rerank_depth", b"_rerank_depth", "candidates", b"candidates", "context_tokens", b"context_tokens", "convex", b"convex", "distribution", b"distribution", "diversity", b"diversity", "fusion", b"fusion", "least_share", b"least_share", "max_passages", b"max_passages", "mode", b"mode", "reciprocal_rank", b"reciprocal_rank", "rerank", b"rerank", "rerank_depth", b"rerank_depth"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_candidates", b"_candidates", "_context_tokens", b"_context_tokens", "_least_rerank_score", b"_least_rerank_score", "_least_share", b"_least_share", "_max_passages", b"_max_passages", "_neighbours", b"_neighbours", "_rerank", b"_rerank", "_rerank_depth", b"_rerank_depth", "_rewrite", b"_rewrite", "candidates", b"candidates", "context_tokens", b"context_tokens", "convex", b"convex", "distribution", b"distribution", "diversity", b"diversity", "fusion", b"fusion", "least_rerank_score", b"least_rerank_score", "least_share", b"least_share", "max_passages", b"max_passages", "mode", b"mode", "neighbours", b"neighbours", "reciprocal_rank", b"reciprocal_rank", "rerank", b"rerank", "rerank_depth", b"rerank_depth", "rewrite", b"rewrite"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__candidates: _TypeAlias = _typing.Literal["candidates"]  # noqa: Y015
     _WhichOneofArgType__candidates: _TypeAlias = _typing.Literal["_candidates", b"_candidates"]  # noqa: Y015
     _WhichOneofReturnType__context_tokens: _TypeAlias = _typing.Literal["context_tokens"]  # noqa: Y015
     _WhichOneofArgType__context_tokens: _TypeAlias = _typing.Literal["_context_tokens", b"_context_tokens"]  # noqa: Y015
+    _WhichOneofReturnType__least_rerank_score: _TypeAlias = _typing.Literal["least_rerank_score"]  # noqa: Y015
+    _WhichOneofArgType__least_rerank_score: _TypeAlias = _typing.Literal["_least_rerank_score", b"_least_rerank_score"]  # noqa: Y015
     _WhichOneofReturnType__least_share: _TypeAlias = _typing.Literal["least_share"]  # noqa: Y015
     _WhichOneofArgType__least_share: _TypeAlias = _typing.Literal["_least_share", b"_least_share"]  # noqa: Y015
     _WhichOneofReturnType__max_passages: _TypeAlias = _typing.Literal["max_passages"]  # noqa: Y015
     _WhichOneofArgType__max_passages: _TypeAlias = _typing.Literal["_max_passages", b"_max_passages"]  # noqa: Y015
+    _WhichOneofReturnType__neighbours: _TypeAlias = _typing.Literal["neighbours"]  # noqa: Y015
+    _WhichOneofArgType__neighbours: _TypeAlias = _typing.Literal["_neighbours", b"_neighbours"]  # noqa: Y015
     _WhichOneofReturnType__rerank: _TypeAlias = _typing.Literal["rerank"]  # noqa: Y015
     _WhichOneofArgType__rerank: _TypeAlias = _typing.Literal["_rerank", b"_rerank"]  # noqa: Y015
     _WhichOneofReturnType__rerank_depth: _TypeAlias = _typing.Literal["rerank_depth"]  # noqa: Y015
     _WhichOneofArgType__rerank_depth: _TypeAlias = _typing.Literal["_rerank_depth", b"_rerank_depth"]  # noqa: Y015
+    _WhichOneofReturnType__rewrite: _TypeAlias = _typing.Literal["rewrite"]  # noqa: Y015
+    _WhichOneofArgType__rewrite: _TypeAlias = _typing.Literal["_rewrite", b"_rewrite"]  # noqa: Y015
     _WhichOneofReturnType_fusion: _TypeAlias = _typing.Literal["convex", "reciprocal_rank", "distribution"]  # noqa: Y015
     _WhichOneofArgType_fusion: _TypeAlias = _typing.Literal["fusion", b"fusion"]  # noqa: Y015
     @_typing.overload
@@ -332,13 +358,19 @@ class RetrievalSettings(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__context_tokens) -> _WhichOneofReturnType__context_tokens | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__least_rerank_score) -> _WhichOneofReturnType__least_rerank_score | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__least_share) -> _WhichOneofReturnType__least_share | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_passages) -> _WhichOneofReturnType__max_passages | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__neighbours) -> _WhichOneofReturnType__neighbours | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rerank) -> _WhichOneofReturnType__rerank | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rerank_depth) -> _WhichOneofReturnType__rerank_depth | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rewrite) -> _WhichOneofReturnType__rewrite | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fusion) -> _WhichOneofReturnType_fusion | None: ...
 
