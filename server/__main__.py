@@ -16,7 +16,7 @@ import typer
 import uvloop
 
 from server.domain.errors import PinakesError
-from server.settings import TUNED_FILE, InvalidSettings, Settings, load_settings, stack_options
+from server.settings import TUNED_FILE, InvalidSettings, Settings, load_settings, require_tls_1_3, stack_options
 from server.telemetry import configure_logging
 
 _log = structlog.get_logger()
@@ -47,9 +47,12 @@ def up(config: ConfigOption = None, data_dir: DataOption = None) -> None:
 @app.command()
 def serve(config: ConfigOption = None, data_dir: DataOption = None) -> None:
     """Answers calls; PostgreSQL, NATS and Triton must be running. `up` does it all."""
+    settings = _settings(config, data_dir)
+    if settings.server.tls.enabled:
+        require_tls_1_3()
     from server.app import serve as run
 
-    _run(run, _settings(config, data_dir))
+    _run(run, settings)
 
 
 @app.command()

@@ -94,6 +94,7 @@ from server.application.sweep_blobs import SweepBlobs
 from server.application.take_turns import TakeTurns
 from server.application.upload_document import UploadDocument
 from server.application.verify_index import VerifyIndex
+from server.application.watch_certificate import WatchCertificate
 from server.application.watch_job import WatchJob
 from server.application.work_off_queue import WorkOffQueue
 from server.domain.deadline import Deadline
@@ -117,6 +118,7 @@ from server.transport.index_servicer import IndexServicer
 from server.transport.inference_servicer import InferenceServicer
 from server.transport.model_servicer import ModelServicer
 from server.transport.search_servicer import SearchServicer
+from server.transport.tls import ServerCertificate
 
 _LOG_SUBJECT = "pinakes.log"
 _START_LIMIT_S = 300.0
@@ -177,10 +179,11 @@ class _Answering:
 async def serve(settings: Settings) -> None:
     """Answers calls until cancelled.
 
-    Raises WrongDatabase, DependencyUnavailable if PostgreSQL does not answer in ten seconds or no embedding model in
-    five minutes (the other slots can be filled later: health tells), OSError if the address is taken. IndexAhead comes
-    in a group.
+    Raises CertificateUnusable, WrongDatabase, DependencyUnavailable if PostgreSQL does not answer in ten seconds or no
+    embedding model in five minutes (the other slots can be filled later: health tells), OSError if the address is
+    taken. IndexAhead comes in a group.
     """
+    certificate = ServerCertificate(settings.server.tls) if settings.server.tls.enabled else None
     async with AsyncExitStack() as opened:
         # While Triton starts: seconds, the first time on a machine more.
         warming = asyncio.ensure_future(asyncio.to_thread(kernels.warm_up))
@@ -221,9 +224,12 @@ async def serve(settings: Settings) -> None:
             SweepBlobs(stores.blobs, PostgresBlobReferences(stores.pool, stores.database_id), settings.sweep),
             _health_watch(report, stores, models, model_care, index, chain),
         )
-        await opened.enter_async_context(grpc_server(servicers, Gate(_callers(settings)), report, settings.server))
+        gate = Gate(_callers(settings))
+        await opened.enter_async_context(grpc_server(servicers, gate, report, settings.server, certificate))
         # Whatever ends this, calls get their time to end before the index and the stores are closed.
         async with asyncio.TaskGroup() as group:
+            if certificate is not None:
+                group.create_task(WatchCertificate(certificate, announcer, settings.certificate).run())
             for loop in background:
                 group.create_task(loop.run())
 

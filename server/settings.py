@@ -63,6 +63,7 @@ from server.application.sweep_blobs import SweepOptions
 from server.application.take_turns import TurnOptions
 from server.application.upload_document import UploadOptions
 from server.application.verify_index import VerifyOptions
+from server.application.watch_certificate import WatchCertificateOptions
 from server.application.watch_job import WatchOptions
 from server.application.work_off_queue import WorkerOptions
 from server.domain.errors import InvalidField
@@ -70,15 +71,25 @@ from server.domain.models import alias_of
 from server.embedded import nats as embedded_nats
 from server.embedded import postgres as embedded_postgres
 from server.embedded import triton as embedded_triton
+from server.embedded.process import free_port
 from server.embedded.stack import StackOptions
 from server.embedded.supervisor import SupervisorOptions
 from server.telemetry import MetricsOptions
+from server.transport import tls_versions
 from server.transport.grpc_server import ServerOptions
 
 _PREFIX = "PINAKES_"
 _LONGEST_QUERY = 10_000
 OWN_GENERATOR = alias_of(triton_generator.SLOT)
 """What the model of the slot `generate` is called among those that write answers."""
+_OF_THE_CLIENT = (
+    "PINAKES_SERVER_ADDRESS",
+    "PINAKES_TLS",
+    "PINAKES_TLS_ROOT",
+    "PINAKES_TLS_CERTIFICATE",
+    "PINAKES_TLS_KEY",
+    "PINAKES_TLS_NAME",
+)
 TUNED_FILE = "tuned.toml"
 """In the data directory: settings that were measured there. It is read at the next start."""
 CATALOGUE_FILE = "models.toml"
@@ -252,6 +263,7 @@ class Settings(BaseSettings):
     subscribe: SubscribeOptions = SubscribeOptions()
     follow: FollowOptions = FollowOptions()
     verify: VerifyOptions = VerifyOptions()
+    certificate: WatchCertificateOptions = WatchCertificateOptions()
     sweep: SweepOptions = SweepOptions()
     revisions: ForgetOptions = ForgetOptions()
     search: SearchOptions = SearchOptions()
@@ -311,6 +323,13 @@ class Settings(BaseSettings):
             raise ValueError(f"server.address must be a loopback address with a port, and is {options.address!r}")
         return options
 
+    @field_validator("server")
+    @classmethod
+    def _health_on_loopback(cls, options: ServerOptions) -> ServerOptions:
+        if options.health_address and not _is_loopback(options.health_address):
+            raise ValueError(f"server.health_address must be a loopback address, and is {options.health_address!r}")
+        return options
+
     @field_validator("metrics")
     @classmethod
     def _metrics_on_loopback(cls, options: MetricsOptions) -> MetricsOptions:
@@ -354,6 +373,11 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | Non
         raise InvalidSettings("\n".join(lines)) from exc
 
 
+def require_tls_1_3() -> None:
+    """See `tls_versions`. To be called before anything else is begun."""
+    tls_versions.require_tls_1_3(os.environ)  # noqa: TID251 - the one reader of it
+
+
 def _is_loopback(address: str) -> bool:
     host = address.rpartition(":")[0].strip("[]")
     try:
@@ -363,9 +387,9 @@ def _is_loopback(address: str) -> bool:
 
 
 def _unknown_variables() -> list[str]:
-    """Variables that begin as ours do and name nothing. PINAKES_SERVER_ADDRESS is the client's."""
+    """Variables that begin as ours do and name nothing. Those of the client are its own."""
     named = [name for name in os.environ if name.startswith(_PREFIX)]  # noqa: TID251 - the one reader of it
-    known = {f"{_PREFIX}{field.upper()}" for field in Settings.model_fields} | {"PINAKES_SERVER_ADDRESS"}
+    known = {f"{_PREFIX}{field.upper()}" for field in Settings.model_fields} | set(_OF_THE_CLIENT)
     return sorted(name for name in named if name.split("__")[0].upper() not in known)
 
 
@@ -377,6 +401,8 @@ def stack_options(settings: Settings, config: Path | None = None) -> StackOption
         cache=settings.cache_dir,
         environment=dict(os.environ),  # noqa: TID251 - children inherit it whole
         address=settings.server.address,
+        health_address=settings.server.health_address
+        or (f"127.0.0.1:{free_port()}" if settings.server.tls.enabled else ""),
         postgres_dsn=settings.postgres.dsn.get_secret_value() or None,
         nats_url=settings.nats.url.get_secret_value() or None,
         triton_address=settings.triton.address or None,

@@ -20,9 +20,11 @@ _POLL_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where a running stack is reached. `nats` holds a token: a secret."""
+    """Where a running stack is reached; its server's health at `health`, in the clear. `nats` holds a token: a
+    secret."""
 
     server: str
+    health: str
     postgres: str
     nats: str
     triton: str

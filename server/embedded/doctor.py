@@ -224,7 +224,7 @@ def _parts(options: StackOptions) -> Iterator[Finding]:
         "postgres": (check_postgres, options.postgres_dsn, running.postgres if running else None),
         "nats": (check_nats, options.nats_url, running.nats if running else None),
         "triton": (check_triton, options.triton_address, running.triton if running else None),
-        "server": (check_grpc_server, None, running.server if running else None),
+        "server": (check_grpc_server, None, running.health if running else None),
     }
     for name, (check, external, embedded) in addresses.items():
         address = external or embedded

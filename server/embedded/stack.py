@@ -42,6 +42,8 @@ class StackOptions:
     cache: Path
     environment: Mapping[str, str]
     address: str = "127.0.0.1:7700"
+    health_address: str = ""
+    """Where the server's health is asked for, in the clear, if not at `address`: with TLS it has to be."""
     postgres_dsn: str | None = None
     nats_url: str | None = None
     triton_address: str | None = None
@@ -104,6 +106,7 @@ def child_environment(options: StackOptions, endpoints: Endpoints) -> dict[str, 
         "PINAKES_NATS__URL": endpoints.nats,
         "PINAKES_TRITON__ADDRESS": endpoints.triton,
         "PINAKES_SERVER__ADDRESS": endpoints.server,
+        **({"PINAKES_SERVER__HEALTH_ADDRESS": endpoints.health} if endpoints.health != endpoints.server else {}),
         "PINAKES_DATA_DIR": str(options.data.absolute()),
         "PINAKES_CACHE_DIR": str(options.cache.absolute()),
         **_catalogue(options),
@@ -114,14 +117,15 @@ def _compose(options: StackOptions, directory: DataDirectory) -> tuple[list[Supe
     postgres, dsn = _postgres(options, directory)
     nats, url = _nats(options, directory)
     triton, address = _triton(options, directory)
-    endpoints = Endpoints(server=options.address, postgres=dsn, nats=url, triton=address)
+    health = options.health_address or options.address
+    endpoints = Endpoints(server=options.address, health=health, postgres=dsn, nats=url, triton=address)
     environment = child_environment(options, endpoints)
     serve = PythonProgram(
         "server",
         options.serve,
         environment | _model_control(triton),
         _PROJECT,
-        probe=partial(check_grpc_server, options.address),
+        probe=partial(check_grpc_server, health),
         start_deadline_s=triton.start_deadline_s + _BESIDE_TRITON_S,
     )
     worker = PythonProgram("worker", options.worker, environment, _PROJECT)

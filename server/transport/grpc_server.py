@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc
 import structlog
@@ -41,6 +41,7 @@ from server.transport.inference_servicer import InferenceServicer
 from server.transport.interceptors import CallInterceptor
 from server.transport.model_servicer import ModelServicer
 from server.transport.search_servicer import SearchServicer
+from server.transport.tls import ServerCertificate, TlsOptions
 
 _log = structlog.get_logger()
 
@@ -68,6 +69,9 @@ class ServerOptions:
     """The limits are stated in the README."""
 
     address: str = "127.0.0.1:7700"
+    tls: TlsOptions = field(default_factory=TlsOptions)
+    health_address: str = ""
+    """Where health alone is served, in the clear, for probes that know no TLS: a loopback address; empty: nowhere."""
     max_message_bytes: int = 16 * 2**20
     concurrent_calls: int = 128
     answers: int = 256
@@ -97,9 +101,14 @@ class Servicers:
 
 @asynccontextmanager
 async def grpc_server(
-    servicers: Servicers, gate: Gate, report: HealthReport, options: ServerOptions
+    servicers: Servicers,
+    gate: Gate,
+    report: HealthReport,
+    options: ServerOptions,
+    certificate: ServerCertificate | None = None,
 ) -> AsyncIterator[int]:
-    """Serves while the context lasts; yields the port. Everything is NOT_SERVING until `report` says otherwise.
+    """Serves while the context lasts, over TLS with a `certificate`; yields the port. Everything is NOT_SERVING until
+    `report` says otherwise.
 
     On leaving, running calls get `drain_s` to end, and end with UNAVAILABLE then. Raises OSError if the address cannot
     be bound.
@@ -127,17 +136,29 @@ async def grpc_server(
     health_pb2_grpc.add_HealthServicer_to_server(report.servicer, server)
     reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     await report.set(("", *SERVICES), serving=False)
-    try:
-        port = server.add_insecure_port(options.address)
-    except RuntimeError as exc:
-        raise OSError(f"cannot listen on {options.address}; is another server running there?") from exc
+    port = _listen(server, options.address, None if certificate is None else certificate.credentials())
+    probed = grpc.aio.server()
+    health_pb2_grpc.add_HealthServicer_to_server(report.servicer, probed)
+    if options.health_address:
+        _listen(probed, options.health_address, None)
+    await probed.start()
     await server.start()
-    _log.info("listening", address=options.address, port=port)
+    _log.info("listening", address=options.address, port=port, tls=certificate is not None)
     try:
         yield port
     finally:
+        await probed.stop(None)
         await report.servicer.enter_graceful_shutdown()
         await asyncio.shield(drained(server, calls, options.drain_s))
+
+
+def _listen(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
+    try:
+        return (
+            server.add_insecure_port(address) if credentials is None else server.add_secure_port(address, credentials)
+        )
+    except RuntimeError as exc:
+        raise OSError(f"cannot listen on {address}; is another server running there?") from exc
 
 
 async def drained(server: grpc.aio.Server, calls: CallInterceptor, drain_s: float) -> None:

@@ -114,6 +114,7 @@ from pinakes.results import (
 from pinakes.retrieval import RetrievalProfile, RetrievalSettings
 from pinakes.retry import RetryPolicy
 from pinakes.streams import AsyncStream, Stream
+from pinakes.tls import Tls
 
 __all__ = [
     "DEFAULT_ADDRESS",
@@ -218,6 +219,7 @@ __all__ = [
     "Stream",
     "TextSpan",
     "Thumbnail",
+    "Tls",
     "TurnPage",
     "Upload",
     "UploadOptions",

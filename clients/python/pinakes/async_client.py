@@ -61,6 +61,7 @@ from pinakes.results import (
 )
 from pinakes.retrieval import RetrievalProfile
 from pinakes.streams import AsyncStream
+from pinakes.tls import Tls
 from pinakes.uploads import Source, UploadSource
 from pinakes.v1.answer_service_pb2_grpc import AnswerServiceStub
 from pinakes.v1.conversation_service_pb2_grpc import ConversationServiceStub
@@ -553,10 +554,11 @@ class AsyncClient:
         *,
         options: ClientOptions | None = None,
         credentials: grpc.ChannelCredentials | None = None,
+        tls: Tls | None = None,
     ) -> None:
         options = options or ClientOptions()
         self._deadlines = options.deadlines
-        self._channel = open_async_channel(address, options, credentials)
+        self._channel = open_async_channel(address, options, credentials, tls)
         self._calls = AsyncCalls(options)
         self._answers = AnswerServiceStub(self._channel)
         self._searches = SearchServiceStub(self._channel)

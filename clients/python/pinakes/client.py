@@ -61,6 +61,7 @@ from pinakes.results import (
 )
 from pinakes.retrieval import RetrievalProfile
 from pinakes.streams import Stream
+from pinakes.tls import Tls
 from pinakes.uploads import Source, UploadSource
 from pinakes.v1.answer_service_pb2_grpc import AnswerServiceStub
 from pinakes.v1.conversation_service_pb2_grpc import ConversationServiceStub
@@ -544,10 +545,11 @@ class Client:
         *,
         options: ClientOptions | None = None,
         credentials: grpc.ChannelCredentials | None = None,
+        tls: Tls | None = None,
     ) -> None:
         options = options or ClientOptions()
         self._deadlines = options.deadlines
-        self._channel = open_channel(address, options, credentials)
+        self._channel = open_channel(address, options, credentials, tls)
         self._calls = SyncCalls(options)
         self._answers = AnswerServiceStub(self._channel)
         self._searches = SearchServiceStub(self._channel)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pinakes.client import Client
 from pinakes.options import DEFAULT_ADDRESS, ClientOptions, Deadlines
+from pinakes.tls import Tls
 
 ENDPOINTS_FILE = Path("var/run/endpoints.json")
 """Written by `pinakes up` below the directory that it was started in."""
@@ -19,11 +20,12 @@ class Connection:
 
     address: str
     timeout_s: float | None = None
+    tls: Tls | None = None
 
     def open(self) -> Client:
         """A client to be used in `with`."""
         deadlines = Deadlines() if self.timeout_s is None else Deadlines.all(self.timeout_s)
-        return Client(self.address, options=ClientOptions(deadlines=deadlines))
+        return Client(self.address, options=ClientOptions(deadlines=deadlines), tls=self.tls)
 
 
 def default_address(endpoints_file: Path = ENDPOINTS_FILE) -> str:

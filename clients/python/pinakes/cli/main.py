@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,6 +20,7 @@ from pinakes.cli.ingest import ingest
 from pinakes.cli.models import models
 from pinakes.cli.profiles import profiles
 from pinakes.cli.search import search
+from pinakes.tls import Tls
 
 app = typer.Typer(
     cls=CommandGroup, no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"max_content_width": 120}
@@ -58,12 +60,43 @@ def root(
     timeout: Annotated[
         float | None, typer.Option(metavar="SECONDS", min=0.001, help="Gives up on a call after this time.")
     ] = None,
+    tls: Annotated[
+        bool, typer.Option("--tls", envvar="PINAKES_TLS", help="Calls the server over TLS; implied by its options.")
+    ] = False,
+    tls_root: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="PINAKES_TLS_ROOT",
+            help="The authorities of the server's certificate (PEM).",
+            dir_okay=False,
+            exists=True,
+        ),
+    ] = None,
+    tls_certificate: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="PINAKES_TLS_CERTIFICATE", help="This client's certificate (PEM).", dir_okay=False, exists=True
+        ),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="PINAKES_TLS_KEY", help="The key of this client's certificate (PEM).", dir_okay=False, exists=True
+        ),
+    ] = None,
+    tls_name: Annotated[
+        str, typer.Option(envvar="PINAKES_TLS_NAME", help="The name on the server's certificate, if not the address's.")
+    ] = "",
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Prints the version.")
     ] = False,
 ) -> None:
     """Answers questions from your documents and shows where each sentence comes from."""
-    context.obj = Connection(server or default_address(), timeout)
+    secured = tls or tls_root or tls_certificate or tls_key or tls_name
+    if (tls_certificate is None) != (tls_key is None):
+        raise typer.BadParameter("--tls-certificate and --tls-key need each other")
+    found = Tls(tls_root, tls_certificate, tls_key, tls_name) if secured else None
+    context.obj = Connection(server or default_address(), timeout, found)
 
 
 def main() -> None:
