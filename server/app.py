@@ -40,6 +40,7 @@ from server.adapters.postgres.chunk_writer import PostgresChunkWriter
 from server.adapters.postgres.conversation_turns import PostgresConversationTurns
 from server.adapters.postgres.conversations import PostgresConversations
 from server.adapters.postgres.database_identity import database_id
+from server.adapters.postgres.document_access import PostgresDocumentSharing
 from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
 from server.adapters.postgres.document_names import PostgresDocumentNames
 from server.adapters.postgres.document_originals import PostgresDocumentOriginals
@@ -88,6 +89,7 @@ from server.application.retrieval_profiles import RetrievalProfiles
 from server.application.reuse_answers import ReuseAnswers
 from server.application.reuse_searches import ReuseSearches
 from server.application.search_passages import SearchPassages
+from server.application.share_document import ShareDocument
 from server.application.show_pages import ShowPages
 from server.application.subscribe_events import SubscribeEvents
 from server.application.sweep_blobs import SweepBlobs
@@ -446,6 +448,7 @@ def _servicers(
             ShowPages(
                 PostgresDocumentOriginals(stores.pool), stores.blobs, stores.blobs, stores.reader, settings.pages
             ),
+            ShareDocument(PostgresDocumentSharing(stores.pool), searching.index, stores.log_bell, settings.share),
         ),
         search=SearchServicer(identity, answering.search, answering.profiles),
         answers=AnswerServicer(identity, answers),

@@ -57,6 +57,7 @@ from server.application.relay_events import EventRelayOptions
 from server.application.relay_outbox import RelayOptions
 from server.application.retrieval_profiles import RetrievalProfiles
 from server.application.search_passages import SearchOptions
+from server.application.share_document import ShareOptions
 from server.application.show_pages import ShowOptions
 from server.application.subscribe_events import SubscribeOptions
 from server.application.sweep_blobs import SweepOptions
@@ -255,6 +256,7 @@ class Settings(BaseSettings):
     reader: DocumentReaderOptions = DocumentReaderOptions()
     upload: UploadOptions = UploadOptions()
     pages: ShowOptions = ShowOptions()
+    share: ShareOptions = ShareOptions()
     watch: WatchOptions = WatchOptions()
     ingestion: IngestOptions = IngestOptions()
     worker: WorkerOptions = WorkerOptions()

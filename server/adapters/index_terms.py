@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -22,6 +24,10 @@ from server.domain.passages import (
     SegmentPlan,
 )
 
+_USER = "\x1f"
+"""Begins the name by which a user stands among a chunk's groups. No group has such a name: control characters are
+refused where documents are shared, and ignored where a caller says that it is in such a group."""
+
 
 def operation(entry: LogEntry) -> index.Operation:
     chunk = entry.chunk
@@ -37,7 +43,7 @@ def operation(entry: LogEntry) -> index.Operation:
             tenant=chunk.tenant,
             owner=chunk.owner,
             document_id=chunk.document_id,
-            groups=chunk.groups,
+            groups=_principals(chunk.users, chunk.groups),
             tenant_wide=chunk.tenant_wide,
             tags=chunk.tags,
             language=chunk.language,
@@ -54,7 +60,9 @@ def search_request(query: IndexQuery, vector: npt.NDArray[np.float32] | None) ->
     principal, wanted = query.principal, query.filter
     return index.SearchRequest(
         filter=index.Filter(
-            reader=index.Reader(principal.tenant, principal.user, principal.groups),
+            reader=index.Reader(
+                principal.tenant, principal.user, frozenset(_principals((principal.user,), principal.groups))
+            ),
             condition=_condition(wanted),
         ),
         limit=query.limit,
@@ -63,6 +71,11 @@ def search_request(query: IndexQuery, vector: npt.NDArray[np.float32] | None) ->
         fusion=_fusion(query.fusion),
         diversity=query.diversity,
     )
+
+
+def _principals(users: Iterable[str], groups: Iterable[str]) -> tuple[str, ...]:
+    """Users and groups as the index's groups; two different ones never have the same name."""
+    return (*(group for group in groups if not group.startswith(_USER)), *(_USER + user for user in users))
 
 
 def _condition(wanted: SearchFilter) -> index.Condition | None:

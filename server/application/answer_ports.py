@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +26,10 @@ class AnswerStore(Protocol):
 
     async def get(self, principal: Principal, answer_id: str) -> KeptAnswer:
         """With `readable` as it is for `principal` now. Raises AnswerNotFound, also for answers of others."""
+
+    async def readable(self, principal: Principal, document_ids: Collection[str]) -> bool:
+        """Whether all of the documents are there, and `principal` may read them now. Raises DependencyUnavailable,
+        Overloaded."""
 
     async def forget(self, age_s: float, limit: int) -> int:
         """Removes at most `limit` answers that ended `age_s` ago, and as many conversations in which nothing has ended

@@ -125,17 +125,23 @@ class GiveAnswers:
 
     async def resume(self, principal: Principal, answer_id: str, after: int) -> AsyncGenerator[NumberedEvent, None]:
         """The events behind number `after`, as `run` would have given them; those of a kept answer without the text of
-        its sources, and without what the caller may not see any more.
+        its sources, and without what the caller may not see any more. One that is being made of what the caller may
+        not see any more is cancelled, and told as far as it was kept.
 
         Raises AnswerNotFound, InvalidField, AnswerInterrupted behind the last event of an answer that was not
         completed, and what making the answer raises.
         """
         live = self._found(principal, answer_id)
-        if live is not None:
+        if live is not None and await self._may_go_on(principal, live):
             async with aclosing(self._read(live, after)) as events:
                 async for event in events:
+                    # They may have been read before the caller lost its access, and told only now.
+                    if isinstance(event.event, Sources) and not await self._may_go_on(principal, live):
+                        break
                     yield event
-            return
+                    after = event.sequence
+                else:
+                    return
         answer = shown_answer(await self._store.get(principal, answer_id))
         if not 0 <= after <= len(answer.layout):
             raise InvalidField("after_sequence", f"must lie between 0 and {len(answer.layout):,}, the last event")
@@ -205,6 +211,16 @@ class GiveAnswers:
         finally:
             if not live.feed.readers and not live.feed.ended:
                 self._leave(live)
+
+    async def _may_go_on(self, principal: Principal, live: _LiveAnswer) -> bool:
+        """Whether the caller may read all sources of an answer that is told from memory; else it is stopped."""
+        sources = [event for event in live.feed.events if isinstance(event, Sources)]
+        named = {ranked.passage.document_id for event in sources for ranked in event.passages}
+        if not named or await self._store.readable(principal, named):
+            return True
+        live.making.cancel()
+        await _ended(live, Deadline.after(self._options.closing_s))
+        return False
 
     def _leave(self, live: _LiveAnswer) -> None:
         """When the last reader has gone before the end."""

@@ -337,6 +337,27 @@ class DocumentCatalog(Protocol):
 class DeadLetterPage:
     letters: tuple[DeadLetter, ...]
     next_page_token: str
+@dataclass(frozen=True, slots=True)
+class WantedAccess:
+    """Who is to read a document. Without an `owner` it stays whose it is. `etag` is of the access that is to be
+    changed; empty: whatever it is."""
+
+    owner: str = ""
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    tenant_wide: bool = False
+    etag: str = ""
+
+
+class DocumentSharing(Protocol):
+    async def share(
+        self, principal: Principal, document_id: str, wanted: WantedAccess, version: int | None
+    ) -> tuple[Document, int]:
+        """The document with its new access, and the position of the change log after which the index has it. Reads see
+        it as soon as this returns. With a `version` only the access of this version is changed. The same access again
+        changes nothing. Raises DocumentNotFound, also to those who may only read it, AccessChanged, InvalidField."""
+
+
 
 
 class JobControl(Protocol):

@@ -9,7 +9,15 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from server.application.ports import Bell, BlobStore, DocumentCatalog, DocumentReader, NewDocument, StoredBlob
+from server.application.ports import (
+    Bell,
+    BlobStore,
+    DocumentCatalog,
+    DocumentReader,
+    NewDocument,
+    StoredBlob,
+    WantedAccess,
+)
 from server.domain.deadline import Deadline
 from server.domain.documents import Document, Job, Priority
 from server.domain.errors import DependencyUnavailable, InvalidField, Overloaded, StageDeadline, UnreadableDocument
@@ -21,6 +29,8 @@ MAX_TAGS = 32
 MAX_TAG_CHARACTERS = 64
 MAX_GROUPS = 256
 MAX_GROUP_CHARACTERS = 256
+MAX_USERS = 256
+MAX_USER_CHARACTERS = 256
 
 _log = structlog.get_logger()
 
@@ -36,8 +46,9 @@ class UploadOptions:
 
 @dataclass(frozen=True, slots=True)
 class UploadHeader:
-    """What the caller says of the document. Without `allowed_groups` everybody in the tenant may read it. `replace`, or
-    a `replaced_document_id`, makes it a further revision of one that the caller owns."""
+    """What the caller says of the document. Who may read it says `access`, or (None) `allowed_groups`: without any,
+    everybody in the tenant. `replace`, or a `replaced_document_id`, makes it a further revision of one that the caller
+    owns."""
 
     name: str
     request_id: str = ""
@@ -46,6 +57,7 @@ class UploadHeader:
     replace: bool = False
     replaced_document_id: str = ""
     priority: Priority = Priority.INTERACTIVE
+    access: WantedAccess | None = None
 
 
 class UploadDocument:
@@ -78,7 +90,7 @@ class UploadDocument:
         Raises InvalidField, UnreadableDocument, UnsupportedFormat, EncryptedDocument, DocumentTooLarge,
         DocumentExists, DocumentNotFound, Overloaded, StageDeadline, DependencyUnavailable.
         """
-        header = _checked(header)
+        header = _checked(principal, header)
         if self._running >= self._options.max_parallel:
             raise Overloaded("uploads", retry_after_s=1.0)
         self._running += 1
@@ -122,13 +134,13 @@ class UploadDocument:
                 probe = await self._reader.probe(path, header.name)
         except TimeoutError as exc:
             raise StageDeadline("probe") from exc
-        access = AccessList(principal.user, header.allowed_groups, tenant_wide=not header.allowed_groups)
+        wanted = header.access or WantedAccess(groups=header.allowed_groups, tenant_wide=not header.allowed_groups)
         return NewDocument(
             name=header.name,
             media_type=probe.media_type,
             blob=blob,
             tags=header.tags,
-            access=access,
+            access=AccessList(principal.user, wanted.groups, wanted.tenant_wide, wanted.users),
             request_id=header.request_id,
             replace=header.replace,
             replaced_document_id=header.replaced_document_id,
@@ -155,17 +167,35 @@ class UploadDocument:
             _log.warning("blob_not_deleted", key=blob.key, problem=error.problem)
 
 
-def _checked(header: UploadHeader) -> UploadHeader:
-    """Tags and groups sorted, without repeats."""
+def _checked(principal: Principal, header: UploadHeader) -> UploadHeader:
+    """Tags, users and groups sorted, without repeats."""
     check_text("header.name", header.name, MAX_NAME_CHARACTERS)
     if header.request_id:
         check_text("header.request_id", header.request_id, MAX_REQUEST_ID_CHARACTERS)
+    if header.access is not None and header.allowed_groups:
+        raise InvalidField("header.allowed_groups", "must be empty where there is an acl, which names groups itself")
+    if header.access is not None and header.access.owner not in ("", principal.user):
+        raise InvalidField("header.acl.owner", "must be empty, or the caller: share the document when it is uploaded")
+    if header.access is not None and header.access.etag:
+        raise InvalidField("header.acl.etag", "must be empty: there is no access yet that could have changed")
     return replace(
         header,
         tags=_checked_labels("header.tags", header.tags, MAX_TAGS, MAX_TAG_CHARACTERS),
         allowed_groups=_checked_labels(
             "header.allowed_groups", header.allowed_groups, MAX_GROUPS, MAX_GROUP_CHARACTERS
         ),
+        access=None if header.access is None else checked_access("header.acl", header.access),
+    )
+
+
+def checked_access(field: str, wanted: WantedAccess) -> WantedAccess:
+    """With users and groups sorted, without repeats. Raises InvalidField."""
+    if wanted.owner:
+        check_text(f"{field}.owner", wanted.owner, MAX_USER_CHARACTERS)
+    return replace(
+        wanted,
+        users=_checked_labels(f"{field}.users", wanted.users, MAX_USERS, MAX_USER_CHARACTERS),
+        groups=_checked_labels(f"{field}.groups", wanted.groups, MAX_GROUPS, MAX_GROUP_CHARACTERS),
     )
 
 

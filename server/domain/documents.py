@@ -74,6 +74,8 @@ class Document:
     create_time: datetime
     update_time: datetime
     job_id: str
+    access_version: int = 1
+    """Grows with each change of `access`."""
 
 
 @dataclass(frozen=True, slots=True)

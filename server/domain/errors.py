@@ -29,6 +29,8 @@ PinakesError
 ├── RevisionSuperseded             a newer revision came while it was being worked on
 ├── JobCancelled                   somebody cancelled the job
 ├── DocumentBusy                   the document has a job, or a dead letter, that comes first
+├── AccessChanged                  somebody else changed who may read the document
+├── QuotaExceeded                  the tenant has used up what it may use
 ├── NoPageImage                    the document's format has no pages to look at
 ├── ConversationBusy               an answer is being made in the conversation
 ├── AnswerInterrupted              the answer was cancelled or has failed, and there is no more of it
@@ -295,6 +297,26 @@ class ConversationNotFound(NotFound):
 
 
 class ConversationBusy(PinakesError):
+class AccessChanged(PinakesError):
+    """The access of `document_id` is not the one any more that the caller wanted to change."""
+
+    def __init__(self, document_id: str) -> None:
+        super().__init__(f"the access of document {document_id} was changed meanwhile; read it again, and decide anew")
+        self.document_id = document_id
+
+
+class QuotaExceeded(PinakesError):
+    """The tenant may use `limit` of what `quota` names. `retry_after_s`: when there may be room again; None: when
+    somebody makes some, or raises the quota."""
+
+    def __init__(self, quota: str, limit: int, retry_after_s: float | None = None) -> None:
+        when = "delete documents, or" if retry_after_s is None else f"try again in {retry_after_s:.0f} s, or"
+        super().__init__(f"the tenant's quota of {limit} {quota} is used up; {when} have it raised")
+        self.quota = quota
+        self.limit = limit
+        self.retry_after_s = retry_after_s
+
+
     """The answer `answer_id` is being made in the conversation."""
 
     def __init__(self, conversation_id: str, answer_id: str) -> None:

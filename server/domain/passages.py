@@ -165,6 +165,7 @@ class IndexedChunk:
     tags: tuple[str, ...]
     language: str
     text: str
+    users: tuple[str, ...]
     heading_path: tuple[str, ...]
     first_page: int
     last_page: int

@@ -86,6 +86,7 @@ METHODS: Mapping[str, Permission | Access] = {
     "pinakes.v1.DocumentService/GetDocument": Permission.DOCUMENTS_READ,
     "pinakes.v1.DocumentService/ListDocuments": Permission.DOCUMENTS_READ,
     "pinakes.v1.DocumentService/DeleteDocument": Permission.DOCUMENTS_WRITE,
+    "pinakes.v1.DocumentService/SetDocumentAcl": Permission.DOCUMENTS_SHARE,
     "pinakes.v1.DocumentService/WatchJob": Permission.DOCUMENTS_READ,
     "pinakes.v1.DocumentService/CancelJob": Permission.DOCUMENTS_WRITE,
     "pinakes.v1.DocumentService/ReindexDocument": Permission.DOCUMENTS_WRITE,

@@ -30,6 +30,10 @@ class AccessList:
     tenant_wide: bool = False
     users: tuple[str, ...] = ()
 
+    def changeable_by(self, principal: Principal) -> bool:
+        """Whether a principal *of the same tenant* may change this, or see who is on it."""
+        return principal.user == self.owner or principal.role is Role.ADMIN
+
     def admits(self, principal: Principal) -> bool:
         """Whether a principal *of the same tenant* may read the document."""
         named = principal.user == self.owner or principal.user in self.users

@@ -14,6 +14,7 @@ from server.application.consistency import token_of
 from server.application.delete_document import DeleteDocument
 from server.application.list_documents import ListDocuments
 from server.application.look_after_jobs import LookAfterJobs
+from server.application.share_document import ShareDocument
 from server.application.show_pages import ShowPages
 from server.application.upload_document import UploadDocument
 from server.application.watch_job import WatchJob
@@ -30,6 +31,7 @@ from server.transport.mapping import (
     page_wish,
     reindex_command,
     upload_header,
+    wanted_access,
     wanted_letters,
 )
 
@@ -37,6 +39,7 @@ LONGEST_UPLOAD_S = 900.0
 LONGEST_SILENCE_S = 30.0
 LONGEST_WATCH_S = 3_600.0
 LONGEST_RENDERING_S = 60.0
+LONGEST_SHARING_S = 60.0
 MAX_PART_BYTES = 2**20
 
 
@@ -50,6 +53,7 @@ class DocumentServicer(document_service_pb2_grpc.DocumentServiceServicer):
         watch: WatchJob,
         jobs: LookAfterJobs,
         pages: ShowPages,
+        share: ShareDocument,
     ) -> None:
         self._identity = identity
         self._upload = upload
@@ -58,6 +62,7 @@ class DocumentServicer(document_service_pb2_grpc.DocumentServiceServicer):
         self._watch = watch
         self._jobs = jobs
         self._pages = pages
+        self._share = share
 
     async def UploadDocument(  # noqa: N802 - named by the contract
         self,
@@ -73,26 +78,30 @@ class DocumentServicer(document_service_pb2_grpc.DocumentServiceServicer):
             deadline_of(context, LONGEST_UPLOAD_S),
             request_id(),
         )
-        return document_service_pb2.UploadDocumentResponse(document=document_to_wire(document), job=job_to_wire(job))
+        return document_service_pb2.UploadDocumentResponse(
+            document=document_to_wire(document, principal), job=job_to_wire(job)
+        )
 
     async def GetDocument(  # noqa: N802
         self, request: document_service_pb2.GetDocumentRequest, context: ServicerContext[Any, Any]
     ) -> document_service_pb2.GetDocumentResponse:
-        document = await self._documents.get(self._identity.principal(context), request.document_id)
-        return document_service_pb2.GetDocumentResponse(document=document_to_wire(document))
+        principal = self._identity.principal(context)
+        document = await self._documents.get(principal, request.document_id)
+        return document_service_pb2.GetDocumentResponse(document=document_to_wire(document, principal))
 
     async def ListDocuments(  # noqa: N802
         self, request: document_service_pb2.ListDocumentsRequest, context: ServicerContext[Any, Any]
     ) -> document_service_pb2.ListDocumentsResponse:
+        principal = self._identity.principal(context)
         page = await self._documents.page(
-            self._identity.principal(context),
+            principal,
             request.page_size,
             request.page_token,
             document_state_from_wire(request.state),
             tuple(request.tags),
         )
         return document_service_pb2.ListDocumentsResponse(
-            documents=[document_to_wire(document) for document in page.documents],
+            documents=[document_to_wire(document, principal) for document in page.documents],
             next_page_token=page.next_page_token,
         )
 
@@ -101,6 +110,20 @@ class DocumentServicer(document_service_pb2_grpc.DocumentServiceServicer):
     ) -> document_service_pb2.DeleteDocumentResponse:
         position = await self._delete.run(self._identity.principal(context), request.document_id)
         return document_service_pb2.DeleteDocumentResponse(consistency_token=token_of(position))
+
+    async def SetDocumentAcl(  # noqa: N802
+        self, request: document_service_pb2.SetDocumentAclRequest, context: ServicerContext[Any, Any]
+    ) -> document_service_pb2.SetDocumentAclResponse:
+        principal = self._identity.principal(context)
+        document, position = await self._share.run(
+            principal,
+            request.document_id,
+            wanted_access(request),
+            deadline_of(context, LONGEST_SHARING_S),
+        )
+        return document_service_pb2.SetDocumentAclResponse(
+            document=document_to_wire(document, principal), consistency_token=token_of(position)
+        )
 
     async def WatchJob(  # noqa: N802
         self, request: document_service_pb2.WatchJobRequest, context: ServicerContext[Any, Any]

@@ -28,10 +28,11 @@ from server.application.ingestion_failures import DEFECT
 from server.application.look_after_index import BuildCommand, IndexStatus
 from server.application.look_after_jobs import ReindexCommand
 from server.application.page_image_ports import PageView, PageWish
-from server.application.ports import DeadLetterPage, WantedLetters
+from server.application.ports import DeadLetterPage, WantedAccess, WantedLetters
 from server.application.query import ConditionBudget
 from server.application.retrieval_profiles import ProfilePage
 from server.application.search_passages import SearchCommand, SearchOutcome
+from server.application.share_document import etag_of
 from server.application.upload_document import UploadHeader
 from server.domain import errors
 from server.domain.answers import (
@@ -90,6 +91,7 @@ from server.domain.passages import (
     TextSpan,
 )
 from server.domain.retrieval import RetrievalSettings
+from server.domain.principals import AccessList, Principal
 from server.domain.understanding import Intent, ProposedFilter, Understanding
 from server.transport.status import RULES, reason_of
 
@@ -329,6 +331,28 @@ def upload_header(header: document_service_pb2.UploadHeader) -> UploadHeader:
     )
 
 
+        access=_access_from_wire(header.acl) if header.HasField("acl") else None,
+    )
+
+
+def wanted_access(request: document_service_pb2.SetDocumentAclRequest) -> WantedAccess:
+    """Raises InvalidField where none is said: to take access from everybody by a forgotten field is no wish."""
+    if not request.HasField("acl"):
+        raise errors.InvalidField("acl", "must be present; an empty one leaves the document to its owner alone")
+    return _access_from_wire(request.acl)
+
+
+def _access_from_wire(acl: document_service_pb2.DocumentAcl) -> WantedAccess:
+    return WantedAccess(acl.owner, tuple(acl.users), tuple(acl.groups), acl.tenant_wide, acl.etag)
+
+
+def _access_to_wire(access: AccessList, version: int) -> document_service_pb2.DocumentAcl:
+    return document_service_pb2.DocumentAcl(
+        owner=access.owner,
+        users=sorted(access.users),
+        groups=sorted(access.groups),
+        tenant_wide=access.tenant_wide,
+        etag=etag_of(version),
 def _priority(field: str, wire: document_service_pb2.IngestionPriority.ValueType, unspecified: Priority) -> Priority:
     """Raises InvalidField for a number that this server does not know."""
     if wire == document_service_pb2.INGESTION_PRIORITY_UNSPECIFIED:
@@ -339,7 +363,9 @@ def _priority(field: str, wire: document_service_pb2.IngestionPriority.ValueType
     raise errors.InvalidField(field, "must be a known IngestionPriority")
 
 
-def document_to_wire(document: Document) -> document_service_pb2.Document:
+def document_to_wire(document: Document, reader: Principal) -> document_service_pb2.Document:
+    """As `reader`, who may read it, may see it: who else may is told to those who may change that."""
+    shares = document.access.changeable_by(reader)
     return document_service_pb2.Document(
         document_id=document.document_id,
         name=document.name,
@@ -360,6 +386,7 @@ def document_to_wire(document: Document) -> document_service_pb2.Document:
     )
 
 
+        acl=_access_to_wire(document.access, document.access_version) if shares else None,
 def job_to_wire(job: Job) -> document_service_pb2.Job:
     wire = document_service_pb2.Job(
         job_id=job.job_id,

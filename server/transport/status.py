@@ -47,6 +47,14 @@ def _quota_failure(error: errors.PinakesError) -> list[Message]:
     return [error_details_pb2.QuotaFailure(violations=[violation])]
 
 
+def _quota_exceeded(error: errors.PinakesError) -> list[Message]:
+    """RetryInfo only where waiting helps."""
+    assert isinstance(error, errors.QuotaExceeded)
+    violation = error_details_pb2.QuotaFailure.Violation(subject=error.quota, description=str(error))
+    failure: list[Message] = [error_details_pb2.QuotaFailure(violations=[violation])]
+    return failure if error.retry_after_s is None else [*failure, *_retry_info(error)]
+
+
 def _attribute(name: str) -> Callable[[errors.PinakesError], dict[str, str]]:
     return lambda error: {name: str(getattr(error, name))}
 
@@ -118,6 +126,15 @@ RULES: dict[type[errors.PinakesError], Rule] = {
     ),
     errors.DocumentBusy: Rule(
         grpc.StatusCode.FAILED_PRECONDITION, Reason.ERROR_REASON_DOCUMENT_BUSY, metadata=_attribute("job_id")
+    ),
+    errors.AccessChanged: Rule(
+        grpc.StatusCode.ABORTED, Reason.ERROR_REASON_ACCESS_CHANGED, metadata=_attribute("document_id")
+    ),
+    errors.QuotaExceeded: Rule(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        Reason.ERROR_REASON_QUOTA_EXCEEDED,
+        _quota_exceeded,
+        _attribute("quota"),
     ),
     errors.NoPageImage: Rule(
         grpc.StatusCode.FAILED_PRECONDITION, Reason.ERROR_REASON_NO_PAGE_IMAGE, metadata=_attribute("media_type")

@@ -120,6 +120,9 @@ class Documents(_Servicer, document_service_pb2_grpc.DocumentServiceServicer):
     async def CancelJob(self, request: Any, context: Context) -> Any:
         return await self._script.unary("CancelJob", request, context)
 
+    async def SetDocumentAcl(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("SetDocumentAcl", request, context)
+
     async def ReindexDocument(self, request: Any, context: Context) -> Any:
         return await self._script.unary("ReindexDocument", request, context)
 

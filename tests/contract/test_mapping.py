@@ -64,6 +64,7 @@ RESPONSES: dict[str, Callable[[Any], object]] = {
     "RerankResponse": mapping.rerank_scores,
     "ResumeAnswerResponse": mapping.resumed_event,
     "SearchResponse": mapping.search_results,
+    "SetDocumentAclResponse": mapping.sharing,
     "SubscribeResponse": events.told,
     "UploadDocumentResponse": mapping.upload,
     "WatchJobResponse": mapping.watched_job,
@@ -190,7 +191,13 @@ GENERATE = options.GenerateOptions(
     alternatives=2,
 )
 UPLOAD = options.UploadOptions(
-    tags=("t",), allowed_groups=("g",), replace=True, replaced_document_id="d", priority=results.IngestionPriority.BULK
+ACL = results.DocumentAcl(("u",), ("g",), True, "o", "e")
+    tags=("t",),
+    allowed_groups=("g",),
+    replace=True,
+    replaced_document_id="d",
+    priority=results.IngestionPriority.BULK,
+    acl=ACL,
 )
 
 REQUESTS: dict[str, list[Any]] = {
@@ -245,6 +252,7 @@ REQUESTS: dict[str, list[Any]] = {
     "RerankRequest": [requests.rerank("q", ["t"])],
     "ResumeAnswerRequest": [requests.resume_answer("a", 5)],
     "SearchRequest": [
+    "SetDocumentAclRequest": [requests.set_document_acl("d", ACL)],
         *(requests.search("q", each) for each in (SEARCH, RECIPROCAL, DISTRIBUTION)),
         *(requests.search("q", options.SearchOptions(filter=condition)) for condition in CONDITIONS),
     ],

@@ -33,6 +33,8 @@ ERRORS = [
     (errors.JobCancelled("j-1"), client_errors.JobCancelled),
     (errors.DocumentBusy("d-1", "j-1", "is busy"), client_errors.DocumentBusy),
     (errors.NoPageImage("text/html"), client_errors.NoPageImage),
+    (errors.AccessChanged("d"), client_errors.AccessChanged),
+    (errors.QuotaExceeded("documents", 5), client_errors.QuotaExceeded),
     (errors.Overloaded("generation", 2.5), client_errors.Overloaded),
     (errors.StageDeadline("embed"), client_errors.DeadlineExceeded),
     (errors.DependencyUnavailable("the embedder", "it is down", 2.5), client_errors.DependencyUnavailable),

@@ -42,6 +42,7 @@ def entry(position: int, chunk_id: str, text: str = "apple", *, owner: str = "al
             tenant="t1",
             owner=owner,
             groups=("g2",),
+            users=(),
             tenant_wide=False,
             tags=("red",),
             language=language,

@@ -37,6 +37,7 @@ from pinakes.results import (
     Conversation,
     DeadLetter,
     Document,
+    DocumentAcl,
     DocumentState,
     EmbeddingKind,
     Embeddings,
@@ -54,6 +55,7 @@ from pinakes.results import (
     RecognizedText,
     RerankScores,
     SearchResults,
+    Sharing,
     StoredAnswer,
     Thumbnail,
     Upload,
@@ -150,6 +152,17 @@ class AsyncDocuments:
             requests.get_thumbnail(document_id),
             timeout_s or self._deadlines.unary_s,
             mapping.thumbnail,
+        )
+
+    async def share(self, document_id: str, acl: DocumentAcl, *, timeout_s: float | None = None) -> Sharing:
+        """Says anew, as a whole, who may read a document. Whoever may no longer, is told at once that there is none, in
+        everything; whoever may now, finds it. With the `etag` that `Document.acl` had, it fails if somebody changed the
+        access since. Raises DocumentNotFound, also for callers who may only read it, AccessChanged."""
+        return await self._calls.unary(
+            self._stub.SetDocumentAcl,
+            requests.set_document_acl(document_id, acl),
+            timeout_s or self._deadlines.unary_s,
+            mapping.sharing,
         )
 
     async def delete(self, document_id: str, *, timeout_s: float | None = None) -> str:

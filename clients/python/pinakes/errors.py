@@ -32,6 +32,8 @@ PinakesError
 ├── RevisionSuperseded             a newer revision was uploaded while it was being ingested
 ├── JobCancelled                   somebody cancelled the job
 ├── DocumentBusy                   `job_id` of the document comes first
+├── AccessChanged                  somebody else changed who may read `document_id`: read it again
+├── QuotaExceeded                  the tenant has used up its `quota`; `retry_after_s` where waiting helps
 ├── NoPageImage                    the document's format has no pages to look at
 ├── ConversationBusy               `answer_id` is being made in the conversation
 ├── AnswerInterrupted              the answer `answer_id` was cancelled or has failed: ask again
@@ -275,6 +277,25 @@ class DocumentBusy(PinakesError):
         return self._told("job_id")
 
 
+class AccessChanged(PinakesError):
+    """Who may read the document was changed since the etag was read. Read it again, and decide anew."""
+
+    @property
+    def document_id(self) -> str:
+        """The document."""
+        return self._told("document_id")
+
+
+class QuotaExceeded(PinakesError):
+    """The tenant has used up what it may use. `retry_after_s` says when there is room again; None: delete documents, or
+    have the quota raised."""
+
+    @property
+    def quota(self) -> str:
+        """`documents`, `bytes`, `requests_per_minute`, `tokens_per_day` or `tokens_per_month`."""
+        return self._told("quota")
+
+
 class NoPageImage(PinakesError):
     """Pages of the document's format have no look of their own."""
 
@@ -457,6 +478,8 @@ CLASS_OF_REASON: Mapping[str, type[PinakesError]] = {
     "REVISION_SUPERSEDED": RevisionSuperseded,
     "DOCUMENT_BUSY": DocumentBusy,
     "NO_PAGE_IMAGE": NoPageImage,
+    "ACCESS_CHANGED": AccessChanged,
+    "QUOTA_EXCEEDED": QuotaExceeded,
     "GENERATION_NOT_FOUND": GenerationNotFound,
     "GENERATION_EXISTS": GenerationExists,
     "GENERATION_STATE": WrongGenerationState,

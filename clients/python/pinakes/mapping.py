@@ -134,7 +134,16 @@ def document(wire: document_service_pb2.Document) -> results.Document:
         update_time=time(wire.update_time),
         job_id=wire.job_id,
         newest_revision=wire.newest_revision,
+        acl=_acl(wire.acl) if wire.HasField("acl") else None,
     )
+
+
+def _acl(wire: document_service_pb2.DocumentAcl) -> results.DocumentAcl:
+    return results.DocumentAcl(tuple(wire.users), tuple(wire.groups), wire.tenant_wide, wire.owner, wire.etag)
+
+
+def sharing(wire: document_service_pb2.SetDocumentAclResponse) -> results.Sharing:
+    return results.Sharing(document(wire.document), wire.consistency_token)
 
 
 def job_success(wire: document_service_pb2.JobSuccess) -> results.JobSuccess:

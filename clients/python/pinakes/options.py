@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Self, TypedDict
 
-from pinakes.results import IngestionPriority, SearchMode
+from pinakes.results import DocumentAcl, IngestionPriority, SearchMode
 from pinakes.retrieval import RetrievalSettings
 from pinakes.retry import RetryPolicy
 from pinakes.where import Condition
@@ -99,6 +99,8 @@ class UploadOptions(TypedDict, total=False):
     """Labels to filter by."""
     allowed_groups: Sequence[str]
     """Groups that may read the document besides its owner; empty: everybody in the tenant."""
+    acl: DocumentAcl
+    """Who may read the document, in the place of `allowed_groups`; `DocumentAcl()`: its owner alone."""
     replace: bool
     """Makes the bytes a new revision of the caller's own document of this name, if there is one; the old revision
     serves until the new one is searchable."""

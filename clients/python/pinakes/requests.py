@@ -23,6 +23,7 @@ from pinakes.options import (
 )
 from pinakes.results import (
     Box,
+    DocumentAcl,
     DocumentState,
     EmbeddingKind,
     GenerationOptions,
@@ -55,7 +56,18 @@ def upload_header(name: str, request_id: str, options: UploadOptions) -> documen
             replace=options.get("replace", False),
             replaced_document_id=options.get("replaced_document_id", ""),
             priority=_priority(options.get("priority", IngestionPriority.UNSPECIFIED)),
+            acl=None if (acl := options.get("acl")) is None else _acl(acl),
         )
+    )
+
+
+def set_document_acl(document_id: str, acl: DocumentAcl) -> document_service_pb2.SetDocumentAclRequest:
+    return document_service_pb2.SetDocumentAclRequest(document_id=document_id, acl=_acl(acl))
+
+
+def _acl(acl: DocumentAcl) -> document_service_pb2.DocumentAcl:
+    return document_service_pb2.DocumentAcl(
+        owner=acl.owner, users=acl.users, groups=acl.groups, tenant_wide=acl.tenant_wide, etag=acl.etag
     )
 
 

@@ -186,6 +186,28 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
+class DocumentAcl:
+    """Who may read a document: its owner, and whoever is named here; nobody else. In what is sent, an empty `owner` is
+    the one that it has. `etag` changes with every change: one that is sent has to be the newest, an empty one not."""
+
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    tenant_wide: bool = False
+    """Everybody in the tenant."""
+    owner: str = ""
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """A document with its new access. Searches on another server that carry the token find it for those who may read
+    it now."""
+
+    document: Document
+    consistency_token: str
+
+
 class Document:
     """A document that the server holds."""
 
@@ -208,6 +230,8 @@ class Document:
     newest_revision: int
     """Greater than `revision`, which is the searchable one, while it is being ingested, and when that failed."""
 
+    acl: DocumentAcl | None = None
+    """Who may read it; None for callers who may not change that."""
 
 @dataclass(frozen=True, slots=True)
 class JobSuccess:

@@ -56,6 +56,10 @@ _GET = f"""
     WHERE answer_id = %(answer_id)s AND tenant = %(tenant)s AND owner = %(user)s
 """
 _READABLE = f"coalesce(d.delete_time IS NULL AND {VISIBLE}, false) AS readable"
+_ALL_READABLE = f"""
+    SELECT count(*) AS readable FROM documents d
+    WHERE d.document_id = ANY(%(document_ids)s) AND d.delete_time IS NULL AND {VISIBLE}
+"""
 _GET_SOURCES = f"""
     SELECT s.answer_id, s.document_id, s.source, {_READABLE}
     FROM answer_sources s LEFT JOIN documents d USING (document_id)
@@ -104,6 +108,14 @@ class PostgresAnswerStore:
                 raise AnswerNotFound(answer_id)
             [answer] = await read_answers(connection, principal, [row])
         return answer
+
+    async def readable(self, principal: Principal, document_ids: Collection[str]) -> bool:
+        parameters = seeing(principal) | {"document_ids": [parsed_id(each) for each in document_ids]}
+        async with self._pool.transaction() as connection:
+            cursor = await connection.execute(_ALL_READABLE, parameters)
+            row = await cursor.fetchone()
+        assert row is not None, "a count"
+        return int(row["readable"]) == len(set(document_ids))
 
     async def forget(self, age_s: float, limit: int) -> int:
         parameters = {"age_s": age_s, "limit": limit}

@@ -28,6 +28,7 @@ _READ = """
     SELECT l.position, l.chunk_id, l.removed, c.document_id, c.tenant, c.text, c.heading_path, c.language, c.first_page,
            c.last_page, d.owner, d.tags,
            CASE WHEN c.revision = d.previous_revision THEN d.previous_groups ELSE d.groups END AS groups,
+           CASE WHEN c.revision = d.previous_revision THEN d.previous_users ELSE d.users END AS users,
            CASE WHEN c.revision = d.previous_revision THEN d.previous_tenant_wide ELSE d.tenant_wide END AS tenant_wide,
            floor(extract(epoch FROM d.create_time))::bigint AS created_unix_s, e.vector
     FROM entries l
@@ -97,6 +98,7 @@ def _chunk_of(row: Mapping[str, Any]) -> IndexedChunk | None:
         tenant=row["tenant"],
         owner=row["owner"],
         groups=tuple(row["groups"]),
+        users=tuple(row["users"]),
         tenant_wide=row["tenant_wide"],
         tags=tuple(row["tags"]),
         language=row["language"],

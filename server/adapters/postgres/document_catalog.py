@@ -23,25 +23,26 @@ from server.domain.principals import Principal
 _DOCUMENTS = "documents d JOIN jobs j ON (j.document_id, j.revision) = (d.document_id, d.newest_revision)"
 
 _INSERT_DOCUMENT = """
-    INSERT INTO documents (document_id, tenant, owner, groups, tenant_wide, name, media_type, size_bytes, sha256,
+    INSERT INTO documents (document_id, tenant, owner, groups, users, tenant_wide, name, media_type, size_bytes, sha256,
                            blob_key, tags, state)
-    VALUES (%(document_id)s, %(tenant)s, %(owner)s, %(groups)s, %(tenant_wide)s, %(name)s, %(media_type)s,
+    VALUES (%(document_id)s, %(tenant)s, %(owner)s, %(groups)s, %(users)s, %(tenant_wide)s, %(name)s, %(media_type)s,
             %(size_bytes)s, %(sha256)s, %(blob_key)s, %(tags)s, 'processing')
 """
 # In a document that never was searchable, nothing is lost with the revision before.
 _OVERWRITE_DOCUMENT = """
     UPDATE documents
-    SET groups = %(groups)s, tenant_wide = %(tenant_wide)s, name = %(name)s, media_type = %(media_type)s,
-        size_bytes = %(size_bytes)s, sha256 = %(sha256)s, blob_key = %(blob_key)s, tags = %(tags)s,
+    SET groups = %(groups)s, users = %(users)s, tenant_wide = %(tenant_wide)s, access_version = access_version + 1,
+        name = %(name)s, media_type = %(media_type)s, size_bytes = %(size_bytes)s, sha256 = %(sha256)s,
+        blob_key = %(blob_key)s, tags = %(tags)s,
         state = 'processing', failure_reason = NULL, failure_message = NULL, page_count = 0, revision = %(revision)s,
         newest_revision = %(revision)s, update_time = now()
     WHERE document_id = %(document_id)s
 """
 _INSERT_REPLACEMENT = """
-    INSERT INTO replacements (document_id, revision, tenant, groups, tenant_wide, name, media_type, size_bytes, sha256,
-                              blob_key, tags)
-    VALUES (%(document_id)s, %(revision)s, %(tenant)s, %(groups)s, %(tenant_wide)s, %(name)s, %(media_type)s,
-            %(size_bytes)s, %(sha256)s, %(blob_key)s, %(tags)s)
+    INSERT INTO replacements (document_id, revision, tenant, groups, users, tenant_wide, name, media_type, size_bytes,
+                              sha256, blob_key, tags)
+    VALUES (%(document_id)s, %(revision)s, %(tenant)s, %(groups)s, %(users)s, %(tenant_wide)s, %(name)s,
+            %(media_type)s, %(size_bytes)s, %(sha256)s, %(blob_key)s, %(tags)s)
 """
 
 # Of a deleted document stays what says who may see that it is gone. `name` and the rest may tell of the content.
@@ -247,7 +248,7 @@ async def _refuse_duplicate(
                       SELECT document_id FROM replacements JOIN documents own USING (document_id, tenant)
                       WHERE tenant = %(tenant)s AND replacements.sha256 = %(sha256)s
                         AND (own.owner = %(user)s OR replacements.tenant_wide
-                             OR replacements.groups && %(groups)s::text[])
+                             OR %(user)s = ANY(replacements.users) OR replacements.groups && %(groups)s::text[])
                   )
                   AND (d.document_id IS DISTINCT FROM %(target)s::uuid OR coalesce(r.sha256, d.sha256) = %(sha256)s)
                   AND {VISIBLE}
@@ -264,6 +265,7 @@ def _values(principal: Principal, new: NewDocument) -> dict[str, Any]:
         "tenant": principal.tenant,
         "owner": new.access.owner,
         "groups": sorted(new.access.groups),
+        "users": sorted(new.access.users),
         "tenant_wide": new.access.tenant_wide,
         "name": new.name,
         "media_type": new.media_type,

@@ -66,7 +66,8 @@ class PostgresJobControl:
             cursor = await connection.execute(
                 f"""SELECT {JOB_COLUMNS},
                            coalesce(
-                               CASE WHEN d.owner = %(user)s OR r.tenant_wide OR r.groups && %(groups)s::text[]
+                               CASE WHEN d.owner = %(user)s OR r.tenant_wide OR %(user)s = ANY(r.users)
+                                       OR r.groups && %(groups)s::text[]
                                     THEN r.name END,
                                d.name
                            ) AS document_name

@@ -70,13 +70,14 @@ async def succeed(connection: Connection, job: Mapping[str, Any], pages: int, ch
     parameters = {**job, "pages": pages, "chunks": chunks, "position": position, "kept": Stage.EXTRACT.value}
     await connection.execute(
         """UPDATE documents SET previous_revision = CASE WHEN state = 'ready' THEN revision END,
-               previous_groups = groups, previous_tenant_wide = tenant_wide
+               previous_groups = groups, previous_users = users, previous_tenant_wide = tenant_wide
            WHERE document_id = %(document_id)s""",
         parameters,
     )
     await connection.execute(
         """UPDATE documents d SET name = r.name, media_type = r.media_type, size_bytes = r.size_bytes,
-               sha256 = r.sha256, blob_key = r.blob_key, tags = r.tags, groups = r.groups, tenant_wide = r.tenant_wide
+               sha256 = r.sha256, blob_key = r.blob_key, tags = r.tags, groups = r.groups, users = r.users,
+               tenant_wide = r.tenant_wide, access_version = access_version + 1
            FROM replacements r
            WHERE d.document_id = %(document_id)s AND (r.document_id, r.revision) = (d.document_id, %(revision)s)""",
         parameters,

@@ -25,7 +25,7 @@ _THEIR_DOCUMENTS = """
 _READABLE = f"""
     WHERE d.delete_time IS NULL AND c.tenant = %(tenant)s AND {VISIBLE}
       AND (c.revision = d.revision OR d.owner = %(user)s OR d.previous_tenant_wide
-           OR d.previous_groups && %(groups)s::text[])
+           OR %(user)s = ANY(d.previous_users) OR d.previous_groups && %(groups)s::text[])
 """
 _SELECT = f"""
     {_CHUNKS.format(columns="*")}

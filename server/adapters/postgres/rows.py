@@ -10,7 +10,8 @@ from server.domain.principals import AccessList, Principal
 
 # Every query that reads a document or a job names its columns through these two.
 DOCUMENT_COLUMNS = """
-    d.document_id, d.tenant, d.owner, d.groups, d.tenant_wide, d.name, d.media_type, d.size_bytes, d.sha256, d.tags,
+    d.document_id, d.tenant, d.owner, d.groups, d.users, d.tenant_wide, d.access_version, d.name, d.media_type,
+    d.size_bytes, d.sha256, d.tags,
     d.state, d.failure_reason, d.failure_message, d.page_count, d.chunk_count, d.revision, d.newest_revision,
     d.create_time, d.update_time, j.job_id
 """
@@ -23,7 +24,8 @@ JOB_COLUMNS = """
 # The condition under which a principal sees a document `d`. `&&` with an empty list is false: no groups, no documents
 # of groups. Its parameters are those of `seeing`.
 VISIBLE = """
-    d.tenant = %(tenant)s AND (d.owner = %(user)s OR d.tenant_wide OR d.groups && %(groups)s::text[])
+    d.tenant = %(tenant)s
+    AND (d.owner = %(user)s OR d.tenant_wide OR %(user)s = ANY(d.users) OR d.groups && %(groups)s::text[])
 """
 
 
@@ -46,10 +48,11 @@ def document_of(row: Mapping[str, Any]) -> Document:
         revision=row["revision"],
         newest_revision=row["newest_revision"],
         tags=tuple(row["tags"]),
-        access=AccessList(row["owner"], tuple(row["groups"]), row["tenant_wide"]),
+        access=AccessList(row["owner"], tuple(row["groups"]), row["tenant_wide"], tuple(row["users"])),
         create_time=row["create_time"],
         update_time=row["update_time"],
         job_id=str(row["job_id"]),
+        access_version=row["access_version"],
     )
 
 

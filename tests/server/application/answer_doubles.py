@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from server.application.answer_ports import OwnAnswer
@@ -100,6 +100,9 @@ class MemoryStore:
             sources=tuple(replace(s, readable=s.document_id not in self.unreadable) for s in answer.sources),
             citations=tuple(replace(c, readable=c.document_id not in self.unreadable) for c in answer.citations),
         )
+
+    async def readable(self, principal: Principal, document_ids: Collection[str]) -> bool:
+        return self.unreadable.isdisjoint(document_ids)
 
     async def forget(self, age_s: float, limit: int) -> int:
         return 0

@@ -102,7 +102,7 @@ from server.domain.passages import (
     Snippet,
     TextSpan,
 )
-from server.domain.principals import AccessList
+from server.domain.principals import AccessList, Principal
 from server.domain.retrieval import RetrievalProfile, RetrievalSettings
 from server.domain.stored_answers import AnswerState, NumberedEvent, ShownAnswer, WithheldCitation
 from server.domain.understanding import Intent, ProposedFilter, Understanding
@@ -269,9 +269,10 @@ def stored() -> ShownAnswer:
     )
 
 
-CONVERSATION = Conversation("c1", "ferries", 2, MOMENT, MOMENT)
+OWNER = Principal("t", "u", frozenset())
+CONVERSATION = Conversation("c1", "ferries", 2, MOMENT, MOMENT, "asked about ferries")
 RESPONSES: list[Message] = [
-    mapping.document_to_wire(document()),
+    mapping.document_to_wire(document(), OWNER),
     mapping.job_to_wire(job()),
     mapping.job_to_wire(job(state=JobState.FAILED, failure=Failure("EncryptedDocument", "locked"))),
     mapping.page_image_response(PageView(b"image", "image/jpeg", 300, 200, 1.5)),
@@ -368,6 +369,7 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
         search_service_pb2.SearchRequest(
             query="q",
             limit=3,
+ACL = document_service_pb2.DocumentAcl(owner="u", users=["v"], groups=["g"], tenant_wide=True, etag="access-7")
             filter=passage_pb2.SearchFilter(document_ids=["d"], tags=["t"], languages=["ja"]),
             mode=search_service_pb2.SEARCH_MODE_DENSE,
             convex=search_service_pb2.ConvexFusion(dense_weight=0.25),
@@ -458,9 +460,14 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
     ),
     (
         document_service_pb2.ReindexDocumentRequest(
+            acl=ACL,
             document_id="d",
             first_stage=document_service_pb2.INGESTION_STAGE_EXTRACT,
             request_id="r",
+    (
+        document_service_pb2.SetDocumentAclRequest(document_id="d", acl=ACL),
+        lambda request: (request.document_id, mapping.wanted_access(request) if request.HasField("acl") else None),
+    ),
             priority=document_service_pb2.INGESTION_PRIORITY_INTERACTIVE,
         ),
         lambda request: mapping.reindex_command(request, "trace"),
@@ -564,7 +571,7 @@ def test_a_condition_that_is_none_is_named(condition: passage_pb2.FilterConditio
 
 def test_enums_are_total() -> None:
     for state in DocumentState:
-        assert mapping.document_to_wire(document(state=state, failure=None)).state
+        assert mapping.document_to_wire(document(state=state, failure=None), OWNER).state
     for job_state in JobState:
         assert mapping.job_to_wire(job(state=job_state)).state
     for stage in Stage:

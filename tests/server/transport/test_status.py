@@ -47,6 +47,8 @@ SAMPLES: dict[str, Any] = {
     "position": 7,
     "head": 3,
     "passed_over": (),
+    "quota": "documents",
+    "limit": 5,
 }
 
 

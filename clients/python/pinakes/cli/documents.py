@@ -14,10 +14,11 @@ from rich.text import Text
 from pinakes.cli import json_lines
 from pinakes.cli.connection import Connection
 from pinakes.errors import IngestionFailed
-from pinakes.results import Box, Document, DocumentState, IngestionStage, Job, JobState
+from pinakes.results import Box, Document, DocumentAcl, DocumentState, IngestionStage, Job, JobState
 
 documents = typer.Typer(
-    help="Lists, shows, deletes, reindexes and watches documents, and saves pictures of them.", no_args_is_help=True
+    help="Lists, shows, shares, deletes, reindexes and watches documents, and saves pictures of them.",
+    no_args_is_help=True,
 )
 
 DocumentId = Annotated[str, typer.Argument(metavar="DOCUMENT", help="The document's id.")]
@@ -92,6 +93,24 @@ def thumbnail(
     with connection.open() as client:
         out.write_bytes(client.documents.thumbnail(document).image)
     Console(highlight=False).print(str(out), markup=False)
+
+
+@documents.command()
+def share(
+    context: typer.Context,
+    document: DocumentId,
+    user: Annotated[list[str] | None, typer.Option(help="May read it; repeatable.")] = None,
+    group: Annotated[list[str] | None, typer.Option(help="Its members may read it; repeatable.")] = None,
+    everybody: Annotated[bool, typer.Option("--everybody", help="Everybody in the tenant may read it.")] = False,
+    owner: Annotated[str, typer.Option(help="The new owner; else it stays whose it is.")] = "",
+    etag: Annotated[str, typer.Option(help="Fails if the access has changed since `get` told this.")] = "",
+) -> None:
+    """Says anew who may read a document besides its owner; without any of the options, nobody."""
+    connection: Connection = context.obj
+    acl = DocumentAcl(tuple(user or ()), tuple(group or ()), everybody, owner, etag)
+    with connection.open() as client:
+        shared = client.documents.share(document, acl)
+    Console(highlight=False).print(f"{document}: {_readers(shared.document)}", markup=False)
 
 
 @documents.command()
@@ -190,11 +209,23 @@ def _facts(document: Document) -> list[tuple[str, str]]:
         ("chunks", str(document.chunk_count)),
         ("revision", _revision(document)),
         ("tags", ", ".join(document.tags)),
-        ("groups", ", ".join(document.allowed_groups) or "everybody"),
+        ("readers", _readers(document)),
+        *([("etag", document.acl.etag)] if document.acl else []),
         ("uploaded", f"{document.create_time:%Y-%m-%d %H:%M:%S} UTC"),
         ("changed", f"{document.update_time:%Y-%m-%d %H:%M:%S} UTC"),
         ("job", document.job_id),
     ]
+
+
+def _readers(document: Document) -> str:
+    """As far as the caller may know."""
+    acl = document.acl
+    if acl is None:
+        return ", ".join(f"group {group}" for group in document.allowed_groups) or "not told"
+    if acl.tenant_wide:
+        return "everybody in the tenant"
+    named = (f"owner {acl.owner}", *(f"user {user}" for user in acl.users), *(f"group {group}" for group in acl.groups))
+    return ", ".join(named)
 
 
 def _revision(document: Document) -> str:
