@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import xllamacpp
 
@@ -20,6 +22,7 @@ MAX_CONSTRAINT_CHARACTERS = 16_384
 MAX_GROUPS = 500
 MAX_SCHEMA_DEPTH = 64
 _TOO_DEEP = f"the JSON Schema is nested more than {MAX_SCHEMA_DEPTH} deep"
+_COUNT_S = 5.0
 _RANDOM_SEED = xllamacpp.LLAMA_DEFAULT_SEED
 """The largest one: the engine takes it for a wish for a random one."""
 
@@ -113,7 +116,10 @@ class GenerationFailed(Exception):
 class TextGenerator:
     def __init__(self, model: Path, options: GenerationOptions) -> None:
         """Loads the GGUF `model`. Raises RuntimeError if it cannot be."""
-        self._engine = xllamacpp.Server(_parameters(model, options))
+        parameters = _parameters(model, options)
+        self._engine = xllamacpp.Server(parameters)
+        self._place = urlsplit(self._engine.listening_address)
+        [self._key] = parameters.api_keys
 
     def run(self, task: GenerationTask, on_piece: Callable[[Piece], bool]) -> bool:
         """Blocks until the task has ended; True if it came to its own end.
@@ -133,6 +139,24 @@ class TextGenerator:
         if stream.error is not None:
             raise stream.error
         return stream.finished
+
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, without those of the chat template. Does not wait for tasks: the engine's listener, the
+        only way to its tokenizer, has a thread of its own. Cost: about 0.7 ms a text. Raises GenerationFailed."""
+        if not texts:
+            return []
+        connection = HTTPConnection(self._place.hostname or "", self._place.port, timeout=_COUNT_S)
+        try:
+            return [self._token_count(connection, text) for text in texts]
+        except (OSError, HTTPException, LookupError, ValueError) as error:
+            raise GenerationFailed("the engine does not count tokens") from error
+        finally:
+            connection.close()
+
+    def _token_count(self, connection: HTTPConnection, text: str) -> int:
+        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+        connection.request("POST", "/tokenize", json.dumps({"content": text}), headers)
+        return len(json.loads(connection.getresponse().read())["tokens"])
 
     def statistics(self) -> EngineStatistics:
         """Waits for the batch that is being decoded."""

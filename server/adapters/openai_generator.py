@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +56,9 @@ class OpenAiGenerator:
         if finish_reason == "content_filter":
             raise InvalidField("prompt", "the model's endpoint withholds the text (content_filter)")
         yield GeneratedText("", "length" if finish_reason == "length" else "stop", *counts)
+
+    async def token_counts(self, texts: Sequence[str], deadline: Deadline) -> None:
+        """The API has no call for it."""
 
     def _body(self, request: GenerationRequest) -> dict[str, Any]:
         messages = [{"role": "system", "content": request.system}] if request.system else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Self
@@ -87,6 +87,17 @@ class TritonGenerator:
                     )
                     return
                 yield GeneratedText(text, tokens=_chosen(result) if request.log_probabilities else ())
+
+    async def token_counts(self, texts: Sequence[str], deadline: Deadline) -> tuple[int, ...]:
+        """See the port."""
+        if not texts:
+            return ()
+        question = [_input("COUNTED", "BYTES", [text.encode() for text in texts], np.object_)]
+        async with aclosing(self._results(question, deadline)) as results:
+            counts = (await anext(results)).as_numpy("TOKEN_COUNTS")
+        if counts is None or len(counts) != len(texts):
+            raise DependencyUnavailable(f"the model {SLOT}", "it counted other texts")
+        return tuple(counts.tolist())
 
     async def statistics(self, deadline: Deadline) -> GeneratorStatistics:
         """What the model has done and is doing."""

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 
 from server.application.answer_kinds import AnswerKind
-from server.application.context import ContextOptions, chosen_passages
+from server.application.context import ContextOptions, good_enough, place_of, shown, within_budget
 from server.application.drafting import HeldText, ModelNames, OpenAnswer
 from server.application.extracting import Extract
 from server.application.generation_chain import Generation
@@ -17,12 +17,13 @@ from server.application.prompting import not_in_documents, phrase_request, sente
 from server.application.query import bounded, normalized_query
 from server.application.reading import Reading, ReadingOptions
 from server.application.retrieval_profiles import checked_settings
-from server.application.search_passages import PassageSearch, SearchCommand
+from server.application.search_passages import PassageSearch, SearchCommand, SearchOutcome
 from server.application.timing import StageClock
+from server.application.token_counts import TokenCountOptions, TokenCounts
 from server.domain.answers import AnswerEvent, AnswerStatus, Degradation, Sources, Usage
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, InvalidField, NoGenerator, Overloaded, StageDeadline
-from server.domain.passages import SearchFilter
+from server.domain.passages import RankedPassage, SearchFilter
 from server.domain.principals import Principal
 from server.domain.retrieval import RetrievalSettings
 
@@ -39,6 +40,7 @@ class AnswerOptions:
     """With less than this left of the deadline the answer is extractive: about what two cores need to read the context
     and to begin."""
     context: ContextOptions = field(default_factory=ContextOptions)
+    counting: TokenCountOptions = field(default_factory=TokenCountOptions)
     reading: ReadingOptions = field(default_factory=ReadingOptions)
 
 
@@ -57,6 +59,8 @@ class AnswerCommand:
     profile: str = ""
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
     """What goes before the profile's settings."""
+    response_schema: str = ""
+    """A JSON Schema that the answer keeps to; empty: it is a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ class AnswerQuestion:
     def __init__(self, search: PassageSearch, generation: Generation, options: AnswerOptions) -> None:
         self._search = search
         self._generation = generation
+        self._tokens = TokenCounts(generation, options.counting)
         self._options = options
 
     @property
@@ -111,9 +116,10 @@ class AnswerQuestion:
             apply_proposed_filters=command.apply_proposed_filters,
         )
         found = await self._search.run(principal, search, deadline, clock)
-        chosen = chosen_passages(found.passages, max_passages, context)
-        shown = await self._search.highlighted(question, chosen, deadline, clock)
-        yield Sources(shown, understanding=found.understanding, narrowed=found.narrowed)
+        with clock.stage("context"):
+            chosen = await self._chosen(principal, found, max_passages, context, deadline)
+        sources = await self._search.highlighted(question, chosen, deadline, clock)
+        yield Sources(sources, understanding=found.understanding, narrowed=found.narrowed)
         models = ModelNames(found.embedder, found.reranker, found.index.position)
         answer = OpenAnswer(models, found.degradations, clock)
         with clock.stage("read"):
@@ -129,7 +135,28 @@ class AnswerQuestion:
             retrieval.max_passages or own.max_passages,
             retrieval.context_tokens or own.max_tokens,
             own.relative_score if retrieval.least_share is None else retrieval.least_share,
+            own.least_rerank_score if retrieval.least_rerank_score is None else retrieval.least_rerank_score,
+            own.neighbours if retrieval.neighbours is None else retrieval.neighbours,
         )
+
+    async def _chosen(
+        self,
+        principal: Principal,
+        found: SearchOutcome,
+        max_passages: int,
+        context: ContextOptions,
+        deadline: Deadline,
+    ) -> tuple[RankedPassage, ...]:
+        good = good_enough(found.passages, max_passages, context)
+        passages = [ranked.passage for ranked in good]
+        beside = await self._search.beside(principal, passages, context.neighbours, found.index.position)
+        if len(good) + len(beside) < 2:
+            return good  # the first one is read, however long it is
+        passages += beside
+        counts = await self._tokens.of([*map(shown, passages)], deadline)
+        tokens = {passage.chunk_id: count for passage, count in zip(passages, counts, strict=True)}
+        places = {place_of(passage): passage for passage in beside}
+        return within_budget(good, places, lambda passage: tokens[passage.chunk_id], context)
 
     async def _answered(self, reading: Reading, answer: OpenAnswer, asked: _Asked) -> AsyncGenerator[AnswerEvent, None]:
         if reading.refused:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from server.application.generation_chain import Writing
 from server.application.sentences import split_sentences
 from server.application.timing import StageClock
-from server.domain.answers import AnswerStatus, Citation, Completion, Degradation, Delta, Usage
+from server.domain.answers import AnswerStatus, Citation, Completion, Degradation, Delta, Unsupported, Usage
 from server.domain.generation import PassedOver
 from server.domain.passages import Passage, TextSpan
 
@@ -64,7 +64,7 @@ class OpenAnswer:
         self.passed_over: tuple[PassedOver, ...] = ()
         self._models = models
         self._degradations = list(degradations)
-        self._unsupported: list[TextSpan] = []
+        self._unsupported: list[Unsupported] = []
 
     def written_by(self, writing: Writing) -> None:
         self.generator, self.passed_over = writing.generator, writing.passed_over
@@ -83,7 +83,8 @@ class OpenAnswer:
 
     def leave_unsupported(self, characters: int) -> None:
         """Marks the last `characters` of the text."""
-        self._unsupported.append(self._last(characters))
+        span = self._last(characters)
+        self._unsupported.append(Unsupported(span.start, span.end))
 
     def degrade(self, degradation: Degradation) -> None:
         if degradation not in self._degradations:

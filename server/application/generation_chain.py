@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -91,6 +91,9 @@ class Generation(Protocol):
     def writing(self, request: GenerationRequest, deadline: Deadline) -> AbstractAsyncContextManager[Writing]:
         """Enters when text has come that is more than white space; leaving it stops who writes. Raises NoGenerator."""
 
+    def first(self) -> Generator | None:
+        """Who would be asked first now; None: nobody."""
+
 
 class GenerationChain:
     """The port `Generation`, over providers in the order of their priority. The event loop owns it."""
@@ -104,6 +107,14 @@ class GenerationChain:
     @property
     def providers(self) -> tuple[Provider, ...]:
         return self._providers
+
+    def first(self) -> Generator | None:
+        """See `Generation`."""
+        for provider in self._providers:
+            if provider.breaker.state is BreakerState.CLOSED:
+                with suppress(DependencyUnavailable, ModelNotInstalled):
+                    return provider.slot.model()
+        return None
 
     @asynccontextmanager
     async def writing(self, request: GenerationRequest, deadline: Deadline) -> AsyncIterator[Writing]:

@@ -181,6 +181,10 @@ class Generator(Protocol):
         reads. Raises InvalidField for a prompt that does not fit or a constraint that cannot be used, Overloaded,
         StageDeadline, DependencyUnavailable."""
 
+    async def token_counts(self, texts: Sequence[str], deadline: Deadline) -> tuple[int, ...] | None:
+        """Of each text alone, by the model's own tokenizer; None if it cannot count. Does not wait for texts that are
+        being written. Raises Overloaded, StageDeadline, DependencyUnavailable."""
+
 
 class ModelCatalogue(Protocol):
     async def read(self) -> KnownModels:
@@ -422,6 +426,10 @@ class PassageStore(Protocol):
 
     async def readable(self, principal: Principal, chunk_ids: Sequence[str], position: int) -> set[str]:
         """The ids of what `passages` would return, at a fraction of its cost."""
+
+    async def beside(self, chunk_ids: Sequence[str], reach: int) -> list[str]:
+        """The chunks up to `reach` places before and behind these in the same revision, in the order of the document,
+        and these. Says nothing of who may read them."""
 
 
 class DocumentNames(Protocol):

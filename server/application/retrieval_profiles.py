@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _LARGEST_PAGE = 100
 _MOST_PASSAGES = 10
 _MOST_CONTEXT_TOKENS = 8_192
+_MOST_NEIGHBOURS = 4
 _TOKEN = "after:"
 
 
@@ -36,6 +38,9 @@ class ProfileOptions:
     least_share: float | None = None
     max_passages: int | None = None
     context_tokens: int | None = None
+    neighbours: int | None = None
+    least_rerank_score: float | None = None
+    rewrite: bool | None = None
 
     def settings(self) -> RetrievalSettings:
         return RetrievalSettings(
@@ -48,6 +53,9 @@ class ProfileOptions:
             least_share=self.least_share,
             max_passages=self.max_passages,
             context_tokens=self.context_tokens,
+            neighbours=self.neighbours,
+            least_rerank_score=self.least_rerank_score,
+            rewrite=self.rewrite,
         )
 
     def _fusion(self) -> Fusion | None:
@@ -62,17 +70,27 @@ class ProfileOptions:
                 return None
 
 
+_OPTIONS = {
+    "convex.dense_weight": "dense_weight",
+    "distribution.dense_weight": "dense_weight",
+    "reciprocal_rank.dense_weight": "dense_weight",
+    "reciprocal_rank.k": "rank_constant",
+    "diversity.relevance_weight": "diversity",
+}
+"""What a profile calls fields of a request that are called otherwise."""
+
 BUILT_IN: dict[str, ProfileOptions] = {
     "default": ProfileOptions("What the server does without a profile."),
     "quick": ProfileOptions("The hybrid ranking alone: no reranker is waited for.", rerank=False, candidates=20),
     "thorough": ProfileOptions(
-        "More passages are found, reranked if there is a reranker, and read: slower, for questions whose answer lies in"
-        " several places.",
+        "More passages are found, reranked if there is a reranker, and read with what stands before and behind them:"
+        " slower, for questions whose answer lies in several places.",
         candidates=60,
         rerank_depth=60,
         max_passages=6,
         least_share=0.4,
         context_tokens=1_200,
+        neighbours=1,
     ),
     "varied": ProfileOptions(
         "Passages that say different things, for overviews and comparisons.",
@@ -98,7 +116,10 @@ class RetrievalProfiles:
         for name, options in sorted((BUILT_IN | dict(own)).items()):
             if _NAME.fullmatch(name) is None:
                 raise InvalidField(f"profiles.{name}", "must have a name of lower-case letters, digits, - and _")
-            settings = checked_settings(f"profiles.{name}", options.settings())
+            try:
+                settings = checked_settings("", options.settings())
+            except InvalidField as error:
+                raise InvalidField(f"profiles.{name}.{_OPTIONS.get(error.field, error.field)}", error.rule) from None
             self._profiles[name] = RetrievalProfile(name, options.description, settings)
 
     def get(self, name: str) -> RetrievalProfile:
@@ -119,18 +140,25 @@ class RetrievalProfiles:
 
 
 def checked_settings(field: str, settings: RetrievalSettings) -> RetrievalSettings:
-    """Raises InvalidField for a value out of its range."""
-    for name, value, most in (
-        ("rerank_depth", settings.rerank_depth, MAX_LIMIT),
-        ("candidates", settings.candidates, MAX_LIMIT),
-        ("max_passages", settings.max_passages, _MOST_PASSAGES),
-        ("context_tokens", settings.context_tokens, _MOST_CONTEXT_TOKENS),
+    """Raises InvalidField for a value out of its range. field: the message that they are of; empty: the request."""
+    within = f"{field}." if field else ""
+    for name, value, least, most in (
+        ("rerank_depth", settings.rerank_depth, 1, MAX_LIMIT),
+        ("candidates", settings.candidates, 1, MAX_LIMIT),
+        ("max_passages", settings.max_passages, 1, _MOST_PASSAGES),
+        ("context_tokens", settings.context_tokens, 1, _MOST_CONTEXT_TOKENS),
+        ("neighbours", settings.neighbours, 0, _MOST_NEIGHBOURS),
     ):
-        if value is not None and not 1 <= value <= most:
-            raise InvalidField(f"{field}.{name}", f"must lie between 1 and {most:,}, and is {value:,}")
+        if value is not None and not least <= value <= most:
+            raise InvalidField(f"{within}{name}", f"must lie between {least} and {most:,}, and is {value:,}")
     if settings.least_share is not None and not 0.0 <= settings.least_share <= 1.0:
-        raise InvalidField(f"{field}.least_share", f"must lie between 0 and 1, and is {settings.least_share:g}")
-    if settings.fusion is not None:
-        checked_fusion(settings.fusion)
-    checked_diversity(settings.diversity)
+        raise InvalidField(f"{within}least_share", f"must lie between 0 and 1, and is {settings.least_share:g}")
+    if settings.least_rerank_score is not None and not math.isfinite(settings.least_rerank_score):
+        raise InvalidField(f"{within}least_rerank_score", "must be a finite number")
+    try:
+        if settings.fusion is not None:
+            checked_fusion(settings.fusion)
+        checked_diversity(settings.diversity)
+    except InvalidField as error:
+        raise InvalidField(f"{within}{error.field}", error.rule) from None
     return settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -14,7 +15,7 @@ from server.application.search_passages import PassageSearch, SearchCommand, Sea
 from server.application.timing import StageClock, today
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, ModelNotInstalled
-from server.domain.passages import IndexResult, RankedPassage
+from server.domain.passages import IndexResult, Passage, RankedPassage
 from server.domain.principals import Principal
 from server.domain.retrieval import RetrievalProfile
 
@@ -74,7 +75,7 @@ async def all_readable(
     store: PassageStore, principal: Principal, passages: tuple[RankedPassage, ...], position: int
 ) -> bool:
     """Whether they all are there still, and the principal may read them. The store has the last word."""
-    chunk_ids = [ranked.passage.chunk_id for ranked in passages]
+    chunk_ids = [each for ranked in passages for each in (ranked.passage.chunk_id, *ranked.passage.joined)]
     if not chunk_ids:
         return True
     return (await store.readable(principal, chunk_ids, position)).issuperset(chunk_ids)
@@ -149,3 +150,8 @@ class ReuseSearches:
         self, query: str, passages: tuple[RankedPassage, ...], deadline: Deadline, clock: StageClock
     ) -> tuple[RankedPassage, ...]:
         return await self._search.highlighted(query, passages, deadline, clock)
+
+    async def beside(
+        self, principal: Principal, passages: Sequence[Passage], reach: int, position: int
+    ) -> tuple[Passage, ...]:
+        return await self._search.beside(principal, passages, reach, position)

@@ -40,6 +40,7 @@ from server.domain.passages import (
     Fusion,
     IndexQuery,
     IndexResult,
+    Passage,
     RankedPassage,
     SearchFilter,
     SearchMode,
@@ -151,6 +152,11 @@ class PassageSearch(Protocol):
     ) -> tuple[RankedPassage, ...]:
         """As SearchPassages.highlighted."""
 
+    async def beside(
+        self, principal: Principal, passages: Sequence[Passage], reach: int, position: int
+    ) -> tuple[Passage, ...]:
+        """As SearchPassages.beside."""
+
 
 class SearchPassages:
     def __init__(
@@ -190,7 +196,7 @@ class SearchPassages:
         limit = bounded("limit", command.limit, 1, MAX_LIMIT, self._options.default_limit)
         conditions = checked_filter("filter", command.filter)
         own = RetrievalSettings(command.mode, command.fusion, command.rerank, command.rerank_depth, command.diversity)
-        wanted = checked_settings("retrieval", own).over(self.profile(command.profile).settings)
+        wanted = checked_settings("", own).over(self.profile(command.profile).settings)
         mode = wanted.mode or SearchMode.HYBRID
         fusion = wanted.fusion or ConvexFusion(self._options.dense_weight)
         rerank_depth = wanted.rerank_depth or self._options.rerank_depth
@@ -264,6 +270,18 @@ class SearchPassages:
             _log.warning("highlight_skipped", error=type(error).__name__)
             return passages
         return tuple(replace(ranked, snippet=snippet) for ranked, snippet in zip(passages, snippets, strict=True))
+
+    async def beside(
+        self, principal: Principal, passages: Sequence[Passage], reach: int, position: int
+    ) -> tuple[Passage, ...]:
+        """The chunks up to `reach` places before and behind the passages that the principal may read, without these,
+        as they were at `position` of the change log; none for a reach of 0. Raises DependencyUnavailable."""
+        if not passages or not reach:
+            return ()
+        own = [passage.chunk_id for passage in passages]
+        beside = await self._store.beside(own, reach)
+        readable = await self._store.passages(principal, [each for each in beside if each not in own], position)
+        return tuple(readable.values())
 
     async def _vector(
         self, query: str, mode: SearchMode, deadline: Deadline, clock: StageClock, *, fresh: bool

@@ -23,6 +23,7 @@ class Degradation(enum.Enum):
     RERANK_REDUCED = "rerank_reduced"
     OTHER_GENERATOR = "other_generator"
     DRAFT_REPLACED = "draft_replaced"
+    REWRITE_SKIPPED = "rewrite_skipped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,21 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """`sentence` (of the answer) is supported by `support` (of the passage's text) with `score`, 0 to 1."""
+    """`sentence` (of the answer) is supported by `support` (of the passage's text) with `score`, 0 to 1. Of an answer
+    in fields it is the value at `field`, a JSON Pointer."""
 
     sentence: TextSpan
     passage: Passage
     support: TextSpan
     score: float
+    field: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported(TextSpan):
+    """A part of the answer that nothing supports. `field` as in Citation."""
+
+    field: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +84,7 @@ class Completion:
     usage: Usage | None
     timings: tuple[StageTiming, ...]
     degradations: tuple[Degradation, ...]
-    unsupported: tuple[TextSpan, ...]
+    unsupported: tuple[Unsupported, ...]
     generator: str
     index_position: int
     embedder: str = ""

@@ -8,13 +8,15 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """`turns` counts the answers that were given in it. `title` is empty until the first of them."""
+    """`turns` counts the answers that were given in it. `title` is empty until the first of them. `summary` tells of
+    what was asked before the last turns, in words of the questions alone."""
 
     conversation_id: str
     title: str
     turns: int
     create_time: datetime
     update_time: datetime
+    summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,9 @@ class TextSpan:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A chunk as a search result. `pages` holds the size of every page that `line_spans` names."""
+    """A chunk as a search result. `pages` holds the size of every page that `line_spans` names. `ordinal` is its place
+    among the chunks of the revision, from 0; -1: not known. `joined` are chunks beside it whose text is part of this
+    one's."""
 
     chunk_id: str
     document_id: str
@@ -31,6 +33,8 @@ class Passage:
     language: str
     line_spans: tuple[LineSpan, ...]
     pages: tuple[PageSize, ...]
+    ordinal: int = -1
+    joined: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +165,11 @@ class IndexedChunk:
     tenant: str
     owner: str
     groups: tuple[str, ...]
+    users: tuple[str, ...]
     tenant_wide: bool
     tags: tuple[str, ...]
     language: str
     text: str
-    users: tuple[str, ...]
     heading_path: tuple[str, ...]
     first_page: int
     last_page: int

@@ -13,7 +13,9 @@ class RetrievalSettings:
 
     The reranker reads the first `rerank_depth` passages that are found; with `diversity`, which it would undo, it is
     not asked. The rest matters to answers alone: of `candidates` passages found, at most `max_passages` with at most
-    `context_tokens` tokens are read, none with less than `least_share` of the best one's score.
+    `context_tokens` tokens are read, none with less than `least_share` of the best one's score, or that the reranker
+    gave less than `least_rerank_score`. Up to `neighbours` chunks before and behind each are read with it, as far as
+    the tokens go. With `rewrite` a generator completes follow-up questions, without it rules do.
     """
 
     mode: SearchMode | None = None
@@ -25,6 +27,9 @@ class RetrievalSettings:
     least_share: float | None = None
     max_passages: int | None = None
     context_tokens: int | None = None
+    neighbours: int | None = None
+    least_rerank_score: float | None = None
+    rewrite: bool | None = None
 
     def over(self, other: RetrievalSettings) -> RetrievalSettings:
         """These, and `other`'s where these are None."""

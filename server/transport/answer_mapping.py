@@ -74,6 +74,7 @@ def conversation_to_wire(conversation: Conversation) -> conversation_service_pb2
         turn_count=conversation.turns,
         create_time=timestamp_to_wire(conversation.create_time),
         update_time=timestamp_to_wire(conversation.update_time),
+        summary=conversation.summary,
     )
 
 

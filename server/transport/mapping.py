@@ -44,6 +44,7 @@ from server.domain.answers import (
     Delta,
     Sources,
     StageTiming,
+    Unsupported,
 )
 from server.domain.conditions import (
     AllOf,
@@ -152,6 +153,7 @@ _DEGRADATIONS = {
     Degradation.EXTRACTIVE: answer_service_pb2.DEGRADATION_EXTRACTIVE,
     Degradation.OTHER_GENERATOR: answer_service_pb2.DEGRADATION_OTHER_GENERATOR,
     Degradation.DRAFT_REPLACED: answer_service_pb2.DEGRADATION_DRAFT_REPLACED,
+    Degradation.REWRITE_SKIPPED: answer_service_pb2.DEGRADATION_REWRITE_SKIPPED,
 }
 _PASSED_OVER = {
     PassedOverReason.UNAVAILABLE: answer_service_pb2.PASSED_OVER_REASON_UNAVAILABLE,
@@ -205,6 +207,7 @@ def passage_to_wire(passage: Passage) -> passage_pb2.Passage:
         heading_path=passage.heading_path,
         language=passage.language,
         regions=regions_to_wire(passage, passage.line_spans),
+        joined_chunk_ids=passage.joined,
     )
 
 
@@ -528,6 +531,9 @@ def retrieval_settings(wire: search_service_pb2.RetrievalSettings) -> RetrievalS
         least_share=wire.least_share if wire.HasField("least_share") else None,
         max_passages=wire.max_passages if wire.HasField("max_passages") else None,
         context_tokens=wire.context_tokens if wire.HasField("context_tokens") else None,
+        neighbours=wire.neighbours if wire.HasField("neighbours") else None,
+        least_rerank_score=wire.least_rerank_score if wire.HasField("least_rerank_score") else None,
+        rewrite=wire.rewrite if wire.HasField("rewrite") else None,
     )
 
 
@@ -554,6 +560,9 @@ def settings_to_wire(settings: RetrievalSettings) -> search_service_pb2.Retrieva
         least_share=settings.least_share,
         max_passages=settings.max_passages,
         context_tokens=settings.context_tokens,
+        neighbours=settings.neighbours,
+        least_rerank_score=settings.least_rerank_score,
+        rewrite=settings.rewrite,
     )
     if settings.diversity is not None:
         wire.diversity.relevance_weight = settings.diversity
@@ -653,6 +662,7 @@ def answer_command(request: answer_service_pb2.AnswerRequest) -> AnswerCommand:
         apply_proposed_filters=request.apply_proposed_filters,
         profile=request.profile,
         retrieval=retrieval_settings(request.retrieval),
+        response_schema=request.response_schema,
     )
 
 
@@ -693,6 +703,7 @@ def citation_to_wire(citation: Citation) -> answer_service_pb2.Citation:
         regions=regions_to_wire(passage, lines),
         quote=passage.text[support.start : support.end],
         score=citation.score,
+        field=citation.field,
     )
 
 
@@ -720,8 +731,8 @@ def _passed_over(generator: PassedOver) -> answer_service_pb2.PassedOverGenerato
     return answer_service_pb2.PassedOverGenerator(name=generator.provider, reason=_PASSED_OVER[generator.reason])
 
 
-def _unsupported(span: TextSpan) -> answer_service_pb2.UnsupportedSentence:
-    return answer_service_pb2.UnsupportedSentence(start=span.start, end=span.end)
+def _unsupported(span: Unsupported) -> answer_service_pb2.UnsupportedSentence:
+    return answer_service_pb2.UnsupportedSentence(start=span.start, end=span.end, field=span.field)
 
 
 # --- index ---------------------------------------------------------------------------------------------------------

@@ -165,7 +165,7 @@ RECIPROCAL = options.SearchOptions(fusion=options.ReciprocalRankFusion(k=7, dens
 DISTRIBUTION = options.SearchOptions(fusion=options.DistributionFusion(0.25))
 OF_GENERATION = results.GenerationOptions(graph_degree=16, build_effort=100)
 RETRIEVAL = retrieval.RetrievalSettings(
-    results.SearchMode.DENSE, options.ConvexFusion(0.25), False, 7, 0.25, 9, 0.75, 3, 99
+    results.SearchMode.DENSE, options.ConvexFusion(0.25), False, 7, 0.25, 9, 0.75, 3, 99, 2, 0.5, True
 )
 ANSWER = options.AnswerOptions(
     filter=FILTER,
@@ -177,6 +177,7 @@ ANSWER = options.AnswerOptions(
     apply_proposed_filters=True,
     resume_window_s=5.5,
     conversation_id="c",
+    response_schema="{}",
     profile="p",
     retrieval=RETRIEVAL,
 )

@@ -240,6 +240,7 @@ def passage(wire: passage_pb2.Passage) -> results.Passage:
         heading_path=tuple(wire.heading_path),
         language=wire.language,
         regions=tuple(page_region(r) for r in wire.regions),
+        joined_chunk_ids=tuple(wire.joined_chunk_ids),
     )
 
 
@@ -318,6 +319,9 @@ def _retrieval_settings(wire: search_service_pb2.RetrievalSettings) -> retrieval
         least_share=wire.least_share if wire.HasField("least_share") else None,
         max_passages=wire.max_passages if wire.HasField("max_passages") else None,
         context_tokens=wire.context_tokens if wire.HasField("context_tokens") else None,
+        neighbours=wire.neighbours if wire.HasField("neighbours") else None,
+        least_rerank_score=wire.least_rerank_score if wire.HasField("least_rerank_score") else None,
+        rewrite=wire.rewrite if wire.HasField("rewrite") else None,
     )
 
 
@@ -432,6 +436,7 @@ def conversation(wire: conversation_service_pb2.Conversation) -> results.Convers
         turn_count=wire.turn_count,
         create_time=time(wire.create_time),
         update_time=time(wire.update_time),
+        summary=wire.summary,
     )
 
 
@@ -473,6 +478,7 @@ def _citation(answer_id: str, sequence: int, wire: answer_service_pb2.Citation) 
         quote=wire.quote,
         score=wire.score,
         withheld=wire.withheld,
+        field=wire.field,
     )
 
 
@@ -485,7 +491,7 @@ def _completion(answer_id: str, sequence: int, wire: answer_service_pb2.Completi
         usage=usage if wire.HasField("usage") else None,
         timings=timings(wire.timings),
         degradations=tuple(degradation(d) for d in wire.degradations),
-        unsupported=tuple(results.TextSpan(s.start, s.end) for s in wire.unsupported),
+        unsupported=tuple(results.Unsupported(s.start, s.end, s.field) for s in wire.unsupported),
         generator=wire.generator,
         index_position=wire.index_position,
         embedder=wire.embedder,

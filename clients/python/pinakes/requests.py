@@ -209,6 +209,9 @@ def _retrieval(settings: RetrievalSettings | None) -> search_service_pb2.Retriev
         least_share=settings.least_share,
         max_passages=settings.max_passages,
         context_tokens=settings.context_tokens,
+        neighbours=settings.neighbours,
+        least_rerank_score=settings.least_rerank_score,
+        rewrite=settings.rewrite,
     )
     _fuse(wire, settings.fusion)
     if settings.diversity is not None:
@@ -230,6 +233,7 @@ def answer(question: str, options: AnswerOptions) -> answer_service_pb2.AnswerRe
         retrieval=_retrieval(options.get("retrieval")),
         resume_window=_duration(options.get("resume_window_s")),
         conversation_id=options.get("conversation_id", ""),
+        response_schema=options.get("response_schema", ""),
     )
 
 

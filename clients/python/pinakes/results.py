@@ -106,6 +106,7 @@ class Degradation(WireEnum):
     RERANK_REDUCED = "rerank_reduced"
     OTHER_GENERATOR = "other_generator"
     DRAFT_REPLACED = "draft_replaced"
+    REWRITE_SKIPPED = "rewrite_skipped"
 
 
 class PassedOverReason(WireEnum):
@@ -350,7 +351,8 @@ class PageRegion:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A piece of a document."""
+    """A piece of a document. `joined_chunk_ids`: of an answer's sources, the chunks beside it whose text is part of
+    `text`."""
 
     chunk_id: str
     document_id: str
@@ -360,6 +362,7 @@ class Passage:
     heading_path: tuple[str, ...]
     language: str
     regions: tuple[PageRegion, ...]
+    joined_chunk_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -491,7 +494,8 @@ class Delta:
 @dataclass(frozen=True, slots=True)
 class Citation:
     """Where the sentence `[start:end]` of the answer's text comes from. `withheld`: from a document that was deleted
-    since, or that the caller may not read any more; nothing else is told of it."""
+    since, or that the caller may not read any more; nothing else is told of it. `field`: which value of an answer in
+    JSON it is, as a JSON Pointer."""
 
     answer_id: str
     sequence: int
@@ -505,6 +509,14 @@ class Citation:
     quote: str
     score: float
     withheld: bool = False
+    field: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported(TextSpan):
+    """A part of the answer's text that no passage supports. `field` as in Citation."""
+
+    field: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -537,7 +549,7 @@ class Completion:
     usage: Usage | None
     timings: tuple[StageTiming, ...]
     degradations: tuple[Degradation, ...]
-    unsupported: tuple[TextSpan, ...]
+    unsupported: tuple[Unsupported, ...]
     generator: str
     index_position: str
     embedder: str = ""
@@ -600,13 +612,14 @@ class StoredAnswer:
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """Questions and answers that follow each other. `turn_count` counts the answers; `title` is empty before the first
-    one."""
+    one. `summary` tells of what was asked before the last turns."""
 
     conversation_id: str
     title: str
     turn_count: int
     create_time: datetime
     update_time: datetime
+    summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,13 @@ class RetrievalSettings:
     max_passages: int | None = None
     """At most this many passages are read, 1 to 10."""
     context_tokens: int | None = None
-    """At most about this many tokens of passages are read."""
+    """At most this many tokens of passages are read."""
+    neighbours: int | None = None
+    """Up to this many chunks before and behind each passage are read with it, 0 to 4."""
+    least_rerank_score: float | None = None
+    """Passages that the reranker gave a lower score are not read."""
+    rewrite: bool | None = None
+    """Whether a generator rewrites follow-up questions of a conversation; rules do otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

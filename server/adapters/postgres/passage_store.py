@@ -29,7 +29,8 @@ _READABLE = f"""
 """
 _SELECT = f"""
     {_CHUNKS.format(columns="*")}
-    SELECT c.chunk_id, c.document_id, d.name, c.revision, c.text, c.heading_path, c.language, c.line_spans, p.sizes
+    SELECT c.chunk_id, c.document_id, d.name, c.revision, c.ordinal, c.text, c.heading_path, c.language, c.line_spans,
+           p.sizes
     FROM c
     {_THEIR_DOCUMENTS}
     LEFT JOIN LATERAL (
@@ -46,6 +47,14 @@ _SELECT_IDS = f"""
     {_THEIR_DOCUMENTS}
     {_READABLE}
 """
+_BESIDE = """
+    SELECT DISTINCT n.document_id, n.revision, n.ordinal, n.chunk_id
+    FROM unnest(%(chunk_ids)s::uuid[]) AS given (chunk_id)
+    JOIN chunks c USING (chunk_id)
+    JOIN chunks n ON n.document_id = c.document_id AND n.revision = c.revision
+        AND n.ordinal BETWEEN c.ordinal - %(reach)s AND c.ordinal + %(reach)s
+    ORDER BY n.document_id, n.revision, n.ordinal
+"""
 
 
 class PostgresPassageStore:
@@ -58,6 +67,12 @@ class PostgresPassageStore:
 
     async def readable(self, principal: Principal, chunk_ids: Sequence[str], position: int) -> set[str]:
         return {str(row["chunk_id"]) for row in await self._rows(_SELECT_IDS, principal, chunk_ids, position)}
+
+    async def beside(self, chunk_ids: Sequence[str], reach: int) -> list[str]:
+        parameters = {"chunk_ids": [parsed_id(chunk_id) for chunk_id in chunk_ids], "reach": reach}
+        async with self._pool.transaction() as connection:
+            cursor = await connection.execute(_BESIDE, parameters)
+            return [str(row["chunk_id"]) for row in await cursor.fetchall()]
 
     async def _rows(
         self, select: LiteralString, principal: Principal, chunk_ids: Sequence[str], position: int
@@ -81,4 +96,5 @@ def _passage_of(row: Mapping[str, Any]) -> Passage:
         language=row["language"],
         line_spans=decode_line_spans(row["line_spans"]),
         pages=tuple(PageSize(number, width, height) for number, width, height in row["sizes"] or ()),
+        ordinal=row["ordinal"],
     )

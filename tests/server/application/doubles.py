@@ -132,6 +132,18 @@ class ScriptedStore:
         hidden = {chunk_id for user, chunk_id in self.withheld if user == principal.user}
         return {chunk_id for chunk_id in chunk_ids if chunk_id in self.known} - hidden
 
+    async def beside(self, chunk_ids: Sequence[str], reach: int) -> list[str]:
+        own = [self.known[chunk_id] for chunk_id in chunk_ids]
+        return [
+            each.chunk_id
+            for each in self.known.values()
+            if any(
+                (each.document_id, each.revision) == (other.document_id, other.revision)
+                and abs(each.ordinal - other.ordinal) <= reach
+                for other in own
+            )
+        ]
+
 
 @dataclass
 class ScriptedNames:
@@ -155,8 +167,15 @@ class ScriptedGenerator:
     failure: Exception | None = None
     fingerprint: str = "generator@1"
     requests: list[GenerationRequest] = field(default_factory=list)
+    counts: bool = False
+    """Whether it counts tokens: a word is one."""
+    counted: list[list[str]] = field(default_factory=list)
     sent: int = 0
     closed_early: bool = False
+
+    async def token_counts(self, texts: Sequence[str], deadline: Deadline) -> tuple[int, ...] | None:
+        self.counted.append(list(texts))
+        return tuple(len(text.split()) for text in texts) if self.counts else None
 
     async def stream(self, request: GenerationRequest, deadline: Deadline) -> AsyncGenerator[GeneratedText, None]:
         self.requests.append(request)

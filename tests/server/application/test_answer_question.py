@@ -3,19 +3,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import replace
 
 import pytest
 
 from server.application.answer_question import AnswerCommand, AnswerOptions, AnswerQuestion
-from server.application.context import ContextOptions, chosen_passages
 from server.application.generation_chain import GenerationChain
 from server.application.search_passages import SearchOptions, SearchPassages
 from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Completion, Degradation, Delta, Sources
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, InvalidField, Overloaded
 from server.domain.generation import PassedOver, PassedOverReason
-from server.domain.passages import IndexHit, RankedPassage
+from server.domain.passages import IndexHit
 from tests.server.application.doubles import (
     PRINCIPAL,
     OneModel,
@@ -293,20 +291,6 @@ async def test_bad_input_is_refused(command: AnswerCommand) -> None:
         await events(answering(ScriptedGenerator("")), command)
 
 
-def ranked(score: float, words: int) -> RankedPassage:
-    return RankedPassage(passage("x", "word " * words), score, None, None)
-
-
-def test_the_context_keeps_to_its_budget() -> None:
-    options = ContextOptions(max_passages=3, max_tokens=100, relative_score=0.5)
-    assert chosen_passages([], 3, options) == ()
-    assert len(chosen_passages([ranked(1.0, 10)] * 5, 3, options)) == 3
-    assert len(chosen_passages([ranked(1.0, 10)] * 5, 2, options)) == 2
-    assert len(chosen_passages([ranked(1.0, 10), ranked(0.4, 10)], 3, options)) == 1
-    assert len(chosen_passages([ranked(1.0, 60), ranked(1.0, 60)], 3, options)) == 1
-    assert len(chosen_passages([ranked(1.0, 500)], 3, options)) == 1, "at least one, however long"
-
-
 @pytest.mark.parametrize(
     "said",
     [
@@ -336,8 +320,3 @@ async def test_nothing_to_extract_is_said() -> None:
     stream = await events(answering(ScriptedGenerator(""), hits), AnswerCommand("それはどうですか"), seconds=1.0)
     assert completion(stream).status is AnswerStatus.NOT_IN_DOCUMENTS
     assert text(stream)
-
-
-def test_a_rerankers_scores_are_not_cut_by_their_ratio() -> None:
-    scored = [replace(ranked(score, 10), rerank_score=score) for score in (-1.0, -1.0, -1.1)]
-    assert len(chosen_passages(scored, 3, ContextOptions())) == 3

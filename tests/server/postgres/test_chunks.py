@@ -216,3 +216,20 @@ async def test_passages_are_read_by_those_who_may(
     assert {name for name, principal in principals.items() if await shown(store, principal, chunk_ids, END)} == readers
     await PostgresDocumentCatalog(pool).delete(ANA, document.document_id)
     assert await shown(store, ANA, chunk_ids, END) == {}
+
+
+async def test_what_stands_beside_a_chunk_is_of_its_revision_and_shown_to_those_who_may_read_it(
+    archive: Archive,
+) -> None:
+    store = PostgresPassageStore(archive.pool)
+    private = AccessList("ana", (), tenant_wide=False)
+    _, own = await archive.ready(chunks=6, access=private)
+    _, other = await archive.ready(chunks=2)
+    assert await store.beside([own[2]], 1) == own[1:4]
+    assert await store.beside([own[0], own[5]], 1) == [own[0], own[1], own[4], own[5]]
+    assert set(await store.beside([own[1], other[0]], 2)) == {*own[:4], *other}
+    assert await store.beside([own[2]], 0) == [own[2]]
+    assert await store.beside([new_id().hex], 3) == []
+    passages = await shown(store, ANA, await store.beside([own[2]], 1), END)
+    assert [passages[chunk_id].ordinal for chunk_id in own[1:4]] == [1, 2, 3]
+    assert await shown(store, BEN, await store.beside([own[2]], 1), END) == {}

@@ -50,6 +50,7 @@ from server.domain.answers import (
     Delta,
     Sources,
     StageTiming,
+    Unsupported,
     Usage,
 )
 from server.domain.conditions import AnyOf, Condition, Created, InLanguages, Not, OfDocuments, Tagged
@@ -124,6 +125,7 @@ PASSAGE = Passage(
         LineSpan(12, 24, 4, Box(5, 6, 7, 8)),
     ),
     pages=(PageSize(3, 595, 842), PageSize(4, 595, 842)),
+    joined=("c0",),
 )
 RANKED = RankedPassage(
     PASSAGE,
@@ -212,7 +214,7 @@ def job(**changes: Any) -> Job:
     return Job(**(values | changes))
 
 
-RETRIEVAL = RetrievalSettings(SearchMode.DENSE, None, True, 7, 0.25, 9, 0.75, 3, 99)
+RETRIEVAL = RetrievalSettings(SearchMode.DENSE, None, True, 7, 0.25, 9, 0.75, 3, 99, 2, 0.5, True)
 UNDERSTOOD = Understanding(
     "files tagged a since 1970",
     "en",
@@ -239,7 +241,7 @@ def completion() -> Completion:
         usage=Usage(10, 5),
         timings=TIMINGS,
         degradations=(Degradation.NO_RERANKER,),
-        unsupported=(TextSpan(3, 9),),
+        unsupported=(Unsupported(3, 9, "/city"),),
         generator="qwen@1",
         index_position=9,
         embedder="e5@1",
@@ -259,7 +261,10 @@ def stored() -> ShownAnswer:
         text="text",
         withheld=(TextSpan(2, 5),),
         sources=Sources((RANKED,), "searched"),
-        citations=(Citation(TextSpan(2, 5), PASSAGE, TextSpan(12, 24), 0.75), WithheldCitation(TextSpan(2, 5))),
+        citations=(
+            Citation(TextSpan(2, 5), PASSAGE, TextSpan(12, 24), 0.75, "/city"),
+            WithheldCitation(TextSpan(2, 5)),
+        ),
         completion=completion(),
         layout=(),
         create_time=MOMENT,
@@ -289,7 +294,7 @@ RESPONSES: list[Message] = [
     ),
     mapping.answer_response("a1", 1, Sources((RANKED,), understanding=UNDERSTOOD, narrowed=True)),
     mapping.answer_response("a1", 2, Delta("text")),
-    mapping.answer_response("a1", 3, Citation(TextSpan(2, 5), PASSAGE, TextSpan(12, 24), 0.75)),
+    mapping.answer_response("a1", 3, Citation(TextSpan(2, 5), PASSAGE, TextSpan(12, 24), 0.75, "/city")),
     mapping.answer_response("a1", 4, completion()),
     answer_mapping.get_answer_response(stored()),
     answer_mapping.conversations_response(ConversationPage((CONVERSATION,), "more")),

@@ -34,6 +34,7 @@ NOTES = {
     Degradation.RERANK_REDUCED: "the reranker read fewer passages, for lack of time",
     Degradation.EXTRACTIVE: "no text was generated: this is the sentence of the sources that fits best",
     Degradation.OTHER_GENERATOR: "another generator wrote than the one that comes first",
+    Degradation.REWRITE_SKIPPED: "rules completed the follow-up question: no model did in time",
     Degradation.DRAFT_REPLACED: "what was generated did not stand in the sources, and was replaced or left out",
 }
 

@@ -31,6 +31,7 @@ from triton_models.orphans import exit_with_parent
 
 MAX_ALTERNATIVES = 10
 STATISTICS_WAITING = 8
+COUNTS_WAITING = 64
 CLOSE_S = 3.0
 
 
@@ -48,6 +49,7 @@ class TritonPythonModel:
         self._generator = TextGenerator(Path(settings["weights"]), options)
         self._admission = Admission(options.slots, int(settings["waiting"]))
         self._statistics = Admission(workers=1, waiting=STATISTICS_WAITING)
+        self._counts = Admission(workers=1, waiting=COUNTS_WAITING)
 
     def execute(self, requests: Sequence[Any]) -> None:
         """Returns at once; the jobs answer from their own threads."""
@@ -57,6 +59,9 @@ class TritonPythonModel:
                 if _flag(request, "STATISTICS"):
                     job: Job = _StatisticsJob(sender, self._generator, self._admission, self._tally)
                     admitted = self._statistics.admit(job)
+                elif counted := _texts(request, "COUNTED"):
+                    job = _CountJob(counted, sender, self._generator)
+                    admitted = self._counts.admit(job)
                 else:
                     job = _GenerationJob(_task(request), sender, self._generator, self._tally)
                     admitted = self._admission.admit(job)
@@ -69,6 +74,7 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         self._statistics.close(CLOSE_S)
+        self._counts.close(CLOSE_S)
         self._admission.close(CLOSE_S)
 
     def _refuse(self, sender: Any, code: str, message: str, status: int) -> None:
@@ -176,6 +182,29 @@ class _StatisticsJob:
                 "engine": {"decodes": engine.decodes, "busy_slots": engine.busy_slots},
             }
             response = pb_utils.InferenceResponse([_bytes("STATISTICS", json.dumps(statistics))])
+        except Exception as error:  # noqa: BLE001 - the thread must live on, and the caller must be answered
+            response = _refusal("failed", type(error).__name__, pb_utils.TritonError.INTERNAL)
+        self._sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+    def drop(self) -> None:
+        self._sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+
+class _CountJob:
+    """Counts tokens, beside tasks that run."""
+
+    def __init__(self, texts: Sequence[str], sender: Any, generator: TextGenerator) -> None:
+        self._texts = texts
+        self._sender = sender
+        self._generator = generator
+
+    def cancelled(self) -> bool:
+        return bool(self._sender.is_cancelled())
+
+    def run(self) -> None:
+        try:
+            counts = np.array(self._generator.token_counts(self._texts), dtype=np.int32)
+            response = pb_utils.InferenceResponse([pb_utils.Tensor("TOKEN_COUNTS", counts)])
         except Exception as error:  # noqa: BLE001 - the thread must live on, and the caller must be answered
             response = _refusal("failed", type(error).__name__, pb_utils.TritonError.INTERNAL)
         self._sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
