@@ -338,10 +338,6 @@ class DocumentCatalog(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetterPage:
-    letters: tuple[DeadLetter, ...]
-    next_page_token: str
-@dataclass(frozen=True, slots=True)
 class WantedAccess:
     """Who is to read a document. Without an `owner` it stays whose it is. `etag` is of the access that is to be
     changed; empty: whatever it is."""
@@ -362,6 +358,10 @@ class DocumentSharing(Protocol):
         changes nothing. Raises DocumentNotFound, also to those who may only read it, AccessChanged, InvalidField."""
 
 
+@dataclass(frozen=True, slots=True)
+class DeadLetterPage:
+    letters: tuple[DeadLetter, ...]
+    next_page_token: str
 
 
 class JobControl(Protocol):

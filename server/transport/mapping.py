@@ -91,8 +91,8 @@ from server.domain.passages import (
     Snippet,
     TextSpan,
 )
-from server.domain.retrieval import RetrievalSettings
 from server.domain.principals import AccessList, Principal
+from server.domain.retrieval import RetrievalSettings
 from server.domain.understanding import Intent, ProposedFilter, Understanding
 from server.transport.status import RULES, reason_of
 
@@ -331,9 +331,6 @@ def upload_header(header: document_service_pb2.UploadHeader) -> UploadHeader:
         replace=header.replace,
         replaced_document_id=header.replaced_document_id,
         priority=_priority("header.priority", header.priority, Priority.INTERACTIVE),
-    )
-
-
         access=_access_from_wire(header.acl) if header.HasField("acl") else None,
     )
 
@@ -356,6 +353,9 @@ def _access_to_wire(access: AccessList, version: int) -> document_service_pb2.Do
         groups=sorted(access.groups),
         tenant_wide=access.tenant_wide,
         etag=etag_of(version),
+    )
+
+
 def _priority(field: str, wire: document_service_pb2.IngestionPriority.ValueType, unspecified: Priority) -> Priority:
     """Raises InvalidField for a number that this server does not know."""
     if wire == document_service_pb2.INGESTION_PRIORITY_UNSPECIFIED:
@@ -386,10 +386,10 @@ def document_to_wire(document: Document, reader: Principal) -> document_service_
         update_time=timestamp_to_wire(document.update_time),
         job_id=document.job_id,
         newest_revision=document.newest_revision,
+        acl=_access_to_wire(document.access, document.access_version) if shares else None,
     )
 
 
-        acl=_access_to_wire(document.access, document.access_version) if shares else None,
 def job_to_wire(job: Job) -> document_service_pb2.Job:
     wire = document_service_pb2.Job(
         job_id=job.job_id,

@@ -191,8 +191,8 @@ GENERATE = options.GenerateOptions(
     log_probabilities=True,
     alternatives=2,
 )
-UPLOAD = options.UploadOptions(
 ACL = results.DocumentAcl(("u",), ("g",), True, "o", "e")
+UPLOAD = options.UploadOptions(
     tags=("t",),
     allowed_groups=("g",),
     replace=True,
@@ -252,8 +252,8 @@ REQUESTS: dict[str, list[Any]] = {
     "ReplayDeadLetterRequest": [requests.replay_dead_letter("j")],
     "RerankRequest": [requests.rerank("q", ["t"])],
     "ResumeAnswerRequest": [requests.resume_answer("a", 5)],
-    "SearchRequest": [
     "SetDocumentAclRequest": [requests.set_document_acl("d", ACL)],
+    "SearchRequest": [
         *(requests.search("q", each) for each in (SEARCH, RECIPROCAL, DISTRIBUTION)),
         *(requests.search("q", options.SearchOptions(filter=condition)) for condition in CONDITIONS),
     ],

@@ -187,7 +187,6 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-@dataclass(frozen=True, slots=True)
 class DocumentAcl:
     """Who may read a document: its owner, and whoever is named here; nobody else. In what is sent, an empty `owner` is
     the one that it has. `etag` changes with every change: one that is sent has to be the newest, an empty one not."""
@@ -209,6 +208,7 @@ class Sharing:
     consistency_token: str
 
 
+@dataclass(frozen=True, slots=True)
 class Document:
     """A document that the server holds."""
 
@@ -230,9 +230,9 @@ class Document:
     """The job of the newest revision."""
     newest_revision: int
     """Greater than `revision`, which is the searchable one, while it is being ingested, and when that failed."""
-
     acl: DocumentAcl | None = None
     """Who may read it; None for callers who may not change that."""
+
 
 @dataclass(frozen=True, slots=True)
 class JobSuccess:

@@ -183,7 +183,7 @@ def document(**changes: Any) -> Document:
         "revision": 1,
         "newest_revision": 2,
         "tags": ("b", "a"),
-        "access": AccessList("u", ("g",)),
+        "access": AccessList("u", ("g",), True, ("v",)),
         "create_time": MOMENT,
         "update_time": MOMENT,
         "job_id": "j1",
@@ -369,12 +369,12 @@ def _types(descriptor: Any, visited: set[str]) -> Iterator[Any]:
 
 NAMES = passage_pb2.FilterValues(values=["a"])
 TAGGED = passage_pb2.FilterCondition(tags=NAMES)
+ACL = document_service_pb2.DocumentAcl(owner="u", users=["v"], groups=["g"], tenant_wide=True, etag="access-7")
 REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
     (
         search_service_pb2.SearchRequest(
             query="q",
             limit=3,
-ACL = document_service_pb2.DocumentAcl(owner="u", users=["v"], groups=["g"], tenant_wide=True, etag="access-7")
             filter=passage_pb2.SearchFilter(document_ids=["d"], tags=["t"], languages=["ja"]),
             mode=search_service_pb2.SEARCH_MODE_DENSE,
             convex=search_service_pb2.ConvexFusion(dense_weight=0.25),
@@ -460,19 +460,19 @@ ACL = document_service_pb2.DocumentAcl(owner="u", users=["v"], groups=["g"], ten
             replace=True,
             replaced_document_id="d",
             priority=document_service_pb2.INGESTION_PRIORITY_BULK,
+            acl=ACL,
         ),
         mapping.upload_header,
     ),
     (
-        document_service_pb2.ReindexDocumentRequest(
-            acl=ACL,
-            document_id="d",
-            first_stage=document_service_pb2.INGESTION_STAGE_EXTRACT,
-            request_id="r",
-    (
         document_service_pb2.SetDocumentAclRequest(document_id="d", acl=ACL),
         lambda request: (request.document_id, mapping.wanted_access(request) if request.HasField("acl") else None),
     ),
+    (
+        document_service_pb2.ReindexDocumentRequest(
+            document_id="d",
+            first_stage=document_service_pb2.INGESTION_STAGE_EXTRACT,
+            request_id="r",
             priority=document_service_pb2.INGESTION_PRIORITY_INTERACTIVE,
         ),
         lambda request: mapping.reindex_command(request, "trace"),
