@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import bisect
-import re
 import string
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, field, replace
 
 from server.application.privacy.finding import CONTEXT, LONGEST, find_pii
@@ -29,7 +28,7 @@ MASKS = {
 # Over folded text.
 _GOES_ON = frozenset("0123456789.!#$%&'*+/=?^_`{|}~@<():,ー-" + string.ascii_letters)
 """What an address or a number is made of, but for the spaces between groups."""
-_GROUP = re.compile(r"[0-9A-Z<()+.,/ー-]{0,64}")
+_IN_GROUPS = frozenset("0123456789<()+.,/-ー" + string.ascii_uppercase)
 _MOST_GROUPS = 16
 
 
@@ -156,26 +155,25 @@ def _closed(text: str, found: Sequence[PiiSpan]) -> int:
 
 
 def _open_from(text: str) -> int:
-    """Where what may go on begins: a word or an address, with the groups of digits before it."""
-    start = len(text)
-    while start > 0 and len(text) - start < LONGEST and text[start - 1] in _GOES_ON:
-        start -= 1
-    open_from = start
-    if not _GROUP.fullmatch(text, start):
-        return open_from
+    """Where what may go on begins: a word or an address, or groups of digits."""
+    open_from = _back_over(_GOES_ON, text, len(text), LONGEST)
+    group = _back_over(_IN_GROUPS, text, len(text), LONGEST)
     for _ in range(_MOST_GROUPS):
-        end = start
-        while end > 0 and start - end < 2 and text[end - 1] == " ":
-            end -= 1
-        group = end
-        while group > 0 and end - group < LONGEST and text[group - 1] in _GOES_ON:
-            group -= 1
-        if end == start or group == end or not _GROUP.fullmatch(text, group, end):
+        end = _back_over(" ", text, group, 2)
+        if end == group:
             break
-        start = group
+        group = _back_over(_IN_GROUPS, text, end, LONGEST)
         if any("0" <= character <= "9" for character in text[group:end]):
-            open_from = group
+            open_from = min(open_from, group)
     return open_from
+
+
+def _back_over(characters: Container[str], text: str, end: int, most: int) -> int:
+    """The first of at most so many of the `characters` right before `end`."""
+    start = end
+    while start > max(0, end - most) and text[start - 1] in characters:
+        start -= 1
+    return start
 
 
 def _table_start(text: str, at: int) -> int:
