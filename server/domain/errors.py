@@ -47,6 +47,7 @@ PinakesError
 ├── ModelLoadFailed                a model cannot be loaded; what serves goes on serving
 ├── ModelInUse                     an alias names the model
 ├── ModelMemoryExhausted           the model does not fit beside those that are in use
+├── AuditBroken                    the tenant's audit log is not what was written; what cannot be recorded is not done
 ├── EmbeddingMismatch              the index holds the vectors of another embedding model
 ├── LeaseLost                      another worker owns the job now (never reaches a caller)
 ├── KeyUnusable                    a key is missing, the wrong one, or was destroyed
@@ -296,7 +297,6 @@ class ConversationNotFound(NotFound):
         self.conversation_id = conversation_id
 
 
-class ConversationBusy(PinakesError):
 class AccessChanged(PinakesError):
     """The access of `document_id` is not the one any more that the caller wanted to change."""
 
@@ -317,6 +317,7 @@ class QuotaExceeded(PinakesError):
         self.retry_after_s = retry_after_s
 
 
+class ConversationBusy(PinakesError):
     """The answer `answer_id` is being made in the conversation."""
 
     def __init__(self, conversation_id: str, answer_id: str) -> None:
@@ -436,6 +437,21 @@ class ModelMemoryExhausted(PinakesError):
         self.needed_bytes = needed_bytes
         self.free_bytes = free_bytes
         self.budget_bytes = budget_bytes
+
+
+class AuditBroken(PinakesError):
+    """The chain of `tenant` and `audit_class` does not hold at `sequence`, for `reason`; so nothing is added to it, and
+    what would have to be recorded there is not done. An operator looks into it (server/AUDIT.md)."""
+
+    def __init__(self, tenant: str, audit_class: str, sequence: int, reason: str) -> None:
+        super().__init__(
+            f"the {audit_class} log does not hold at entry {sequence} ({reason}), and nothing is done that it would have "
+            "to record; only the operator can help"
+        )
+        self.tenant = tenant
+        self.audit_class = audit_class
+        self.sequence = sequence
+        self.reason = reason
 
 
 class EmbeddingMismatch(PinakesError):

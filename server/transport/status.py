@@ -179,6 +179,7 @@ RULES: dict[type[errors.PinakesError], Rule] = {
     errors.ModelMemoryExhausted: Rule(
         grpc.StatusCode.RESOURCE_EXHAUSTED, Reason.ERROR_REASON_MODEL_MEMORY_EXHAUSTED, metadata=_attribute("model")
     ),
+    errors.AuditBroken: Rule(grpc.StatusCode.DATA_LOSS, Reason.ERROR_REASON_AUDIT_BROKEN),
     errors.EmbeddingMismatch: Rule(
         grpc.StatusCode.FAILED_PRECONDITION, Reason.ERROR_REASON_EMBEDDING_MISMATCH, metadata=_attribute("held")
     ),

@@ -47,6 +47,7 @@ PinakesError
 ├── ModelInUse                     `alias` names the model
 ├── ModelMemoryExhausted           the model does not fit beside those in use
 ├── EmbeddingMismatch              the index holds embeddings of another model, `held`
+├── AuditBroken                    the server's audit log was tampered with, and takes nothing: ask the operator
 ├── KeyUnusable                    a key of the server is missing, wrong, or was destroyed: ask the operator
 ├── DocumentDamaged                the stored bytes are not those that were uploaded: upload them again
 ├── InternalError                  a defect of the server; its log holds `request_id`
@@ -423,6 +424,10 @@ class EmbeddingMismatch(PinakesError):
         return self._told("held")
 
 
+class AuditBroken(PinakesError):
+    """The tenant's audit log is not what was written to it; what cannot be recorded is not done. Ask the operator."""
+
+
 class KeyUnusable(PinakesError):
     """A key that the server needs is missing, the wrong one, or was destroyed with its tenant."""
 
@@ -489,6 +494,7 @@ CLASS_OF_REASON: Mapping[str, type[PinakesError]] = {
     "MODEL_IN_USE": ModelInUse,
     "MODEL_MEMORY_EXHAUSTED": ModelMemoryExhausted,
     "EMBEDDING_MISMATCH": EmbeddingMismatch,
+    "AUDIT_BROKEN": AuditBroken,
     "KEY_UNUSABLE": KeyUnusable,
     "DOCUMENT_DAMAGED": DocumentDamaged,
     "ANSWER_NOT_FOUND": AnswerNotFound,

@@ -92,8 +92,8 @@ class _AuditBreakReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Audi
     """The entry, or the hash before it, is not what was written."""
     AUDIT_BREAK_REASON_MISSING: _AuditBreakReason.ValueType  # 2
     """The entry is not there, though later ones are, or the signed head is later."""
-    AUDIT_BREAK_REASON_BEYOND_HEAD: _AuditBreakReason.ValueType  # 3
-    """The entry follows the signed head."""
+    AUDIT_BREAK_REASON_INSERTED: _AuditBreakReason.ValueType  # 3
+    """The entry does not belong there: it follows the signed head, or stands where entries were removed."""
     AUDIT_BREAK_REASON_HEAD_MISMATCH: _AuditBreakReason.ValueType  # 4
     """The last entry is not the one that the signed head names: the chain was written anew from somewhere on."""
     AUDIT_BREAK_REASON_HEAD_MISSING: _AuditBreakReason.ValueType  # 5
@@ -120,8 +120,8 @@ AUDIT_BREAK_REASON_CHANGED: AuditBreakReason.ValueType  # 1
 """The entry, or the hash before it, is not what was written."""
 AUDIT_BREAK_REASON_MISSING: AuditBreakReason.ValueType  # 2
 """The entry is not there, though later ones are, or the signed head is later."""
-AUDIT_BREAK_REASON_BEYOND_HEAD: AuditBreakReason.ValueType  # 3
-"""The entry follows the signed head."""
+AUDIT_BREAK_REASON_INSERTED: AuditBreakReason.ValueType  # 3
+"""The entry does not belong there: it follows the signed head, or stands where entries were removed."""
 AUDIT_BREAK_REASON_HEAD_MISMATCH: AuditBreakReason.ValueType  # 4
 """The last entry is not the one that the signed head names: the chain was written anew from somewhere on."""
 AUDIT_BREAK_REASON_HEAD_MISSING: AuditBreakReason.ValueType  # 5
