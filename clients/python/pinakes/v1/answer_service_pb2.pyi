@@ -393,6 +393,7 @@ class Citation(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     WITHHELD_FIELD_NUMBER: _builtins.int
     FIELD_FIELD_NUMBER: _builtins.int
+    MASKED_FIELD_NUMBER: _builtins.int
     start: _builtins.int
     """The sentence's first character in the answer's text, counted from 0 in Unicode code points."""
     end: _builtins.int
@@ -419,6 +420,10 @@ class Citation(_message.Message):
     def regions(self) -> _containers.RepeatedCompositeFieldContainer[_passage_pb2.PageRegion]:
         """The lines of the page that support the sentence."""
 
+    @_builtins.property
+    def masked(self) -> _containers.RepeatedCompositeFieldContainer[_passage_pb2.MaskedRange]:
+        """Where personal data was masked in `quote`, in order; offsets count from its first character."""
+
     def __init__(
         self,
         *,
@@ -433,10 +438,11 @@ class Citation(_message.Message):
         score: _builtins.float = ...,
         withheld: _builtins.bool = ...,
         field: _builtins.str = ...,
+        masked: _abc.Iterable[_passage_pb2.MaskedRange] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_id", b"chunk_id", "document_id", b"document_id", "document_name", b"document_name", "end", b"end", "field", b"field", "quote", b"quote", "regions", b"regions", "revision", b"revision", "score", b"score", "start", b"start", "withheld", b"withheld"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_id", b"chunk_id", "document_id", b"document_id", "document_name", b"document_name", "end", b"end", "field", b"field", "masked", b"masked", "quote", b"quote", "regions", b"regions", "revision", b"revision", "score", b"score", "start", b"start", "withheld", b"withheld"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -542,6 +548,7 @@ class Completion(_message.Message):
     CACHED_FIELD_NUMBER: _builtins.int
     PASSED_OVER_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FIELD_NUMBER: _builtins.int
+    MASKED_FIELD_NUMBER: _builtins.int
     status: Global___AnswerStatus.ValueType
     """How it ended."""
     generator: _builtins.str
@@ -578,6 +585,10 @@ class Completion(_message.Message):
     def passed_over(self) -> _containers.RepeatedCompositeFieldContainer[Global___PassedOverGenerator]:
         """The generators that were passed over, in the order in which they would have been asked."""
 
+    @_builtins.property
+    def masked(self) -> _containers.RepeatedCompositeFieldContainer[_passage_pb2.MaskedRange]:
+        """Where personal data was masked in the answer's text, in order; offsets as in Citation."""
+
     def __init__(
         self,
         *,
@@ -593,10 +604,11 @@ class Completion(_message.Message):
         cached: _builtins.bool = ...,
         passed_over: _abc.Iterable[Global___PassedOverGenerator] | None = ...,
         confidence: _builtins.float = ...,
+        masked: _abc.Iterable[_passage_pb2.MaskedRange] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_usage", b"_usage", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_usage", b"_usage", "cached", b"cached", "confidence", b"confidence", "degradations", b"degradations", "embedder", b"embedder", "generator", b"generator", "index_position", b"index_position", "passed_over", b"passed_over", "reranker", b"reranker", "status", b"status", "timings", b"timings", "unsupported", b"unsupported", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_usage", b"_usage", "cached", b"cached", "confidence", b"confidence", "degradations", b"degradations", "embedder", b"embedder", "generator", b"generator", "index_position", b"index_position", "masked", b"masked", "passed_over", b"passed_over", "reranker", b"reranker", "status", b"status", "timings", b"timings", "unsupported", b"unsupported", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__usage: _TypeAlias = _typing.Literal["usage"]  # noqa: Y015
     _WhichOneofArgType__usage: _TypeAlias = _typing.Literal["_usage", b"_usage"]  # noqa: Y015
@@ -758,6 +770,7 @@ class StoredAnswer(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     CONVERSATION_ID_FIELD_NUMBER: _builtins.int
     TURN_FIELD_NUMBER: _builtins.int
+    MASKED_FIELD_NUMBER: _builtins.int
     answer_id: _builtins.str
     """The answer's id."""
     question: _builtins.str
@@ -800,6 +813,13 @@ class StoredAnswer(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When it ended; absent while it is RUNNING."""
 
+    @_builtins.property
+    def masked(self) -> _containers.RepeatedCompositeFieldContainer[_passage_pb2.MaskedRange]:
+        """Where personal data is masked in `text`, in order, by the policy of when the answer was made and that of now; offsets as
+        in Citation. Of an answer that was not completed, what was masked when it was made is not marked. In `question` it is
+        masked by the policy of now.
+        """
+
     def __init__(
         self,
         *,
@@ -816,10 +836,11 @@ class StoredAnswer(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         conversation_id: _builtins.str = ...,
         turn: _builtins.int = ...,
+        masked: _abc.Iterable[_passage_pb2.MaskedRange] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_completion", b"_completion", "_end_time", b"_end_time", "_failure", b"_failure", "completion", b"completion", "create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "sources", b"sources"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_completion", b"_completion", "_end_time", b"_end_time", "_failure", b"_failure", "answer_id", b"answer_id", "citations", b"citations", "completion", b"completion", "conversation_id", b"conversation_id", "create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "question", b"question", "sources", b"sources", "state", b"state", "text", b"text", "turn", b"turn", "withheld", b"withheld"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_completion", b"_completion", "_end_time", b"_end_time", "_failure", b"_failure", "answer_id", b"answer_id", "citations", b"citations", "completion", b"completion", "conversation_id", b"conversation_id", "create_time", b"create_time", "end_time", b"end_time", "failure", b"failure", "masked", b"masked", "question", b"question", "sources", b"sources", "state", b"state", "text", b"text", "turn", b"turn", "withheld", b"withheld"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__completion: _TypeAlias = _typing.Literal["completion"]  # noqa: Y015
     _WhichOneofArgType__completion: _TypeAlias = _typing.Literal["_completion", b"_completion"]  # noqa: Y015

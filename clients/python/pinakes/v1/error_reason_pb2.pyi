@@ -159,6 +159,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """DATA_LOSS: the audit log of the tenant is not what was written to it, and nothing is done that could not be recorded.
     Only the operator can help; retrying does not.
     """
+    ERROR_REASON_PERSONAL_DATA_BLOCKED: _ErrorReason.ValueType  # 48
+    """INVALID_ARGUMENT: the document has personal data that the tenant's privacy policy does not let in; the message, and
+    ErrorInfo.metadata by the kind's name, say of which kinds and how many. Retrying does not help.
+    """
+    ERROR_REASON_PAGES_NOT_CHECKED: _ErrorReason.ValueType  # 49
+    """FAILED_PRECONDITION: the privacy policy masks personal data, and nobody has looked for any on the pages of document
+    ErrorInfo.metadata["document_id"], which was ingested by an older version. Ingest it anew (ReindexDocument).
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed. It travels as `google.rpc.ErrorInfo.reason` (the name without the prefix `ERROR_REASON_`,
@@ -302,5 +310,13 @@ upload the document again.
 ERROR_REASON_AUDIT_BROKEN: ErrorReason.ValueType  # 47
 """DATA_LOSS: the audit log of the tenant is not what was written to it, and nothing is done that could not be recorded.
 Only the operator can help; retrying does not.
+"""
+ERROR_REASON_PERSONAL_DATA_BLOCKED: ErrorReason.ValueType  # 48
+"""INVALID_ARGUMENT: the document has personal data that the tenant's privacy policy does not let in; the message, and
+ErrorInfo.metadata by the kind's name, say of which kinds and how many. Retrying does not help.
+"""
+ERROR_REASON_PAGES_NOT_CHECKED: ErrorReason.ValueType  # 49
+"""FAILED_PRECONDITION: the privacy policy masks personal data, and nobody has looked for any on the pages of document
+ErrorInfo.metadata["document_id"], which was ingested by an older version. Ingest it anew (ReindexDocument).
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

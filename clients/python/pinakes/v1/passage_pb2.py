@@ -25,37 +25,41 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18pinakes/v1/passage.proto\x12\npinakes.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"=\n\x0b\x42oundingBox\x12\n\n\x02x0\x18\x01 \x01(\x02\x12\n\n\x02y0\x18\x02 \x01(\x02\x12\n\n\x02x1\x18\x03 \x01(\x02\x12\n\n\x02y1\x18\x04 \x01(\x02\"k\n\nPageRegion\x12\x0c\n\x04page\x18\x01 \x01(\x05\x12\x12\n\npage_width\x18\x02 \x01(\x02\x12\x13\n\x0bpage_height\x18\x03 \x01(\x02\x12&\n\x05\x62oxes\x18\x04 \x03(\x0b\x32\x17.pinakes.v1.BoundingBox\"\xd2\x01\n\x07Passage\x12\x10\n\x08\x63hunk_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\x15\n\rdocument_name\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x05\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x14\n\x0cheading_path\x18\x06 \x03(\t\x12\x10\n\x08language\x18\x07 \x01(\t\x12\'\n\x07regions\x18\x08 \x03(\x0b\x32\x16.pinakes.v1.PageRegion\x12\x18\n\x10joined_chunk_ids\x18\t \x03(\t\"*\n\x0b\x42ranchScore\x12\x0c\n\x04rank\x18\x01 \x01(\x05\x12\r\n\x05score\x18\x02 \x01(\x02\"\x99\x02\n\rRankedPassage\x12$\n\x07passage\x18\x01 \x01(\x0b\x32\x13.pinakes.v1.Passage\x12\r\n\x05score\x18\x02 \x01(\x02\x12+\n\x05\x64\x65nse\x18\x03 \x01(\x0b\x32\x17.pinakes.v1.BranchScoreH\x00\x88\x01\x01\x12-\n\x07lexical\x18\x04 \x01(\x0b\x32\x17.pinakes.v1.BranchScoreH\x01\x88\x01\x01\x12\x19\n\x0crerank_score\x18\x05 \x01(\x02H\x02\x88\x01\x01\x12)\n\x07snippet\x18\x06 \x01(\x0b\x32\x13.pinakes.v1.SnippetH\x03\x88\x01\x01\x42\x08\n\x06_denseB\n\n\x08_lexicalB\x0f\n\r_rerank_scoreB\n\n\x08_snippet\"\'\n\tTextRange\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\"Z\n\x07Snippet\x12$\n\x05range\x18\x01 \x01(\x0b\x32\x15.pinakes.v1.TextRange\x12)\n\nhighlights\x18\x02 \x03(\x0b\x32\x15.pinakes.v1.TextRange\"\x88\x01\n\x0cSearchFilter\x12\x14\n\x0c\x64ocument_ids\x18\x01 \x03(\t\x12\x0c\n\x04tags\x18\x02 \x03(\t\x12\x11\n\tlanguages\x18\x03 \x03(\t\x12\x33\n\tcondition\x18\x04 \x01(\x0b\x32\x1b.pinakes.v1.FilterConditionH\x00\x88\x01\x01\x42\x0c\n\n_condition\"\xb0\x03\n\x0f\x46ilterCondition\x12-\n\tdocuments\x18\x01 \x01(\x0b\x32\x18.pinakes.v1.FilterValuesH\x00\x12(\n\x04tags\x18\x02 \x01(\x0b\x32\x18.pinakes.v1.FilterValuesH\x00\x12-\n\tlanguages\x18\x03 \x01(\x0b\x32\x18.pinakes.v1.FilterValuesH\x00\x12*\n\x06owners\x18\x04 \x01(\x0b\x32\x18.pinakes.v1.FilterValuesH\x00\x12(\n\x07\x63reated\x18\x05 \x01(\x0b\x32\x15.pinakes.v1.TimeRangeH\x00\x12&\n\x05pages\x18\x06 \x01(\x0b\x32\x15.pinakes.v1.PageRangeH\x00\x12.\n\x06\x61ll_of\x18\x07 \x01(\x0b\x32\x1c.pinakes.v1.FilterConditionsH\x00\x12.\n\x06\x61ny_of\x18\x08 \x01(\x0b\x32\x1c.pinakes.v1.FilterConditionsH\x00\x12*\n\x03not\x18\t \x01(\x0b\x32\x1b.pinakes.v1.FilterConditionH\x00\x42\x0b\n\tcondition\"\x1e\n\x0c\x46ilterValues\x12\x0e\n\x06values\x18\x01 \x03(\t\"C\n\x10\x46ilterConditions\x12/\n\nconditions\x18\x01 \x03(\x0b\x32\x1b.pinakes.v1.FilterCondition\"g\n\tTimeRange\x12.\n\nnot_before\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"(\n\tPageRange\x12\r\n\x05\x66irst\x18\x01 \x01(\x05\x12\x0c\n\x04last\x18\x02 \x01(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18pinakes/v1/passage.proto\x12\npinakes.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"=\n\x0b\x42oundingBox\x12\n\n\x02x0\x18\x01 \x01(\x02\x12\n\n\x02y0\x18\x02 \x01(\x02\x12\n\n\x02x1\x18\x03 \x01(\x02\x12\n\n\x02y1\x18\x04 \x01(\x02\"k\n\nPageRegion\x12\x0c\n\x04page\x18\x01 \x01(\x05\x12\x12\n\npage_width\x18\x02 \x01(\x02\x12\x13\n\x0bpage_height\x18\x03 \x01(\x02\x12&\n\x05\x62oxes\x18\x04 \x03(\x0b\x32\x17.pinakes.v1.BoundingBox\"V\n\x0bMaskedRange\x12$\n\x05range\x18\x01 \x01(\x0b\x32\x15.pinakes.v1.TextRange\x12!\n\x04kind\x18\x02 \x01(\x0e\x32\x13.pinakes.v1.PiiKind\"\xfb\x01\n\x07Passage\x12\x10\n\x08\x63hunk_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64ocument_id\x18\x02 \x01(\t\x12\x15\n\rdocument_name\x18\x03 \x01(\t\x12\x10\n\x08revision\x18\x04 \x01(\x05\x12\x0c\n\x04text\x18\x05 \x01(\t\x12\x14\n\x0cheading_path\x18\x06 \x03(\t\x12\x10\n\x08language\x18\x07 \x01(\t\x12\'\n\x07regions\x18\x08 \x03(\x0b\x32\x16.pinakes.v1.PageRegion\x12\x18\n\x10joined_chunk_ids\x18\t \x03(\t\x12\'\n\x06masked\x18\n \x03(\x0b\x32\x17.pinakes.v1.MaskedRange\"*\n\x0b\x42ranchScore\x12\x0c\n\x04rank\x18\x01 \x01(\x05\x12\r\n\x05score\x18\x02 \x01(\x02\"\x99\x02\n\rRankedPassage\x12$\n\x07passage\x18\x01 \x01(\x0b\x32\x13.pinakes.v1.Passage\x12\r\n\x05score\x18\x02 \x01(\x02\x12+\n\x05\x64\x65nse\x18\x03 \x01(\x0b\x32\x17.pinakes.v1.BranchScoreH\x00\x88\x01\x01\x12-\n\x07lexical\x18\x04 \x01(\x0b\x32\x17.pinakes.v1.BranchScoreH\x01\x88\x01\x01\x12\x19\n\x0crerank_score\x18\x05 \x01(\x02H\x02\x88\x01\x01\x12)\n\x07snippet\x18\x06 \x01(\x0b\x32\x13.pinakes.v1.SnippetH\x03\x88\x01\x01\x42\x08\n\x06_denseB\n\n\x08_lexicalB\x0f\n\r_rerank_scoreB\n\n\x08_snippet\"\'\n\tTextRange\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\"Z\n\x07Snippet\x12$\n\x05range\x18\x01 \x01(\x0b\x32\x15.pinakes.v1.TextRange\x12)\n\nhighlights\x18\x02 \x03(\x0b\x32\x15.pinakes.v1.TextRange\"\x88\x01\n\x0cSearchFilter\x12\x14\n\x0c\x64ocument_ids\x18\x01 \x03(\t\x12\x0c\n\x04tags\x18\x02 \x03(\t\x12\x11\n\tlanguages\x18\x03 \x03(\t\x12\x33\n\tcondition\x18\x04 \x01(\x0b\x32\x1b.pinakes.v1.FilterConditionH\x00\x88\x01\x01\x42\x0c\n\n_condition\"\xb0\x03\n\x0f\x46ilterCondition\x12-\n\tdocuments\x18\x01 \x01(\x0b\x32\x18.pinakes.v1.FilterValuesH\x00\x12(\n\x04tags\x18\x02 \x01(\x0b\x32\x18.pinakes.v1.FilterValuesH\x00\x12-\n\tlanguages\x18\x03 \x01(\x0b\x32\x18.pinakes.v1.FilterValuesH\x00\x12*\n\x06owners\x18\x04 \x01(\x0b\x32\x18.pinakes.v1.FilterValuesH\x00\x12(\n\x07\x63reated\x18\x05 \x01(\x0b\x32\x15.pinakes.v1.TimeRangeH\x00\x12&\n\x05pages\x18\x06 \x01(\x0b\x32\x15.pinakes.v1.PageRangeH\x00\x12.\n\x06\x61ll_of\x18\x07 \x01(\x0b\x32\x1c.pinakes.v1.FilterConditionsH\x00\x12.\n\x06\x61ny_of\x18\x08 \x01(\x0b\x32\x1c.pinakes.v1.FilterConditionsH\x00\x12*\n\x03not\x18\t \x01(\x0b\x32\x1b.pinakes.v1.FilterConditionH\x00\x42\x0b\n\tcondition\"\x1e\n\x0c\x46ilterValues\x12\x0e\n\x06values\x18\x01 \x03(\t\"C\n\x10\x46ilterConditions\x12/\n\nconditions\x18\x01 \x03(\x0b\x32\x1b.pinakes.v1.FilterCondition\"g\n\tTimeRange\x12.\n\nnot_before\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"(\n\tPageRange\x12\r\n\x05\x66irst\x18\x01 \x01(\x05\x12\x0c\n\x04last\x18\x02 \x01(\x05*\xff\x01\n\x07PiiKind\x12\x18\n\x14PII_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0ePII_KIND_EMAIL\x10\x01\x12\x12\n\x0ePII_KIND_PHONE\x10\x02\x12\x19\n\x15PII_KIND_PAYMENT_CARD\x10\x03\x12\x19\n\x15PII_KIND_BANK_ACCOUNT\x10\x04\x12\x13\n\x0fPII_KIND_US_SSN\x10\x05\x12\x14\n\x10PII_KIND_US_ITIN\x10\x06\x12\x19\n\x15PII_KIND_JP_MY_NUMBER\x10\x07\x12\x1f\n\x1bPII_KIND_JP_DRIVERS_LICENCE\x10\x08\x12\x15\n\x11PII_KIND_PASSPORT\x10\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pinakes.v1.passage_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_PIIKIND']._serialized_start=1871
+  _globals['_PIIKIND']._serialized_end=2126
   _globals['_BOUNDINGBOX']._serialized_start=73
   _globals['_BOUNDINGBOX']._serialized_end=134
   _globals['_PAGEREGION']._serialized_start=136
   _globals['_PAGEREGION']._serialized_end=243
-  _globals['_PASSAGE']._serialized_start=246
-  _globals['_PASSAGE']._serialized_end=456
-  _globals['_BRANCHSCORE']._serialized_start=458
-  _globals['_BRANCHSCORE']._serialized_end=500
-  _globals['_RANKEDPASSAGE']._serialized_start=503
-  _globals['_RANKEDPASSAGE']._serialized_end=784
-  _globals['_TEXTRANGE']._serialized_start=786
-  _globals['_TEXTRANGE']._serialized_end=825
-  _globals['_SNIPPET']._serialized_start=827
-  _globals['_SNIPPET']._serialized_end=917
-  _globals['_SEARCHFILTER']._serialized_start=920
-  _globals['_SEARCHFILTER']._serialized_end=1056
-  _globals['_FILTERCONDITION']._serialized_start=1059
-  _globals['_FILTERCONDITION']._serialized_end=1491
-  _globals['_FILTERVALUES']._serialized_start=1493
-  _globals['_FILTERVALUES']._serialized_end=1523
-  _globals['_FILTERCONDITIONS']._serialized_start=1525
-  _globals['_FILTERCONDITIONS']._serialized_end=1592
-  _globals['_TIMERANGE']._serialized_start=1594
-  _globals['_TIMERANGE']._serialized_end=1697
-  _globals['_PAGERANGE']._serialized_start=1699
-  _globals['_PAGERANGE']._serialized_end=1739
+  _globals['_MASKEDRANGE']._serialized_start=245
+  _globals['_MASKEDRANGE']._serialized_end=331
+  _globals['_PASSAGE']._serialized_start=334
+  _globals['_PASSAGE']._serialized_end=585
+  _globals['_BRANCHSCORE']._serialized_start=587
+  _globals['_BRANCHSCORE']._serialized_end=629
+  _globals['_RANKEDPASSAGE']._serialized_start=632
+  _globals['_RANKEDPASSAGE']._serialized_end=913
+  _globals['_TEXTRANGE']._serialized_start=915
+  _globals['_TEXTRANGE']._serialized_end=954
+  _globals['_SNIPPET']._serialized_start=956
+  _globals['_SNIPPET']._serialized_end=1046
+  _globals['_SEARCHFILTER']._serialized_start=1049
+  _globals['_SEARCHFILTER']._serialized_end=1185
+  _globals['_FILTERCONDITION']._serialized_start=1188
+  _globals['_FILTERCONDITION']._serialized_end=1620
+  _globals['_FILTERVALUES']._serialized_start=1622
+  _globals['_FILTERVALUES']._serialized_end=1652
+  _globals['_FILTERCONDITIONS']._serialized_start=1654
+  _globals['_FILTERCONDITIONS']._serialized_end=1721
+  _globals['_TIMERANGE']._serialized_start=1723
+  _globals['_TIMERANGE']._serialized_end=1826
+  _globals['_PAGERANGE']._serialized_start=1828
+  _globals['_PAGERANGE']._serialized_end=1868
 # @@protoc_insertion_point(module_scope)

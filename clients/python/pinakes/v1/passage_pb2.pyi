@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,6 +19,58 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _PiiKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PiiKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PiiKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PII_KIND_UNSPECIFIED: _PiiKind.ValueType  # 0
+    """Never sent."""
+    PII_KIND_EMAIL: _PiiKind.ValueType  # 1
+    """An address of mail."""
+    PII_KIND_PHONE: _PiiKind.ValueType  # 2
+    """A telephone number: of the United States or of Japan, or any with its country's code."""
+    PII_KIND_PAYMENT_CARD: _PiiKind.ValueType  # 3
+    """The number of a payment card."""
+    PII_KIND_BANK_ACCOUNT: _PiiKind.ValueType  # 4
+    """A bank account: an IBAN, a routing or account number of the United States, an account number of Japan."""
+    PII_KIND_US_SSN: _PiiKind.ValueType  # 5
+    """A Social Security number of the United States."""
+    PII_KIND_US_ITIN: _PiiKind.ValueType  # 6
+    """An Individual Taxpayer Identification Number of the United States."""
+    PII_KIND_JP_MY_NUMBER: _PiiKind.ValueType  # 7
+    """An Individual Number ("My Number") of Japan."""
+    PII_KIND_JP_DRIVERS_LICENCE: _PiiKind.ValueType  # 8
+    """The number of a driver's licence of Japan."""
+    PII_KIND_PASSPORT: _PiiKind.ValueType  # 9
+    """The number of a passport, or the machine-readable line that has it."""
+
+class PiiKind(_PiiKind, metaclass=_PiiKindEnumTypeWrapper):
+    """A kind of personal data."""
+
+PII_KIND_UNSPECIFIED: PiiKind.ValueType  # 0
+"""Never sent."""
+PII_KIND_EMAIL: PiiKind.ValueType  # 1
+"""An address of mail."""
+PII_KIND_PHONE: PiiKind.ValueType  # 2
+"""A telephone number: of the United States or of Japan, or any with its country's code."""
+PII_KIND_PAYMENT_CARD: PiiKind.ValueType  # 3
+"""The number of a payment card."""
+PII_KIND_BANK_ACCOUNT: PiiKind.ValueType  # 4
+"""A bank account: an IBAN, a routing or account number of the United States, an account number of Japan."""
+PII_KIND_US_SSN: PiiKind.ValueType  # 5
+"""A Social Security number of the United States."""
+PII_KIND_US_ITIN: PiiKind.ValueType  # 6
+"""An Individual Taxpayer Identification Number of the United States."""
+PII_KIND_JP_MY_NUMBER: PiiKind.ValueType  # 7
+"""An Individual Number ("My Number") of Japan."""
+PII_KIND_JP_DRIVERS_LICENCE: PiiKind.ValueType  # 8
+"""The number of a driver's licence of Japan."""
+PII_KIND_PASSPORT: PiiKind.ValueType  # 9
+"""The number of a passport, or the machine-readable line that has it."""
+Global___PiiKind: _TypeAlias = PiiKind  # noqa: Y015
 
 @_typing.final
 class BoundingBox(_message.Message):
@@ -90,6 +143,34 @@ class PageRegion(_message.Message):
 Global___PageRegion: _TypeAlias = PageRegion  # noqa: Y015
 
 @_typing.final
+class MaskedRange(_message.Message):
+    """Where a word ("[email]") stands in a text in the place of personal data, as the tenant's privacy policy wants it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RANGE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    kind: Global___PiiKind.ValueType
+    """What it stands for."""
+    @_builtins.property
+    def range(self) -> Global___TextRange:
+        """Where the word stands."""
+
+    def __init__(
+        self,
+        *,
+        range: Global___TextRange | None = ...,
+        kind: Global___PiiKind.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["range", b"range"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "range", b"range"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MaskedRange: _TypeAlias = MaskedRange  # noqa: Y015
+
+@_typing.final
 class Passage(_message.Message):
     """A piece of a document as a search result: a stored chunk."""
 
@@ -104,6 +185,7 @@ class Passage(_message.Message):
     LANGUAGE_FIELD_NUMBER: _builtins.int
     REGIONS_FIELD_NUMBER: _builtins.int
     JOINED_CHUNK_IDS_FIELD_NUMBER: _builtins.int
+    MASKED_FIELD_NUMBER: _builtins.int
     chunk_id: _builtins.str
     """The chunk's id; stable for the life of the document's revision."""
     document_id: _builtins.str
@@ -128,6 +210,10 @@ class Passage(_message.Message):
     def joined_chunk_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Of an answer's sources: chunks before and behind this one whose text is part of `text`, in the order of the document."""
 
+    @_builtins.property
+    def masked(self) -> _containers.RepeatedCompositeFieldContainer[Global___MaskedRange]:
+        """Where personal data was masked in `text`, in order. It is masked in `heading_path`, too, which is not marked."""
+
     def __init__(
         self,
         *,
@@ -140,10 +226,11 @@ class Passage(_message.Message):
         language: _builtins.str = ...,
         regions: _abc.Iterable[Global___PageRegion] | None = ...,
         joined_chunk_ids: _abc.Iterable[_builtins.str] | None = ...,
+        masked: _abc.Iterable[Global___MaskedRange] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_id", b"chunk_id", "document_id", b"document_id", "document_name", b"document_name", "heading_path", b"heading_path", "joined_chunk_ids", b"joined_chunk_ids", "language", b"language", "regions", b"regions", "revision", b"revision", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_id", b"chunk_id", "document_id", b"document_id", "document_name", b"document_name", "heading_path", b"heading_path", "joined_chunk_ids", b"joined_chunk_ids", "language", b"language", "masked", b"masked", "regions", b"regions", "revision", b"revision", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
