@@ -63,10 +63,14 @@ class Encoder:
         warm_up(self._network)
 
 
-def warm_up(network: Callable[[npt.NDArray[np.int64], npt.NDArray[np.int32]], object]) -> None:
-    """Runs it once with a text of each of LENGTHS, so that no caller pays for the first use of one. A second."""
+def warm_up(
+    network: Callable[[npt.NDArray[np.int64], npt.NDArray[np.int32]], object], longest: int = MAX_TOKENS
+) -> None:
+    """Runs it once with a text of each of LENGTHS up to `longest`, so that no caller pays for the first use of one. A
+    second."""
     for length in LENGTHS:
-        network(*padded([[EOS] * length]))
+        if length <= longest:
+            network(*padded([[EOS] * length]))
 
 
 def padded(ids: Sequence[Sequence[int]]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:

@@ -1,12 +1,12 @@
-"""Reads the ONNX file that `embed/network.py` or `rerank/network.py` wrote: for what runs the encoder by other means.
+"""Reads the ONNX file that `embed/network.py`, `rerank/network.py` or `rerank/sentence_network.py` wrote: for what runs
+the encoder by other means.
 
-Weights are taken out of ONNX Runtime's quantized operators, by the names that `EncoderGraph` gives to nodes and
+Weights are taken out of ONNX Runtime's quantized operators, by the names that `LayersGraph` gives to nodes and
 constants.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,6 +45,14 @@ class PackedWords(NamedTuple):
 
     packed: npt.NDArray[np.uint8]
     scales: npt.NDArray[np.float32]
+    block: int
+
+
+class Int8Words(NamedTuple):
+    """values: int8[pieces, hidden]. scales: float32[pieces, 1]."""
+
+    values: npt.NDArray[np.int8]
+    scales: npt.NDArray[np.float32]
 
 
 class EncoderFile:
@@ -58,17 +66,25 @@ class EncoderFile:
         self._nodes = {node.name: node for node in model.graph.node}
         self._constants = {constant.name: constant for constant in model.graph.initializer}
         self.layers = sum(node.op_type == "MultiHeadAttention" for node in model.graph.node)
-        self.heads = int(self._attributes("l0.attended")["num_heads"])
-        self.block = int(self._attributes("word")["block_size"])
+        self.heads = int(self._attribute("l0.attended", "num_heads"))
 
     def constant(self, name: str) -> npt.NDArray[Any]:
         if name not in self._constants:
-            raise ConversionFailed(f"the network has no constant {name}: only multilingual-e5-small's is read here")
+            raise _lacks(f"constant {name}")
         values: npt.NDArray[Any] = numpy_helper.to_array(self._constants[name])
         return values
 
     def words(self) -> PackedWords:
-        return PackedWords(self.constant("words"), self.constant("words.scale"))
+        """Of multilingual-e5-small."""
+        block = int(self._attribute("word", "block_size"))
+        return PackedWords(self.constant("words"), self.constant("words.scale"), block)
+
+    def int8_words(self) -> Int8Words:
+        """Of an encoder of whole texts."""
+        values = self.constant("words")
+        if values.dtype != np.int8:
+            raise _lacks("word table in int8")
+        return Int8Words(values, self.constant("words.scale").reshape(len(values), 1))
 
     def matrix(self, name: str) -> Int8Matrix:
         return Int8Matrix(self.constant(name + ".w"), self.constant(name + ".scale"), self.constant(name + ".b"))
@@ -82,9 +98,14 @@ class EncoderFile:
 
     def epsilon(self, node: str) -> float:
         """Of a layer normalization."""
-        return float(self._attributes(node)["epsilon"])
+        return self._attribute(node, "epsilon")
 
-    def _attributes(self, node: str) -> Mapping[str, float]:
-        if node not in self._nodes:
-            raise ConversionFailed(f"the network has no node {node}: only multilingual-e5-small's is read here")
-        return {each.name: onnx.helper.get_attribute_value(each) for each in self._nodes[node].attribute}
+    def _attribute(self, node: str, name: str) -> float:
+        for attribute in self._nodes[node].attribute if node in self._nodes else ():
+            if attribute.name == name:
+                return float(onnx.helper.get_attribute_value(attribute))
+        raise _lacks(f"{name} of a node {node}")
+
+
+def _lacks(what: str) -> ConversionFailed:
+    return ConversionFailed(f"the network has no {what}: only networks that Pinakes wrote are read here")

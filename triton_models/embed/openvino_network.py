@@ -40,7 +40,11 @@ def can_run() -> bool:
 
 def openvino_network(network: Path, threads: int) -> TokenNetwork:
     """The encoder. A second to load. Raises ConversionFailed for a network that `embed/network.py` did not write."""
-    graph = EncoderNodes(EncoderFile(network))
+    return pooled(EncoderNodes(EncoderFile(network)), threads)
+
+
+def pooled(graph: EncoderNodes, threads: int) -> TokenNetwork:
+    """To the mean of the tokens, of length 1."""
     # The mean differs from the sum by a factor, which the norm takes away.
     row = op.unsqueeze(op.convert(graph.mask, Type.f32), constant(np.array([1])))
     total = op.squeeze(op.matmul(row, graph.states, False, False), constant(np.array([1])))
@@ -73,29 +77,30 @@ class EncoderNodes:
 
     def __init__(self, file: EncoderFile) -> None:
         """Raises ConversionFailed."""
-        self._file = file
+        self.file = file
         self.ids = op.parameter(openvino.PartialShape([-1, -1]), Type.i64, "input_ids")
         self.mask = op.parameter(openvino.PartialShape([-1, -1]), Type.i32, "attention_mask")
         padding = op.subtract(op.convert(self.mask, Type.f32), constant(np.float32(1)))
         self._bias = op.unsqueeze(op.multiply(padding, constant(np.float32(_MASKED))), constant(np.array([1, 2])))
-        x = self._normalized(op.add(self._words(), self._positions()), "emb.ln", "x")
+        x = self._normalized(op.add(self.words(), self._positions()), "emb.ln", "x")
         for layer in range(file.layers):
             x = self._layer(f"l{layer}.", x)
         self.states = x
 
     def constant(self, name: str) -> Node:
         """Another constant of the file, in float32."""
-        return constant(self._file.constant(name).astype(np.float32))
+        return constant(self.file.constant(name).astype(np.float32))
 
-    def _words(self) -> Node:
-        packed, scales = self._file.words()
+    def words(self) -> Node:
+        """[n, length, hidden]"""
+        packed, scales, block = self.file.words()
         pieces, blocks = scales.shape
-        shape = openvino.Shape([pieces, blocks, self._file.block])
+        shape = openvino.Shape([pieces, blocks, block])
         nibbles = openvino.op.Constant(openvino.Tensor(packed, shape, Type.u4), False)
         # The pattern of compressed weights: it stays in 4 bits, and what is looked up is unpacked.
         centered = op.subtract(op.convert(nibbles, Type.f32), constant(np.full((1, 1, 1), _NIBBLE_ZERO, np.float32)))
         table = op.multiply(centered, constant(scales[:, :, None]))
-        flat = op.reshape(table, constant(np.array([pieces, blocks * self._file.block])), False)
+        flat = op.reshape(table, constant(np.array([pieces, blocks * block])), False)
         return op.gather(flat, op.convert(self.ids, Type.i32), constant(np.array(0)))
 
     def _positions(self) -> Node:
@@ -105,13 +110,13 @@ class EncoderNodes:
         return op.slice(self.constant("positions"), first, length, step, axis)
 
     def _layer(self, prefix: str, x: Node) -> Node:
-        attention = self._product(self._attended(prefix, x), self._file.matrix(prefix + "ao"))
+        attention = self._product(self._attended(prefix, x), self.file.matrix(prefix + "ao"))
         x = self._normalized(op.add(x, attention), prefix + "aln", prefix + "middle")
-        inner = op.gelu(self._product(x, self._file.matrix(prefix + "fi")), "erf")
+        inner = op.gelu(self._product(x, self.file.matrix(prefix + "fi")), "erf")
         return self._normalized(op.add(x, self._outer(prefix + "fo", inner)), prefix + "oln", prefix + "out")
 
     def _attended(self, prefix: str, x: Node) -> Node:
-        parts = [self._file.matrix(prefix + part) for part in PARTS]
+        parts = [self.file.matrix(prefix + part) for part in PARTS]
         joint = Int8Matrix(
             np.concatenate([part.values for part in parts], axis=1),
             np.concatenate([part.scales for part in parts]),
@@ -126,11 +131,11 @@ class EncoderNodes:
 
     def _by_head(self, x: Any) -> Node:
         """[n, heads, length, size]"""
-        split = op.reshape(x, constant(np.array([0, 0, self._file.heads, -1])), True)
+        split = op.reshape(x, constant(np.array([0, 0, self.file.heads, -1])), True)
         return op.transpose(split, constant(np.array([0, 2, 1, 3])))
 
     def _outer(self, name: str, x: Node) -> Node:
-        matrix, outliers = self._file.matrix(name), self._file.outliers(name)
+        matrix, outliers = self.file.matrix(name), self.file.outliers(name)
         if outliers is None:
             return self._product(x, matrix)
         chosen = op.gather(x, constant(outliers.columns), constant(np.array(2)))
@@ -143,7 +148,7 @@ class EncoderNodes:
         return op.add(op.matmul(x, weights, False, True), constant(matrix.bias[None, None, :]))
 
     def _normalized(self, x: Node, name: str, node: str) -> Node:
-        even = op.mvn(x, constant(np.array([-1])), True, self._file.epsilon(node), "inside_sqrt")
+        even = op.mvn(x, constant(np.array([-1])), True, self.file.epsilon(node), "inside_sqrt")
         return op.add(op.multiply(even, self.constant(name + ".w")), self.constant(name + ".b"))
 
 

@@ -123,9 +123,9 @@ class _Tensors:
 
     def words(self) -> torch.Tensor:
         """[pieces, hidden]"""
-        packed, scales = self._file.words()
+        packed, scales, block = self._file.words()
         nibbles = np.stack([packed & 15, packed >> 4], axis=2).reshape(len(packed), -1)
-        return self.tensor((nibbles.astype(np.float32) - 8) * np.repeat(scales, self._file.block, axis=1))
+        return self.tensor((nibbles.astype(np.float32) - 8) * np.repeat(scales, block, axis=1))
 
     def layer(self, prefix: str) -> _Layer:
         parts = [self._linear(prefix + part) for part in PARTS]

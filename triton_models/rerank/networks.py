@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from triton_models.bls import call_model
-from triton_models.embed.networks import onnxruntime_session, padded_to_step
+from triton_models.embed import networks
+from triton_models.embed.networks import TokenNetwork, onnxruntime_session, padded_to_step
 from triton_models.errors import ConversionFailed
 from triton_models.rerank.reranker import RerankNetwork, TokenVectors
 from triton_models.runtimes import Runtimes
@@ -26,6 +27,19 @@ def cpu_network(network: Path, threads: int) -> RerankNetwork:
         except ConversionFailed:  # another network
             pass
     return onnxruntime_network(network, threads)
+
+
+def sentence_network(network: Path, threads: int) -> TokenNetwork:
+    """An encoder of whole texts on the CPU, by OpenVINO where that is faster, else by ONNX Runtime."""
+    from triton_models.embed.openvino_network import can_run
+    from triton_models.rerank.openvino_sentence_network import openvino_network
+
+    if can_run():
+        try:
+            return openvino_network(network, threads)
+        except ConversionFailed:  # another network
+            pass
+    return networks.onnxruntime_network(network, threads)
 
 
 def onnxruntime_network(network: Path, threads: int) -> RerankNetwork:
