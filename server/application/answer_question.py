@@ -7,26 +7,29 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 
+from server.application.answer_fields import AnswerSchema, FieldsAnswer, grounded
 from server.application.answer_kinds import AnswerKind
 from server.application.context import ContextOptions, good_enough, place_of, shown, within_budget
 from server.application.drafting import HeldText, ModelNames, OpenAnswer
 from server.application.extracting import Extract
 from server.application.generation_chain import Generation
 from server.application.ports import GeneratedText, GenerationRequest
-from server.application.prompting import not_in_documents, phrase_request, sentences_request
+from server.application.prompting import fields_request, not_in_documents, phrase_request, sentences_request
 from server.application.query import bounded, normalized_query
 from server.application.reading import Reading, ReadingOptions
 from server.application.retrieval_profiles import checked_settings
 from server.application.search_passages import PassageSearch, SearchCommand, SearchOutcome
 from server.application.timing import StageClock
 from server.application.token_counts import TokenCountOptions, TokenCounts
-from server.domain.answers import AnswerEvent, AnswerStatus, Degradation, Sources, Usage
+from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Degradation, Sources, Unsupported, Usage
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, InvalidField, NoGenerator, Overloaded, StageDeadline
 from server.domain.passages import RankedPassage, SearchFilter
 from server.domain.principals import Principal
 from server.domain.retrieval import RetrievalSettings
 
+_LONGEST_DOCUMENT = 65_536
+"""Characters after which a model that writes a document is stopped: no engine gives so many for the most tokens."""
 _LONGEST_PHRASE = 300
 """Characters after which a model that was asked for a phrase is stopped."""
 
@@ -36,6 +39,8 @@ class AnswerOptions:
     candidates: int = 20
     """Passages that are searched before the context is chosen."""
     max_tokens: int = 160
+    fields_max_tokens: int = 400
+    """As many for an answer in fields, which is whole or nothing."""
     generation_reserve_s: float = 4.0
     """With less than this left of the deadline the answer is extractive: about what two cores need to read the context
     and to begin."""
@@ -70,6 +75,7 @@ class _Asked:
     max_tokens: int
     seed: int
     deadline: Deadline
+    schema: AnswerSchema | None
 
 
 class AnswerQuestion:
@@ -96,7 +102,9 @@ class AnswerQuestion:
         retrieval = own.over(self._search.profile(command.profile).settings)
         context = self._context(retrieval)
         max_passages = bounded("max_passages", command.max_passages, 1, 10, context.max_passages)
-        max_tokens = bounded("max_tokens", command.max_tokens, 1, 1_024, self._options.max_tokens)
+        schema = await asyncio.to_thread(AnswerSchema, command.response_schema) if command.response_schema else None
+        usual = self._options.max_tokens if schema is None else self._options.fields_max_tokens
+        max_tokens = bounded("max_tokens", command.max_tokens, 1, 1_024, usual)
         if not 0 <= command.seed < 2**63:
             raise InvalidField("seed", "must not be negative")
         clock = StageClock()
@@ -124,7 +132,7 @@ class AnswerQuestion:
         answer = OpenAnswer(models, found.degradations, clock)
         with clock.stage("read"):
             reading = await asyncio.to_thread(Reading, question, chosen, found.passages, self._options.reading)
-        asked = _Asked(max_tokens, command.seed, deadline)
+        asked = _Asked(max_tokens, command.seed, deadline, schema)
         async with aclosing(self._answered(reading, answer, asked)) as events:
             async for event in events:
                 yield event
@@ -162,6 +170,11 @@ class AnswerQuestion:
         if reading.refused:
             for event in _refusal(reading, answer):
                 yield event
+            return
+        if asked.schema is not None:
+            async with aclosing(self._in_fields(asked.schema, reading, answer, asked)) as events:
+                async for event in events:
+                    yield event
             return
         with answer.clock.stage("read"):
             phrase = await asyncio.to_thread(reading.phrase)
@@ -237,6 +250,66 @@ class AnswerQuestion:
         for event in await _extractive(reading, answer):
             yield event
 
+    async def _in_fields(
+        self, schema: AnswerSchema, reading: Reading, answer: OpenAnswer, asked: _Asked
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """A JSON document, whole: no part of one is of use. Where nobody writes one, it is of the best sentence, if the
+        schema has a place for a text and asks for nothing else."""
+        request = fields_request(
+            reading.question,
+            reading.passages,
+            reading.language,
+            schema.text,
+            max_tokens=asked.max_tokens,
+            seed=asked.seed,
+        )
+        try:
+            if asked.deadline.remaining() < self._options.generation_reserve_s:
+                raise StageDeadline("generate")
+            document = await self._document(schema, request, answer, asked.deadline)
+        except (DependencyUnavailable, Overloaded, StageDeadline) as error:
+            if isinstance(error, NoGenerator):
+                answer.passed_over = error.passed_over
+            sentence = await asyncio.to_thread(reading.sentence)
+            if sentence is None:
+                for event in _refusal(reading, answer):
+                    yield event
+                return
+            span = sentence.span
+            document = schema.of_a_phrase(reading.passages[sentence.passage].text[span.start : span.end])
+            if document is None:
+                raise
+            answer.degrade(Degradation.EXTRACTIVE)
+        with answer.clock.stage("attribute"):
+            found = await asyncio.to_thread(
+                grounded, document, schema, reading.question, reading.passages, reading.attribution
+            )
+        for event in _fields(found, reading, answer):
+            yield event
+
+    async def _document(
+        self, schema: AnswerSchema, request: GenerationRequest, answer: OpenAnswer, deadline: Deadline
+    ) -> object:
+        """Raises InvalidField for one that was cut off, DependencyUnavailable for what does not keep to the schema, and
+        what generating raises."""
+        written, cut_off = "", False
+        try:
+            async with aclosing(self._generated(request, answer, deadline)) as pieces:
+                async for piece in pieces:
+                    written += piece.text
+                    cut_off = piece.finish_reason == "length"
+                    if len(written) > _LONGEST_DOCUMENT:
+                        break
+        except InvalidField as error:
+            raise DependencyUnavailable("generation", "it withholds what it has begun") from error
+        try:
+            return await asyncio.to_thread(schema.read, written)
+        except ValueError as error:
+            if cut_off:
+                rule = f"must be larger: {request.max_tokens:,} tokens were not enough for this answer"
+                raise InvalidField("max_tokens", rule) from error
+            raise DependencyUnavailable("generation", "what was written does not keep to response_schema") from error
+
     async def _generated(
         self, request: GenerationRequest, answer: OpenAnswer, deadline: Deadline
     ) -> AsyncGenerator[GeneratedText, None]:
@@ -287,6 +360,23 @@ def _quotation(found: Extract, reading: Reading, answer: OpenAnswer) -> list[Ans
         answer.cite(len(delta.text), passage, found.sentence, confidence),
         answer.completion(AnswerStatus.ANSWERED, confidence),
     ]
+
+
+def _fields(found: FieldsAnswer, reading: Reading, answer: OpenAnswer) -> list[AnswerEvent]:
+    """Without any value left, a refusal."""
+    if found.dropped:
+        answer.degrade(Degradation.DRAFT_REPLACED)
+    if not found.values:
+        return _refusal(reading, answer)
+    events: list[AnswerEvent] = [answer.append(found.text)]
+    for value in found.values:
+        if value.evidence is None:
+            answer.mark_unsupported(Unsupported(value.span.start, value.span.end, value.field))
+        else:
+            passage = reading.passages[value.evidence.passage]
+            events.append(Citation(value.span, passage, value.evidence.span, value.evidence.score, value.field))
+    supported = sum(value.evidence is not None for value in found.values) / len(found.values)
+    return [*events, answer.completion(AnswerStatus.ANSWERED, supported * reading.confidence(None))]
 
 
 def _refusal(reading: Reading, answer: OpenAnswer) -> list[AnswerEvent]:

@@ -84,7 +84,10 @@ class OpenAnswer:
     def leave_unsupported(self, characters: int) -> None:
         """Marks the last `characters` of the text."""
         span = self._last(characters)
-        self._unsupported.append(Unsupported(span.start, span.end))
+        self.mark_unsupported(Unsupported(span.start, span.end))
+
+    def mark_unsupported(self, part: Unsupported) -> None:
+        self._unsupported.append(part)
 
     def degrade(self, degradation: Degradation) -> None:
         if degradation not in self._degradations:

@@ -1,4 +1,5 @@
-"""The prompts that ask the generator for an answer: templates, one TOML file per language in `prompts/`.
+"""The prompts that ask the generator for an answer: templates, one TOML file per language in `prompts/`, and one text
+for answers in fields in `prompts/fields/`.
 
 A small model answers a plain instruction well and an elaborate one badly: it is asked for a phrase or for one or two
 sentences from the text, nothing else. Citing and refusing are the server's work.
@@ -16,6 +17,7 @@ without them the default model begins to tell a story (on 8 Japanese training qu
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ from server.domain.passages import Passage
 
 _FOLDER = Path(__file__).with_name("prompts")
 _OTHER = "en"
+_PLACE = re.compile(r"\{(passages|question|schema)\}")
 _PHRASE_TOKENS = 48
 
 
@@ -48,6 +51,8 @@ class PromptTemplate:
 
 TEMPLATES = {path.stem: PromptTemplate.read(path) for path in sorted(_FOLDER.glob("*.toml"))}
 """By language; a question in any other language is asked with the English one."""
+FIELDS = {path.stem: path.read_text(encoding="utf-8") for path in sorted(_FOLDER.glob("fields/*.txt"))}
+"""For answers in fields, by language. They hold the fields `{passages}`, `{question}` and `{schema}`."""
 
 
 def sentences_request(
@@ -55,7 +60,7 @@ def sentences_request(
 ) -> GenerationRequest:
     """Asks `question`, which is in `language`, about the passages, in their order. Greedy."""
     shown = (under_headings(passage.heading_path, rows_asked_about(passage.text, question)) for passage in passages)
-    prompt = _filled(_template(language).sentences, "\n\n".join(shown), question)
+    prompt = _filled(_template(language).sentences, passages="\n\n".join(shown), question=question)
     return GenerationRequest(prompt, max_tokens=max_tokens, seed=seed)
 
 
@@ -63,19 +68,27 @@ def phrase_request(
     question: str, texts: Sequence[str], language: str, *, max_tokens: int, seed: int = 0
 ) -> GenerationRequest:
     """Asks for a phrase from the texts, on one line. Greedy."""
-    prompt = _filled(_template(language).phrase, "\n".join(texts), question)
+    prompt = _filled(_template(language).phrase, passages="\n".join(texts), question=question)
     return GenerationRequest(prompt, max_tokens=min(max_tokens, _PHRASE_TOKENS), seed=seed, stop=("\n",))
+
+
+def fields_request(
+    question: str, passages: Sequence[Passage], language: str, schema: str, *, max_tokens: int, seed: int = 0
+) -> GenerationRequest:
+    """Asks for a JSON document that keeps to `schema`. Greedy."""
+    shown = "\n\n".join(under_headings(passage.heading_path, passage.text) for passage in passages)
+    template = FIELDS.get(language, FIELDS[_OTHER])
+    prompt = _filled(template, passages=shown, question=question, schema=schema)
+    return GenerationRequest(prompt, max_tokens=max_tokens, seed=seed, json_schema=schema)
 
 
 def not_in_documents(language: str) -> str:
     return _template(language).not_in_documents
 
 
-def _filled(template: str, passages: str, question: str) -> str:
+def _filled(template: str, **texts: str) -> str:
     """Texts are taken literally, also those with braces."""
-    before, _, rest = template.partition("{passages}")
-    between, _, behind = rest.partition("{question}")
-    return f"{before}{passages}{between}{question}{behind}"
+    return _PLACE.sub(lambda place: texts[place.group(1)], template)
 
 
 def _template(language: str) -> PromptTemplate:

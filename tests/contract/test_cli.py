@@ -200,6 +200,14 @@ class TestAsk:
         assert "Not in the documents" in result.output
         assert "Sources" not in result.output
 
+    async def test_a_schema_is_read_from_its_file(self, pinakes: Pinakes, script: Script, tmp_path: Path) -> None:
+        script.on("Answer", server.streams(*answer()))
+        schema = tmp_path / "ferry.json"
+        schema.write_text('{"title": "渡船"}', encoding="utf-8")
+        assert (await pinakes("ask", "q", "--schema", str(schema))).exit_code == 0
+        assert (await pinakes("ask", "q", "--schema", str(tmp_path / "none.json"))).exit_code == 2
+        assert [each.request.response_schema for each in script.seen("Answer")] == ['{"title": "渡船"}']
+
     async def test_json_is_one_event_a_line(self, pinakes: Pinakes, script: Script) -> None:
         script.on("Answer", server.streams(*answer()))
         result = await pinakes("ask", "q", "--json")

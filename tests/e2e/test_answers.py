@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -63,3 +64,27 @@ async def test_a_conversation_and_what_is_left_of_it_when_a_document_goes(client
     await client.conversations.delete(talk.conversation_id)
     with pytest.raises(errors.AnswerNotFound):
         await client.answers.get(first)
+
+
+async def test_an_answer_in_fields_is_a_document_whose_values_are_cited(client: AsyncClient) -> None:
+    upload = await client.documents.upload(b"The ferry Marlin carries 318 passengers.", name="marlin.md")
+    job = await client.documents.wait(upload.job)
+    schema = {
+        "type": "object",
+        "properties": {"passengers": {"type": ["integer", "null"]}},
+        "required": ["passengers"],
+        "additionalProperties": False,
+    }
+    answer = await client.answer_text(
+        "How many passengers does the ferry Marlin carry?",
+        filter=where.documents(upload.document.document_id),
+        response_schema=json.dumps(schema),
+        consistency_token=job.consistency_token,
+        timeout_s=120,
+    )
+    assert json.loads(answer.text) == {"passengers": 318}
+    [citation] = answer.citations
+    assert (citation.field, answer.text[citation.start : citation.end]) == ("/passengers", "318")
+    assert citation.quote == "The ferry Marlin carries 318 passengers."
+    kept = await client.answers.get(answer.answer_id)
+    assert (kept.text, [each.field for each in kept.citations]) == (answer.text, ["/passengers"])

@@ -54,6 +54,10 @@ def ask(
     conversation: Annotated[
         str, typer.Option(help="The conversation to ask in: `pinakes conversations create` makes one.")
     ] = "",
+    schema: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, metavar="FILE", help="A JSON Schema that the answer is to keep to."),
+    ] = None,
     resume_window: Annotated[
         float,
         typer.Option(min=0, metavar="SECONDS", help="Goes on with an answer whose connection was lost so long ago."),
@@ -86,6 +90,8 @@ def ask(
         resume_window_s=resume_window,
         conversation_id=conversation,
     )
+    if schema is not None:
+        options["response_schema"] = schema.read_text(encoding="utf-8")
     with connection.open() as client:
         citations: list[Citation] = []
         with client.answer(question, **options) as events:

@@ -1,0 +1,323 @@
+"""Answers in fields: a JSON document that keeps to the caller's schema, whose values are looked up in the passages."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import jsonschema_rs
+
+from server.application.attribution import Attribution
+from server.application.grounding import Facts, Quantity, facts_of
+from server.application.phrases import Phrasebook
+from server.application.sentences import split_sentences
+from server.application.terms import terms_of
+from server.domain.errors import InvalidField
+from server.domain.passages import Passage, TextSpan
+
+_FIELD = "response_schema"
+_MOST_CHARACTERS = 16_384
+_MOST_LEVELS = 64
+_WORDS = re.compile(r"[^\W_]+")
+_HUMPS = re.compile(r"(?<=[a-z\d])(?=[A-Z])")
+_ISO_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
+_MONTHS = (
+    *("january", "february", "march", "april", "may", "june", "july", "august", "september", "october"),
+    *("november", "december"),
+)
+_FIELD_WEIGHT = 2.0
+"""What a word of the field's name counts, beside 1 for a word of the question, in choosing the sentence to cite."""
+
+
+class AnswerSchema:
+    """A JSON Schema (draft 2020-12 unless it says otherwise) that only refers to itself. Patterns are matched in linear
+    time, so that none can be a trap."""
+
+    def __init__(self, text: str) -> None:
+        """Raises InvalidField. Cost: some ten microseconds, more for large ones; run it off the event loop."""
+        if len(text) > _MOST_CHARACTERS:
+            raise InvalidField(_FIELD, f"must have at most {_MOST_CHARACTERS:,} characters, and has {len(text):,}")
+        try:
+            schema = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InvalidField(_FIELD, "must be JSON") from error
+        if not isinstance(schema, dict):
+            raise InvalidField(_FIELD, "must be a JSON object")
+        if _deeper_than(schema, _MOST_LEVELS):
+            raise InvalidField(_FIELD, f"must not be nested more than {_MOST_LEVELS} deep")
+        try:
+            self._validator = jsonschema_rs.validator_for(
+                schema, offline=True, pattern_options=jsonschema_rs.RegexOptions()
+            )
+        except (ValueError, jsonschema_rs.ReferencingError) as error:
+            raise InvalidField(_FIELD, f"must be a JSON Schema: {str(error).partition(chr(10))[0]}") from error
+        self.text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+        self._schema = schema
+        self.words = frozenset(_strings(schema))
+
+    def accepts(self, document: Any) -> bool:
+        return self._validator.is_valid(document)
+
+    def read(self, text: str) -> Any:
+        """The document that `text` is. Raises ValueError for one that does not keep to the schema, and for no JSON."""
+        try:
+            document = json.loads(text, parse_float=_finite, parse_constant=_refused)
+        except RecursionError as error:
+            raise ValueError("too deep") from error
+        if _deeper_than(document, _MOST_LEVELS) or not self.accepts(document):
+            raise ValueError("it does not keep to the schema")
+        return document
+
+    def of_a_phrase(self, phrase: str) -> Any | None:
+        """The document that has nothing but `phrase`, in the first property that may be one; None: there is none."""
+        properties = self._schema.get("properties")
+        required = self._schema.get("required", ())
+        for name in properties if isinstance(properties, dict) else ():
+            document = {**dict.fromkeys(required), name: phrase}
+            if self.accepts(document):
+                return document
+        return phrase if self.accepts(phrase) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """`span` of passage number `passage` has the value, with `score`, 0 to 1."""
+
+    passage: int
+    span: TextSpan
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value of the document that is not null: `span` of its text (without the quotes of a string). Without `evidence`
+    no passage has it."""
+
+    field: str
+    span: TextSpan
+    evidence: Evidence | None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldsAnswer:
+    """`text` is the document. `dropped`: values were taken out of it."""
+
+    text: str
+    values: tuple[Value, ...]
+    dropped: bool
+
+
+def grounded(
+    document: Any, schema: AnswerSchema, question: str, passages: Sequence[Passage], attribution: Attribution
+) -> FieldsAnswer:
+    """The document with each value looked up in the passages: a number as a number, a date as a day, a string word for
+    word, or as a sentence that a passage supports. One whose numbers, dates or names no passage has becomes null, if
+    the schema allows that. What the schema itself says (one of several words, true or false) is no quotation: it stays.
+
+    Cost: milliseconds; run it off the event loop."""
+    finder = _Finder(question, passages, attribution)
+    found: dict[str, Evidence | None] = {}
+    dropped = False
+    for pointer, name, value in list(_leaves(document)):
+        evidence = finder.find(name, value)
+        chosen = isinstance(value, bool) or value in schema.words
+        if evidence is None and not chosen and finder.is_foreign(value):
+            without = _with(document, pointer, None)
+            if schema.accepts(without):
+                document, dropped = without, True
+                continue
+        found[pointer] = evidence
+    text, spans = _written(document)
+    values = [Value(pointer, spans[pointer], evidence) for pointer, evidence in found.items()]
+    values.sort(key=lambda value: value.span.start)
+    return FieldsAnswer(text, tuple(values), dropped)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    passage: int
+    span: TextSpan
+    text: str
+    facts: Facts
+    terms: frozenset[str]
+
+
+class _Finder:
+    def __init__(self, question: str, passages: Sequence[Passage], attribution: Attribution) -> None:
+        self._passages = passages
+        self._attribution = attribution
+        self._asked = terms_of(question).all
+        self._sentences = [
+            _Sentence(number, span, text, facts_of(text), terms_of(text).all)
+            for number, passage in enumerate(passages)
+            for span in split_sentences(passage.text)
+            for text in [passage.text[span.start : span.end]]
+        ]
+        self._phrases = Phrasebook([sentence.text for sentence in self._sentences])
+
+    def find(self, name: str, value: Any) -> Evidence | None:
+        if isinstance(value, bool):
+            return None
+        if isinstance(value, int | float):
+            number = Decimal(str(value))
+            return self._closest(name, [each for each in self._sentences if _has(each.facts, number)])
+        date = _ISO_DATE.fullmatch(value)
+        if date is not None:
+            year, month, day = map(int, date.groups())
+            dated = [each for each in self._sentences if _is_dated(each, year, month, day)]
+            if dated:
+                return self._closest(name, dated)
+        quoted = self._phrases.quotations(value, 1.0)
+        if quoted:
+            return self._closest(name, [self._sentences[each.text] for each in quoted])
+        support = self._attribution.support(value)
+        if support is None:
+            return None
+        place = next(place for place, passage in enumerate(self._passages) if passage is support.passage)
+        return Evidence(place, support.span, support.score)
+
+    def is_foreign(self, value: Any) -> bool:
+        """Whether a value that was not found has a number, a date or a name that no passage has, or is one."""
+        if not isinstance(value, str) or _ISO_DATE.fullmatch(value):
+            return True
+        # A field holds a name without a sentence around it: its first word is no sentence's beginning.
+        return self._attribution.is_foreign(value) or self._attribution.is_foreign(f"it is {value}")
+
+    def _closest(self, name: str, sentences: Sequence[_Sentence]) -> Evidence | None:
+        """Of those that have the value, the one that shares most with the question and the field's name; of equals the
+        first, which ranks higher."""
+        field = terms_of(" ".join(_WORDS.findall(_HUMPS.sub(" ", name)))).all
+        best: _Sentence | None = None
+        most = -1.0
+        for sentence in sentences:
+            closeness = len(self._asked & sentence.terms) + _FIELD_WEIGHT * len(field & sentence.terms)
+            if closeness > most:
+                best, most = sentence, closeness
+        return None if best is None else Evidence(best.passage, best.span, 1.0)
+
+
+def _has(facts: Facts, number: Decimal) -> bool:
+    return any(each.number == number for each in facts.numbers)
+
+
+def _is_dated(sentence: _Sentence, year: int, month: int, day: int) -> bool:
+    numbers = sentence.facts.numbers
+    if {Quantity(Decimal(year), "年"), Quantity(Decimal(month), "月"), Quantity(Decimal(day), "日")} <= numbers:
+        return True
+    if not 1 <= month <= 12:
+        return False
+    name = _MONTHS[month - 1]
+    word = rf"(?:{name}|{name[:3]}|sept)\.?" if month == 9 else rf"(?:{name}|{name[:3]})\.?"
+    ordinal = rf"0?{day}(?:st|nd|rd|th)?"
+    forms = (
+        rf"{year}(?P<first>[-/.])0?{month}(?P=first)0?{day}",
+        rf"0?{day}(?P<second>[/.])0?{month}(?P=second){year}",
+        rf"0?{month}/0?{day}/{year}",
+        rf"{ordinal}(?:\s+of)?\s+{word},?\s+{year}",
+        rf"{word}\s+{ordinal},?\s+{year}",
+    )
+    return re.search(rf"(?<!\d)(?:{'|'.join(forms)})(?!\d)", sentence.text, re.IGNORECASE) is not None
+
+
+def _leaves(document: Any, pointer: str = "", name: str = "") -> Iterator[tuple[str, str, Any]]:
+    """Each value that is not null, not empty and no container: its JSON Pointer (RFC 6901), its field's name, itself."""
+    match document:
+        case dict():
+            for key, value in document.items():
+                yield from _leaves(value, f"{pointer}/{_escaped(key)}", key)
+        case list():
+            for place, value in enumerate(document):
+                yield from _leaves(value, f"{pointer}/{place}", name)
+        case None | "":
+            return
+        case _:
+            yield pointer, name, document
+
+
+def _with(document: Any, pointer: str, value: Any) -> Any:
+    """A copy that has `value` at `pointer`."""
+    if not pointer:
+        return value
+    first, _, rest = pointer[1:].partition("/")
+    inner = f"/{rest}" if "/" in pointer[1:] else ""
+    if isinstance(document, dict):
+        return {key: _with(each, inner, value) if _escaped(key) == first else each for key, each in document.items()}
+    return [_with(each, inner, value) if str(place) == first else each for place, each in enumerate(document)]
+
+
+def _written(document: Any) -> tuple[str, Mapping[str, TextSpan]]:
+    """The document as text, and where in it each value stands that `_leaves` names."""
+    parts: list[str] = []
+    spans: dict[str, TextSpan] = {}
+    length = 0
+
+    def write(part: str) -> None:
+        nonlocal length
+        parts.append(part)
+        length += len(part)
+
+    def put(value: Any, pointer: str) -> None:
+        match value:
+            case dict():
+                write("{")
+                for place, (key, each) in enumerate(value.items()):
+                    write((", " if place else "") + json.dumps(key, ensure_ascii=False) + ": ")
+                    put(each, f"{pointer}/{_escaped(key)}")
+                write("}")
+            case list():
+                write("[")
+                for place, each in enumerate(value):
+                    write(", " if place else "")
+                    put(each, f"{pointer}/{place}")
+                write("]")
+            case _:
+                token = json.dumps(value, ensure_ascii=False)
+                quotes = int(isinstance(value, str))
+                spans[pointer] = TextSpan(length + quotes, length + len(token) - quotes)
+                write(token)
+
+    put(document, "")
+    return "".join(parts), spans
+
+
+def _escaped(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _strings(schema: Any) -> Iterator[str]:
+    """What a schema offers to choose from: `enum` and `const`, anywhere."""
+    match schema:
+        case dict():
+            for key, value in schema.items():
+                if key in ("enum", "const"):
+                    offered = value if isinstance(value, list) else [value]
+                    yield from (each for each in offered if isinstance(each, str))
+                else:
+                    yield from _strings(value)
+        case list():
+            for value in schema:
+                yield from _strings(value)
+
+
+def _deeper_than(document: Any, levels: int) -> bool:
+    level = [document]
+    for _ in range(levels + 1):
+        containers = [each for each in level if isinstance(each, dict | list)]
+        level = [inner for outer in containers for inner in (outer.values() if isinstance(outer, dict) else outer)]
+    return bool(level)
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number} is too large")
+    return value
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
