@@ -37,3 +37,5 @@ class Caller:
     credential_id: str = ""
     peer: str = ""
     request_id: str = ""
+    trace_id: str = ""
+    """Of the caller's own trace, if it sent one (W3C Trace Context); 32 hexadecimal digits."""
