@@ -25,6 +25,7 @@ from pinakes import (
     Index,
     Models,
 )
+from pinakes.privacy import AsyncPrivacy, Privacy
 from pinakes.v1 import document_service_pb2, inference_service_pb2, search_service_pb2
 from tests.contract import scripted_server as server
 from tests.contract.scripted_server import Script
@@ -44,6 +45,7 @@ def public(cls: type) -> dict[str, Any]:
         (AsyncIndex, Index),
         (AsyncModels, Models),
         (AsyncEvents, Events),
+        (AsyncPrivacy, Privacy),
     ],
 )
 def test_methods_and_parameters_are_the_same(asynchronous: type, synchronous: type) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor import Descriptor, EnumDescriptor
 
-from pinakes import events, mapping, options, requests, results, retrieval, where
+from pinakes import events, mapping, options, privacy, requests, results, retrieval, where
 from pinakes.v1 import (
     answer_service_pb2,
     document_service_pb2,
@@ -19,6 +19,7 @@ from pinakes.v1 import (
     inference_service_pb2,
     model_service_pb2,
     passage_pb2,
+    privacy_service_pb2,
     query_pb2,
     search_service_pb2,
 )
@@ -66,6 +67,9 @@ RESPONSES: dict[str, Callable[[Any], object]] = {
     "SearchResponse": mapping.search_results,
     "SetDocumentAclResponse": mapping.sharing,
     "SubscribeResponse": events.told,
+    "GetPolicyResponse": privacy.found_policy,
+    "SetPolicyResponse": privacy.changed_policy,
+    "ScanTextResponse": privacy.scanned_text,
     "UploadDocumentResponse": mapping.upload,
     "WatchJobResponse": mapping.watched_job,
 }
@@ -113,6 +117,8 @@ ENUMS: list[tuple[EnumDescriptor, type[results.WireEnum]]] = [
     (answer_service_pb2.PassedOverReason.DESCRIPTOR, results.PassedOverReason),
     (inference_service_pb2.EmbeddingKind.DESCRIPTOR, results.EmbeddingKind),
     (inference_service_pb2.FinishReason.DESCRIPTOR, results.FinishReason),
+    (passage_pb2.PiiKind.DESCRIPTOR, results.PiiKind),
+    (privacy_service_pb2.PrivacyAction.DESCRIPTOR, privacy.PrivacyAction),
 ]
 
 
@@ -262,6 +268,9 @@ REQUESTS: dict[str, list[Any]] = {
         events.subscribe_request([], "", MOMENT),
     ],
     "UploadDocumentRequest": [requests.upload_header("n", "r", UPLOAD), requests.upload_data(b"p")],
+    "GetPolicyRequest": [privacy.get_policy()],
+    "SetPolicyRequest": [privacy.set_policy({results.PiiKind.PHONE: privacy.PrivacyAction.BLOCK})],
+    "ScanTextRequest": [privacy.scan_text("t")],
     "WatchJobRequest": [requests.watch_job("j")],
 }
 

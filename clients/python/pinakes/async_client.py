@@ -26,6 +26,7 @@ from pinakes.options import (
     SearchOptions,
     UploadOptions,
 )
+from pinakes.privacy import AsyncPrivacy
 from pinakes.results import (
     Activation,
     Alias,
@@ -582,6 +583,7 @@ class AsyncClient:
         self.index = AsyncIndex(self._channel, self._calls, options.deadlines)
         self.models = AsyncModels(self._channel, self._calls, options.deadlines)
         self.events = AsyncEvents(self._channel, self._calls, options.deadlines)
+        self.privacy = AsyncPrivacy(self._channel, self._calls, options.deadlines)
 
     async def __aenter__(self) -> Self:
         return self

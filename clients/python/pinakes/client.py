@@ -26,6 +26,7 @@ from pinakes.options import (
     SearchOptions,
     UploadOptions,
 )
+from pinakes.privacy import Privacy
 from pinakes.results import (
     Activation,
     Alias,
@@ -573,6 +574,7 @@ class Client:
         self.index = Index(self._channel, self._calls, options.deadlines)
         self.models = Models(self._channel, self._calls, options.deadlines)
         self.events = Events(self._channel, self._calls, options.deadlines)
+        self.privacy = Privacy(self._channel, self._calls, options.deadlines)
 
     def __enter__(self) -> Self:
         return self

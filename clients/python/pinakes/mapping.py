@@ -18,6 +18,7 @@ from pinakes.v1 import (
     inference_service_pb2,
     model_service_pb2,
     passage_pb2,
+    privacy_service_pb2,
     query_pb2,
     search_service_pb2,
     stage_timing_pb2,
@@ -241,6 +242,7 @@ def passage(wire: passage_pb2.Passage) -> results.Passage:
         language=wire.language,
         regions=tuple(page_region(r) for r in wire.regions),
         joined_chunk_ids=tuple(wire.joined_chunk_ids),
+        masked=masked_spans(wire.masked),
     )
 
 
@@ -257,6 +259,16 @@ def ranked_passage(wire: passage_pb2.RankedPassage) -> results.RankedPassage:
         rerank_score=wire.rerank_score if wire.HasField("rerank_score") else None,
         snippet=snippet(wire.snippet) if wire.HasField("snippet") else None,
     )
+
+
+def pii_kind(number: int) -> results.PiiKind:
+    return enum_of(results.PiiKind, passage_pb2.PiiKind.DESCRIPTOR, number)
+
+
+def masked_spans(
+    wire: Iterable[passage_pb2.MaskedRange] | Iterable[privacy_service_pb2.PiiFinding],
+) -> tuple[results.MaskedSpan, ...]:
+    return tuple(results.MaskedSpan(each.range.start, each.range.end, pii_kind(each.kind)) for each in wire)
 
 
 def text_range(wire: passage_pb2.TextRange) -> results.TextSpan:
@@ -426,6 +438,7 @@ def stored_answer(wire: answer_service_pb2.StoredAnswer) -> results.StoredAnswer
         understanding=_understanding(wire.sources),
         conversation_id=wire.conversation_id,
         turn=wire.turn,
+        masked=masked_spans(wire.masked),
     )
 
 
@@ -479,6 +492,7 @@ def _citation(answer_id: str, sequence: int, wire: answer_service_pb2.Citation) 
         score=wire.score,
         withheld=wire.withheld,
         field=wire.field,
+        masked=masked_spans(wire.masked),
     )
 
 
@@ -501,6 +515,7 @@ def _completion(answer_id: str, sequence: int, wire: answer_service_pb2.Completi
             results.PassedOverGenerator(each.name, passed_over_reason(each.reason)) for each in wire.passed_over
         ),
         confidence=wire.confidence,
+        masked=masked_spans(wire.masked),
     )
 
 

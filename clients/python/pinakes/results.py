@@ -349,10 +349,35 @@ class PageRegion:
     boxes: tuple[Box, ...]
 
 
+class PiiKind(WireEnum):
+    """A kind of personal data."""
+
+    UNSPECIFIED = "unspecified"
+    EMAIL = "email"
+    PHONE = "phone"
+    PAYMENT_CARD = "payment_card"
+    BANK_ACCOUNT = "bank_account"
+    US_SSN = "us_ssn"
+    US_ITIN = "us_itin"
+    JP_MY_NUMBER = "jp_my_number"
+    JP_DRIVERS_LICENCE = "jp_drivers_licence"
+    PASSPORT = "passport"
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedSpan:
+    """Code points `start` to `end` of a text are a word in the place of personal data; where a text was scanned, the
+    data itself."""
+
+    start: int
+    end: int
+    kind: PiiKind
+
+
 @dataclass(frozen=True, slots=True)
 class Passage:
     """A piece of a document. `joined_chunk_ids`: of an answer's sources, the chunks beside it whose text is part of
-    `text`."""
+    `text`. `masked`: where personal data was masked in `text`."""
 
     chunk_id: str
     document_id: str
@@ -363,6 +388,7 @@ class Passage:
     language: str
     regions: tuple[PageRegion, ...]
     joined_chunk_ids: tuple[str, ...] = ()
+    masked: tuple[MaskedSpan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -510,6 +536,8 @@ class Citation:
     score: float
     withheld: bool = False
     field: str = ""
+    masked: tuple[MaskedSpan, ...] = ()
+    """Where personal data was masked in `quote`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -557,6 +585,8 @@ class Completion:
     cached: bool = False
     passed_over: tuple[PassedOverGenerator, ...] = ()
     confidence: float = 0.0
+    masked: tuple[MaskedSpan, ...] = ()
+    """Where personal data was masked in the answer's text."""
 
 
 AnswerEvent = Sources | Delta | Citation | Completion
@@ -607,6 +637,8 @@ class StoredAnswer:
     conversation_id: str = ""
     turn: int = 0
     """Which answer of its conversation it is, from 1; 0 outside of one."""
+    masked: tuple[MaskedSpan, ...] = ()
+    """Where personal data is masked in `text`."""
 
 
 @dataclass(frozen=True, slots=True)

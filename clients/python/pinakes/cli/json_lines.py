@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, TextIO
 
 from pinakes.events import Event
+from pinakes.privacy import PrivacyPolicy, ScannedText
 from pinakes.results import (
     Activation,
     Alias,
@@ -49,6 +50,8 @@ Result = (
     | Alias
     | AliasChange
     | WarmUp
+    | PrivacyPolicy
+    | ScannedText
 )
 
 

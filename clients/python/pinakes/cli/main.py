@@ -18,6 +18,7 @@ from pinakes.cli.events import events
 from pinakes.cli.index import index
 from pinakes.cli.ingest import ingest
 from pinakes.cli.models import models
+from pinakes.cli.privacy import privacy
 from pinakes.cli.profiles import profiles
 from pinakes.cli.search import search
 from pinakes.tls import Tls
@@ -36,6 +37,7 @@ app.add_typer(documents, name="documents")
 app.add_typer(dead_letters, name="dead-letters")
 app.add_typer(index, name="index")
 app.add_typer(models, name="models")
+app.add_typer(privacy, name="privacy")
 
 
 def _print_version(wanted: bool) -> None:
