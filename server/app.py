@@ -19,6 +19,7 @@ from server.adapters import triton_embedder, triton_generator, triton_recognizer
 from server.adapters.circuit_breaker import CircuitBreaker
 from server.adapters.database_binding import bind
 from server.adapters.document_reader import FileDocumentReader
+from server.adapters.encrypted_storage import EncryptedStorage, encrypted_storage
 from server.adapters.endpoint_slot import EndpointSlot
 from server.adapters.file_blobs import FileBlobStore
 from server.adapters.index_generations import FollowedLog, HybridIndexGenerations
@@ -138,8 +139,12 @@ class _Stores:
     log_bell: NatsBell
     events: JetStreamEvents
     event_outbox: PostgresEventOutbox
-    blobs: FileBlobStore
+    storage: EncryptedStorage
     reader: FileDocumentReader
+
+    @property
+    def blobs(self) -> FileBlobStore:
+        return self.storage.blobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +186,9 @@ class _Answering:
 async def serve(settings: Settings) -> None:
     """Answers calls until cancelled.
 
-    Raises CertificateUnusable, WrongDatabase, DependencyUnavailable if PostgreSQL does not answer in ten seconds or no
-    embedding model in five minutes (the other slots can be filled later: health tells), OSError if the address is
-    taken. IndexAhead comes in a group.
+    Raises CertificateUnusable, KeyUnusable, WrongDatabase, DependencyUnavailable if PostgreSQL does not answer in ten
+    seconds or no embedding model in five minutes (the other slots can be filled later: health tells), OSError if the
+    address is taken. IndexAhead comes in a group.
     """
     certificate = ServerCertificate(settings.server.tls) if settings.server.tls.enabled else None
     async with AsyncExitStack() as opened:
@@ -223,6 +228,7 @@ async def serve(settings: Settings) -> None:
             RelayEvents(stores.event_outbox, stores.events, settings.event_relay),
             ForgetRevisions(PostgresReplacedRevisions(stores.pool), settings.revisions),
             ForgetAnswers(PostgresAnswerStore(stores.pool), settings.kept_answers),
+            stores.storage.sealing,
             SweepBlobs(stores.blobs, PostgresBlobReferences(stores.pool, stores.database_id), settings.sweep),
             _health_watch(report, stores, models, model_care, index, chain),
         )
@@ -272,11 +278,11 @@ async def _stores(settings: Settings) -> AsyncIterator[_Stores]:
         await opened.enter_async_context(nats)
         queue = await opened.enter_async_context(JetStreamWorkQueue(nats, settings.nats.queue))
         log_bell = await opened.enter_async_context(NatsBell(nats, _LOG_SUBJECT))
-        blobs = await opened.enter_async_context(FileBlobStore(settings.data_dir / "blobs"))
+        storage = await opened.enter_async_context(encrypted_storage(settings.data_dir, pool, settings.encryption))
         reader = FileDocumentReader(settings.reader)
         opened.push_async_callback(reader.close)
         events, event_outbox = JetStreamEvents(nats, settings.nats.events), PostgresEventOutbox(pool)
-        yield _Stores(pool, own_database, nats, queue, log_bell, events, event_outbox, blobs, reader)
+        yield _Stores(pool, own_database, nats, queue, log_bell, events, event_outbox, storage, reader)
 
 
 @asynccontextmanager

@@ -30,6 +30,7 @@ from pydantic_settings import (
 from server.adapters import triton_generator
 from server.adapters.circuit_breaker import BreakerOptions
 from server.adapters.document_reader import DocumentReaderOptions
+from server.adapters.encrypted_storage import EncryptionOptions
 from server.adapters.hybrid_passage_index import PassageIndexOptions
 from server.adapters.index_highlighter import HighlighterOptions
 from server.adapters.jetstream import JetStreamOptions
@@ -266,6 +267,7 @@ class Settings(BaseSettings):
     follow: FollowOptions = FollowOptions()
     verify: VerifyOptions = VerifyOptions()
     certificate: WatchCertificateOptions = WatchCertificateOptions()
+    encryption: EncryptionOptions = EncryptionOptions()
     sweep: SweepOptions = SweepOptions()
     revisions: ForgetOptions = ForgetOptions()
     search: SearchOptions = SearchOptions()

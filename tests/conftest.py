@@ -38,6 +38,7 @@ _EMPTY = """
         replacements, tenant_turns, answers, answer_sources, answer_citations,
         conversations
         RESTART IDENTITY;
+    TRUNCATE data_keys, blob_sealing;
     UPDATE chunk_log_head SET position = 0;
     UPDATE claim_turns SET turn = 0;
 """

@@ -81,7 +81,7 @@ class IngestionStages:
     async def run(self, lease: Lease) -> int:
         """The position of the change log after the commit. Raises whatever ends the attempt; what was made until then
         is kept."""
-        async with self._blobs.open(lease.blob_key) as path:
+        async with self._blobs.open(lease.document.tenant, lease.blob_key) as path:
             probe = await self._probe(lease, path)
             recognizer = self._recognizer.model()
             pages = await self._extract(lease, path, probe, recognizer)

@@ -54,8 +54,8 @@ class DocumentOriginals(Protocol):
 class DerivedBlobs(Protocol):
     """What was made from a blob and can be made again; it goes with the blob."""
 
-    async def derived(self, key: str, kind: str) -> bytes | None:
-        """None if it has not been made. Raises DependencyUnavailable."""
+    async def derived(self, tenant: str, key: str, kind: str) -> bytes | None:
+        """None if it has not been made. Raises KeyUnusable, DependencyUnavailable."""
 
-    async def put_derived(self, key: str, kind: str, data: bytes) -> None:
-        """Whole or not at all. A repeat replaces it. Raises DependencyUnavailable."""
+    async def put_derived(self, tenant: str, key: str, kind: str, data: bytes) -> None:
+        """Whole or not at all. A repeat replaces it. Raises KeyUnusable, DependencyUnavailable."""

@@ -263,13 +263,16 @@ class StoredBlob:
 
 
 class BlobStore(Protocol):
-    """Bytes by key. A key is made by `put` and is never reused."""
+    """Bytes by key. A key is made by `put` and is never reused. What is stored is encrypted with keys of its tenant."""
 
-    async def put(self, parts: AsyncIterator[bytes], limit_bytes: int) -> StoredBlob:
-        """Durable (fsynced) when it returns. Raises DocumentTooLarge, and leaves nothing behind then or on cancel."""
+    async def put(self, tenant: str, parts: AsyncIterator[bytes], limit_bytes: int) -> StoredBlob:
+        """Durable (fsynced) when it returns. Raises DocumentTooLarge, KeyUnusable, and leaves nothing behind then or on
+        cancel."""
 
-    def open(self, key: str) -> AbstractAsyncContextManager[Path]:
-        """The bytes as a read-only file while the context lasts. Raises DependencyUnavailable if they are gone."""
+    def open(self, tenant: str, key: str) -> AbstractAsyncContextManager[Path]:
+        """The bytes as a read-only file while the context lasts, which processes of this machine can open. Raises
+        DependencyUnavailable if they are gone, DocumentDamaged if they are not what was stored under the key for the
+        tenant, KeyUnusable, and Overloaded when too much is open."""
 
     async def delete(self, key: str) -> None:
         """No error if the key does not exist."""

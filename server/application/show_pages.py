@@ -63,20 +63,28 @@ class ShowPages:
         StageDeadline."""
         _check(wish)
         document, key = await self._originals.locate(principal, document_id)
-        async with self._blobs.open(key) as path:
-            return await self._bounded(lambda: self._renderer.show(path, document.media_type, wish), deadline)
+
+        async def shown() -> PageView:
+            async with self._blobs.open(document.tenant, key) as path:
+                return await self._renderer.show(path, document.media_type, wish)
+
+        return await self._bounded(shown, deadline)
 
     async def thumbnail(self, principal: Principal, document_id: str, deadline: Deadline) -> PageView:
         """Of the first page, in THUMBNAIL_SIZE. Made when it is first asked for, then kept beside the bytes. Raises
         DocumentNotFound, UnreadableDocument, EncryptedDocument, Overloaded, StageDeadline."""
         document, key = await self._originals.locate(principal, document_id)
-        kept = await self._derived.derived(key, _THUMBNAIL)
+        kept = await self._derived.derived(document.tenant, key, _THUMBNAIL)
         if kept is not None:
             return PageView(kept, _THUMBNAIL_TYPE, *THUMBNAIL_SIZE, 0.0)
-        async with self._blobs.open(key) as path:
-            made = await self._bounded(lambda: self._renderer.thumbnail(path, document.media_type), deadline)
+
+        async def drawn() -> PageView:
+            async with self._blobs.open(document.tenant, key) as path:
+                return await self._renderer.thumbnail(path, document.media_type)
+
+        made = await self._bounded(drawn, deadline)
         try:
-            await self._derived.put_derived(key, _THUMBNAIL, made.image)
+            await self._derived.put_derived(document.tenant, key, _THUMBNAIL, made.image)
         except DependencyUnavailable as error:
             _log.warning("thumbnail_not_kept", document_id=document_id, problem=error.problem)
         return made

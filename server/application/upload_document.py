@@ -102,7 +102,9 @@ class UploadDocument:
     async def _store(
         self, principal: Principal, header: UploadHeader, parts: AsyncIterator[bytes], deadline: Deadline, trace_id: str
     ) -> tuple[Document, Job]:
-        blob = await self._blobs.put(self._paced(parts, deadline), self._options.max_document_bytes)
+        blob = await self._blobs.put(
+            principal.tenant, self._paced(parts, deadline), self._options.max_document_bytes
+        )
         # Set to None once the blob may belong to a document.
         surplus: StoredBlob | None = blob
         try:
@@ -130,7 +132,7 @@ class UploadDocument:
         if blob.size_bytes == 0:
             raise UnreadableDocument("it is empty")
         try:
-            async with asyncio.timeout(deadline.budget("probe")), self._blobs.open(blob.key) as path:
+            async with asyncio.timeout(deadline.budget("probe")), self._blobs.open(principal.tenant, blob.key) as path:
                 probe = await self._reader.probe(path, header.name)
         except TimeoutError as exc:
             raise StageDeadline("probe") from exc

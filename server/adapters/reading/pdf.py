@@ -5,7 +5,9 @@ Every function here blocks and must run in the thread that owns pdfium (it is no
 
 from __future__ import annotations
 
+import ctypes
 import io
+import mmap
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -164,8 +166,12 @@ def encode_gray(image: Image.Image, most_bytes: int) -> bytes:
 
 
 def _open(path: Path) -> pdfium.PdfDocument:
+    """From memory: the path may be that of an open file without a name. Nothing is copied."""
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     try:
-        return pdfium.PdfDocument(path)
+        # It holds what it was given until it is closed.
+        return pdfium.PdfDocument((ctypes.c_char * len(mapped)).from_buffer(mapped))
     except pdfium.PdfiumError as exc:
         if exc.err_code == pdfium_c.FPDF_ERR_PASSWORD:
             raise EncryptedDocument from exc

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -85,7 +87,8 @@ class ReaderProcess:
     async def probe(self, path: Path, name: str, limit_s: float) -> Probe:
         """Raises what the `DocumentReader` port says."""
         with self._in_use():
-            reply = await self._ask(ProbeFile(path.resolve(), name), limit_s, Stage.PROBE)
+            file = _HeldFile(path)
+            reply = await self._ask(file, ProbeFile(file.path, name), limit_s, Stage.PROBE)
         assert isinstance(reply, Probed)
         return Probe(reply.media_type, reply.pages)
 
@@ -95,10 +98,11 @@ class ReaderProcess:
         """`limit_s` is for a page."""
         reading = next(self._readings)
         with self._in_use():
+            file = _HeldFile(path)
             try:
                 for number in range(first, probe.page_count + 1):
-                    request = ReadPage(reading, path.resolve(), probe.media_type, number)
-                    page = await self._ask(request, limit_s, Stage.EXTRACT)
+                    request = ReadPage(reading, file.path, probe.media_type, number)
+                    page = await self._ask(file, request, limit_s, Stage.EXTRACT)
                     assert isinstance(page, Page | PageImage)
                     yield page
             finally:
@@ -107,7 +111,8 @@ class ReaderProcess:
     async def show(self, path: Path, media_type: str, wish: PageWish, limit_s: float) -> PageView:
         """Raises what the `PageRenderer` port says."""
         with self._in_use():
-            reply = await self._ask(ShowPage(path.resolve(), media_type, wish), limit_s, Stage.EXTRACT)
+            file = _HeldFile(path)
+            reply = await self._ask(file, ShowPage(file.path, media_type, wish), limit_s, Stage.EXTRACT)
         match reply:
             case NotShown(None):
                 raise NoPageImage(media_type)
@@ -120,7 +125,8 @@ class ReaderProcess:
     async def thumbnail(self, path: Path, media_type: str, limit_s: float) -> PageView:
         """Raises what the `PageRenderer` port says."""
         with self._in_use():
-            reply = await self._ask(MakeThumbnail(path.resolve(), media_type), limit_s, Stage.EXTRACT)
+            file = _HeldFile(path)
+            reply = await self._ask(file, MakeThumbnail(file.path, media_type), limit_s, Stage.EXTRACT)
         assert isinstance(reply, PageView)
         return reply
 
@@ -141,9 +147,13 @@ class ReaderProcess:
         finally:
             self.users -= 1
 
-    async def _ask(self, request: Request, limit_s: float, stage: Stage) -> Reply:
+    async def _ask(self, file: _HeldFile, request: Request, limit_s: float, stage: Stage) -> Reply:
+        def answer() -> Reply:
+            with file.in_use():
+                return self._answer(request, limit_s, stage)
+
         # The limit is kept by the thread: it ends the process, and so is free for the next request.
-        reply = await self._lane.run(lambda: self._answer(request, limit_s, stage), None, stage.value)
+        reply = await self._lane.run(answer, None, stage.value)
         match reply:
             case Encrypted():
                 raise EncryptedDocument
@@ -208,6 +218,26 @@ class ReaderProcess:
         code = child.end()
         if not self._closed.is_set():
             _log.warning("document_reader_ended", why=why, exit_code=code)
+
+
+class _HeldFile:
+    """An open file, and a path by which the child opens it, too: until nobody holds this any more, the path leads to
+    this file and to no other. The lane's thread may come to a request after its caller has gone, who had the file
+    opened; the numbers of closed files are given to others."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises UnreadableDocument."""
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as exc:
+            raise UnreadableDocument("it is gone") from exc
+        weakref.finalize(self, os.close, self._descriptor)
+        self.path = Path(f"/proc/{os.getpid()}/fd/{self._descriptor}")
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Holds it."""
+        yield
 
 
 class _Child:

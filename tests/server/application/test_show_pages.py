@@ -44,11 +44,11 @@ class Stores:
         return DOCUMENT, "key"
 
     @asynccontextmanager
-    async def open(self, key: str) -> AsyncIterator[Path]:
-        assert key == "key"
+    async def open(self, tenant: str, key: str) -> AsyncIterator[Path]:
+        assert (tenant, key) == (DOCUMENT.tenant, "key")
         yield Path("/blobs/key")
 
-    async def put(self, parts: AsyncIterator[bytes], limit_bytes: int) -> StoredBlob:
+    async def put(self, tenant: str, parts: AsyncIterator[bytes], limit_bytes: int) -> StoredBlob:
         raise NotImplementedError
 
     async def delete(self, key: str) -> None:
@@ -57,10 +57,10 @@ class Stores:
     async def older_than(self, age_s: float) -> list[str]:
         raise NotImplementedError
 
-    async def derived(self, key: str, kind: str) -> bytes | None:
+    async def derived(self, tenant: str, key: str, kind: str) -> bytes | None:
         return self.kept.get((key, kind))
 
-    async def put_derived(self, key: str, kind: str, data: bytes) -> None:
+    async def put_derived(self, tenant: str, key: str, kind: str, data: bytes) -> None:
         if self.full:
             raise DependencyUnavailable("the blob store", "the disk is full")
         self.kept[key, kind] = data

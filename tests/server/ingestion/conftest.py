@@ -46,6 +46,7 @@ from server.domain.documents import Block, BlockKind, Box, Document, Job, Line, 
 from server.domain.errors import EncryptedDocument, UnreadableDocument
 from server.domain.principals import Principal
 from tests.server.application.doubles import OneModel
+from tests.server.keys import MemoryKeys, MemoryRecord
 
 ANA = Principal("acme", "ana", frozenset())
 PATIENCE_S = 30.0
@@ -223,7 +224,7 @@ async def opened_workshop(pool: PostgresPool, nats_url: str, folder: Path) -> As
     async with (
         NatsConnection(nats_url, options) as nats,
         JetStreamWorkQueue(nats, names) as queue,
-        FileBlobStore(folder / "blobs") as blobs,
+        FileBlobStore(folder / "blobs", MemoryKeys(), MemoryRecord()) as blobs,
     ):
         yield Workshop(pool, nats, queue, names.stream, blobs)
 

@@ -14,8 +14,9 @@ from server.domain.documents import Page
 
 class FaultyPdfFile(PdfFile):
     def __init__(self, path: Path, options: PdfOptions, most_pages: int) -> None:
-        self._begun = path.with_suffix(".begun")
-        self._fault = path.stem
+        named = path.resolve()  # what is asked for is a descriptor's path
+        self._begun = named.with_suffix(".begun")
+        self._fault = named.stem
         self._secret = "the text"
         super().__init__(path, options, most_pages)
 

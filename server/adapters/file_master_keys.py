@@ -1,0 +1,235 @@
+"""Master keys in files: the key management service of an installation that has no other.
+
+    folder/master.keys       a line for each master key, the newest last: its id, and 32 bytes in base64
+    folder/tenants/HASH      a tenant's secret, 32 bytes
+
+The folder must not lie in the backups of database and blobs: whoever has all three reads the documents, and a deleted
+tenant's documents cannot be read from older backups because its secret is gone from here. It wants a backup of its own,
+which is made anew after tenants were deleted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import fcntl
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from server.application.encryption_ports import DataKey, WrappedKey
+from server.domain.errors import DependencyUnavailable, KeyUnusable
+
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+_PURPOSE = b"pinakes data key wrapping 1"
+_HEAD = "# Master keys of Pinakes, the newest last. Keep a copy apart from the backups of the data.\n"
+
+_T = TypeVar("_T")
+
+
+class FileMasterKeys:
+    """The port `MasterKeys`. Several processes may use a folder. The files are looked at for every key: data keys are
+    unwrapped rarely."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.absolute()
+
+    @property
+    def file(self) -> Path:
+        return self._folder / "master.keys"
+
+    async def prepare(self, *, create: bool) -> None:
+        """Makes the first master key if there is none and `create` says that none can be missing. Raises KeyUnusable,
+        DependencyUnavailable."""
+        await self._do(partial(self._prepare, create))
+
+    async def current(self) -> str:
+        return (await self._do(self._masters))[-1][0]
+
+    async def wrap(self, tenant: str, key: DataKey) -> WrappedKey:
+        return await self._do(partial(self._wrap, tenant, key))
+
+    async def unwrap(self, wrapped: WrappedKey) -> DataKey:
+        return await self._do(partial(self._unwrap, wrapped))
+
+    async def renew(self) -> str:
+        return await self._do(self._renew)
+
+    async def forget(self, tenant: str) -> None:
+        """The secret is written over before its file is removed; what a file system or a disk keeps besides is beyond
+        this."""
+        await self._do(partial(self._forget, tenant))
+
+    def _prepare(self, create: bool) -> None:
+        with self._locked():
+            if not self.file.exists():
+                if not create:
+                    raise KeyUnusable(
+                        f"the master keys are missing: {self.file} is not there, and stored documents are encrypted "
+                        "with keys that need it; put the file back, or set encryption.key_folder to where it is"
+                    )
+                self._write([_new_master()])
+            self._masters()
+
+    def _renew(self) -> str:
+        with self._locked():
+            masters = [*self._masters(), _new_master()]
+            self._write(masters)
+            return masters[-1][0]
+
+    def _wrap(self, tenant: str, key: DataKey) -> WrappedKey:
+        master_id, master = self._masters()[-1]
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        cipher = _cipher(master, self._tenant_secret(tenant))
+        wrapped = nonce + cipher.encrypt(nonce, key.key, _names(tenant, key.key_id, master_id))
+        return WrappedKey(tenant, key.key_id, master_id, wrapped)
+
+    def _unwrap(self, wrapped: WrappedKey) -> DataKey:
+        masters = dict(self._masters())
+        if wrapped.master_key_id not in masters:
+            raise KeyUnusable(
+                f"the master key {wrapped.master_key_id} is missing in {self.file}, and data keys are wrapped with it; "
+                "put it back"
+            )
+        try:
+            secret = self._secret_file(wrapped.tenant).read_bytes()
+        except FileNotFoundError as exc:
+            raise KeyUnusable(
+                f"{self._folder} has no secret of the tenant {wrapped.tenant}: it was destroyed, or is missing"
+            ) from exc
+        nonce, sealed = wrapped.wrapped[:_NONCE_BYTES], wrapped.wrapped[_NONCE_BYTES:]
+        names = _names(wrapped.tenant, wrapped.key_id, wrapped.master_key_id)
+        try:
+            key = _cipher(masters[wrapped.master_key_id], secret).decrypt(nonce, sealed, names)
+        except InvalidTag as exc:
+            raise KeyUnusable(
+                f"the data key {wrapped.key_id} of the tenant {wrapped.tenant} does not open with the keys in "
+                f"{self._folder}: one of the two was changed"
+            ) from exc
+        return DataKey(wrapped.key_id, key)
+
+    def _forget(self, tenant: str) -> None:
+        file = self._secret_file(tenant)
+        with suppress(FileNotFoundError):
+            with file.open("r+b") as opened:
+                opened.write(bytes(_KEY_BYTES))
+                opened.flush()
+                os.fsync(opened.fileno())
+            file.unlink()
+            _flush_folder(file.parent)
+
+    def _masters(self) -> list[tuple[str, bytes]]:
+        """Raises KeyUnusable."""
+        try:
+            with self.file.open("r", encoding="ascii") as opened:
+                if os.fstat(opened.fileno()).st_mode & 0o077:
+                    raise KeyUnusable(f"others may read {self.file}: chmod 600 it")
+                text = opened.read()
+        except FileNotFoundError as exc:
+            raise KeyUnusable(f"the master keys are missing: {self.file} is not there") from exc
+        except UnicodeDecodeError as exc:
+            raise KeyUnusable(f"{self.file} is no file of master keys") from exc
+        masters = [_master_of(line.split(), self.file) for line in text.splitlines() if line and line[0] != "#"]
+        if not masters:
+            raise KeyUnusable(f"{self.file} holds no master key")
+        return masters
+
+    def _tenant_secret(self, tenant: str) -> bytes:
+        """Made if there is none; of several that make one at once, one does."""
+        file = self._secret_file(tenant)
+        if not file.exists():
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
+            _write_private(draft, secrets.token_bytes(_KEY_BYTES))
+            try:
+                with suppress(FileExistsError):
+                    os.link(draft, file)
+            finally:
+                draft.unlink()
+            _flush_folder(file.parent)
+            _flush_folder(self._folder)
+        return file.read_bytes()
+
+    def _secret_file(self, tenant: str) -> Path:
+        return self._folder / "tenants" / hashlib.sha256(tenant.encode()).hexdigest()[:32]
+
+    def _write(self, masters: list[tuple[str, bytes]]) -> None:
+        draft = self.file.with_name(f"{self.file.name}.{secrets.token_hex(8)}")
+        lines = (f"{master_id} {base64.b64encode(key).decode()}\n" for master_id, key in masters)
+        _write_private(draft, (_HEAD + "".join(lines)).encode())
+        draft.replace(self.file)
+        _flush_folder(self._folder)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One at a time writes the file of master keys."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    async def _do(self, work: Callable[[], _T]) -> _T:
+        try:
+            return await asyncio.to_thread(work)
+        except OSError as exc:
+            raise DependencyUnavailable("the key folder", exc.strerror or type(exc).__name__) from exc
+
+
+def _new_master() -> tuple[str, bytes]:
+    key = secrets.token_bytes(_KEY_BYTES)
+    return _id_of(key), key
+
+
+def _id_of(key: bytes) -> str:
+    """Tells of the key only which one it is."""
+    return hashlib.sha256(b"pinakes master key id\0" + key).hexdigest()[:16]
+
+
+def _master_of(fields: list[str], file: Path) -> tuple[str, bytes]:
+    try:
+        master_id, encoded = fields
+        key = base64.b64decode(encoded, validate=True)
+    except (ValueError, binascii.Error) as exc:
+        raise KeyUnusable(f"{file} has a line that is no master key") from exc
+    if len(key) != _KEY_BYTES or _id_of(key) != master_id:
+        raise KeyUnusable(f"the master key {master_id} in {file} was changed")
+    return master_id, key
+
+
+def _cipher(master: bytes, secret: bytes) -> AESGCM:
+    return AESGCM(HKDF(SHA256(), _KEY_BYTES, secret, _PURPOSE).derive(master))
+
+
+def _names(*names: str) -> bytes:
+    return "\0".join(names).encode()
+
+
+def _write_private(file: Path, content: bytes) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as opened:
+        opened.write(content)
+        opened.flush()
+        os.fsync(opened.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
