@@ -285,6 +285,8 @@ async def _stores(settings: Settings) -> AsyncIterator[_Stores]:
         yield _Stores(pool, own_database, nats, queue, log_bell, events, event_outbox, storage, reader)
 
 
+        # The role that the pool works as is there from the first migration on.
+        await _migrate(settings)
 @asynccontextmanager
 async def _models(settings: Settings, pool: PostgresPool) -> AsyncIterator[_Models]:
     """The slots, each served by what its alias or the settings name, while the context lasts."""
@@ -382,9 +384,8 @@ async def _index(settings: Settings, embedder: Embedder, log: FollowedLog) -> Hy
 
 
 async def _own_database(settings: Settings, pool: PostgresPool) -> str:
-    """The database with its schema up to date; returns its id. Raises WrongDatabase if the data directory belongs to
-    another one, whose blobs the sweep would take for garbage."""
-    await migrate(pool)
+    """The id of the database. Raises WrongDatabase if the data directory belongs to another one, whose blobs the sweep
+    would take for garbage."""
     found = await database_id(pool)
     await asyncio.to_thread(bind, settings.data_dir, found)
     return found
@@ -393,6 +394,13 @@ async def _own_database(settings: Settings, pool: PostgresPool) -> str:
 async def _generators(settings: Settings, models: _Models, opened: AsyncExitStack) -> GenerationChain:
     """Who writes answers, in the order of the priorities. Raises as `_generation_endpoint` does."""
     own = settings.generators
+async def _migrate(settings: Settings) -> None:
+    own = settings.postgres
+    dsn = own.owner_dsn.get_secret_value() or own.dsn.get_secret_value()
+    async with PostgresPool(dsn, own.pool) as pool:
+        await migrate(pool)
+
+
 
     def provider(name: str, slot: ServedSlot[Generator] | EndpointSlot[Generator]) -> Provider:
         return Provider(name, slot, CircuitBreaker(name, own.breaker))

@@ -113,7 +113,9 @@ class LocalPrincipal:
 
 @dataclass(frozen=True, slots=True)
 class PostgresSettings:
-    """Without a `dsn` (a psycopg conninfo) `up` runs its own PostgreSQL."""
+    """Without a `dsn` (a psycopg conninfo) `up` runs its own PostgreSQL. `owner_dsn` is who owns the tables, for the
+    migrations; without one, it is the user of `dsn`. One who owns nothing and may become `pinakes_tenant` and
+    `pinakes_spanning`, as the role `pinakes_app` may, is safer there."""
 
     dsn: SecretStr = field(default_factory=lambda: SecretStr(""))
     pool: PostgresOptions = field(default_factory=PostgresOptions)
@@ -165,6 +167,7 @@ class EndpointSettings:
     endpoint: OpenAiEndpointOptions = field(default_factory=OpenAiEndpointOptions)
     api_key: SecretStr = field(default_factory=lambda: SecretStr(""))
     api_key_file: Path | None = None
+    owner_dsn: SecretStr = field(default_factory=lambda: SecretStr(""))
 
     def key(self) -> str:
         """Raises InvalidSettings for a file that cannot be read or holds no key."""

@@ -430,9 +430,9 @@ class PassageStore(Protocol):
     async def readable(self, principal: Principal, chunk_ids: Sequence[str], position: int) -> set[str]:
         """The ids of what `passages` would return, at a fraction of its cost."""
 
-    async def beside(self, chunk_ids: Sequence[str], reach: int) -> list[str]:
+    async def beside(self, principal: Principal, chunk_ids: Sequence[str], reach: int) -> list[str]:
         """The chunks up to `reach` places before and behind these in the same revision, in the order of the document,
-        and these. Says nothing of who may read them."""
+        and these, in the principal's tenant. Says nothing of who may read them."""
 
 
 class DocumentNames(Protocol):

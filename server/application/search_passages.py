@@ -279,7 +279,7 @@ class SearchPassages:
         if not passages or not reach:
             return ()
         own = [passage.chunk_id for passage in passages]
-        beside = await self._store.beside(own, reach)
+        beside = await self._store.beside(principal, own, reach)
         readable = await self._store.passages(principal, [each for each in beside if each not in own], position)
         return tuple(readable.values())
 

@@ -22,6 +22,8 @@ from server.embedded.process import Launch
 from server.embedded.service_user import ServiceUser, service_user
 
 _NAME = "pinakes"
+_APPLICATION_ROLE = "pinakes_app"
+"""Made by the migrations (server/adapters/postgres/migrations/0016_tenants.sql), which the owner runs."""
 _PORT = 5432
 # sockaddr_un holds 108 bytes with the terminating zero; the file is called `.s.PGSQL.5432`.
 _SOCKET_DIRECTORY_LIMIT = 107 - len("/.s.PGSQL.5432")
@@ -55,15 +57,22 @@ class EmbeddedPostgres:
 
     @property
     def dsn(self) -> str:
+        """As the owner of everything."""
         return self.dsn_of(_NAME)
+
+    @property
+    def application_dsn(self) -> str:
+        """As the role that the server works as: it owns nothing, and row security holds for it. It is there from the
+        first migration on."""
+        return self.dsn_of(_NAME, _APPLICATION_ROLE)
 
     @property
     def socket_directory(self) -> Path:
         return self._sockets
 
-    def dsn_of(self, database: str) -> str:
+    def dsn_of(self, database: str, user: str = _NAME) -> str:
         """A psycopg conninfo for another database of the same cluster."""
-        return f"host={self._sockets} port={_PORT} user={_NAME} dbname={database}"
+        return f"host={self._sockets} port={_PORT} user={user} dbname={database}"
 
     def prepare(self) -> None:
         self._data.mkdir(parents=True, exist_ok=True)

@@ -114,7 +114,7 @@ def child_environment(options: StackOptions, endpoints: Endpoints) -> dict[str, 
 
 
 def _compose(options: StackOptions, directory: DataDirectory) -> tuple[list[Supervised], Endpoints]:
-    postgres, dsn = _postgres(options, directory)
+    postgres, dsn, roles = _postgres(options, directory)
     nats, url = _nats(options, directory)
     triton, address = _triton(options, directory)
     health = options.health_address or options.address
@@ -123,22 +123,24 @@ def _compose(options: StackOptions, directory: DataDirectory) -> tuple[list[Supe
     serve = PythonProgram(
         "server",
         options.serve,
-        environment | _model_control(triton),
+        environment | _model_control(triton) | roles,
         _PROJECT,
         probe=partial(check_grpc_server, health),
         start_deadline_s=triton.start_deadline_s + _BESIDE_TRITON_S,
     )
-    worker = PythonProgram("worker", options.worker, environment, _PROJECT)
+    worker = PythonProgram("worker", options.worker, environment | roles, _PROJECT)
     # Triton takes longest to start, so ours start beside it and wait for its models themselves.
     ours = [Supervised(program, after=("postgres", "nats"), uses=("triton",)) for program in (serve, worker)]
     return [Supervised(postgres), Supervised(nats), Supervised(triton), *ours], endpoints
 
 
-def _postgres(options: StackOptions, directory: DataDirectory) -> tuple[Part, str]:
+def _postgres(options: StackOptions, directory: DataDirectory) -> tuple[Part, str, dict[str, str]]:
+    """The part, its address as its owner, and what server and worker are told of the roles to work as."""
     if options.postgres_dsn is not None:
-        return ExternalPart("postgres", partial(check_postgres, options.postgres_dsn)), options.postgres_dsn
+        return ExternalPart("postgres", partial(check_postgres, options.postgres_dsn)), options.postgres_dsn, {}
     server = EmbeddedPostgres(directory.path / "postgres", options.environment, options.postgres)
-    return server, server.dsn
+    roles = {"PINAKES_POSTGRES__DSN": server.application_dsn, "PINAKES_POSTGRES__OWNER_DSN": server.dsn}
+    return server, server.dsn, roles
 
 
 def _nats(options: StackOptions, directory: DataDirectory) -> tuple[Part, str]:

@@ -34,14 +34,15 @@ _INSERT = """
             %(layout)s, %(completion)s, %(create_time)s, %(end_time)s, %(searched)s, %(conversation_id)s, %(turn)s)
 """
 _INSERT_SOURCES = """
-    INSERT INTO answer_sources (answer_id, ordinal, document_id, source)
-    SELECT %(answer_id)s, given.ordinal, given.document_id, given.source::jsonb
+    INSERT INTO answer_sources (answer_id, tenant, ordinal, document_id, source)
+    SELECT %(answer_id)s, %(tenant)s, given.ordinal, given.document_id, given.source::jsonb
     FROM unnest(%(read_documents)s::uuid[], %(sources)s::text[]) WITH ORDINALITY AS given (document_id, source, ordinal)
 """
 _INSERT_CITATIONS = """
-    INSERT INTO answer_citations (answer_id, ordinal, document_id, sentence_start, sentence_end, sentence, citation)
-    SELECT %(answer_id)s, given.ordinal, given.document_id, given.sentence_start, given.sentence_end, given.sentence,
-           given.citation::jsonb
+    INSERT INTO answer_citations (answer_id, tenant, ordinal, document_id, sentence_start, sentence_end, sentence,
+                                  citation)
+    SELECT %(answer_id)s, %(tenant)s, given.ordinal, given.document_id, given.sentence_start, given.sentence_end,
+           given.sentence, given.citation::jsonb
     FROM unnest(%(cited_documents)s::uuid[], %(starts)s::integer[], %(ends)s::integer[], %(sentences)s::text[],
                 %(citations)s::text[])
          WITH ORDINALITY AS given (document_id, sentence_start, sentence_end, sentence, citation, ordinal)
@@ -91,7 +92,7 @@ class PostgresAnswerStore:
 
     async def keep(self, answers: Sequence[OwnAnswer]) -> None:
         rows = await asyncio.to_thread(_rows, answers)
-        async with self._pool.transaction() as connection:
+        async with self._pool.spanning() as connection:
             rows = await _counted(connection, await _new(connection, rows))
             gone = await _gone(connection, {source.document_id for each in answers for source in each.answer.sources})
             async with connection.cursor() as cursor:
@@ -102,7 +103,7 @@ class PostgresAnswerStore:
 
     async def get(self, principal: Principal, answer_id: str) -> KeptAnswer:
         parameters = seeing(principal) | {"answer_id": parsed_id(answer_id)}
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             row = await (await connection.execute(_GET, parameters)).fetchone()
             if row is None:
                 raise AnswerNotFound(answer_id)
@@ -111,7 +112,7 @@ class PostgresAnswerStore:
 
     async def readable(self, principal: Principal, document_ids: Collection[str]) -> bool:
         parameters = seeing(principal) | {"document_ids": [parsed_id(each) for each in document_ids]}
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             cursor = await connection.execute(_ALL_READABLE, parameters)
             row = await cursor.fetchone()
         assert row is not None, "a count"
@@ -119,9 +120,9 @@ class PostgresAnswerStore:
 
     async def forget(self, age_s: float, limit: int) -> int:
         parameters = {"age_s": age_s, "limit": limit}
-        async with self._pool.transaction() as connection:
+        async with self._pool.spanning() as connection:
             answers = (await connection.execute(_FORGET, parameters)).rowcount
-        async with self._pool.transaction() as connection:
+        async with self._pool.spanning() as connection:
             old = await (await connection.execute(_OLD_CONVERSATIONS, parameters)).fetchall()
             await delete_conversations(connection, [row["conversation_id"] for row in old])
         return max(answers, len(old))

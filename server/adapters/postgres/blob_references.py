@@ -16,7 +16,7 @@ class PostgresBlobReferences:
 
     async def unreferenced(self, keys: Sequence[str]) -> list[str]:
         """A deleted document refers to nothing."""
-        async with self._pool.transaction() as connection:
+        async with self._pool.spanning() as connection:
             cursor = await connection.execute(
                 """SELECT key FROM unnest(%s::text[]) WITH ORDINALITY AS named (key, place)
                    WHERE NOT EXISTS (SELECT 1 FROM documents WHERE blob_key = key AND delete_time IS NULL)

@@ -45,7 +45,7 @@ class PostgresChangeLog:
 
     async def read(self, after: int, limit: int, fingerprint: str) -> list[LogEntry]:
         """A chunk without an embedding of `fingerprint` comes as a removal; making the embedding appends it anew."""
-        async with self._pool.transaction() as connection:
+        async with self._pool.spanning() as connection:
             cursor = await connection.execute(_READ, {"after": after, "limit": limit, "fingerprint": fingerprint})
             rows = await cursor.fetchall()
         return [LogEntry(row["position"], str(row["chunk_id"]), _chunk_of(row)) for row in rows]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, LiteralString
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +13,24 @@ import numpy.typing as npt
 from server.adapters.postgres import change_log, job_states
 from server.adapters.postgres.fence import fenced, hold
 from server.adapters.postgres.line_spans import encode_line_spans
-from server.adapters.postgres.pool import Connection, PostgresPool
+from server.adapters.postgres.pool import Connection, PostgresPool, among_all_tenants
 from server.domain.documents import Chunk, JobState, Lease, PageReading
 from server.domain.errors import EmbeddingMismatch
 
+# COPY would be faster, and is not to be had where row security is.
 _CHUNKS = """
-    COPY chunks (chunk_id, tenant, document_id, revision, ordinal, text, heading_path, language, first_page, last_page,
-                 line_spans)
-    FROM STDIN
+    INSERT INTO chunks (chunk_id, tenant, document_id, revision, ordinal, text, heading_path, language, first_page,
+                        last_page, line_spans)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+_EMBEDDINGS = """
+    INSERT INTO embeddings (chunk_id, fingerprint, vector)
+    SELECT chunk_id, %(fingerprint)s, vector FROM unnest(%(chunk_ids)b::uuid[], %(vectors)b::bytea[])
+        AS made (chunk_id, vector)
+"""
+_PAGES = """
+    INSERT INTO pages (document_id, revision, number, width, height, confidence, engine)
+    VALUES (%s, %s, %s, %s, %s, %s, %s)
 """
 
 
@@ -40,22 +50,19 @@ class PostgresChunkWriter:
         if len(vectors) != len(chunks):
             raise ValueError(f"{len(chunks)} chunks with {len(vectors)} vectors")
         rows = await asyncio.to_thread(_chunk_rows, lease, chunks)
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(lease.job.tenant) as connection:
             earlier = await _committed(connection, lease)
             if earlier is not None:
                 return earlier
             await hold(connection, lease)
             replaced = await _retire_chunks(connection, lease)
             await _write_pages(connection, lease, pages)
-            await _copy(connection, _CHUNKS, rows)
+            await _insert(connection, _CHUNKS, rows)
             await _require_comparable(connection, fingerprint)
             ids = [uuid.UUID(chunk.chunk_id) for chunk in chunks]
             little_endian = np.ascontiguousarray(vectors, dtype="<f4")
-            await _copy(
-                connection,
-                "COPY embeddings (chunk_id, fingerprint, vector) FROM STDIN",
-                ((id_, fingerprint, vector.tobytes()) for id_, vector in zip(ids, little_endian, strict=True)),
-            )
+            vectors_of = {"chunk_ids": ids, "vectors": [vector.tobytes() for vector in little_endian]}
+            await connection.execute(_EMBEDDINGS, {**vectors_of, "fingerprint": fingerprint})
             position = await change_log.append(connection, ids, replaced)
             await job_states.succeed(connection, fenced(lease), len(pages), len(chunks), position)
             return position
@@ -122,21 +129,20 @@ async def _require_comparable(connection: Connection, fingerprint: str) -> None:
 
 async def _held_fingerprint(connection: Connection) -> str | None:
     """Of the model that all embeddings are of; None without any."""
-    cursor = await connection.execute("SELECT fingerprint FROM embeddings LIMIT 1")
-    row = await cursor.fetchone()
+    async with among_all_tenants(connection):
+        row = await (await connection.execute("SELECT fingerprint FROM embeddings LIMIT 1")).fetchone()
     return None if row is None else str(row["fingerprint"])
 
 
 async def _write_pages(connection: Connection, lease: Lease, pages: Sequence[PageReading]) -> None:
     document_id, revision = lease.document.document_id, lease.job.revision
-    await _copy(
-        connection,
-        "COPY pages (document_id, revision, number, width, height, confidence, engine) FROM STDIN",
-        ((document_id, revision, page.number, page.width, page.height, page.confidence, page.engine) for page in pages),
-    )
+    rows = [
+        (document_id, revision, page.number, page.width, page.height, page.confidence, page.engine) for page in pages
+    ]
+    await _insert(connection, _PAGES, rows)
 
 
-async def _copy(connection: Connection, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-    async with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
-        for row in rows:
-            await copy.write_row(row)
+async def _insert(connection: Connection, statement: LiteralString, rows: Sequence[Sequence[Any]]) -> None:
+    """All rows in one pipeline."""
+    async with connection.cursor() as cursor:
+        await cursor.executemany(statement, rows)

@@ -59,7 +59,7 @@ class PostgresConversationTurns:
             "past": past,
         }
         # A crash of the database forgets the turn together with the answer.
-        async with self._pool.transaction(flushed=False) as connection:
+        async with self._pool.transaction(principal.tenant, flushed=False) as connection:
             row = await (await connection.execute(_LOCK, parameters)).fetchone()
             if row is None:
                 raise ConversationNotFound(conversation_id)
@@ -70,11 +70,11 @@ class PostgresConversationTurns:
         return tuple(PastTurn(row["question"], row["searched"]) for row in reversed(rows))
 
     async def renew(self, conversation_id: str, answer_id: str, lease_s: float) -> None:
-        async with self._pool.transaction(flushed=False) as connection:
+        async with self._pool.spanning(flushed=False) as connection:
             await connection.execute(_RENEW, _named(conversation_id, answer_id) | {"lease_s": lease_s})
 
     async def abandon(self, conversation_id: str, answer_id: str) -> None:
-        async with self._pool.transaction(flushed=False) as connection:
+        async with self._pool.spanning(flushed=False) as connection:
             await connection.execute(_ABANDON, _named(conversation_id, answer_id))
 
 

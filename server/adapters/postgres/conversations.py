@@ -29,11 +29,11 @@ class PostgresConversations:
             INSERT INTO conversations (conversation_id, tenant, owner, title)
             VALUES (%(conversation_id)s, %(tenant)s, %(owner)s, %(title)s) RETURNING {_COLUMNS}
         """
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             return await _one(connection, statement, _owned(principal, new_id()) | {"title": title})
 
     async def get(self, principal: Principal, conversation_id: str) -> Conversation:
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             return await _one(
                 connection, f"SELECT {_COLUMNS} FROM conversations WHERE {_OWN}", _named(principal, conversation_id)
             )
@@ -41,7 +41,7 @@ class PostgresConversations:
     async def page(self, principal: Principal, size: int, token: str) -> ConversationPage:
         listed = ["conversations", principal.tenant, principal.user]
         last = resume_after(token, listed) if token else None
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             cursor = await connection.execute(
                 f"""SELECT {_COLUMNS} FROM conversations
                     WHERE tenant = %(tenant)s AND owner = %(owner)s
@@ -55,12 +55,12 @@ class PostgresConversations:
 
     async def rename(self, principal: Principal, conversation_id: str, title: str) -> Conversation:
         statement = f"UPDATE conversations SET title = %(title)s, update_time = now() WHERE {_OWN} RETURNING {_COLUMNS}"
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             return await _one(connection, statement, _named(principal, conversation_id) | {"title": title})
 
     async def delete(self, principal: Principal, conversation_id: str) -> None:
         named = _named(principal, conversation_id)
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             await _one(connection, f"SELECT {_COLUMNS} FROM conversations WHERE {_OWN} FOR UPDATE", named)
             await delete_conversations(connection, [named["conversation_id"]])
 
@@ -68,7 +68,7 @@ class PostgresConversations:
         listed = ["turns", principal.tenant, principal.user, conversation_id]
         named = _named(principal, conversation_id)
         last = resume_after(token, listed) if token else None
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             await _one(connection, f"SELECT {_COLUMNS} FROM conversations WHERE {_OWN}", named)
             cursor = await connection.execute(
                 f"""SELECT {ANSWER_COLUMNS} FROM answers

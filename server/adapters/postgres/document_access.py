@@ -53,7 +53,7 @@ class PostgresDocumentSharing:
         self, principal: Principal, document_id: str, wanted: WantedAccess, version: int | None
     ) -> tuple[Document, int]:
         parameters: dict[str, Any] = {"tenant": principal.tenant, "document_id": parsed_id(document_id)}
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             row = await (await connection.execute(_LOCK, parameters)).fetchone()
             if row is None:
                 raise DocumentNotFound(document_id)

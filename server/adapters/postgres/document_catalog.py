@@ -64,7 +64,7 @@ class PostgresDocumentCatalog:
         self._pool = pool
 
     async def accept(self, principal: Principal, new: NewDocument) -> tuple[Document, Job, bool]:
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             await _lock_uploads(connection, principal, new)
             earlier = await job_of_request(connection, principal, new.request_id)
             if earlier is not None:
@@ -80,7 +80,7 @@ class PostgresDocumentCatalog:
 
     async def get(self, principal: Principal, document_id: str) -> Document:
         parameters = seeing(principal) | {"document_id": parsed_id(document_id)}
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             cursor = await connection.execute(
                 f"""SELECT {DOCUMENT_COLUMNS} FROM {_DOCUMENTS}
                     WHERE d.document_id = %(document_id)s AND d.delete_time IS NULL AND {VISIBLE}""",
@@ -108,7 +108,7 @@ class PostgresDocumentCatalog:
         if token:
             conditions.append("d.document_id < %(last)s")
             parameters["last"] = resume_after(token, listed)
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             cursor = await connection.execute(
                 f"""SELECT {DOCUMENT_COLUMNS} FROM {_DOCUMENTS} WHERE {" AND ".join(conditions)}
                     ORDER BY d.document_id DESC LIMIT %(limit)s""",
@@ -121,7 +121,7 @@ class PostgresDocumentCatalog:
 
     async def delete(self, principal: Principal, document_id: str) -> Deletion:
         parameters = {"tenant": principal.tenant, "owner": principal.user, "document_id": parsed_id(document_id)}
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             # This also waits for the workers' writes.
             cursor = await connection.execute(
                 """SELECT j.job_id FROM jobs j JOIN documents d USING (document_id)
@@ -146,7 +146,7 @@ class PostgresDocumentCatalog:
 
     async def job(self, principal: Principal, job_id: str) -> Job:
         parameters = seeing(principal) | {"job_id": parsed_id(job_id)}
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             cursor = await connection.execute(
                 f"SELECT {JOB_COLUMNS} FROM jobs j JOIN documents d USING (document_id)"
                 f" WHERE j.job_id = %(job_id)s AND {VISIBLE}",

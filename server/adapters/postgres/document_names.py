@@ -17,7 +17,7 @@ _SELECT = f"""
     FROM asked
     JOIN LATERAL (
         SELECT d.document_id FROM documents d
-        WHERE title_of(d.name) = asked.title AND d.delete_time IS NULL AND {VISIBLE}
+        WHERE d.title = asked.title AND d.delete_time IS NULL AND {VISIBLE}
         ORDER BY d.create_time DESC
         LIMIT %(most)s
     ) found ON true
@@ -29,7 +29,7 @@ class PostgresDocumentNames:
         self._pool = pool
 
     async def named(self, principal: Principal, names: Sequence[str], most: int) -> dict[str, tuple[str, ...]]:
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             cursor = await connection.execute(_SELECT, seeing(principal) | {"names": list(names), "most": most})
             rows = await cursor.fetchall()
         found: defaultdict[str, list[str]] = defaultdict(list)

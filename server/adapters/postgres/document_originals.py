@@ -18,7 +18,7 @@ class PostgresDocumentOriginals:
 
     async def locate(self, principal: Principal, document_id: str) -> tuple[Document, str]:
         parameters = seeing(principal) | {"document_id": parsed_id(document_id)}
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             cursor = await connection.execute(
                 f"""SELECT {DOCUMENT_COLUMNS}, d.blob_key
                     FROM documents d JOIN jobs j ON (j.document_id, j.revision) = (d.document_id, d.newest_revision)

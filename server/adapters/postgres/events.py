@@ -48,21 +48,21 @@ class PostgresEventOutbox:
         self._pool = pool
 
     async def append(self, *events: InstallationEvent) -> None:
-        async with self._pool.transaction() as connection:
+        async with self._pool.spanning() as connection:
             for event in events:
                 await connection.execute(_INSERT, _row(event) | {"tenant": None})
 
     async def forget(self, settled_s: float, given_up_s: float) -> int:
-        async with self._pool.transaction(flushed=False) as connection:
+        async with self._pool.spanning(flushed=False) as connection:
             await connection.execute(_FORGET, (settled_s,))
             return (await connection.execute(_GIVE_UP, (given_up_s,))).rowcount
 
     async def publish_again(self) -> None:
-        async with self._pool.transaction() as connection:
+        async with self._pool.spanning() as connection:
             await connection.execute("UPDATE event_outbox SET publish_time = NULL WHERE publish_time IS NOT NULL")
 
     async def relay(self, publisher: EventPublisher, limit: int) -> int:
-        async with self._pool.transaction() as connection:
+        async with self._pool.spanning() as connection:
             cursor = await connection.execute("SELECT pg_try_advisory_xact_lock(%s) AS mine", (_RELAY_LOCK,))
             row = await cursor.fetchone()
             assert row is not None
@@ -90,7 +90,7 @@ class PostgresEventAccess:
 
     async def readable(self, principal: Principal, document_ids: Collection[str]) -> frozenset[str]:
         parameters = seeing(principal) | {"document_ids": [parsed_id(document_id) for document_id in document_ids]}
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             cursor = await connection.execute(
                 f"SELECT d.document_id FROM documents d WHERE d.document_id = ANY(%(document_ids)s) AND {VISIBLE}",
                 parameters,

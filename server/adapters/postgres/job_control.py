@@ -41,7 +41,7 @@ class PostgresJobControl:
         self._pool = pool
 
     async def cancel(self, principal: Principal, job_id: str) -> Job:
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             job = await _owned(connection, principal, job_id)
             if job is None:
                 raise JobNotFound(job_id)
@@ -62,7 +62,7 @@ class PostgresJobControl:
             "before": wanted.before,
             "after": resume_after(token, listed) if token else None,
         }
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             cursor = await connection.execute(
                 f"""SELECT {JOB_COLUMNS},
                            coalesce(
@@ -86,7 +86,7 @@ class PostgresJobControl:
         return DeadLetterPage(tuple(DeadLetter(job_of(row), row["document_name"]) for row in rows[:size]), following)
 
     async def replay(self, principal: Principal, job_id: str) -> Job:
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             job = await _owned(connection, principal, job_id)
             if job is None:
                 raise DeadLetterNotFound(job_id)
@@ -97,7 +97,7 @@ class PostgresJobControl:
             return (await read_job(connection, job["job_id"]))[1]
 
     async def discard(self, principal: Principal, job_id: str) -> None:
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             job = await _owned(connection, principal, job_id)
             if job is not None and job["discarded"]:
                 return
@@ -107,7 +107,7 @@ class PostgresJobControl:
             await drop_replacement(connection, job)
 
     async def reindex(self, principal: Principal, new: NewIngestion) -> Job:
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             document = await locked_document(connection, principal, parsed_id(new.document_id))
             if document is None:
                 raise DocumentNotFound(new.document_id)

@@ -33,7 +33,7 @@ class PostgresJobLedger:
 
     async def claim(self, job_id: str, worker: str, lease_s: float) -> Lease | Busy | None:
         parameters = {"job_id": parsed_id(job_id), "worker": worker, "lease_s": lease_s}
-        async with self._pool.transaction() as connection:
+        async with self._pool.spanning() as connection:
             cursor = await connection.execute(_LOOK, parameters)
             row = await cursor.fetchone()
             if row is None or JobState(row["state"]).terminal:
@@ -43,14 +43,14 @@ class PostgresJobLedger:
             return await _lease(connection, await job_states.take(connection, parameters), parameters)
 
     async def claim_next(self, worker: str, lease_s: float) -> Lease | None:
-        async with self._pool.transaction() as connection:
+        async with self._pool.spanning() as connection:
             parameters = {"job_id": await next_job(connection), "worker": worker, "lease_s": lease_s}
             if parameters["job_id"] is None:
                 return None
             return await _lease(connection, await job_states.take(connection, parameters), parameters)
 
     async def extend(self, lease: Lease, lease_s: float) -> None:
-        async with self._pool.transaction(flushed=False) as connection:
+        async with self._pool.transaction(lease.job.tenant, flushed=False) as connection:
             cursor = await connection.execute(
                 f"UPDATE jobs SET lease_until = now() + make_interval(secs => %(lease_s)s) WHERE {HOLDS}",
                 fenced(lease) | {"lease_s": lease_s},
@@ -60,7 +60,7 @@ class PostgresJobLedger:
 
     async def progress(self, lease: Lease, stage: Stage, pages_done: int, pages_total: int) -> None:
         parameters = fenced(lease) | {"stage": stage.value, "pages_done": pages_done, "pages_total": pages_total}
-        async with self._pool.transaction(flushed=False) as connection:
+        async with self._pool.transaction(lease.job.tenant, flushed=False) as connection:
             cursor = await connection.execute(
                 f"""UPDATE jobs SET stage = %(stage)s, pages_done = %(pages_done)s, pages_total = %(pages_total)s,
                         update_time = now()
@@ -82,7 +82,7 @@ class PostgresJobLedger:
             )
 
     async def release(self, lease: Lease, failure: Failure, retry_in_s: float | None, *, counted: bool = True) -> None:
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(lease.job.tenant) as connection:
             await hold(connection, lease)
             if retry_in_s is None:
                 await job_states.give_up(connection, fenced(lease), failure)
@@ -90,7 +90,7 @@ class PostgresJobLedger:
                 await job_states.put_back(connection, fenced(lease), failure, retry_in_s, counted=counted)
 
     async def hand_back(self, lease: Lease) -> None:
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(lease.job.tenant) as connection:
             await hold(connection, lease)
             await job_states.hand_back(connection, fenced(lease))
 

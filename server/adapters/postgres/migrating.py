@@ -56,7 +56,7 @@ async def migrate(pool: PostgresPool, migrations: Sequence[Migration] | None = N
     Raises SchemaMismatch when an applied migration is not the shipped one, DependencyUnavailable.
     """
     shipped = shipped_migrations() if migrations is None else list(migrations)
-    async with pool.transaction() as connection:
+    async with pool.as_login() as connection:
         # A migration may take its time, and so may the one that is waited for.
         await connection.execute("SET LOCAL statement_timeout = 0")
         await connection.execute("SET LOCAL lock_timeout = 0")

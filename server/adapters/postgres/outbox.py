@@ -26,7 +26,7 @@ _SENT = """
 """
 _REQUEUE = """
     WITH abandoned AS (
-        SELECT job_id FROM jobs
+        SELECT job_id, tenant FROM jobs
         WHERE (
                   (state = 'running' AND lease_until < now())
                   OR (state = 'pending' AND due_time <= now()
@@ -36,7 +36,7 @@ _REQUEUE = """
         ORDER BY job_id LIMIT %(limit)s
         FOR KEY SHARE OF jobs SKIP LOCKED
     )
-    INSERT INTO outbox (job_id) SELECT job_id FROM abandoned
+    INSERT INTO outbox (job_id, tenant) SELECT job_id, tenant FROM abandoned
     ON CONFLICT (job_id) DO NOTHING
 """
 
@@ -47,7 +47,7 @@ class PostgresOutbox:
 
     async def relay(self, queue: WorkQueue, limit: int) -> int:
         """Raises DependencyUnavailable when the queue took not all of them; those it took are marked all the same."""
-        async with self._pool.transaction() as connection:
+        async with self._pool.spanning() as connection:
             cursor = await connection.execute(_DUE, (limit,))
             due = [(row["outbox_id"], str(row["job_id"])) for row in await cursor.fetchall()]
             if not due:
@@ -69,6 +69,6 @@ class PostgresOutbox:
         return len(sent)
 
     async def requeue_abandoned(self, limit: int, unanswered_s: float) -> int:
-        async with self._pool.transaction() as connection:
+        async with self._pool.spanning() as connection:
             cursor = await connection.execute(_REQUEUE, {"limit": limit, "unanswered_s": unanswered_s})
             return cursor.rowcount

@@ -68,9 +68,9 @@ class PostgresPassageStore:
     async def readable(self, principal: Principal, chunk_ids: Sequence[str], position: int) -> set[str]:
         return {str(row["chunk_id"]) for row in await self._rows(_SELECT_IDS, principal, chunk_ids, position)}
 
-    async def beside(self, chunk_ids: Sequence[str], reach: int) -> list[str]:
+    async def beside(self, principal: Principal, chunk_ids: Sequence[str], reach: int) -> list[str]:
         parameters = {"chunk_ids": [parsed_id(chunk_id) for chunk_id in chunk_ids], "reach": reach}
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             cursor = await connection.execute(_BESIDE, parameters)
             return [str(row["chunk_id"]) for row in await cursor.fetchall()]
 
@@ -80,7 +80,7 @@ class PostgresPassageStore:
         parsed = [parsed for chunk_id in chunk_ids if (parsed := parsed_id(chunk_id)) is not None]
         if not parsed:
             return []
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(principal.tenant) as connection:
             cursor = await connection.execute(select, seeing(principal) | {"chunk_ids": parsed, "position": position})
             return await cursor.fetchall()
 

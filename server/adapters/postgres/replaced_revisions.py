@@ -21,7 +21,7 @@ class PostgresReplacedRevisions:
         self._pool = pool
 
     async def forget_replaced(self, age_s: float, limit: int) -> int:
-        async with self._pool.transaction() as connection:
+        async with self._pool.spanning() as connection:
             cursor = await connection.execute(_FORGET, {"age_s": age_s, "limit": limit})
             forgotten = await cursor.fetchall()
             for document in forgotten:

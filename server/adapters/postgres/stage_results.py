@@ -29,7 +29,7 @@ class PostgresStageResults:
         self._pool = pool
 
     async def load(self, lease: Lease, stage: Stage) -> dict[str, bytes]:
-        async with self._pool.transaction() as connection:
+        async with self._pool.transaction(lease.job.tenant) as connection:
             await hold(connection, lease)
             cursor = await connection.execute(
                 """SELECT r.inputs_hash, r.result FROM stage_results r JOIN jobs j USING (document_id)
@@ -41,7 +41,7 @@ class PostgresStageResults:
 
     async def save(self, lease: Lease, stage: Stage, inputs_hash: str, result: bytes) -> None:
         parameters = fenced(lease) | {"stage": stage.value, "inputs_hash": inputs_hash, "result": result}
-        async with self._pool.transaction(flushed=False) as connection:
+        async with self._pool.transaction(lease.job.tenant, flushed=False) as connection:
             cursor = await connection.execute(_SAVE, parameters)
             if cursor.rowcount == 0:
                 await refuse(connection, lease)

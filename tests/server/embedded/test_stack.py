@@ -48,7 +48,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import psycopg
 from grpc_health.v1 import health, health_pb2_grpc
-with psycopg.connect(os.environ["PINAKES_POSTGRES__DSN"]) as connection:
+with psycopg.connect(os.environ["PINAKES_POSTGRES__OWNER_DSN"]) as connection:
     connection.execute("CREATE TABLE IF NOT EXISTS starts (pid int)")
     connection.execute("INSERT INTO starts VALUES (%s)", [os.getpid()])
 server = grpc.server(ThreadPoolExecutor(2))

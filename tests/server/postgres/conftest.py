@@ -73,7 +73,7 @@ class Archive:
         return document, [chunk.chunk_id for chunk in made]
 
     async def scalar(self, query: str, *parameters: object) -> object:
-        async with self.pool.transaction() as connection:
+        async with self.pool.as_login() as connection:
             cursor = await connection.execute(query.encode(), parameters)
             row = await cursor.fetchone()
         assert row is not None

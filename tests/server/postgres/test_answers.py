@@ -241,16 +241,19 @@ async def test_what_the_first_version_kept_can_be_read(store: PostgresAnswerStor
         "timings": [{"stage": "embed", "seconds": 0.25}], "degradations": ["no_reranker"],
         "unsupported": [{"start": 1, "end": 2}], "generator": "g", "index_position": 9, "embedder": "e",
         "reranker": ""}"""
-    async with pool.transaction() as connection:
+    async with pool.spanning() as connection:
         await connection.execute(
             """INSERT INTO answers (answer_id, tenant, owner, question, state, uncited, layout, completion, create_time,
                                     end_time)
                VALUES (%s, 'acme', 'ana', 'q', 'completed', '█████', '{0,5,-1,-2}', %s, now(), now())""",
             (answer_id, completion),
         )
-        await connection.execute("INSERT INTO answer_sources VALUES (%s, 1, %s, %s)", (answer_id, document_id, source))
         await connection.execute(
-            "INSERT INTO answer_citations VALUES (%s, 1, %s, 0, 5, 'Said.', %s)", (answer_id, document_id, citation)
+            "INSERT INTO answer_sources VALUES (%s, 1, %s, %s, 'acme')", (answer_id, document_id, source)
+        )
+        await connection.execute(
+            "INSERT INTO answer_citations VALUES (%s, 1, %s, 0, 5, 'Said.', %s, 'acme')",
+            (answer_id, document_id, citation),
         )
     kept = await store.get(ANA, str(answer_id))
     assert kept.completion is not None and kept.completion.degradations == (Degradation.NO_RERANKER,)

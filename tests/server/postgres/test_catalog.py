@@ -182,7 +182,7 @@ async def test_nothing_of_a_deleted_documents_content_stays(
     document, _ = await archive.ready(name="payroll of ana", tags=("secret tag",))
     await archive.ready(name="another")
     await catalog.delete(ANA, document.document_id)
-    async with pool.transaction() as connection:
+    async with pool.spanning() as connection:
         cursor = await connection.execute(
             "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
         )

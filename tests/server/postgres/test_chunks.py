@@ -136,14 +136,14 @@ async def test_positions_become_visible_in_order(pool: PostgresPool, log: Postgr
     may_commit = asyncio.Event()
 
     async def early() -> None:
-        async with pool.transaction() as connection:
+        async with pool.transaction("acme") as connection:
             await change_log.append(connection, [], [new_id()])
             appended.set()
             await may_commit.wait()
 
     async def late() -> None:
         await appended.wait()
-        async with pool.transaction() as connection:
+        async with pool.transaction("acme") as connection:
             await change_log.append(connection, [], [new_id()])
 
     async with asyncio.TaskGroup() as group:
@@ -161,7 +161,7 @@ async def test_positions_become_visible_in_order(pool: PostgresPool, log: Postgr
 async def test_a_tail_misses_nothing_while_many_write(pool: PostgresPool, log: PostgresChangeLog) -> None:
     async def write(number: int) -> None:
         for turn in range(20):
-            async with pool.transaction() as connection:
+            async with pool.transaction("acme") as connection:
                 await change_log.append(connection, [new_id() for _ in range(1 + (number + turn) % 3)], [])
                 if turn % 5 == 4:
                     await connection.execute("SELECT pg_sleep(0.002)")
@@ -225,11 +225,11 @@ async def test_what_stands_beside_a_chunk_is_of_its_revision_and_shown_to_those_
     private = AccessList("ana", (), tenant_wide=False)
     _, own = await archive.ready(chunks=6, access=private)
     _, other = await archive.ready(chunks=2)
-    assert await store.beside([own[2]], 1) == own[1:4]
-    assert await store.beside([own[0], own[5]], 1) == [own[0], own[1], own[4], own[5]]
-    assert set(await store.beside([own[1], other[0]], 2)) == {*own[:4], *other}
-    assert await store.beside([own[2]], 0) == [own[2]]
-    assert await store.beside([new_id().hex], 3) == []
-    passages = await shown(store, ANA, await store.beside([own[2]], 1), END)
+    assert await store.beside(ANA, [own[2]], 1) == own[1:4]
+    assert await store.beside(ANA, [own[0], own[5]], 1) == [own[0], own[1], own[4], own[5]]
+    assert set(await store.beside(ANA, [own[1], other[0]], 2)) == {*own[:4], *other}
+    assert await store.beside(ANA, [own[2]], 0) == [own[2]]
+    assert await store.beside(ANA, [new_id().hex], 3) == []
+    passages = await shown(store, ANA, await store.beside(ANA, [own[2]], 1), END)
     assert [passages[chunk_id].ordinal for chunk_id in own[1:4]] == [1, 2, 3]
-    assert await shown(store, BEN, await store.beside([own[2]], 1), END) == {}
+    assert await shown(store, BEN, await store.beside(ANA, [own[2]], 1), END) == {}

@@ -176,7 +176,7 @@ async def test_answers_are_locked_in_the_order_of_their_ids(
     waiting = """
         SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
     """
-    async with pool.transaction() as other:
+    async with pool.spanning() as other:
         await other.execute(locked, (first,))
         deletion = asyncio.create_task(
             talk.conversations.delete(ANA, conversation_id) if by == "owner" else talk.answers.forget(-1.0, 10)
@@ -191,7 +191,7 @@ async def test_answers_are_locked_in_the_order_of_their_ids(
 
 async def test_a_conversation_that_was_taken_up_again_is_not_forgotten(talk: Talk, pool: PostgresPool) -> None:
     conversation_id = (await talk.conversations.create(ANA, "")).conversation_id
-    async with pool.transaction() as connection:
+    async with pool.spanning() as connection:
         await connection.execute("UPDATE conversations SET update_time = now() - interval '2 days'")
     answer_id = await talk.begin(conversation_id)
     assert await talk.answers.forget(86_400.0, 10) == 0
@@ -205,7 +205,7 @@ async def test_a_conversation_is_forgotten_as_a_whole(talk: Talk, pool: Postgres
     new = (await talk.conversations.create(ANA, "")).conversation_id
     for conversation_id in (old, old, new):
         await talk.ask(conversation_id, "q")
-    async with pool.transaction() as connection:
+    async with pool.spanning() as connection:
         await connection.execute("UPDATE answers SET end_time = now() - interval '2 days'")
         await connection.execute(
             "UPDATE conversations SET update_time = now() - interval '2 days' WHERE conversation_id = %s", (old,)

@@ -112,7 +112,7 @@ async def test_what_is_rolled_back_is_not_told(
 ) -> None:
     document, _ = await archive.accept()
     with pytest.raises(ZeroDivisionError):
-        async with pool.transaction() as connection:
+        async with pool.spanning() as connection:
             await tell(connection, DocumentDeleted(document.document_id))
             raise ZeroDivisionError
     assert [body.type for body in await relayed(outbox)] == [EventType.DOCUMENT_UPLOADED]
@@ -239,7 +239,7 @@ async def test_one_relay_at_a_time_publishes(archive: Archive, outbox: PostgresE
 async def test_an_event_of_a_newer_server_does_not_stop_the_others(
     pool: PostgresPool, archive: Archive, outbox: PostgresEventOutbox
 ) -> None:
-    async with pool.transaction() as connection:
+    async with pool.spanning() as connection:
         await connection.execute(
             "INSERT INTO event_outbox (event_id, type, body) VALUES (gen_random_uuid(), 'moon.full', '{}')"
         )
@@ -313,7 +313,7 @@ async def test_who_lost_access_is_not_told_of_what_was_before(
     document, _ = await archive.accept(access=AccessList("ana", ("sales",)))
     await telling.relay()
     assert documents_in(await telling.to(BEN, 1)) == [document.document_id]
-    async with pool.transaction() as connection:
+    async with pool.spanning() as connection:
         await connection.execute("UPDATE documents SET groups = '{}'")
     told = await telling.to(BEN, 1)
     assert documents_in(told) == [] and told[-1].event is None and told[-1].position.sequence == 1

@@ -157,7 +157,7 @@ class Life:
         return str(rows[0][0]) if rows else None
 
     async def _rows(self, query: str, *parameters: object) -> list[tuple[object, ...]]:
-        async with self.archive.pool.transaction() as connection:
+        async with self.archive.pool.spanning() as connection:
             cursor = await connection.execute(query.encode(), parameters)
             return [tuple(row.values()) for row in await cursor.fetchall()]
 

@@ -12,7 +12,7 @@ from server.adapters.postgres.pool import PostgresOptions, PostgresPool
 
 
 async def _backend(pool: PostgresPool) -> int:
-    async with pool.transaction() as connection:
+    async with pool.as_login() as connection:
         return connection.info.backend_pid
 
 
