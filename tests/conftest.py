@@ -36,7 +36,7 @@ _DATABASE = "server_tests"
 _EMPTY = """
     TRUNCATE documents, jobs, outbox, stage_results, pages, chunks, embeddings, chunk_log, model_aliases, event_outbox,
         replacements, tenant_turns, answers, answer_sources, answer_citations,
-        conversations
+        conversations, tenants
         RESTART IDENTITY;
     TRUNCATE data_keys, blob_sealing;
     UPDATE chunk_log_head SET position = 0;
@@ -116,7 +116,7 @@ def migrated_dsn(postgres_server: EmbeddedPostgres) -> str:
 async def pool(migrated_dsn: str) -> AsyncIterator[PostgresPool]:
     """A migrated database without a row."""
     async with PostgresPool(migrated_dsn, PostgresOptions(max_connections=8)) as opened:
-        async with opened.transaction() as connection:
+        async with opened.as_login() as connection:
             await connection.execute(_EMPTY.encode())
         yield opened
 

@@ -193,7 +193,7 @@ class Workshop:
             return [state async for state in states][-1]
 
     async def row(self, query: str, *parameters: object) -> tuple[object, ...]:
-        async with self.pool.transaction() as connection:
+        async with self.pool.spanning() as connection:
             cursor = await connection.execute(query.encode(), parameters)
             row = await cursor.fetchone()
         assert row is not None
