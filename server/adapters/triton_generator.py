@@ -75,18 +75,13 @@ class TritonGenerator:
         constraint = "grammar" if request.grammar else "json_schema"
         async with aclosing(self._results(_inputs(request), deadline, constraint)) as results:
             async for result in results:
-                text = _text(result, "TEXT")
-                reason = _text(result, "FINISH_REASON")
-                if reason:
-                    yield GeneratedText(
-                        text,
-                        reason,
-                        prompt_tokens=_count(result, "PROMPT_TOKENS"),
-                        completion_tokens=_count(result, "COMPLETION_TOKENS"),
-                        cached_tokens=_count(result, "CACHED_TOKENS"),
-                    )
+                try:
+                    piece = _piece(result, request)
+                except (IndexError, TypeError, ValueError) as error:
+                    raise DependencyUnavailable(f"the model {SLOT}", "it streams what is no text") from error
+                yield piece
+                if piece.finish_reason:
                     return
-                yield GeneratedText(text, tokens=_chosen(result) if request.log_probabilities else ())
 
     async def token_counts(self, texts: Sequence[str], deadline: Deadline) -> tuple[int, ...]:
         """See the port."""
@@ -135,6 +130,23 @@ class TritonGenerator:
         if code == "invalid_constraint":
             return InvalidField(constraint, problem)
         return translated(error, SLOT)
+
+
+def _piece(result: InferResult, request: GenerationRequest) -> GeneratedText:
+    """Raises IndexError, TypeError or ValueError for outputs of another form."""
+    text = _text(result, "TEXT")
+    tokens = _chosen(result) if request.log_probabilities else ()
+    reason = _text(result, "FINISH_REASON")
+    if not reason:
+        return GeneratedText(text, tokens=tokens)
+    return GeneratedText(
+        text,
+        reason,
+        prompt_tokens=_count(result, "PROMPT_TOKENS"),
+        completion_tokens=_count(result, "COMPLETION_TOKENS"),
+        cached_tokens=_count(result, "CACHED_TOKENS"),
+        tokens=tokens,
+    )
 
 
 async def _one(request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:

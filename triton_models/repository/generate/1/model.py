@@ -27,6 +27,7 @@ from triton_models.generation import (
     ScoredToken,
     TextGenerator,
 )
+from triton_models.joining import PieceJoiner
 from triton_models.orphans import exit_with_parent
 
 MAX_ALTERNATIVES = 10
@@ -91,6 +92,7 @@ class _GenerationJob:
         self._generator = generator
         self._tally = tally
         self._counted = Piece("", 0, 0)
+        self._joiner = PieceJoiner()
 
     def cancelled(self) -> bool:
         return bool(self._sender.is_cancelled())
@@ -120,12 +122,18 @@ class _GenerationJob:
         self._counted = piece
         if self.cancelled():
             return False
-        if piece.finish_reason is not None:
-            self._tally.ended(piece.finish_reason)
-            self._sender.send(_last_response(piece), flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
-        elif piece.text or piece.tokens:
-            tokens = _tokens(piece, self._task.alternatives) if self._task.log_probabilities else []
-            self._sender.send(pb_utils.InferenceResponse([_bytes("TEXT", piece.text), *tokens]))
+        joined = self._joiner.add(piece)
+        if joined is None:
+            return True
+        outputs = [_bytes("TEXT", joined.text)]
+        if joined.tokens:
+            outputs += _tokens(joined, self._task.alternatives)
+        if joined.finish_reason is None:
+            self._sender.send(pb_utils.InferenceResponse(outputs))
+        else:
+            self._tally.ended(joined.finish_reason)
+            last = pb_utils.InferenceResponse([*outputs, *_ending(joined)])
+            self._sender.send(last, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
         return True
 
     def _end(self, outcome: str) -> None:
@@ -259,19 +267,17 @@ def _refusal(code: str, message: str, status: int) -> Any:
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(f"{code}: {message}", status))
 
 
-def _last_response(piece: Piece) -> Any:
+def _ending(piece: Piece) -> list[Any]:
+    """What only the last response has."""
     counts = (
         ("PROMPT_TOKENS", piece.prompt_tokens),
         ("CACHED_TOKENS", piece.cached_tokens),
         ("COMPLETION_TOKENS", piece.completion_tokens),
     )
-    return pb_utils.InferenceResponse(
-        [
-            _bytes("TEXT", piece.text),
-            _bytes("FINISH_REASON", piece.finish_reason or ""),
-            *(pb_utils.Tensor(name, np.array([count], dtype=np.int32)) for name, count in counts),
-        ]
-    )
+    return [
+        _bytes("FINISH_REASON", piece.finish_reason or ""),
+        *(pb_utils.Tensor(name, np.array([count], dtype=np.int32)) for name, count in counts),
+    ]
 
 
 def _tokens(piece: Piece, alternatives: int) -> list[Any]:
