@@ -12,12 +12,14 @@ import pytest
 from pinakes import (
     Answers,
     AsyncAnswers,
+    AsyncAuth,
     AsyncClient,
     AsyncConversations,
     AsyncDocuments,
     AsyncEvents,
     AsyncIndex,
     AsyncModels,
+    Auth,
     Client,
     Conversations,
     Documents,
@@ -45,6 +47,7 @@ def public(cls: type) -> dict[str, Any]:
         (AsyncIndex, Index),
         (AsyncModels, Models),
         (AsyncEvents, Events),
+        (AsyncAuth, Auth),
         (AsyncPrivacy, Privacy),
     ],
 )

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor import Descriptor, EnumDescriptor
 
-from pinakes import events, mapping, options, privacy, requests, results, retrieval, where
+from pinakes import auth, credentials, events, mapping, options, privacy, requests, results, retrieval, where
 from pinakes.v1 import (
     answer_service_pb2,
+    auth_service_pb2,
     document_service_pb2,
     event_service_pb2,
     index_service_pb2,
@@ -72,6 +73,18 @@ RESPONSES: dict[str, Callable[[Any], object]] = {
     "ScanTextResponse": privacy.scanned_text,
     "UploadDocumentResponse": mapping.upload,
     "WatchJobResponse": mapping.watched_job,
+    "ChangePasswordResponse": auth.nothing,
+    "CreateApiKeyResponse": auth.created_key,
+    "CreateUserResponse": auth.created_user,
+    "ListApiKeysResponse": auth.key_page,
+    "ListUsersResponse": auth.user_page,
+    "LoginResponse": auth.logged_in,
+    "LogoutResponse": auth.nothing,
+    "RefreshResponse": auth.refreshed,
+    "RevokeApiKeyResponse": auth.revoked_key,
+    "RevokeResponse": auth.nothing,
+    "UpdateUserResponse": auth.updated_user,
+    "WhoAmIResponse": auth.identity,
 }
 
 METHODS = [method for file in FILES for service in file.services_by_name.values() for method in service.methods]
@@ -118,6 +131,8 @@ ENUMS: list[tuple[EnumDescriptor, type[results.WireEnum]]] = [
     (inference_service_pb2.EmbeddingKind.DESCRIPTOR, results.EmbeddingKind),
     (inference_service_pb2.FinishReason.DESCRIPTOR, results.FinishReason),
     (passage_pb2.PiiKind.DESCRIPTOR, results.PiiKind),
+    (auth_service_pb2.Role.DESCRIPTOR, auth.Role),
+    (auth_service_pb2.CredentialKind.DESCRIPTOR, auth.CredentialKind),
     (privacy_service_pb2.PrivacyAction.DESCRIPTOR, privacy.PrivacyAction),
 ]
 
@@ -272,6 +287,22 @@ REQUESTS: dict[str, list[Any]] = {
     "SetPolicyRequest": [privacy.set_policy({results.PiiKind.PHONE: privacy.PrivacyAction.BLOCK})],
     "ScanTextRequest": [privacy.scan_text("t")],
     "WatchJobRequest": [requests.watch_job("j")],
+    "ChangePasswordRequest": [auth.password_change("old", "new")],
+    "CreateApiKeyRequest": [auth.new_key("n", ("search",), ("g",), timedelta(days=1, microseconds=1), True, "t")],
+    "CreateUserRequest": [auth.new_user("u", "p", auth.Role.USER, ("g",), "t")],
+    "ListApiKeysRequest": [auth.list_keys(5, "t")],
+    "ListUsersRequest": [auth.list_users(5, "t")],
+    "LoginRequest": [auth.login_request(credentials.Login("u", "p", "t"))],
+    "LogoutRequest": [auth_service_pb2.LogoutRequest()],
+    "RefreshRequest": [auth.refresh_request("r")],
+    "RevokeApiKeyRequest": [auth.key_revocation("k")],
+    "RevokeRequest": [
+        auth.user_revocation("u"),
+        auth.session_revocation("s"),
+        auth.revoked_token("i", "j", MOMENT),
+    ],
+    "UpdateUserRequest": [auth.user_change("u", auth.Role.USER, ("g",), True, "p")],
+    "WhoAmIRequest": [auth_service_pb2.WhoAmIRequest()],
 }
 
 

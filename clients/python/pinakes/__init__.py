@@ -19,7 +19,9 @@ from pinakes.async_client import (
     AsyncIndex,
     AsyncModels,
 )
+from pinakes.auth import ApiKey, AsyncAuth, Auth, CredentialKind, Identity, NewApiKey, Role, User
 from pinakes.client import Answers, Client, Conversations, Documents, Events, Index, Models
+from pinakes.credentials import Login, Tokens
 from pinakes.errors import PinakesError
 from pinakes.options import (
     DEFAULT_ADDRESS,
@@ -132,7 +134,9 @@ __all__ = [
     "AnswerState",
     "AnswerStatus",
     "Answers",
+    "ApiKey",
     "AsyncAnswers",
+    "AsyncAuth",
     "AsyncClient",
     "AsyncConversations",
     "AsyncDocuments",
@@ -140,6 +144,7 @@ __all__ = [
     "AsyncIndex",
     "AsyncModels",
     "AsyncStream",
+    "Auth",
     "Box",
     "BranchScore",
     "ChosenToken",
@@ -152,6 +157,7 @@ __all__ = [
     "ConversationPage",
     "Conversations",
     "ConvexFusion",
+    "CredentialKind",
     "DeadLetter",
     "DeadLetterPage",
     "Deadlines",
@@ -176,6 +182,7 @@ __all__ = [
     "Generation",
     "GenerationOptions",
     "GenerationState",
+    "Identity",
     "Index",
     "IndexSegment",
     "IndexSnapshot",
@@ -185,6 +192,7 @@ __all__ = [
     "Job",
     "JobState",
     "JobSuccess",
+    "Login",
     "MemorySource",
     "Model",
     "ModelArtifact",
@@ -192,6 +200,7 @@ __all__ = [
     "ModelPage",
     "ModelState",
     "Models",
+    "NewApiKey",
     "PageImage",
     "PageRegion",
     "Passage",
@@ -211,6 +220,7 @@ __all__ = [
     "RetrievalProfile",
     "RetrievalSettings",
     "RetryPolicy",
+    "Role",
     "ScoredToken",
     "SearchDebug",
     "SearchFilter",
@@ -227,11 +237,13 @@ __all__ = [
     "TextSpan",
     "Thumbnail",
     "Tls",
+    "Tokens",
     "TurnPage",
     "Unsupported",
     "Upload",
     "UploadOptions",
     "Usage",
+    "User",
     "WarmUp",
     "where",
 ]

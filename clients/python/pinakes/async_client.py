@@ -13,8 +13,10 @@ import grpc
 
 from pinakes import events, mapping, requests
 from pinakes.answers import AnswerSoFar
+from pinakes.auth import AsyncAuth
 from pinakes.calls import AsyncCalls
 from pinakes.channel import open_async_channel
+from pinakes.credentials import Credentials, Login, check_secrecy
 from pinakes.events import Checkpoint, Event, EventType
 from pinakes.jobs import succeeded
 from pinakes.options import (
@@ -63,6 +65,7 @@ from pinakes.results import (
     WarmUp,
 )
 from pinakes.retrieval import RetrievalProfile
+from pinakes.signing import open_async_calls
 from pinakes.streams import AsyncStream
 from pinakes.tls import Tls
 from pinakes.uploads import Source, UploadSource
@@ -569,11 +572,16 @@ class AsyncClient:
         options: ClientOptions | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         tls: Tls | None = None,
+        api_key: str | None = None,
+        token: str | Callable[[], str] | None = None,
+        login: Login | None = None,
     ) -> None:
         options = options or ClientOptions()
+        own = Credentials.given(api_key, token, login)
+        check_secrecy(address, credentials is not None or tls is not None, options, own)
         self._deadlines = options.deadlines
         self._channel = open_async_channel(address, options, credentials, tls)
-        self._calls = AsyncCalls(options)
+        self._calls = open_async_calls(self._channel, options, own)
         self._answers = AnswerServiceStub(self._channel)
         self._searches = SearchServiceStub(self._channel)
         self._inference = InferenceServiceStub(self._channel)
@@ -583,6 +591,8 @@ class AsyncClient:
         self.index = AsyncIndex(self._channel, self._calls, options.deadlines)
         self.models = AsyncModels(self._channel, self._calls, options.deadlines)
         self.events = AsyncEvents(self._channel, self._calls, options.deadlines)
+        self.privacy = AsyncPrivacy(self._channel, self._calls, options.deadlines)
+        self.auth = AsyncAuth(self._channel, self._calls, options.deadlines)
         self.privacy = AsyncPrivacy(self._channel, self._calls, options.deadlines)
 
     async def __aenter__(self) -> Self:

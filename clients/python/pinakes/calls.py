@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import grpc
 from tenacity import AsyncRetrying, Retrying
 
+from pinakes.credentials import AsyncSigned, Signed
 from pinakes.options import ClientOptions
 from pinakes.requests import upload_data
 from pinakes.status import error_of
@@ -30,9 +31,9 @@ Resume = tuple[Any, Callable[[Message], Message]]
 class AsyncCalls:
     """Calls over `grpc.aio`. Timeouts cover all attempts of a call."""
 
-    def __init__(self, options: ClientOptions) -> None:
+    def __init__(self, options: ClientOptions, signed: AsyncSigned) -> None:
         self._retry = options.retry
-        self._metadata = grpc.aio.Metadata(*options.metadata)
+        self._signed = signed
 
     async def unary(
         self,
@@ -44,7 +45,7 @@ class AsyncCalls:
         """One request, one response."""
 
         async def attempt(left_s: float) -> R:
-            return await method(request, timeout=left_s, metadata=self._metadata)
+            return await method(request, timeout=left_s, metadata=await self._sent())
 
         return result(await self.retried(attempt, timeout_s))
 
@@ -61,7 +62,7 @@ class AsyncCalls:
         async def attempt(left_s: float) -> R:
             with source.open() as parts:
                 try:
-                    return await method(_async_upload(header, parts), timeout=left_s, metadata=self._metadata)
+                    return await method(_async_upload(header, parts), timeout=left_s, metadata=await self._sent())
                 except (grpc.aio.AioRpcError, asyncio.CancelledError):
                     if parts.failure:
                         raise parts.failure from None
@@ -119,12 +120,15 @@ class AsyncCalls:
         self, method: grpc.aio.UnaryStreamMultiCallable[Q, R], request: Q, timeout_s: float
     ) -> tuple[Call, Message]:
         """A call and its first message."""
-        call = method(request, timeout=timeout_s, metadata=self._metadata)
+        call = method(request, timeout=timeout_s, metadata=await self._sent())
         try:
             return call, await call.read()
         except BaseException:
             call.cancel()
             raise
+
+    async def _sent(self) -> grpc.aio.Metadata:
+        return grpc.aio.Metadata(*await self._signed.metadata())
 
     async def retried(
         self, attempt: Callable[[float], Awaitable[R]], timeout_s: float, attempts: float | None = None
@@ -145,15 +149,17 @@ class AsyncCalls:
 class SyncCalls:
     """As AsyncCalls, over `grpc`. Safe to share between threads."""
 
-    def __init__(self, options: ClientOptions) -> None:
+    def __init__(self, options: ClientOptions, signed: Signed) -> None:
         self._retry = options.retry
-        self._metadata = options.metadata
+        self._signed = signed
 
     def unary(
         self, method: grpc.UnaryUnaryMultiCallable[Q, R], request: Q, timeout_s: float, result: Callable[[R], T]
     ) -> T:
         """One request, one response."""
-        return result(self.retried(lambda left_s: method(request, timeout=left_s, metadata=self._metadata), timeout_s))
+        return result(
+            self.retried(lambda left_s: method(request, timeout=left_s, metadata=self._signed.metadata()), timeout_s)
+        )
 
     def upload(
         self,
@@ -168,7 +174,7 @@ class SyncCalls:
         def attempt(left_s: float) -> R:
             with source.open() as parts:
                 try:
-                    return method(_upload(header, parts), timeout=left_s, metadata=self._metadata)
+                    return method(_upload(header, parts), timeout=left_s, metadata=self._signed.metadata())
                 except grpc.RpcError:
                     if parts.failure:
                         raise parts.failure from None
@@ -224,7 +230,7 @@ class SyncCalls:
 
     def _first(self, method: grpc.UnaryStreamMultiCallable[Q, R], request: Q, timeout_s: float) -> tuple[Call, Message]:
         """A call and its first message."""
-        call = method(request, timeout=timeout_s, metadata=self._metadata)
+        call = method(request, timeout=timeout_s, metadata=self._signed.metadata())
         try:
             return call, next(call)
         except BaseException:

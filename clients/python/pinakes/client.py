@@ -13,8 +13,10 @@ import grpc
 
 from pinakes import events, mapping, requests
 from pinakes.answers import AnswerSoFar
+from pinakes.auth import Auth
 from pinakes.calls import SyncCalls
 from pinakes.channel import open_channel
+from pinakes.credentials import Credentials, Login, check_secrecy
 from pinakes.events import Checkpoint, Event, EventType
 from pinakes.jobs import succeeded
 from pinakes.options import (
@@ -63,6 +65,7 @@ from pinakes.results import (
     WarmUp,
 )
 from pinakes.retrieval import RetrievalProfile
+from pinakes.signing import open_calls
 from pinakes.streams import Stream
 from pinakes.tls import Tls
 from pinakes.uploads import Source, UploadSource
@@ -560,11 +563,16 @@ class Client:
         options: ClientOptions | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         tls: Tls | None = None,
+        api_key: str | None = None,
+        token: str | Callable[[], str] | None = None,
+        login: Login | None = None,
     ) -> None:
         options = options or ClientOptions()
+        own = Credentials.given(api_key, token, login)
+        check_secrecy(address, credentials is not None or tls is not None, options, own)
         self._deadlines = options.deadlines
         self._channel = open_channel(address, options, credentials, tls)
-        self._calls = SyncCalls(options)
+        self._calls = open_calls(self._channel, options, own)
         self._answers = AnswerServiceStub(self._channel)
         self._searches = SearchServiceStub(self._channel)
         self._inference = InferenceServiceStub(self._channel)
@@ -574,6 +582,8 @@ class Client:
         self.index = Index(self._channel, self._calls, options.deadlines)
         self.models = Models(self._channel, self._calls, options.deadlines)
         self.events = Events(self._channel, self._calls, options.deadlines)
+        self.privacy = Privacy(self._channel, self._calls, options.deadlines)
+        self.auth = Auth(self._channel, self._calls, options.deadlines)
         self.privacy = Privacy(self._channel, self._calls, options.deadlines)
 
     def __enter__(self) -> Self:

@@ -52,6 +52,8 @@ class ClientOptions:
     max_message_bytes: int = 16 * 1024 * 1024
     keepalive_time_s: float = 30.0
     keepalive_timeout_s: float = 10.0
+    secrets_in_the_clear: bool = False
+    """Whether keys and passwords may be sent without TLS to other machines: where the network itself encrypts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,16 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from pinakes.cli.saved_login import SavedLogins
 from pinakes.client import Client
+from pinakes.credentials import key_of_environment, read_key
 from pinakes.options import DEFAULT_ADDRESS, ClientOptions, Deadlines
 from pinakes.tls import Tls
 
 ENDPOINTS_FILE = Path("var/run/endpoints.json")
 """Written by `pinakes up` below the directory that it was started in."""
+LOCAL_KEY_FILE = Path("var/admin.key")
+"""Written there, too, when the stack was first started: the key that may do everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +25,37 @@ class Connection:
     address: str
     timeout_s: float | None = None
     tls: Tls | None = None
+    key_file: Path | None = None
+
+    @property
+    def options(self) -> ClientOptions:
+        deadlines = Deadlines() if self.timeout_s is None else Deadlines.all(self.timeout_s)
+        return ClientOptions(deadlines=deadlines)
 
     def open(self) -> Client:
-        """A client to be used in `with`."""
-        deadlines = Deadlines() if self.timeout_s is None else Deadlines.all(self.timeout_s)
-        return Client(self.address, options=ClientOptions(deadlines=deadlines), tls=self.tls)
+        """A client to be used in `with`. Its credentials are, the first that there is: the key of `key_file`; that of
+        the environment; the session of `pinakes login`; the first key of the stack that `pinakes up` started in this
+        directory, if it is the one that is called. Raises OSError, PinakesError."""
+        key = read_key(self.key_file) if self.key_file is not None else key_of_environment()
+        if key is not None:
+            return Client(self.address, options=self.options, tls=self.tls, api_key=key)
+        token = SavedLogins().access_token(self.address, self.tls, self.options)
+        if token is None and default_address() == self.address:
+            key = local_key()
+        return Client(self.address, options=self.options, tls=self.tls, api_key=key, token=token)
+
+    def of_session(self) -> Client:
+        """A client of the session of `pinakes login`, whatever else there is."""
+        token = SavedLogins().access_token(self.address, self.tls, self.options)
+        return Client(self.address, options=self.options, tls=self.tls, token=token or "")
+
+
+def local_key(file: Path = LOCAL_KEY_FILE) -> str | None:
+    """None if there is none that this user can read."""
+    try:
+        return read_key(file)
+    except OSError:
+        return None
 
 
 def default_address(endpoints_file: Path = ENDPOINTS_FILE) -> str:

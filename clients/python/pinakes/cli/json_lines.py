@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TextIO
 
+from pinakes.auth import ApiKey, Identity, User
 from pinakes.events import Event
 from pinakes.privacy import PrivacyPolicy, ScannedText
 from pinakes.results import (
@@ -52,6 +53,9 @@ Result = (
     | WarmUp
     | PrivacyPolicy
     | ScannedText
+    | Identity
+    | User
+    | ApiKey
 )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pinakes.cli.accounts import keys, login, logout, users, whoami
 from pinakes.cli.answers import answers
 from pinakes.cli.ask import ask
 from pinakes.cli.command_group import CommandGroup
@@ -37,6 +38,11 @@ app.add_typer(documents, name="documents")
 app.add_typer(dead_letters, name="dead-letters")
 app.add_typer(index, name="index")
 app.add_typer(models, name="models")
+app.command()(login)
+app.command()(logout)
+app.command()(whoami)
+app.add_typer(users, name="users")
+app.add_typer(keys, name="keys")
 app.add_typer(privacy, name="privacy")
 
 
@@ -89,6 +95,17 @@ def root(
     tls_name: Annotated[
         str, typer.Option(envvar="PINAKES_TLS_NAME", help="The name on the server's certificate, if not the address's.")
     ] = "",
+    key_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--api-key-file",
+            envvar="PINAKES_API_KEY_FILE",
+            help="The file with the API key. Without one: PINAKES_API_KEY, the session of `pinakes login`, or the key "
+            "that `pinakes up` has made in this directory.",
+            dir_okay=False,
+            exists=True,
+        ),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Prints the version.")
     ] = False,
@@ -98,7 +115,7 @@ def root(
     if (tls_certificate is None) != (tls_key is None):
         raise typer.BadParameter("--tls-certificate and --tls-key need each other")
     found = Tls(tls_root, tls_certificate, tls_key, tls_name) if secured else None
-    context.obj = Connection(server or default_address(), timeout, found)
+    context.obj = Connection(server or default_address(), timeout, found, key_file)
 
 
 def main() -> None:
