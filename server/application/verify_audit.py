@@ -86,13 +86,28 @@ class VerifyAudit:
                 yield [_line(_exported(entry)) for entry in entries]
         yield [_line(self._trailer(walk, exported or walk.base))]
 
-    async def _step(self, walk: _Walk, deadline: Deadline, stage: str) -> SignedStatement | None:
+    async def upto(self, chain: ChainId, last: int, deadline: Deadline) -> AuditEntry | ChainBreak | None:
+        """The entry of that sequence, if the chain holds up to it; None if it was removed meanwhile. Raises
+        StageDeadline."""
+        walk = _Walk(self._signer, self._anchors.of(chain), chain, 1)
+        while walk.broken is None and walk.position < last:
+            await self._step(walk, deadline, "verify", last)
+            if not walk.seen:
+                break
+        if walk.broken is not None:
+            return walk.broken
+        return walk.seen[-1] if walk.seen and walk.position == last else None
+
+    async def _step(
+        self, walk: _Walk, deadline: Deadline, stage: str, last: int | None = None
+    ) -> SignedStatement | None:
         """One part further; the chain's head."""
         if deadline.remaining() <= 0:
             raise StageDeadline(stage)
-        part = await self._log.read(walk.chain, walk.position, _PART)
+        wanted = _PART if last is None else min(_PART, last - walk.position)
+        part = await self._log.read(walk.chain, walk.position, wanted)
         # Off the event loop, which has calls to answer.
-        await asyncio.to_thread(walk.take, part)
+        await asyncio.to_thread(walk.take, part, at_the_end=last is None and len(part.entries) < wanted)
         return part.head
 
     def _header(self, walk: _Walk) -> Mapping[str, object]:
@@ -140,13 +155,13 @@ class _Walk:
         self._looked_at = 0
         self._pruned = 0
 
-    def take(self, part: ChainPart) -> None:
-        """Looks at the entries behind `position`: they are `seen` then. After the last of them the walk has `ended`."""
+    def take(self, part: ChainPart, *, at_the_end: bool) -> None:
+        """Looks at the entries behind `position`: they are `seen` then. With the last of them the walk has `ended`."""
         self.seen = []
         self._heed(part.checkpoints)
         for entry in part.entries:
             self._enter(entry)
-        if len(part.entries) < _PART:
+        if at_the_end:
             self.ended = True
             self._at_the_end(part.head)
 

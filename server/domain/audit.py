@@ -26,7 +26,8 @@ GENESIS = bytes(32)
 _ENTRY_DOMAIN = b"pinakes.audit.entry.v1\0"
 _STATEMENT_DOMAIN = b"pinakes.audit.statement.v1\0"
 # Ids, method names, addresses: what people write has spaces, and what is longer is no id.
-_PLAIN = re.compile(r"[A-Za-z0-9._:/@+%=;\[\]-]{0,200}")
+_PLAIN = re.compile(r"[A-Za-z0-9._:/@+%=;,\[\]-]*")
+_LONGEST_ID = 200
 
 
 class AuditClass(StrEnum):
@@ -180,9 +181,9 @@ class ChainBreak:
     reason: BreakReason
 
 
-def plain(text: str) -> str:
+def plain(text: str, longest: int = _LONGEST_ID) -> str:
     """Text as entries hold it: ids as they are; anything else, which might be contents, as `sha256:` and its hash."""
-    if _PLAIN.fullmatch(text):
+    if len(text) <= longest and _PLAIN.fullmatch(text):
         return text
     return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
