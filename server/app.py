@@ -54,6 +54,7 @@ from server.adapters.postgres.outbox import PostgresOutbox
 from server.adapters.postgres.passage_store import PostgresPassageStore
 from server.adapters.postgres.pool import PostgresPool
 from server.adapters.postgres.replaced_revisions import PostgresReplacedRevisions
+from server.adapters.postgres.sensitive_pages import PostgresSensitivePages
 from server.adapters.postgres.stage_results import PostgresStageResults
 from server.adapters.served_slot import ServedSlot
 from server.adapters.triton_client import TritonConnection
@@ -84,6 +85,10 @@ from server.application.look_after_index import LookAfterIndex
 from server.application.look_after_jobs import LookAfterJobs
 from server.application.look_after_models import LookAfterModels
 from server.application.ports import Embedder, FilledSlot, Generator, Reranker, TextRecognizer
+from server.application.privacy.follow_policies import FollowPolicies
+from server.application.privacy.masked_answers import MaskAnswers
+from server.application.privacy.masked_passages import MaskedPassages
+from server.application.privacy.screening import ScreenDocuments
 from server.application.relay_events import RelayEvents
 from server.application.relay_outbox import RelayOutbox
 from server.application.retrieval_profiles import RetrievalProfiles
@@ -107,6 +112,7 @@ from server.domain.generations import GenerationOptions
 from server.domain.models import EMBEDDING_SLOT, SLOTS, alias_of
 from server.domain.permissions import Role, permissions_of
 from server.domain.principals import Principal
+from server.privacy import followed_policies, privacy_servicer
 from server.settings import OWN_GENERATOR, GenerationEndpointSettings, Settings
 from server.telemetry import CacheMetrics, GeneratorMetrics, metrics_served
 from server.transport.answer_servicer import AnswerServicer
@@ -180,6 +186,7 @@ class _Answering:
     search: ReuseSearches
     profiles: RetrievalProfiles
     answers: ReuseAnswers
+    policies: FollowPolicies
     metrics: CacheMetrics
 
 
@@ -218,7 +225,9 @@ async def serve(settings: Settings) -> None:
         metrics = answering.metrics, GeneratorMetrics(chain)
         opened.enter_context(metrics_served(metrics, settings.metrics))
         turns = TakeTurns(PostgresConversationTurns(stores.pool), WordsOfTheLastQuestion(), settings.turns)
-        answers = GiveAnswers(answering.answers, PostgresAnswerStore(stores.pool), turns, settings.given_answers)
+        answers = GiveAnswers(
+            answering.answers, PostgresAnswerStore(stores.pool), turns, answering.policies, settings.given_answers
+        )
         opened.push_async_callback(answers.close)
         servicers = _servicers(settings, stores, models, model_care, searching, answering, answers, outbox_bell)
         background = (
@@ -255,6 +264,7 @@ async def work(settings: Settings) -> None:
             ledger=ledger,
             results=PostgresStageResults(stores.pool),
             writer=PostgresChunkWriter(stores.pool),
+            screening=ScreenDocuments(followed_policies(stores.pool, settings.policies)),
             options=settings.ingestion.stages,
         )
         worker = f"{socket.gethostname()}:{os.getpid()}"
@@ -415,22 +425,24 @@ async def _migrate(settings: Settings) -> None:
 def _answering(
     settings: Settings, stores: _Stores, models: _Models, searching: _Searching, chain: GenerationChain
 ) -> _Answering:
-    index, passages = searching.index, PostgresPassageStore(stores.pool)
+    index, policies = searching.index, followed_policies(stores.pool, settings.policies)
+    passages = MaskedPassages(PostgresPassageStore(stores.pool), policies)
     names = PostgresDocumentNames(stores.pool)
     anew = SearchPassages(
         models.embedder, models.reranker, index, passages, names, searching.highlighter, settings.search
     )
-    search = ReuseSearches(anew, models.reranker, index, passages, settings.caches.searches)
+    search = ReuseSearches(anew, models.reranker, index, passages, policies, settings.caches.searches)
     answer = AnswerQuestion(search, chain, settings.answers)
     # What another generator wrote is not kept.
     first = chain.providers[0].slot
-    answers = ReuseAnswers(answer, first, models.reranker, index, passages, settings.caches.answers)
+    masked = MaskAnswers(answer, policies)
+    answers = ReuseAnswers(masked, first, models.reranker, index, passages, policies, settings.caches.answers)
     caches: dict[str, CacheView] = {
         "query_vectors": anew.vectors.kept,
         "searches": search.kept,
         "answers": answers.kept,
     }
-    return _Answering(search, anew.profiles, answers, CacheMetrics(caches))
+    return _Answering(search, anew.profiles, answers, policies, CacheMetrics(caches))
 
 
 def _callers(settings: Settings) -> Callers:
@@ -460,7 +472,13 @@ def _servicers(
             WatchJob(catalog, settings.watch),
             LookAfterJobs(PostgresJobControl(stores.pool), outbox_bell),
             ShowPages(
-                PostgresDocumentOriginals(stores.pool), stores.blobs, stores.blobs, stores.reader, settings.pages
+                PostgresDocumentOriginals(stores.pool),
+                stores.blobs,
+                stores.blobs,
+                stores.reader,
+                PostgresSensitivePages(stores.pool),
+                answering.policies,
+                settings.pages,
             ),
             ShareDocument(PostgresDocumentSharing(stores.pool), searching.index, stores.log_bell, settings.share),
         ),
@@ -484,8 +502,9 @@ def _servicers(
             identity, SubscribeEvents(stores.events, PostgresEventAccess(stores.pool), settings.subscribe)
         ),
         conversations=ConversationServicer(
-            identity, LookAfterConversations(PostgresConversations(stores.pool), answers)
+            identity, LookAfterConversations(PostgresConversations(stores.pool), answers, answering.policies)
         ),
+        privacy=privacy_servicer(identity, stores.pool, answering.policies),
     )
 
 
@@ -518,7 +537,7 @@ def _health_watch(
         triton_generator.SLOT: models.generator.ready,
         triton_reranker.SLOT: models.reranker.ready,
     }
-    documents, search, answers, index_service, inference, model_service, events, conversations = SERVICES
+    documents, search, answers, index_service, inference, model_service, events, conversations, privacy = SERVICES
     needs = {
         documents: ("database", "queue"),
         search: ("database", "index", "embed"),
@@ -529,6 +548,7 @@ def _health_watch(
         model_service: ("database",),
         events: ("database", "queue"),
         conversations: ("database",),
+        privacy: ("database",),
         # So that a watcher learns which slot it is.
         **{alias_of(slot): (slot,) for slot in SLOTS},
         **{name: (name,) for name in generators},

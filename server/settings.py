@@ -54,6 +54,7 @@ from server.application.ingest_document import IngestOptions
 from server.application.keep_models import KeepOptions
 from server.application.load_models import LoadOptions
 from server.application.query import MAX_QUERY_CHARACTERS
+from server.application.privacy.follow_policies import PolicyOptions
 from server.application.relay_events import EventRelayOptions
 from server.application.relay_outbox import RelayOptions
 from server.application.retrieval_profiles import RetrievalProfiles
@@ -279,6 +280,7 @@ class Settings(BaseSettings):
     caches: CacheSettings = CacheSettings()
     metrics: MetricsOptions = MetricsOptions()
     given_answers: GiveOptions = GiveOptions()
+    policies: PolicyOptions = PolicyOptions()
     kept_answers: ForgetAnswersOptions = ForgetAnswersOptions()
     turns: TurnOptions = TurnOptions()
 

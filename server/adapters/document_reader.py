@@ -13,7 +13,7 @@ from server.adapters.reading.page_views import ViewOptions
 from server.adapters.reading.reader_process import ReaderProcess, ReaderProcessOptions
 from server.application.page_image_ports import PageView, PageWish
 from server.application.ports import PageImage, Probe
-from server.domain.documents import Page
+from server.domain.documents import Box, Page
 
 # To be raised when the same file comes to be read differently: pages read are kept by it.
 _READING_VERSION = 3
@@ -65,8 +65,8 @@ class FileDocumentReader:
     async def show(self, path: Path, media_type: str, wish: PageWish) -> PageView:
         return await self._free().show(path, media_type, wish, self._options.show_limit_s)
 
-    async def thumbnail(self, path: Path, media_type: str) -> PageView:
-        return await self._free().thumbnail(path, media_type, self._options.show_limit_s)
+    async def thumbnail(self, path: Path, media_type: str, hidden: tuple[Box, ...] = ()) -> PageView:
+        return await self._free().thumbnail(path, media_type, hidden, self._options.show_limit_s)
 
     def _free(self) -> ReaderProcess:
         """The one with the fewest users: the first, while it has none."""

@@ -135,7 +135,7 @@ def join(passage: Passage, run: Sequence[Passage]) -> Passage:
     """`passage` with the text and the places of all of `run`, which it is one of: neighbouring chunks, in order. What a
     chunk repeats of the one before it, a sentence or the head of a table, is there once."""
     text = run[0].text
-    spans = list(run[0].line_spans)
+    spans, masked = list(run[0].line_spans), list(run[0].masked)
     for following in run[1:]:
         new = _behind_repeats(text, following.text)
         shift = len(text) + 1 - new
@@ -143,6 +143,11 @@ def join(passage: Passage, run: Sequence[Passage]) -> Passage:
             LineSpan(max(span.start, new) + shift, span.end + shift, span.page, span.box)
             for span in following.line_spans
             if span.end > new
+        ]
+        masked += [
+            replace(span, start=span.start + shift, end=span.end + shift)
+            for span in following.masked
+            if span.start >= new
         ]
         # Chunks are cut between sentences and between rows, where a line may end.
         text += "\n" + following.text[new:]
@@ -153,6 +158,7 @@ def join(passage: Passage, run: Sequence[Passage]) -> Passage:
         line_spans=tuple(spans),
         pages=tuple(pages[number] for number in sorted(pages)),
         joined=tuple(each.chunk_id for each in run if each.chunk_id != passage.chunk_id),
+        masked=tuple(masked),
     )
 
 

@@ -22,6 +22,9 @@ from server.application.background import trace_of
 from server.application.ingestion_failures import DEFECT
 from server.application.keep_answers import KeepAnswers
 from server.application.keeping import kept_answer, replayed, shown_answer
+from server.application.privacy.masked_answers import masked_answer, masked_events
+from server.application.privacy.masking import mask_pii
+from server.application.privacy_ports import Policies
 from server.application.query import normalized_query
 from server.application.reuse_answers import Answering
 from server.application.take_turns import TakeTurns
@@ -36,6 +39,7 @@ from server.domain.errors import (
     StageDeadline,
 )
 from server.domain.principals import Principal
+from server.domain.privacy import PiiKind
 from server.domain.stored_answers import AnswerState, NumberedEvent, ShownAnswer
 
 _log = structlog.get_logger()
@@ -80,11 +84,14 @@ class _LiveAnswer:
 
 
 class GiveAnswers:
-    def __init__(self, maker: Answering, store: AnswerStore, turns: TakeTurns, options: GiveOptions) -> None:
+    def __init__(
+        self, maker: Answering, store: AnswerStore, turns: TakeTurns, policies: Policies, options: GiveOptions
+    ) -> None:
         self._maker = maker
         self._store = store
         self._keep = KeepAnswers(store)
         self._turns = turns
+        self._policies = policies
         self._options = options
         self._live: dict[str, _LiveAnswer] = {}
 
@@ -145,8 +152,10 @@ class GiveAnswers:
         answer = shown_answer(await self._store.get(principal, answer_id))
         if not 0 <= after <= len(answer.layout):
             raise InvalidField("after_sequence", f"must lie between 0 and {len(answer.layout):,}, the last event")
-        for event in replayed(answer, after):
-            yield event
+        kinds = await self._masked_for(principal)
+        for event in await asyncio.to_thread(_masked_replay, answer, kinds):
+            if event.sequence > after:
+                yield event
         if answer.state is not AnswerState.COMPLETED:
             raise AnswerInterrupted(answer_id, answer.state.value)
 
@@ -156,9 +165,10 @@ class GiveAnswers:
         live = self._found(principal, answer_id)
         if live is not None:
             if not live.feed.ended:
-                return _running(live)
+                return await asyncio.to_thread(masked_answer, _running(live), await self._masked_for(principal))
             await _ended(live, deadline)
-        return shown_answer(await self._store.get(principal, answer_id))
+        answer = shown_answer(await self._store.get(principal, answer_id))
+        return await asyncio.to_thread(masked_answer, answer, await self._masked_for(principal))
 
     async def cancel(self, principal: Principal, answer_id: str, deadline: Deadline) -> None:
         """Stops an answer that is being made; its readers get AnswerInterrupted. Does nothing to one that has ended.
@@ -187,11 +197,16 @@ class GiveAnswers:
     async def _make(
         self, feed: AnswerFeed, principal: Principal, command: AnswerCommand, searched: str, deadline: Deadline
     ) -> None:
+        if searched:
+            searched = mask_pii(searched, await self._masked_for(principal)).text
         async with aclosing(self._maker.run(principal, command, deadline)) as events:
             async for event in events:
                 if isinstance(event, Sources):
                     event = replace(event, searched=searched)
                 await feed.put(event, deadline)
+
+    async def _masked_for(self, principal: Principal) -> frozenset[PiiKind]:
+        return (await self._policies.of(principal.tenant)).masked
 
     async def until_kept(self, principal: Principal, conversation_id: str, deadline: Deadline) -> None:
         """Waits until turns of the conversation whose last event was told are kept: their callers may go on. Raises
@@ -279,6 +294,10 @@ class GiveAnswers:
         """None for answers that nobody is making, and for those of others: the store knows neither."""
         live = self._live.get(answer_id)
         return live if live is not None and live.belongs_to(principal) else None
+
+
+def _masked_replay(answer: ShownAnswer, kinds: frozenset[PiiKind]) -> list[NumberedEvent]:
+    return list(masked_events(tuple(replayed(answer, 0)), kinds))
 
 
 def _outcome(live: _LiveAnswer) -> tuple[AnswerState, Failure | None, Exception | None]:

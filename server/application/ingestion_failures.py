@@ -12,6 +12,7 @@ from server.domain.errors import (
     InvalidRequest,
     ModelNotInstalled,
     Overloaded,
+    PersonalDataBlocked,
     PinakesError,
 )
 
@@ -43,7 +44,7 @@ class Verdict:
 def judge(error: Exception, lease: Lease, options: RetryOptions, spread: float) -> Verdict:
     """What to do after `error` ended the attempt of `lease`. `spread`, 0 to 1, keeps retries from coming in step."""
     failure = failure_of(error, lease)
-    if isinstance(error, InvalidRequest | DocumentTooLarge):
+    if isinstance(error, InvalidRequest | DocumentTooLarge | PersonalDataBlocked):
         return Verdict(failure, None)
     # A mismatch ends when this process has followed the alias of the embedding model.
     outage = isinstance(error, DependencyUnavailable | Overloaded | ModelNotInstalled | EmbeddingMismatch)

@@ -31,10 +31,11 @@ from server.application.ports import (
     StageResults,
     TextRecognizer,
 )
+from server.application.privacy.screening import ScreenDocuments, Screened
 from server.application.recognized_pages import page_from_recognition
 from server.domain.deadline import Deadline
-from server.domain.documents import Chunk, Lease, Page, PageReading, Stage
-from server.domain.errors import DependencyUnavailable, Overloaded, UnreadableDocument
+from server.domain.documents import Chunk, Lease, Page, PageReading, SensitivePart, Stage
+from server.domain.errors import DependencyUnavailable, Overloaded, PersonalDataBlocked, UnreadableDocument
 
 _T = TypeVar("_T")
 
@@ -67,6 +68,7 @@ class IngestionStages:
         ledger: JobLedger,
         results: StageResults,
         writer: ChunkWriter,
+        screening: ScreenDocuments,
         options: StageOptions,
     ) -> None:
         self._blobs = blobs
@@ -76,6 +78,7 @@ class IngestionStages:
         self._ledger = ledger
         self._results = results
         self._writer = writer
+        self._screening = screening
         self._options = options
 
     async def run(self, lease: Lease) -> int:
@@ -85,12 +88,15 @@ class IngestionStages:
             probe = await self._probe(lease, path)
             recognizer = self._recognizer.model()
             pages = await self._extract(lease, path, probe, recognizer)
-        chunks = await self._chunk(lease, pages)
+        screened = await self._screen(lease, pages, await self._chunk(lease, pages))
+        chunks = screened.chunks
         # One for all chunks: vectors of two models cannot be compared.
         embedder = self._embedder.model()
         vectors = await self._embed(lease, embedder, chunks, len(pages))
         # A page that an earlier attempt kept is used only if the same recognizer read it: its key says so.
-        readings = [_reading(page, recognizer.fingerprint) for page in pages]
+        readings = [
+            _reading(page, recognizer.fingerprint, parts) for page, parts in zip(pages, screened.parts, strict=True)
+        ]
         return await self._commit(lease, readings, chunks, vectors, embedder.fingerprint)
 
     async def _probe(self, lease: Lease, path: Path) -> Probe:
@@ -142,6 +148,14 @@ class IngestionStages:
         return await asyncio.to_thread(
             chunk_pages, pages, self._options.chunking, lambda ordinal: str(uuid.uuid5(revision, f"chunk {ordinal}"))
         )
+
+    async def _screen(self, lease: Lease, pages: Sequence[Page], chunks: Sequence[Chunk]) -> Screened:
+        try:
+            return await self._patiently(lambda: self._screening.run(lease.job.tenant, pages, chunks))
+        except PersonalDataBlocked:
+            # What is not let in is not kept either.
+            await self._patiently(lambda: self._results.forget(lease))
+            raise
 
     async def _embed(
         self, lease: Lease, embedder: Embedder, chunks: Sequence[Chunk], pages: int
@@ -240,9 +254,9 @@ class _Extraction:
             self._pages[page.number] = page
 
 
-def _reading(page: Page, recognizer: str) -> PageReading:
+def _reading(page: Page, recognizer: str, sensitive: tuple[SensitivePart, ...]) -> PageReading:
     engine = recognizer if page.recognized else None
-    return PageReading(page.number, page.width, page.height, page.confidence, engine)
+    return PageReading(page.number, page.width, page.height, page.confidence, engine, sensitive)
 
 
 def _first_of(group: ExceptionGroup[Exception]) -> Exception:

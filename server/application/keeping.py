@@ -16,7 +16,8 @@ from typing import assert_never
 
 from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Completion, Delta, Sources
 from server.domain.documents import Failure, LineSpan
-from server.domain.passages import RankedPassage, TextSpan
+from server.domain.passages import Passage, RankedPassage, TextSpan
+from server.domain.privacy import PiiSpan
 from server.domain.stored_answers import (
     AnswerState,
     KeptAnswer,
@@ -105,6 +106,7 @@ def shown_answer(kept: KeptAnswer) -> ShownAnswer:
             for cited in kept.citations
         ),
         completion=kept.completion,
+        masked=() if kept.completion is None else kept.completion.masked,
         layout=kept.layout,
         create_time=kept.create_time,
         end_time=kept.end_time,
@@ -154,12 +156,22 @@ def quoted_alone(citation: Citation) -> Citation:
         heading_path=(),
         line_spans=lines,
         pages=tuple(page for page in passage.pages if page.number in numbers),
+        masked=masked_within(passage, support),
     )
     return replace(citation, passage=quoted, support=TextSpan(0, len(quote)))
 
 
+def masked_within(passage: Passage, part: TextSpan) -> tuple[PiiSpan, ...]:
+    """What is masked in that part of the passage's text, counted from its start."""
+    return tuple(
+        PiiSpan(max(span.start, part.start) - part.start, min(span.end, part.end) - part.start, span.kind)
+        for span in passage.masked
+        if span.start < part.end and span.end > part.start
+    )
+
+
 def without_text(ranked: RankedPassage) -> RankedPassage:
-    passage = replace(ranked.passage, text="", heading_path=(), line_spans=(), pages=())
+    passage = replace(ranked.passage, text="", heading_path=(), line_spans=(), pages=(), masked=())
     return replace(ranked, passage=passage, snippet=None)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from server.domain.documents import Box, Document
+from server.domain.documents import Box, Document, SensitivePart
 from server.domain.principals import Principal
 
 THUMBNAIL_SIZE = (200, 300)
@@ -27,11 +27,12 @@ class PageView:
 @dataclass(frozen=True, slots=True)
 class PageWish:
     """`scale` (None: what suits the format) may be lowered to what an image may have at most. `boxes` are marked on the
-    page."""
+    page, and `hidden` ones blacked out."""
 
     page: int
     scale: float | None
     boxes: tuple[Box, ...]
+    hidden: tuple[Box, ...] = ()
 
 
 class PageRenderer(Protocol):
@@ -42,13 +43,20 @@ class PageRenderer(Protocol):
         """Raises NoPageImage for a format whose pages have no look of their own, InvalidField for a page that is not
         there, UnreadableDocument, EncryptedDocument."""
 
-    async def thumbnail(self, path: Path, media_type: str) -> PageView:
-        """Of the first page, in THUMBNAIL_SIZE; of every format. Raises UnreadableDocument, EncryptedDocument."""
+    async def thumbnail(self, path: Path, media_type: str, hidden: tuple[Box, ...] = ()) -> PageView:
+        """Of the first page, in THUMBNAIL_SIZE, with the `hidden` boxes blacked out; of every format. Raises
+        UnreadableDocument, EncryptedDocument."""
 
 
 class DocumentOriginals(Protocol):
     async def locate(self, principal: Principal, document_id: str) -> tuple[Document, str]:
         """The document and the key of its bytes. Raises DocumentNotFound, also for who may not read it."""
+
+
+class SensitivePages(Protocol):
+    async def parts(self, document: Document, page: int) -> tuple[SensitivePart, ...] | None:
+        """Of a page of the document's revision; None where nobody has looked. Raises DependencyUnavailable,
+        Overloaded."""
 
 
 class DerivedBlobs(Protocol):

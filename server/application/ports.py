@@ -483,6 +483,9 @@ class StageResults(Protocol):
     async def save(self, lease: Lease, stage: Stage, inputs_hash: str, result: bytes) -> None:
         """Raises LeaseLost."""
 
+    async def forget(self, lease: Lease) -> None:
+        """All that the job may use. Raises LeaseLost."""
+
 
 class ChunkWriter(Protocol):
     async def commit(

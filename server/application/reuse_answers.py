@@ -14,10 +14,11 @@ from server.application.answer_question import AnswerCommand
 from server.application.caching import BoundedCache, CacheOptions, held_bytes
 from server.application.consistency import catch_up
 from server.application.ports import Generator, PassageIndex, PassageStore, Reranker, Slot
+from server.application.privacy_ports import Policies
 from server.application.query import normalized_query
 from server.application.reuse_searches import IndexVersion, all_readable, passages_size, slot_version
 from server.application.search_passages import LASTING
-from server.application.timing import StageClock, today
+from server.application.timing import StageClock, today, within
 from server.domain.answers import AnswerEvent, AnswerStatus, Completion, Degradation, Delta, Sources
 from server.domain.deadline import Deadline
 from server.domain.passages import RankedPassage
@@ -50,6 +51,7 @@ class AnswerKey:
     command: AnswerCommand
     reranker: str
     generator: str
+    policy: int
     day: date
 
 
@@ -68,6 +70,7 @@ class ReuseAnswers:
         reranker: Slot[Reranker],
         index: PassageIndex,
         store: PassageStore,
+        policies: Policies,
         options: CacheOptions,
     ) -> None:
         self.kept: BoundedCache[AnswerKey, Events] = BoundedCache(options, _size_of)
@@ -76,6 +79,7 @@ class ReuseAnswers:
         self._reranker = reranker
         self._index = index
         self._store = store
+        self._policies = policies
         self._share_from_s = options.share_from_s
         self._told: dict[tuple[AnswerKey, IndexVersion], _ToldToAll] = {}
 
@@ -98,12 +102,15 @@ class ReuseAnswers:
                     yield event
             return
         wanted = replace(command, question=question, consistency_token="")
-        key = AnswerKey(principal, wanted, slot_version(self._reranker), slot_version(self._generator), today())
+        policy = await self._policies.of(principal.tenant)
+        models = slot_version(self._reranker), slot_version(self._generator)
+        key = AnswerKey(principal, wanted, *models, policy.version, today())
         version = IndexVersion.of(self._index)
         found = self.kept.find(key, version)
         if found is not None:
             with clock.stage("cache"):
-                usable = await all_readable(self._store, principal, _sources(found), version.position)
+                async with within(deadline, "cache"):
+                    usable = await all_readable(self._store, principal, _sources(found), version.position)
             if usable:
                 for event in found:
                     yield _told_again(event, clock)

@@ -10,9 +10,10 @@ from datetime import date
 from server.application.caching import BoundedCache, CacheOptions, SharedWork, held_bytes
 from server.application.consistency import catch_up
 from server.application.ports import Generator, PassageIndex, PassageStore, Reranker, Slot
+from server.application.privacy_ports import Policies
 from server.application.query import normalized_query
 from server.application.search_passages import PassageSearch, SearchCommand, SearchOutcome
-from server.application.timing import StageClock, today
+from server.application.timing import StageClock, today, within
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, ModelNotInstalled
 from server.domain.passages import IndexResult, Passage, RankedPassage
@@ -28,11 +29,13 @@ _LINE_BYTES = 250
 @dataclass(frozen=True, slots=True)
 class SearchKey:
     """All that an outcome depends on, beside the index. Users and groups decide which passages are seen; `day`, what
-    "yesterday" is; `reranker`, its fingerprint, in which order they stand."""
+    "yesterday" is; `reranker`, its fingerprint, in which order they stand; `policy`, the version of the tenant's, what
+    is masked in them."""
 
     principal: Principal
     command: SearchCommand
     reranker: str
+    policy: int
     day: date
 
 
@@ -92,6 +95,7 @@ class ReuseSearches:
         reranker: Slot[Reranker],
         index: PassageIndex,
         store: PassageStore,
+        policies: Policies,
         options: CacheOptions,
     ) -> None:
         self.kept: BoundedCache[SearchKey, SearchOutcome] = BoundedCache(
@@ -101,6 +105,7 @@ class ReuseSearches:
         self._reranker = reranker
         self._index = index
         self._store = store
+        self._policies = policies
         self._work: SharedWork[tuple[SearchKey, IndexVersion], SearchOutcome] = SharedWork(options.share_from_s)
 
     async def run(
@@ -113,12 +118,14 @@ class ReuseSearches:
             self.kept.use.bypassed += 1
             return await self._search.run(principal, command, deadline, clock)
         wanted = replace(command, query=query, consistency_token="")
-        key = SearchKey(principal, wanted, slot_version(self._reranker), today())
+        policy = await self._policies.of(principal.tenant)
+        key = SearchKey(principal, wanted, slot_version(self._reranker), policy.version, today())
         version = IndexVersion.of(self._index)
         found = self.kept.find(key, version)
         if found is not None:
             with clock.stage("cache"):
-                usable = await all_readable(self._store, principal, found.passages, found.index.position)
+                async with within(deadline, "cache"):
+                    usable = await all_readable(self._store, principal, found.passages, found.index.position)
             if usable:
                 return replace(found, cached=True)
             self.kept.refuse(key)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from server.domain.generation import PassedOver
 from server.domain.passages import Passage, RankedPassage, TextSpan
+from server.domain.privacy import PiiSpan
 from server.domain.understanding import Understanding
 
 
@@ -78,7 +79,8 @@ class Unsupported(TextSpan):
 class Completion:
     """`generator`, `embedder` and `reranker` are fingerprints of the models that made the answer; empty for one that
     was not asked. `cached`: the answer was made for an earlier call, or for another one at the same time. `confidence`:
-    how likely the answer is right, or, of NOT_IN_DOCUMENTS, that the documents do not have it."""
+    how likely the answer is right, or, of NOT_IN_DOCUMENTS, that the documents do not have it. `masked`: where in its
+    text words stand in the place of personal data, in order."""
 
     status: AnswerStatus
     usage: Usage | None
@@ -92,6 +94,7 @@ class Completion:
     cached: bool = False
     passed_over: tuple[PassedOver, ...] = ()
     confidence: float = 0.0
+    masked: tuple[PiiSpan, ...] = ()
 
 
 AnswerEvent = Sources | Delta | Citation | Completion

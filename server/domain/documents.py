@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from server.domain.principals import AccessList
+from server.domain.privacy import PiiKind, PiiSpan
 
 
 class DocumentState(enum.Enum):
@@ -194,6 +195,16 @@ class Chunk:
     heading_path: tuple[str, ...]
     language: str
     line_spans: tuple[LineSpan, ...]
+    masked: tuple[PiiSpan, ...] = ()
+    """Where words stand in the place of personal data, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class SensitivePart:
+    """A part of a page where personal data stands."""
+
+    kind: PiiKind
+    box: Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,3 +223,4 @@ class PageReading(PageSize):
 
     confidence: float = 1.0
     engine: str | None = None
+    sensitive: tuple[SensitivePart, ...] = ()

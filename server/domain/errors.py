@@ -47,6 +47,8 @@ PinakesError
 ├── ModelLoadFailed                a model cannot be loaded; what serves goes on serving
 ├── ModelInUse                     an alias names the model
 ├── ModelMemoryExhausted           the model does not fit beside those that are in use
+├── PersonalDataBlocked            the document has personal data that the tenant's policy does not let in
+├── PagesNotChecked                nobody has looked for personal data on the pages of a document
 ├── AuditBroken                    the tenant's audit log is not what was written; what cannot be recorded is not done
 ├── EmbeddingMismatch              the index holds the vectors of another embedding model
 ├── LeaseLost                      another worker owns the job now (never reaches a caller)
@@ -61,6 +63,8 @@ from here to gRPC. Messages are one sentence for the caller, never document text
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from server.domain.generation import PassedOver
 
@@ -464,6 +468,25 @@ class EmbeddingMismatch(PinakesError):
         )
         self.wanted = wanted
         self.held = held
+
+
+class PersonalDataBlocked(PinakesError):
+    """`counts` says of each kind that the policy of the tenant blocks how many there are in the document."""
+
+    def __init__(self, counts: Mapping[str, int]) -> None:
+        told = ", ".join(f"{count} of {kind}" for kind, count in counts.items())
+        super().__init__(f"the document has personal data that the tenant's privacy policy does not let in: {told}")
+        self.counts = dict(counts)
+
+
+class PagesNotChecked(PinakesError):
+    """Nobody looked for personal data on the pages of document `document_id`; the tenant's policy masks some."""
+
+    def __init__(self, document_id: str) -> None:
+        super().__init__(
+            f"nobody has looked for personal data on the pages of document {document_id}; ingest it anew to see them"
+        )
+        self.document_id = document_id
 
 
 class LeaseLost(PinakesError):

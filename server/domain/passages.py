@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from server.domain.conditions import Condition
 from server.domain.documents import LineSpan, PageSize
 from server.domain.principals import Principal
+from server.domain.privacy import PiiSpan
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class TextSpan:
 class Passage:
     """A chunk as a search result. `pages` holds the size of every page that `line_spans` names. `ordinal` is its place
     among the chunks of the revision, from 0; -1: not known. `joined` are chunks beside it whose text is part of this
-    one's."""
+    one's. `masked`: where in the text words stand in the place of personal data, in order."""
 
     chunk_id: str
     document_id: str
@@ -35,6 +36,7 @@ class Passage:
     pages: tuple[PageSize, ...]
     ordinal: int = -1
     joined: tuple[str, ...] = ()
+    masked: tuple[PiiSpan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from datetime import datetime
 from server.domain.answers import AnswerEvent, Citation, Completion, Sources
 from server.domain.documents import Failure
 from server.domain.passages import RankedPassage, TextSpan
+from server.domain.privacy import PiiSpan
 
 
 class AnswerState(enum.Enum):
@@ -80,7 +81,8 @@ class KeptAnswer:
 @dataclass(frozen=True, slots=True)
 class ShownAnswer:
     """An answer as one reader may see it now. In `text` every withheld character is a blot, so that offsets hold;
-    `withheld` says where. `sources` are those that may be seen, without their text."""
+    `withheld` says where. `sources` are those that may be seen, without their text. `masked`: where in `text` words
+    stand in the place of personal data, in order."""
 
     answer_id: str
     question: str
@@ -96,3 +98,4 @@ class ShownAnswer:
     end_time: datetime | None
     conversation_id: str = ""
     turn: int = 0
+    masked: tuple[PiiSpan, ...] = ()

@@ -16,6 +16,7 @@ from server.transport.mapping import (
     sources_to_wire,
     timestamp_to_wire,
 )
+from server.transport.privacy_mapping import masked_to_wire
 
 _STATES = {
     AnswerState.RUNNING: answer_service_pb2.ANSWER_STATE_RUNNING,
@@ -64,6 +65,7 @@ def stored_answer_to_wire(answer: ShownAnswer) -> answer_service_pb2.StoredAnswe
         end_time=None if answer.end_time is None else timestamp_to_wire(answer.end_time),
         conversation_id=answer.conversation_id,
         turn=answer.turn,
+        masked=masked_to_wire(answer.masked),
     )
 
 

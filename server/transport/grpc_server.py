@@ -27,6 +27,8 @@ from pinakes.v1 import (
     inference_service_pb2_grpc,
     model_service_pb2,
     model_service_pb2_grpc,
+    privacy_service_pb2,
+    privacy_service_pb2_grpc,
     search_service_pb2,
     search_service_pb2_grpc,
 )
@@ -40,6 +42,7 @@ from server.transport.index_servicer import IndexServicer
 from server.transport.inference_servicer import InferenceServicer
 from server.transport.interceptors import CallInterceptor
 from server.transport.model_servicer import ModelServicer
+from server.transport.privacy_servicer import PrivacyServicer
 from server.transport.search_servicer import SearchServicer
 from server.transport.tls import ServerCertificate, TlsOptions
 
@@ -59,6 +62,7 @@ SERVICES = tuple(
         model_service_pb2,
         event_service_pb2,
         conversation_service_pb2,
+        privacy_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
@@ -97,6 +101,7 @@ class Servicers:
     models: ModelServicer
     events: EventServicer
     conversations: ConversationServicer
+    privacy: PrivacyServicer
 
 
 @asynccontextmanager
@@ -133,6 +138,7 @@ async def grpc_server(
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(servicers.models, server)
     event_service_pb2_grpc.add_EventServiceServicer_to_server(servicers.events, server)
     conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server(servicers.conversations, server)
+    privacy_service_pb2_grpc.add_PrivacyServiceServicer_to_server(servicers.privacy, server)
     health_pb2_grpc.add_HealthServicer_to_server(report.servicer, server)
     reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     await report.set(("", *SERVICES), serving=False)

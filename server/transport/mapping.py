@@ -25,6 +25,7 @@ from pinakes.v1 import (
 from server.application.answer_question import AnswerCommand
 from server.application.consistency import token_of
 from server.application.ingestion_failures import DEFECT
+from server.application.keeping import masked_within
 from server.application.look_after_index import BuildCommand, IndexStatus
 from server.application.look_after_jobs import ReindexCommand
 from server.application.page_image_ports import PageView, PageWish
@@ -94,6 +95,7 @@ from server.domain.passages import (
 from server.domain.principals import AccessList, Principal
 from server.domain.retrieval import RetrievalSettings
 from server.domain.understanding import Intent, ProposedFilter, Understanding
+from server.transport.privacy_mapping import masked_to_wire
 from server.transport.status import RULES, reason_of
 
 _DOCUMENT_STATES = {
@@ -208,6 +210,7 @@ def passage_to_wire(passage: Passage) -> passage_pb2.Passage:
         language=passage.language,
         regions=regions_to_wire(passage, passage.line_spans),
         joined_chunk_ids=passage.joined,
+        masked=masked_to_wire(passage.masked),
     )
 
 
@@ -704,6 +707,7 @@ def citation_to_wire(citation: Citation) -> answer_service_pb2.Citation:
         quote=passage.text[support.start : support.end],
         score=citation.score,
         field=citation.field,
+        masked=masked_to_wire(masked_within(passage, support)),
     )
 
 
@@ -724,6 +728,7 @@ def completion_to_wire(completion: Completion) -> answer_service_pb2.Completion:
         cached=completion.cached,
         passed_over=[_passed_over(each) for each in completion.passed_over],
         confidence=completion.confidence,
+        masked=masked_to_wire(completion.masked),
     )
 
 

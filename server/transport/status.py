@@ -55,6 +55,11 @@ def _quota_exceeded(error: errors.PinakesError) -> list[Message]:
     return failure if error.retry_after_s is None else [*failure, *_retry_info(error)]
 
 
+def _counts(error: errors.PinakesError) -> dict[str, str]:
+    assert isinstance(error, errors.PersonalDataBlocked)
+    return {kind: str(count) for kind, count in error.counts.items()}
+
+
 def _attribute(name: str) -> Callable[[errors.PinakesError], dict[str, str]]:
     return lambda error: {name: str(getattr(error, name))}
 
@@ -67,6 +72,16 @@ RULES: dict[type[errors.PinakesError], Rule] = {
         grpc.StatusCode.INVALID_ARGUMENT,
         Reason.ERROR_REASON_UNSUPPORTED_FORMAT,
         metadata=_attribute("media_type"),
+    ),
+    errors.PersonalDataBlocked: Rule(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        Reason.ERROR_REASON_PERSONAL_DATA_BLOCKED,
+        metadata=_counts,
+    ),
+    errors.PagesNotChecked: Rule(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        Reason.ERROR_REASON_PAGES_NOT_CHECKED,
+        metadata=_attribute("document_id"),
     ),
     errors.EncryptedDocument: Rule(grpc.StatusCode.INVALID_ARGUMENT, Reason.ERROR_REASON_ENCRYPTED_DOCUMENT),
     errors.Unauthenticated: Rule(grpc.StatusCode.UNAUTHENTICATED, Reason.ERROR_REASON_UNAUTHENTICATED),

@@ -47,6 +47,8 @@ PinakesError
 ├── ModelInUse                     `alias` names the model
 ├── ModelMemoryExhausted           the model does not fit beside those in use
 ├── EmbeddingMismatch              the index holds embeddings of another model, `held`
+├── PersonalDataBlocked            the document has personal data that the tenant's policy does not let in
+├── PagesNotChecked                nobody has looked for personal data on the document's pages: ingest it anew
 ├── AuditBroken                    the server's audit log was tampered with, and takes nothing: ask the operator
 ├── KeyUnusable                    a key of the server is missing, wrong, or was destroyed: ask the operator
 ├── DocumentDamaged                the stored bytes are not those that were uploaded: upload them again
@@ -424,6 +426,21 @@ class EmbeddingMismatch(PinakesError):
         return self._told("held")
 
 
+class PersonalDataBlocked(PinakesError):
+    """The document has personal data that the tenant's privacy policy does not let in; the message says of which kinds,
+    and how many."""
+
+
+class PagesNotChecked(PinakesError):
+    """The privacy policy masks personal data, and nobody has looked for any on the pages of the document `document_id`.
+    Ingest it anew (`documents.reindex`)."""
+
+    @property
+    def document_id(self) -> str:
+        """The document."""
+        return self._told("document_id")
+
+
 class AuditBroken(PinakesError):
     """The tenant's audit log is not what was written to it; what cannot be recorded is not done. Ask the operator."""
 
@@ -495,6 +512,8 @@ CLASS_OF_REASON: Mapping[str, type[PinakesError]] = {
     "MODEL_MEMORY_EXHAUSTED": ModelMemoryExhausted,
     "EMBEDDING_MISMATCH": EmbeddingMismatch,
     "AUDIT_BROKEN": AuditBroken,
+    "PERSONAL_DATA_BLOCKED": PersonalDataBlocked,
+    "PAGES_NOT_CHECKED": PagesNotChecked,
     "KEY_UNUSABLE": KeyUnusable,
     "DOCUMENT_DAMAGED": DocumentDamaged,
     "ANSWER_NOT_FOUND": AnswerNotFound,

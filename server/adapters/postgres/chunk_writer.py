@@ -12,16 +12,17 @@ import numpy.typing as npt
 
 from server.adapters.postgres import change_log, job_states
 from server.adapters.postgres.fence import fenced, hold
-from server.adapters.postgres.line_spans import encode_line_spans
+from server.adapters.postgres.line_spans import encode_line_spans, encode_masked
 from server.adapters.postgres.pool import Connection, PostgresPool, among_all_tenants
+from server.adapters.postgres.sensitive_pages import encode_parts
 from server.domain.documents import Chunk, JobState, Lease, PageReading
 from server.domain.errors import EmbeddingMismatch
 
 # COPY would be faster, and is not to be had where row security is.
 _CHUNKS = """
     INSERT INTO chunks (chunk_id, tenant, document_id, revision, ordinal, text, heading_path, language, first_page,
-                        last_page, line_spans)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                        last_page, line_spans, masked)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 _EMBEDDINGS = """
     INSERT INTO embeddings (chunk_id, fingerprint, vector)
@@ -29,8 +30,8 @@ _EMBEDDINGS = """
         AS made (chunk_id, vector)
 """
 _PAGES = """
-    INSERT INTO pages (document_id, revision, number, width, height, confidence, engine)
-    VALUES (%s, %s, %s, %s, %s, %s, %s)
+    INSERT INTO pages (document_id, revision, number, width, height, confidence, engine, sensitive)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 
@@ -83,6 +84,7 @@ def _chunk_rows(lease: Lease, chunks: Sequence[Chunk]) -> list[tuple[Any, ...]]:
             min((span.page for span in chunk.line_spans), default=1),
             max((span.page for span in chunk.line_spans), default=1),
             encode_line_spans(chunk.line_spans),
+            encode_masked(chunk.masked),
         )
         for chunk in chunks
     ]
@@ -137,7 +139,17 @@ async def _held_fingerprint(connection: Connection) -> str | None:
 async def _write_pages(connection: Connection, lease: Lease, pages: Sequence[PageReading]) -> None:
     document_id, revision = lease.document.document_id, lease.job.revision
     rows = [
-        (document_id, revision, page.number, page.width, page.height, page.confidence, page.engine) for page in pages
+        (
+            document_id,
+            revision,
+            page.number,
+            page.width,
+            page.height,
+            page.confidence,
+            page.engine,
+            encode_parts(page.sensitive),
+        )
+        for page in pages
     ]
     await _insert(connection, _PAGES, rows)
 

@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 from psycopg.rows import DictRow
 
 from server.adapters.postgres.identifiers import parsed_id
-from server.adapters.postgres.line_spans import decode_line_spans
+from server.adapters.postgres.line_spans import decode_line_spans, decode_masked
 from server.adapters.postgres.pool import PostgresPool
 from server.adapters.postgres.rows import VISIBLE, seeing
 from server.domain.documents import PageSize
@@ -30,7 +30,7 @@ _READABLE = f"""
 _SELECT = f"""
     {_CHUNKS.format(columns="*")}
     SELECT c.chunk_id, c.document_id, d.name, c.revision, c.ordinal, c.text, c.heading_path, c.language, c.line_spans,
-           p.sizes
+           c.masked, p.sizes
     FROM c
     {_THEIR_DOCUMENTS}
     LEFT JOIN LATERAL (
@@ -96,5 +96,6 @@ def _passage_of(row: Mapping[str, Any]) -> Passage:
         language=row["language"],
         line_spans=decode_line_spans(row["line_spans"]),
         pages=tuple(PageSize(number, width, height) for number, width, height in row["sizes"] or ()),
+        masked=decode_masked(row["masked"]),
         ordinal=row["ordinal"],
     )

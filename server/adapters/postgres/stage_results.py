@@ -39,6 +39,16 @@ class PostgresStageResults:
             )
             return {row["inputs_hash"]: bytes(row["result"]) async for row in cursor}
 
+    async def forget(self, lease: Lease) -> None:
+        async with self._pool.transaction(lease.job.tenant) as connection:
+            await hold(connection, lease)
+            await connection.execute(
+                """DELETE FROM stage_results r USING jobs j
+                   WHERE j.job_id = %(job_id)s AND r.document_id = j.document_id
+                     AND r.revision BETWEEN j.results_from AND j.revision""",
+                fenced(lease),
+            )
+
     async def save(self, lease: Lease, stage: Stage, inputs_hash: str, result: bytes) -> None:
         parameters = fenced(lease) | {"stage": stage.value, "inputs_hash": inputs_hash, "result": result}
         async with self._pool.transaction(lease.job.tenant, flushed=False) as connection:

@@ -17,6 +17,9 @@ _QUALITIES = (88, 70, 45)
 _MARKER = (255, 214, 0, 90)
 _MARKER_EDGE = (214, 122, 0, 255)
 _EDGE_PIXELS = 2
+_BLACK = (0, 0, 0)
+_ROOM = 0.2
+"""Around what is blacked out, as a share of its height."""
 _PAPER = "white"
 _INK = (120, 120, 120)
 _DARK_INK = (60, 60, 60)
@@ -42,12 +45,30 @@ def fitting_scale(width: float, height: float, wanted: float, most_pixels: int) 
     return wanted if pixels <= most_pixels else wanted * math.sqrt(most_pixels / pixels)
 
 
-def page_view(image: Image.Image, scale: float, boxes: Sequence[Box], options: ViewOptions) -> PageView:
-    """The page with boxes (in its units) marked on it."""
+def page_view(
+    image: Image.Image, scale: float, boxes: Sequence[Box], hidden: Sequence[Box], options: ViewOptions
+) -> PageView:
+    """The page with boxes (in its units) marked on it, and others blacked out."""
     shown = image.convert("RGB")
     if boxes:
         shown = _marked(shown, scale, boxes)
+    shown = blacked_out(shown, scale, hidden)
     return PageView(_encoded(shown, options.most_bytes), MEDIA_TYPE, shown.width, shown.height, scale)
+
+
+def blacked_out(image: Image.Image, scale: float, boxes: Sequence[Box]) -> Image.Image:
+    """Nothing is left of what stands in the boxes, nor right around them, where letters may reach."""
+    if not boxes:
+        return image
+    covered = image.convert("RGB")
+    draw = ImageDraw.Draw(covered)
+    for box in boxes:
+        room = _ROOM * min(box.x1 - box.x0, box.y1 - box.y0)
+        roomy = Box(box.x0 - room, box.y0 - room, box.x1 + room, box.y1 + room)
+        corners = _corners(roomy, scale, covered.size)
+        if corners is not None:
+            draw.rectangle(corners, fill=_BLACK)
+    return covered
 
 
 def thumbnail_of_image(image: Image.Image) -> PageView:

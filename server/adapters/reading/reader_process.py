@@ -38,7 +38,7 @@ from server.adapters.reading.reader_program import (
 )
 from server.application.page_image_ports import PageView, PageWish
 from server.application.ports import PageImage, Probe
-from server.domain.documents import Page, Stage
+from server.domain.documents import Box, Page, Stage
 from server.domain.errors import (
     DependencyUnavailable,
     EncryptedDocument,
@@ -122,11 +122,11 @@ class ReaderProcess:
                 assert isinstance(reply, PageView)
                 return reply
 
-    async def thumbnail(self, path: Path, media_type: str, limit_s: float) -> PageView:
+    async def thumbnail(self, path: Path, media_type: str, hidden: tuple[Box, ...], limit_s: float) -> PageView:
         """Raises what the `PageRenderer` port says."""
         with self._in_use():
             file = _HeldFile(path)
-            reply = await self._ask(file, MakeThumbnail(file.path, media_type), limit_s, Stage.EXTRACT)
+            reply = await self._ask(file, MakeThumbnail(file.path, media_type, hidden), limit_s, Stage.EXTRACT)
         assert isinstance(reply, PageView)
         return reply
 

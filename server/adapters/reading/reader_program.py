@@ -18,11 +18,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from server.adapters.reading.opening import DocumentFile, ReadingOptions, check_size, open_document
-from server.adapters.reading.page_views import page_view, thumbnail_of_image, thumbnail_of_text
+from server.adapters.reading.page_views import blacked_out, page_view, thumbnail_of_image, thumbnail_of_text
 from server.adapters.reading.probing import PDF, detect_media_type
 from server.application.page_image_ports import PageView, PageWish
 from server.application.ports import PageImage
-from server.domain.documents import Page
+from server.domain.documents import Box, Page
 from server.domain.errors import EncryptedDocument, UnreadableDocument, UnsupportedFormat
 
 _PR_SET_PDEATHSIG = 1
@@ -88,6 +88,7 @@ class MakeThumbnail:
 
     path: Path
     media_type: str
+    hidden: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +187,9 @@ class ReaderProgram:
             case ShowPage(path, media_type, wish):
                 with contextlib.closing(open_document(path, media_type, self._options)) as file:
                     return self._shown(file, media_type, wish)
-            case MakeThumbnail(path, media_type):
+            case MakeThumbnail(path, media_type, hidden):
                 with contextlib.closing(open_document(path, media_type, self._options)) as file:
-                    return _thumbnail(file)
+                    return _thumbnail(file, hidden)
             case CloseFile(reading):
                 closed = self._open.pop(reading, None)
                 if closed is not None:
@@ -200,13 +201,13 @@ class ReaderProgram:
             return NotShown(file.page_count)
         usual = _USUAL_PDF_SCALE if media_type == PDF else 1.0
         seen = file.picture(wish.page, wish.scale or usual, self._options.view.most_pixels)
-        return NotShown() if seen is None else page_view(*seen, wish.boxes, self._options.view)
+        return NotShown() if seen is None else page_view(*seen, wish.boxes, wish.hidden, self._options.view)
 
 
-def _thumbnail(file: DocumentFile) -> PageView:
+def _thumbnail(file: DocumentFile, hidden: tuple[Box, ...]) -> PageView:
     seen = file.picture(1, 1.0, _THUMBNAIL_PIXELS)
     if seen is not None:
-        return thumbnail_of_image(seen[0])
+        return thumbnail_of_image(blacked_out(*seen, hidden))
     page = file.read(1)
     assert isinstance(page, Page), "what reads as an image has a look"
     return thumbnail_of_text(page)

@@ -20,6 +20,7 @@ from server.domain.passages import RankedPassage, TextSpan
 from server.domain.principals import Principal
 from server.domain.stored_answers import KeptAnswer
 from tests.server.application.doubles import passage
+from tests.server.application.policy_doubles import FixedPolicies
 
 PASSAGE = passage("ferry", "The ferry carries 610 passengers.")
 SOURCES = Sources((RankedPassage(PASSAGE, 0.5, None, None),))
@@ -148,4 +149,4 @@ def giving(
 ) -> GiveAnswers:
     """GiveAnswers over these, with follow-ups told by rules."""
     taken = TakeTurns(turns or MemoryTurns(store), WordsOfTheLastQuestion(), TurnOptions(renew_s=0.02))
-    return GiveAnswers(maker, store, taken, options or GiveOptions(delta_pause_s=0.0))
+    return GiveAnswers(maker, store, taken, FixedPolicies(), options or GiveOptions(delta_pause_s=0.0))

@@ -45,6 +45,7 @@ from tests.server.application.doubles import (
     hit,
     passage,
 )
+from tests.server.application.policy_doubles import FixedPolicies
 
 TEXTS = {
     "ferry": "The ferry Sanderling carries 610 passengers. It was built in 2009.",
@@ -78,6 +79,7 @@ class System:
         self.index = ScriptedIndex((hit("ferry", 1), hit("ticket", 2, 0.8)), position=7)
         self.store = ScriptedStore({name: passage(name, text) for name, text in TEXTS.items()})
         self.highlighter = ScriptedHighlighter()
+        self.policies = FixedPolicies()
         self.generator = generator or ScriptedGenerator("It carries 610 passengers. It was built in 2009.")
         self.generators = OneModel(self.generator)
         anew = SearchPassages(
@@ -90,9 +92,11 @@ class System:
             SearchOptions(longest_query=longest_query),
         )
         self.vectors = anew.vectors
-        self.search = ReuseSearches(anew, self.reranker, self.index, self.store, cache)
+        self.search = ReuseSearches(anew, self.reranker, self.index, self.store, self.policies, cache)
         answer = AnswerQuestion(self.search, chain_of(self.generators), AnswerOptions())
-        self.answers = ReuseAnswers(answer, self.generators, self.reranker, self.index, self.store, cache)
+        self.answers = ReuseAnswers(
+            answer, self.generators, self.reranker, self.index, self.store, self.policies, cache
+        )
 
     async def find(
         self, command: SearchCommand | str, principal: Principal = PRINCIPAL, seconds: float = 30.0

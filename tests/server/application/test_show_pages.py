@@ -16,9 +16,18 @@ from server.application.page_image_ports import PageView, PageWish
 from server.application.ports import StoredBlob
 from server.application.show_pages import ShowOptions, ShowPages
 from server.domain.deadline import Deadline
-from server.domain.documents import Box, Document, DocumentState
-from server.domain.errors import DependencyUnavailable, DocumentNotFound, InvalidField, Overloaded, StageDeadline
+from server.domain.documents import Box, Document, DocumentState, SensitivePart
+from server.domain.errors import (
+    DependencyUnavailable,
+    DocumentNotFound,
+    InvalidField,
+    Overloaded,
+    PagesNotChecked,
+    StageDeadline,
+)
 from server.domain.principals import AccessList, Principal
+from server.domain.privacy import PiiKind, PrivacyAction
+from tests.server.application.policy_doubles import MASK_ALL, FixedPolicies
 
 ANA = Principal("acme", "ana", frozenset())
 EVE = Principal("acme", "eve", frozenset())
@@ -37,6 +46,7 @@ class Stores:
     def __init__(self) -> None:
         self.kept: dict[tuple[str, str], bytes] = {}
         self.full = False
+        self.sensitive: dict[int, tuple[SensitivePart, ...]] = {}
 
     async def locate(self, principal: Principal, document_id: str) -> tuple[Document, str]:
         if principal != ANA or document_id != "d":
@@ -47,6 +57,9 @@ class Stores:
     async def open(self, tenant: str, key: str) -> AsyncIterator[Path]:
         assert (tenant, key) == (DOCUMENT.tenant, "key")
         yield Path("/blobs/key")
+
+    async def parts(self, document: Document, page: int) -> tuple[SensitivePart, ...] | None:
+        return self.sensitive.get(page)
 
     async def put(self, tenant: str, parts: AsyncIterator[bytes], limit_bytes: int) -> StoredBlob:
         raise NotImplementedError
@@ -77,8 +90,8 @@ class Renderer:
         await self.go_on.wait()
         return VIEW
 
-    async def thumbnail(self, path: Path, media_type: str) -> PageView:
-        self.asked.append((path, media_type, None))
+    async def thumbnail(self, path: Path, media_type: str, hidden: tuple[Box, ...] = ()) -> PageView:
+        self.asked.append((path, media_type, replace(WISH, hidden=hidden) if hidden else None))
         return VIEW
 
 
@@ -89,7 +102,16 @@ def soon() -> Deadline:
 class Parts:
     def __init__(self, most_waiting: int = 2) -> None:
         self.stores, self.renderer = Stores(), Renderer()
-        self.show = ShowPages(self.stores, self.stores, self.stores, self.renderer, ShowOptions(most_waiting))
+        self.policies = FixedPolicies()
+        self.show = ShowPages(
+            self.stores,
+            self.stores,
+            self.stores,
+            self.renderer,
+            self.stores,
+            self.policies,
+            ShowOptions(most_waiting),
+        )
 
 
 async def test_a_page_is_rendered_from_the_documents_bytes() -> None:
@@ -155,3 +177,41 @@ async def test_few_wait_and_none_for_ever() -> None:
         await parts.show.page(ANA, "d", WISH, Deadline.after(0.05))
     parts.renderer.go_on.set()
     assert await parts.show.page(ANA, "d", WISH, soon()) == VIEW
+
+
+async def test_what_the_policy_masks_is_blacked_out() -> None:
+    parts = Parts()
+    parts.stores.sensitive = {
+        2: (SensitivePart(PiiKind.EMAIL, Box(1, 1, 9, 2)), SensitivePart(PiiKind.PHONE, Box(1, 5, 9, 6)))
+    }
+    parts.policies.set({PiiKind.PHONE: PrivacyAction.MASK_IN_ANSWERS})
+    await parts.show.page(ANA, "d", WISH, soon())
+    assert parts.renderer.asked[-1][2] == replace(WISH, hidden=(Box(1, 5, 9, 6),))
+    parts.policies.set({})
+    await parts.show.page(ANA, "d", WISH, soon())
+    assert parts.renderer.asked[-1][2] == WISH
+
+
+async def test_pages_that_nobody_has_looked_at_are_not_shown_under_a_policy() -> None:
+    parts = Parts()
+    parts.policies.set(MASK_ALL)
+    for look in (parts.show.page(ANA, "d", WISH, soon()), parts.show.thumbnail(ANA, "d", soon())):
+        with pytest.raises(PagesNotChecked):
+            await look
+    with pytest.raises(InvalidField):
+        await parts.show.page(ANA, "d", replace(WISH, page=4), soon())
+    parts.policies.failure = DependencyUnavailable("PostgreSQL", "it is down")
+    with pytest.raises(DependencyUnavailable):
+        await parts.show.page(ANA, "d", WISH, soon())
+    assert parts.renderer.asked == []
+
+
+async def test_neither_a_thumbnail_that_shows_more_is_used_nor_one_that_shows_less_kept() -> None:
+    parts = Parts()
+    await parts.show.thumbnail(ANA, "d", soon())
+    parts.stores.sensitive = {1: (SensitivePart(PiiKind.EMAIL, Box(1, 1, 9, 2)),)}
+    parts.policies.set(MASK_ALL)
+    kept = dict(parts.stores.kept)
+    await parts.show.thumbnail(ANA, "d", soon())
+    assert parts.renderer.asked[-1][2] == replace(WISH, hidden=(Box(1, 1, 9, 2),))
+    assert parts.stores.kept == kept

@@ -37,6 +37,7 @@ from server.application.ports import (
     RecognizedImage,
     RecognizedLine,
 )
+from server.application.privacy.screening import ScreenDocuments
 from server.application.relay_outbox import RelayOptions, RelayOutbox
 from server.application.upload_document import UploadDocument, UploadHeader, UploadOptions
 from server.application.watch_job import WatchJob, WatchOptions
@@ -46,6 +47,7 @@ from server.domain.documents import Block, BlockKind, Box, Document, Job, Line, 
 from server.domain.errors import EncryptedDocument, UnreadableDocument
 from server.domain.principals import Principal
 from tests.server.application.doubles import OneModel
+from tests.server.application.policy_doubles import FixedPolicies
 from tests.server.keys import MemoryKeys, MemoryRecord
 
 ANA = Principal("acme", "ana", frozenset())
@@ -149,6 +151,7 @@ class Workshop:
         self.catalog = PostgresDocumentCatalog(pool)
         self.ledger = PostgresJobLedger(pool)
         self.writer = PostgresChunkWriter(pool)
+        self.policies = FixedPolicies()
         self.log_bell = LocalBell()
         self.outbox_bell = LocalBell()
         self.upload = self.uploader(UploadOptions(max_document_bytes=10_000))
@@ -172,6 +175,7 @@ class Workshop:
             self.ledger,
             PostgresStageResults(self.pool),
             self.writer,
+            ScreenDocuments(self.policies),
             StageOptions(embedding_batch=2, pages_in_flight=1),
         )
         retry = RetryOptions(first_retry_s=0.05, growth=1.0)

@@ -41,6 +41,7 @@ SAMPLES: dict[str, Any] = {
     "free_bytes": 2,
     "budget_bytes": 9,
     "held": "e5@1+abc",
+    "counts": {"email": 2},
     "directory": "var",
     "recorded": "a",
     "found": "b",
