@@ -225,7 +225,7 @@ def _is_dated(sentence: _Sentence, year: int, month: int, day: int) -> bool:
 
 
 def _leaves(document: Any, pointer: str = "", name: str = "") -> Iterator[tuple[str, str, Any]]:
-    """Each value that is not null, not empty and no container: its JSON Pointer (RFC 6901), its field's name, itself."""
+    """Each value that is not null, not empty and no container: its JSON Pointer (RFC 6901), its field, itself."""
     match document:
         case dict():
             for key, value in document.items():

@@ -19,7 +19,7 @@ from server.application.query import bounded, normalized_query
 from server.application.reading import Reading, ReadingOptions
 from server.application.retrieval_profiles import checked_settings
 from server.application.search_passages import PassageSearch, SearchCommand, SearchOutcome
-from server.application.timing import StageClock
+from server.application.timing import StageClock, within
 from server.application.token_counts import TokenCountOptions, TokenCounts
 from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Degradation, Sources, Unsupported, Usage
 from server.domain.deadline import Deadline
@@ -131,7 +131,8 @@ class AnswerQuestion:
         models = ModelNames(found.embedder, found.reranker, found.index.position)
         answer = OpenAnswer(models, found.degradations, clock)
         with clock.stage("read"):
-            reading = await asyncio.to_thread(Reading, question, chosen, found.passages, self._options.reading)
+            async with within(deadline, "read"):
+                reading = await asyncio.to_thread(Reading, question, chosen, found.passages, self._options.reading)
         asked = _Asked(max_tokens, command.seed, deadline, schema)
         async with aclosing(self._answered(reading, answer, asked)) as events:
             async for event in events:
@@ -157,7 +158,8 @@ class AnswerQuestion:
     ) -> tuple[RankedPassage, ...]:
         good = good_enough(found.passages, max_passages, context)
         passages = [ranked.passage for ranked in good]
-        beside = await self._search.beside(principal, passages, context.neighbours, found.index.position)
+        async with within(deadline, "context"):
+            beside = await self._search.beside(principal, passages, context.neighbours, found.index.position)
         if len(good) + len(beside) < 2:
             return good  # the first one is read, however long it is
         passages += beside
@@ -177,7 +179,8 @@ class AnswerQuestion:
                     yield event
             return
         with answer.clock.stage("read"):
-            phrase = await asyncio.to_thread(reading.phrase)
+            async with within(asked.deadline, "read"):
+                phrase = await asyncio.to_thread(reading.phrase)
         if phrase is not None:
             for event in _quotation(phrase, reading, answer):
                 yield event
@@ -191,12 +194,12 @@ class AnswerQuestion:
                     yield event
         except (DependencyUnavailable, InvalidField, Overloaded, StageDeadline) as error:
             # InvalidField: of an endpoint that withholds what it has begun. What the caller sent is checked before.
-            if answer.text:
+            if answer.text or asked.deadline.remaining() <= 0:
                 raise
             if isinstance(error, NoGenerator):
                 answer.passed_over = error.passed_over
             answer.degrade(Degradation.EXTRACTIVE)
-            for event in await _extractive(reading, answer):
+            for event in await _extractive(reading, answer, asked.deadline):
                 yield event
 
     async def _in_a_phrase(
@@ -214,13 +217,15 @@ class AnswerQuestion:
                 if "\n" in draft.strip() or len(draft) > _LONGEST_PHRASE:
                     break
         # Endpoints may take no notice of what ends a phrase.
-        found = await asyncio.to_thread(reading.found, draft.strip().partition("\n")[0])
+        with answer.clock.stage("attribute"):
+            async with within(asked.deadline, "attribute"):
+                found = await asyncio.to_thread(reading.found, draft.strip().partition("\n")[0])
         if found is not None:
             for event in _quotation(found, reading, answer):
                 yield event
             return
         answer.degrade(Degradation.DRAFT_REPLACED)
-        for event in await _extractive(reading, answer):
+        for event in await _extractive(reading, answer, asked.deadline):
             yield event
 
     async def _in_sentences(
@@ -236,10 +241,10 @@ class AnswerQuestion:
             async for piece in pieces:
                 cut_off = piece.finish_reason == "length"
                 for sentence in held.add(piece.text):
-                    for event in await _checked(sentence, reading, answer):
+                    for event in await _checked(sentence, reading, answer, asked.deadline):
                         yield event
         for sentence in held.rest():
-            for event in await _checked(sentence, reading, answer):
+            for event in await _checked(sentence, reading, answer, asked.deadline):
                 yield event
         if answer.text:
             yield answer.completion(
@@ -247,7 +252,7 @@ class AnswerQuestion:
             )
             return
         answer.degrade(Degradation.DRAFT_REPLACED)
-        for event in await _extractive(reading, answer):
+        for event in await _extractive(reading, answer, asked.deadline):
             yield event
 
     async def _in_fields(
@@ -270,7 +275,8 @@ class AnswerQuestion:
         except (DependencyUnavailable, Overloaded, StageDeadline) as error:
             if isinstance(error, NoGenerator):
                 answer.passed_over = error.passed_over
-            sentence = await asyncio.to_thread(reading.sentence)
+            async with within(asked.deadline, "read"):
+                sentence = await asyncio.to_thread(reading.sentence)
             if sentence is None:
                 for event in _refusal(reading, answer):
                     yield event
@@ -281,9 +287,10 @@ class AnswerQuestion:
                 raise
             answer.degrade(Degradation.EXTRACTIVE)
         with answer.clock.stage("attribute"):
-            found = await asyncio.to_thread(
-                grounded, document, schema, reading.question, reading.passages, reading.attribution
-            )
+            async with within(asked.deadline, "attribute"):
+                found = await asyncio.to_thread(
+                    grounded, document, schema, reading.question, reading.passages, reading.attribution
+                )
         for event in _fields(found, reading, answer):
             yield event
 
@@ -328,13 +335,14 @@ class AnswerQuestion:
                 yield piece
 
 
-async def _checked(sentence: str, reading: Reading, answer: OpenAnswer) -> list[AnswerEvent]:
+async def _checked(sentence: str, reading: Reading, answer: OpenAnswer, deadline: Deadline) -> list[AnswerEvent]:
     """The sentence with its citation; without one where no passage supports it. Nothing for one with a number or a name
     that the passages do not have."""
     told = sentence.strip()
     with answer.clock.stage("attribute"):
-        foreign = await asyncio.to_thread(reading.attribution.is_foreign, told)
-        support = None if foreign else await asyncio.to_thread(reading.attribution.support, told)
+        async with within(deadline, "attribute"):
+            foreign = await asyncio.to_thread(reading.attribution.is_foreign, told)
+            support = None if foreign else await asyncio.to_thread(reading.attribution.support, told)
     if foreign:
         answer.degrade(Degradation.DRAFT_REPLACED)
         return []
@@ -345,8 +353,9 @@ async def _checked(sentence: str, reading: Reading, answer: OpenAnswer) -> list[
     return [delta, answer.cite(len(told), support.passage, support.span, support.score)]
 
 
-async def _extractive(reading: Reading, answer: OpenAnswer) -> list[AnswerEvent]:
-    sentence = await asyncio.to_thread(reading.sentence)
+async def _extractive(reading: Reading, answer: OpenAnswer, deadline: Deadline) -> list[AnswerEvent]:
+    async with within(deadline, "read"):
+        sentence = await asyncio.to_thread(reading.sentence)
     return _refusal(reading, answer) if sentence is None else _quotation(sentence, reading, answer)
 
 

@@ -157,7 +157,8 @@ class GenerationChain:
             return _Declined(PassedOverReason.RESTING, "it failed too often")
         verdict: Callable[[], None] | None = attempt.undecided
         try:
-            begun = await _beginning(provider, attempt, request, deadline, limit)
+            left_over = deadline.less(self._options.reserve_s)
+            begun = await _beginning(provider, attempt, request, left_over, limit)
             if begun is None:
                 return _Declined(PassedOverReason.REFUSED, "it wrote nothing")
             verdict = None

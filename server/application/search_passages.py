@@ -23,7 +23,7 @@ from server.application.query import (
 )
 from server.application.query_vectors import QueryVectors, Vector
 from server.application.retrieval_profiles import ProfileOptions, RetrievalProfiles, checked_settings
-from server.application.timing import StageClock, today
+from server.application.timing import StageClock, today, within
 from server.application.understanding import understand
 from server.application.understanding.narrowing import MOST_NAMESAKES, narrowed, with_documents, without_tags
 from server.domain.answers import Degradation
@@ -206,12 +206,14 @@ class SearchPassages:
         try:
             if command.apply_proposed_filters:
                 with clock.stage("understand"):
-                    understood = await understanding
+                    async with within(deadline, "understand"):
+                        understood = await understanding
                 query, conditions = without_tags(understood), narrowed(understood, conditions)
             vector, embedder = await self._vector(query, mode, deadline, clock, fresh=command.no_cache)
             # Beside the embedding, unless it decides what is searched.
             with clock.stage("understand"):
-                understood = await understanding
+                async with within(deadline, "understand"):
+                    understood = await understanding
         finally:
             understanding.cancel()
         wants_reranking = wanted.rerank is not False and wanted.diversity is None
@@ -225,7 +227,8 @@ class SearchPassages:
                 IndexQuery(principal, query, mode, fusion, conditions, depth, wanted.diversity), vector, deadline
             )
         with clock.stage("fetch"):
-            candidates = await self._fetch(principal, found)
+            async with within(deadline, "fetch"):
+                candidates = await self._fetch(principal, found)
         reranked_by = ""
         if reranker is not None:
             candidates, degradations = await self._reranked(reranker, query, candidates, rerank_depth, deadline, clock)

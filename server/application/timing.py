@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, date, datetime
 
 from server.domain.answers import StageTiming
+from server.domain.deadline import Deadline
+from server.domain.errors import StageDeadline
 
 
 def today() -> date:
     """By UTC, as the documents' times are."""
     return datetime.now(UTC).date()
+
+
+@asynccontextmanager
+async def within(deadline: Deadline, stage: str) -> AsyncIterator[None]:
+    """For stages that do not look at the deadline themselves. Raises StageDeadline when it passes; what a thread was
+    doing then goes on to its end, and nobody waits for it."""
+    try:
+        async with asyncio.timeout(deadline.budget(stage)) as limit:
+            yield
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise StageDeadline(stage) from error
 
 
 class StageClock:

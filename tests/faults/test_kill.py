@@ -11,9 +11,18 @@ import pytest
 from pinakes import AsyncClient
 from pinakes.errors import DependencyUnavailable
 from pinakes.options import SearchFilter
-from pinakes.results import GenerateDelta, JobState
+from pinakes.results import Degradation, GenerateDelta, JobState, PassedOverReason
+from server.adapters.triton_client import TritonConnection
+from server.adapters.triton_generator import TritonGenerator
+from server.domain.deadline import Deadline
 from tests.faults.campaign import PARTS, Plan, run
+from tests.triton.small_catalogue import default_model
 from tests.whole_stack import WholeStack
+
+NARRATION = (
+    "The ferry Heron was launched in 1988 at the yard of Vessel Bay. The ferry Heron carries 212 passengers and 40"
+    " cars. The ferry Heron crosses the sound four times a day, and twice on Sundays."
+)
 
 pytestmark = [pytest.mark.stack, pytest.mark.models, pytest.mark.timeout(600)]
 
@@ -31,17 +40,35 @@ def test_documents_survive_the_death_of_every_part(stack: WholeStack) -> None:
 
 
 async def lose_the_model_in_a_text(stack: WholeStack) -> None:
-    """What was written of it was sent, and then the call ends with a status."""
-    async with AsyncClient(stack.endpoints.server) as client:
+    """What was written of it was sent, and then the call ends with a status. An answer that it was writing, and of
+    which nothing was shown, becomes a sentence of the documents, and says why."""
+    async with AsyncClient(stack.endpoints.server) as client, TritonConnection(stack.endpoints.triton) as triton:
+        model = await TritonGenerator.connect(triton, default_model("generate"), Deadline.after(60))
+        upload = await client.documents.upload(NARRATION.encode(), name="heron.md")
+        token = (await client.documents.wait(upload.job, timeout_s=240)).consistency_token
+        own = SearchFilter(document_ids=[upload.document.document_id])
         written = 0
         with pytest.raises(DependencyUnavailable):
             async with client.generate("Tell a very long story about a lighthouse.", max_tokens=1_000) as events:
                 async for event in events:
                     written += 1
                     assert isinstance(event, GenerateDelta), "it ended before its model died"
-                    if written == 1:
-                        stack.kill("triton")
+                    if written > 1:
+                        continue
+                    answering = asyncio.create_task(
+                        client.answer_text(
+                            "Describe the ferry Heron.", filter=own, consistency_token=token, timeout_s=120
+                        )
+                    )
+                    async with asyncio.timeout(60):
+                        while (await model.statistics(Deadline.after(30))).running < 2:  # noqa: ASYNC110 - it tells nobody
+                            await asyncio.sleep(0.005)
+                    stack.kill("triton")
         assert written
+        answer = await answering
+    assert Degradation.EXTRACTIVE in answer.completion.degradations
+    assert [each.reason for each in answer.completion.passed_over] == [PassedOverReason.UNAVAILABLE]
+    assert answer.text in NARRATION and answer.citations
 
 
 async def test_the_index_and_answers_are_there_after_a_kill(stack: WholeStack) -> None:
