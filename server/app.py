@@ -38,6 +38,7 @@ from server.adapters.postgres.answer_store import PostgresAnswerStore
 from server.adapters.postgres.blob_references import PostgresBlobReferences
 from server.adapters.postgres.change_log import PostgresChangeLog
 from server.adapters.postgres.chunk_writer import PostgresChunkWriter
+from server.adapters.postgres.conversation_history import PostgresConversationHistory
 from server.adapters.postgres.conversation_turns import PostgresConversationTurns
 from server.adapters.postgres.conversations import PostgresConversations
 from server.adapters.postgres.database_identity import database_id
@@ -94,6 +95,7 @@ from server.application.relay_outbox import RelayOutbox
 from server.application.retrieval_profiles import RetrievalProfiles
 from server.application.reuse_answers import ReuseAnswers
 from server.application.reuse_searches import ReuseSearches
+from server.application.rewrite_follow_ups import RewriteFollowUps
 from server.application.search_passages import SearchPassages
 from server.application.share_document import ShareDocument
 from server.application.show_pages import ShowPages
@@ -224,7 +226,14 @@ async def serve(settings: Settings) -> None:
         answering = _answering(settings, stores, models, searching, chain)
         metrics = answering.metrics, GeneratorMetrics(chain)
         opened.enter_context(metrics_served(metrics, settings.metrics))
-        turns = TakeTurns(PostgresConversationTurns(stores.pool), WordsOfTheLastQuestion(), settings.turns)
+        turns = TakeTurns(
+            PostgresConversationTurns(stores.pool),
+            PostgresConversationHistory(stores.pool),
+            WordsOfTheLastQuestion(),
+            RewriteFollowUps(chain, settings.turns.rewriting),
+            answering.profiles,
+            settings.turns,
+        )
         answers = GiveAnswers(
             answering.answers, PostgresAnswerStore(stores.pool), turns, answering.policies, settings.given_answers
         )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from server.domain.conversations import Conversation, PastTurn
+from server.domain.conversations import Conversation, History, PastTurn
 from server.domain.principals import Principal
 from server.domain.stored_answers import KeptAnswer
 
@@ -55,6 +55,14 @@ class TurnStore(Protocol):
 
     async def abandon(self, conversation_id: str, answer_id: str) -> None:
         """Ends the turn of an answer that is not kept."""
+
+
+class HistoryStore(Protocol):
+    async def read(self, principal: Principal, conversation_id: str, past: int) -> History:
+        """Of the turns before the last `past` ones."""
+
+    async def keep(self, principal: Principal, conversation_id: str, summary: str, summarized: int) -> None:
+        """Of the first `summarized` turns. Does nothing where as many are summarized already."""
 
 
 class FollowUps(Protocol):

@@ -37,18 +37,32 @@ class WordsOfTheLastQuestion:
         return completed(question, past[-1].whole) if past else question
 
 
+def refers(question: str) -> bool:
+    """Whether it refers to something before it, or has no content words of its own."""
+    pointing = _REFERS.search(question) or _REFERS_JAPANESE.search(question)
+    return pointing is not None or not terms_of(question).all
+
+
+def content_words(text: str, known: frozenset[str]) -> list[str]:
+    """The words of `text`, in order, that tell something which neither `known` terms nor a word before them tell."""
+    words: list[str] = []
+    for word in _WORDS.findall(text):
+        terms = terms_of(word).all
+        if terms and not terms <= known:
+            words.append(word)
+            known |= terms
+    return words
+
+
 def completed(question: str, before: str) -> str:
-    """`question` with the content words of the one before in brackets, if it refers to something or has none of its
-    own. Cost: microseconds for each character."""
-    own = terms_of(question).all
-    if own and not _REFERS.search(question) and not _REFERS_JAPANESE.search(question):
+    """`question` with the content words of the one before in brackets, if it refers to something. Cost: microseconds
+    for each character."""
+    if not refers(question):
         return question
     added: list[str] = []
     room = MAX_QUERY_CHARACTERS - len(question) - len(" ()")
-    for word in _WORDS.findall(before):
-        terms = terms_of(word).all
-        if terms and not terms <= own and len(added) < _MOST_WORDS and len(word) < room:
+    for word in content_words(before, terms_of(question).all):
+        if len(added) < _MOST_WORDS and len(word) < room:
             added.append(word)
-            own |= terms
             room -= len(word) + 1
     return f"{question} ({' '.join(added)})" if added else question

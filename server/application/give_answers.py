@@ -28,7 +28,7 @@ from server.application.privacy_ports import Policies
 from server.application.query import normalized_query
 from server.application.reuse_answers import Answering
 from server.application.take_turns import TakeTurns
-from server.domain.answers import Sources
+from server.domain.answers import Completion, Degradation, Sources
 from server.domain.deadline import Deadline
 from server.domain.documents import Failure
 from server.domain.errors import (
@@ -114,15 +114,24 @@ class GiveAnswers:
             raise InvalidField("resume_window", f"must lie between 0 and {self._options.longest_window_s:g} seconds")
         if len(self._live) >= self._options.live:
             raise Overloaded("answers", retry_after_s=1.0)
-        answer_id, asked = str(uuid.uuid4()), question
+        answer_id, asked, rewrite_skipped = str(uuid.uuid4()), question, False
         if conversation_id:
             await self.until_kept(principal, conversation_id, deadline)
-            asked = await self._turns.begin(principal, conversation_id, answer_id, question)
+            meant = await self._turns.begin(
+                principal,
+                conversation_id,
+                answer_id,
+                question,
+                deadline,
+                profile=command.profile,
+                rewrite=command.retrieval.rewrite,
+            )
+            asked, rewrite_skipped = meant.text, meant.rewrite_skipped
         feed = AnswerFeed(self._options.delta_pause_s, self._options.unread_characters)
         # As the caller sent it, where it is not another one: normalized it may be longer than one may be.
         searched = "" if asked == question else asked
         command = replace(command, question=searched or command.question)
-        making = asyncio.create_task(self._make(feed, principal, command, searched, deadline))
+        making = asyncio.create_task(self._make(feed, principal, command, searched, deadline, rewrite_skipped))
         live = _LiveAnswer(answer_id, principal, question, window_s, conversation_id, feed, making)
         self._live[answer_id] = live
         live.ending = asyncio.create_task(self._end(live))
@@ -195,7 +204,13 @@ class GiveAnswers:
         await self._keep.close()
 
     async def _make(
-        self, feed: AnswerFeed, principal: Principal, command: AnswerCommand, searched: str, deadline: Deadline
+        self,
+        feed: AnswerFeed,
+        principal: Principal,
+        command: AnswerCommand,
+        searched: str,
+        deadline: Deadline,
+        rewrite_skipped: bool,
     ) -> None:
         if searched:
             searched = mask_pii(searched, await self._masked_for(principal)).text
@@ -203,6 +218,8 @@ class GiveAnswers:
             async for event in events:
                 if isinstance(event, Sources):
                     event = replace(event, searched=searched)
+                elif isinstance(event, Completion) and rewrite_skipped:
+                    event = replace(event, degradations=(*event.degradations, Degradation.REWRITE_SKIPPED))
                 await feed.put(event, deadline)
 
     async def _masked_for(self, principal: Principal) -> frozenset[PiiKind]:

@@ -30,7 +30,7 @@ from server.domain.passages import Passage
 
 _FOLDER = Path(__file__).with_name("prompts")
 _OTHER = "en"
-_PLACE = re.compile(r"\{(passages|question|schema)\}")
+_PLACE = re.compile(r"\{(passages|question|schema|history)\}")
 _PHRASE_TOKENS = 48
 
 
@@ -60,7 +60,7 @@ def sentences_request(
 ) -> GenerationRequest:
     """Asks `question`, which is in `language`, about the passages, in their order. Greedy."""
     shown = (under_headings(passage.heading_path, rows_asked_about(passage.text, question)) for passage in passages)
-    prompt = _filled(_template(language).sentences, passages="\n\n".join(shown), question=question)
+    prompt = filled(_template(language).sentences, passages="\n\n".join(shown), question=question)
     return GenerationRequest(prompt, max_tokens=max_tokens, seed=seed)
 
 
@@ -68,7 +68,7 @@ def phrase_request(
     question: str, texts: Sequence[str], language: str, *, max_tokens: int, seed: int = 0
 ) -> GenerationRequest:
     """Asks for a phrase from the texts, on one line. Greedy."""
-    prompt = _filled(_template(language).phrase, passages="\n".join(texts), question=question)
+    prompt = filled(_template(language).phrase, passages="\n".join(texts), question=question)
     return GenerationRequest(prompt, max_tokens=min(max_tokens, _PHRASE_TOKENS), seed=seed, stop=("\n",))
 
 
@@ -78,7 +78,7 @@ def fields_request(
     """Asks for a JSON document that keeps to `schema`. Greedy."""
     shown = "\n\n".join(under_headings(passage.heading_path, passage.text) for passage in passages)
     template = FIELDS.get(language, FIELDS[_OTHER])
-    prompt = _filled(template, passages=shown, question=question, schema=schema)
+    prompt = filled(template, passages=shown, question=question, schema=schema)
     return GenerationRequest(prompt, max_tokens=max_tokens, seed=seed, json_schema=schema)
 
 
@@ -86,7 +86,7 @@ def not_in_documents(language: str) -> str:
     return _template(language).not_in_documents
 
 
-def _filled(template: str, **texts: str) -> str:
+def filled(template: str, **texts: str) -> str:
     """Texts are taken literally, also those with braces."""
     return _PLACE.sub(lambda place: texts[place.group(1)], template)
 

@@ -20,6 +20,16 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True)
+class History:
+    """What was asked before the last turns of a conversation: `summary` of the first `summarized` of its turns, and
+    the questions after these, as they were searched, which are in no summary yet."""
+
+    summary: str = ""
+    summarized: int = 0
+    questions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PastTurn:
     """`searched` is what was searched and asked in place of the question; empty: the question itself."""
 

@@ -16,7 +16,7 @@ from server.domain.conversations import Conversation
 from server.domain.errors import ConversationNotFound
 from server.domain.principals import Principal
 
-_COLUMNS = "conversation_id, title, turns, create_time, update_time"
+_COLUMNS = "conversation_id, title, turns, create_time, update_time, summary"
 _OWN = "conversation_id = %(conversation_id)s AND tenant = %(tenant)s AND owner = %(owner)s"
 
 
@@ -108,4 +108,5 @@ def _conversation_of(row: Mapping[str, Any]) -> Conversation:
         turns=row["turns"],
         create_time=row["create_time"],
         update_time=row["update_time"],
+        summary=row["summary"],
     )

@@ -10,16 +10,18 @@ from server.application.answer_ports import OwnAnswer
 from server.application.answer_question import AnswerCommand
 from server.application.follow_ups import WordsOfTheLastQuestion
 from server.application.give_answers import GiveAnswers, GiveOptions
+from server.application.retrieval_profiles import ProfileOptions, RetrievalProfiles
 from server.application.reuse_answers import Answering
+from server.application.rewrite_follow_ups import RewriteFollowUps, RewriteOptions
 from server.application.take_turns import TakeTurns, TurnOptions
 from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Completion, Delta, Sources
-from server.domain.conversations import PastTurn
+from server.domain.conversations import History, PastTurn
 from server.domain.deadline import Deadline
 from server.domain.errors import AnswerNotFound, ConversationBusy, ConversationNotFound, PinakesError
 from server.domain.passages import RankedPassage, TextSpan
 from server.domain.principals import Principal
 from server.domain.stored_answers import KeptAnswer
-from tests.server.application.doubles import passage
+from tests.server.application.doubles import ScriptedGenerator, chain_of, passage
 from tests.server.application.policy_doubles import FixedPolicies
 
 PASSAGE = passage("ferry", "The ferry carries 610 passengers.")
@@ -144,9 +146,51 @@ class MemoryTurns:
             del self.live[conversation_id]
 
 
+@dataclass
+class MemoryHistories:
+    """Summaries of conversations, over the questions that a store has kept; `made` counts them."""
+
+    store: MemoryStore
+    summaries: dict[str, tuple[str, int]] = field(default_factory=dict)
+    made: int = 0
+    failure: PinakesError | None = None
+
+    async def read(self, principal: Principal, conversation_id: str, past: int) -> History:
+        if self.failure is not None:
+            raise self.failure
+        asked = [
+            each.searched or each.question
+            for each in self.store.kept.values()
+            if each.conversation_id == conversation_id
+        ]
+        summary, known = self.summaries.get(conversation_id, ("", 0))
+        return History(summary, known, tuple(asked[known : max(known, len(asked) - past)]))
+
+    async def keep(self, principal: Principal, conversation_id: str, summary: str, summarized: int) -> None:
+        self.made += 1
+        self.summaries[conversation_id] = summary, summarized
+
+
+def taking(
+    turns: MemoryTurns,
+    *generators: ScriptedGenerator,
+    histories: MemoryHistories | None = None,
+    options: TurnOptions | None = None,
+) -> TakeTurns:
+    """With follow-ups told by rules, and by the generators where it is asked for."""
+    return TakeTurns(
+        turns,
+        histories or MemoryHistories(turns.store),
+        WordsOfTheLastQuestion(),
+        RewriteFollowUps(chain_of(*generators), RewriteOptions()),
+        RetrievalProfiles({"rewriting": ProfileOptions(rewrite=True)}),
+        options or TurnOptions(renew_s=0.02),
+    )
+
+
 def giving(
     maker: Answering, store: MemoryStore, options: GiveOptions | None = None, turns: MemoryTurns | None = None
 ) -> GiveAnswers:
     """GiveAnswers over these, with follow-ups told by rules."""
-    taken = TakeTurns(turns or MemoryTurns(store), WordsOfTheLastQuestion(), TurnOptions(renew_s=0.02))
+    taken = taking(turns or MemoryTurns(store))
     return GiveAnswers(maker, store, taken, FixedPolicies(), options or GiveOptions(delta_pause_s=0.0))

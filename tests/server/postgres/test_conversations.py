@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 import pytest
 
 from server.adapters.postgres.answer_store import PostgresAnswerStore
+from server.adapters.postgres.conversation_history import PostgresConversationHistory
 from server.adapters.postgres.conversation_turns import PostgresConversationTurns
 from server.adapters.postgres.conversations import PostgresConversations
 from server.adapters.postgres.pool import PostgresPool
 from server.application.answer_ports import OwnAnswer
 from server.application.keeping import kept_answer
 from server.domain.answers import AnswerEvent, AnswerStatus, Completion, Delta, Sources
-from server.domain.conversations import PastTurn
+from server.domain.conversations import History, PastTurn
 from server.domain.errors import AnswerNotFound, ConversationBusy, ConversationNotFound, InvalidPageToken
 from server.domain.principals import Principal
 from server.domain.stored_answers import AnswerState, KeptAnswer
@@ -213,3 +214,24 @@ async def test_a_conversation_is_forgotten_as_a_whole(talk: Talk, pool: Postgres
     assert await talk.answers.forget(86_400.0, 10) == 1
     assert await archive.scalar("SELECT count(*) FROM answers") == 1
     assert (await talk.conversations.get(ANA, new)).turns == 1
+
+
+async def test_what_was_asked_before_the_last_turns_is_summarized_up_to_where_it_was_read(
+    talk: Talk, pool: PostgresPool
+) -> None:
+    histories = PostgresConversationHistory(pool)
+    made = await talk.conversations.create(ANA, "")
+    for number in range(5):
+        await talk.ask(made.conversation_id, f"question {number}", "searched 1" if number == 1 else "")
+    history = await histories.read(ANA, made.conversation_id, 2)
+    assert history == History("", 0, ("question 0", "searched 1", "question 2"))
+    await histories.keep(ANA, made.conversation_id, "of three", 3)
+    await histories.keep(ANA, made.conversation_id, "of two, late", 2)
+    assert await histories.read(ANA, made.conversation_id, 2) == History("of three", 3)
+    assert await histories.read(ANA, made.conversation_id, 1) == History("of three", 3, ("question 3",))
+    assert (await talk.conversations.get(ANA, made.conversation_id)).summary == "of three"
+    for stranger in (BEN, EVE):
+        with pytest.raises(ConversationNotFound):
+            await histories.read(stranger, made.conversation_id, 2)
+        await histories.keep(stranger, made.conversation_id, "foreign", 4)
+    assert (await histories.read(ANA, made.conversation_id, 2)).summary == "of three"
