@@ -112,6 +112,7 @@ from server.domain.errors import DependencyUnavailable, Overloaded, StageDeadlin
 from server.domain.generation import BreakerState
 from server.domain.generations import GenerationOptions
 from server.domain.models import EMBEDDING_SLOT, SLOTS, alias_of
+from server.encryption import OperatorParts, operator_parts
 from server.domain.permissions import Role, permissions_of
 from server.domain.principals import Principal
 from server.privacy import followed_policies, privacy_servicer
@@ -217,6 +218,7 @@ async def serve(settings: Settings) -> None:
         highlighter = await asyncio.to_thread(IndexHighlighter, index.rarities, settings.highlighter)
         opened.push_async_callback(highlighter.close)
         outbox_bell = LocalBell()
+        operator = operator_parts(settings, stores.pool, stores.storage, stores.events, stores.log_bell)
         report = HealthReport()
         following = FollowGenerations(log, index, stores.log_bell, announcer, embedder.fingerprint, settings.follow)
         kept = GenerationOptions(settings.index.index.graph.degree, settings.index.index.graph.effort)
@@ -238,7 +240,7 @@ async def serve(settings: Settings) -> None:
             answering.answers, PostgresAnswerStore(stores.pool), turns, answering.policies, settings.given_answers
         )
         opened.push_async_callback(answers.close)
-        servicers = _servicers(settings, stores, models, model_care, searching, answering, answers, outbox_bell)
+        servicers = _servicers(settings, stores, models, model_care, searching, answering, answers, outbox_bell, operator)
         background = (
             following,
             VerifyIndex(care, index, announcer, settings.verify),
@@ -247,6 +249,7 @@ async def serve(settings: Settings) -> None:
             ForgetRevisions(PostgresReplacedRevisions(stores.pool), settings.revisions),
             ForgetAnswers(PostgresAnswerStore(stores.pool), settings.kept_answers),
             stores.storage.sealing,
+            operator.deletions,
             SweepBlobs(stores.blobs, PostgresBlobReferences(stores.pool, stores.database_id), settings.sweep),
             _health_watch(report, stores, models, model_care, index, chain),
         )
@@ -469,6 +472,7 @@ def _servicers(
     answering: _Answering,
     answers: GiveAnswers,
     outbox_bell: LocalBell,
+    operator: OperatorParts,
 ) -> Servicers:
     identity = CallerIdentity()
     catalog = PostgresDocumentCatalog(stores.pool)
@@ -510,6 +514,8 @@ def _servicers(
         events=EventServicer(
             identity, SubscribeEvents(stores.events, PostgresEventAccess(stores.pool), settings.subscribe)
         ),
+        encryption=operator.encryption,
+        tenants=operator.tenants,
         conversations=ConversationServicer(
             identity, LookAfterConversations(PostgresConversations(stores.pool), answers, answering.policies)
         ),
@@ -546,7 +552,7 @@ def _health_watch(
         triton_generator.SLOT: models.generator.ready,
         triton_reranker.SLOT: models.reranker.ready,
     }
-    documents, search, answers, index_service, inference, model_service, events, conversations, privacy = SERVICES
+    encryption, tenants, documents, search, answers, index_service, inference, model_service, events, conversations, privacy = SERVICES
     needs = {
         documents: ("database", "queue"),
         search: ("database", "index", "embed"),
@@ -557,6 +563,8 @@ def _health_watch(
         model_service: ("database",),
         events: ("database", "queue"),
         conversations: ("database",),
+        encryption: ("database",),
+        tenants: ("database", "queue"),
         privacy: ("database",),
         # So that a watcher learns which slot it is.
         **{alias_of(slot): (slot,) for slot in SLOTS},

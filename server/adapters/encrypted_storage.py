@@ -16,6 +16,7 @@ from server.adapters.postgres.data_keys import (
     PostgresSealingRecord,
 )
 from server.adapters.postgres.pool import PostgresPool
+from server.application.delete_tenant import DeleteTenantOptions
 from server.application.seal_blobs import SealBlobs, SealOptions
 
 
@@ -28,6 +29,7 @@ class EncryptionOptions:
     data_keys: DataKeyOptions = field(default_factory=DataKeyOptions)
     blobs: BlobOptions = field(default_factory=BlobOptions)
     sealing: SealOptions = field(default_factory=SealOptions)
+    deletions: DeleteTenantOptions = field(default_factory=DeleteTenantOptions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -132,6 +133,10 @@ class FileBlobStore:
     async def delete(self, key: str) -> None:
         path = self._path(key)
         await self._do(partial(_remove, path))
+
+    async def delete_all(self, tenant: str) -> None:
+        """The port `TenantBlobs`. Whoever stores something for the tenant at this moment fails."""
+        await self._do(partial(_remove_folder, self._root / _folder_of(tenant)))
 
     async def older_than(self, age_s: float) -> list[str]:
         return await self._do(partial(self._older_than, time.time() - age_s))
@@ -318,6 +323,13 @@ def _seal_in_place(path: Path, sealer: Sealer) -> bool:
     for other in path.parent.glob(f"{path.name}.*"):
         other.unlink(missing_ok=True)
     return True
+
+
+def _remove_folder(folder: Path) -> None:
+    """Also while somebody writes into it."""
+    while folder.exists():
+        with suppress(FileNotFoundError, NotADirectoryError):
+            shutil.rmtree(folder)
 
 
 def _remove(path: Path) -> None:

@@ -181,6 +181,15 @@ class JetStreamEvents:
             headers=self._headers(event),
         )
 
+    async def forget(self, tenant: str) -> None:
+        """Removes the tenant's events from the stream. Raises DependencyUnavailable."""
+        options = self._options
+        client = await self._connection.client()
+        with translated():
+            await self._stream(client)
+            manager = client.jsm(timeout=options.request_timeout_s)
+            await manager.purge_stream(options.stream, subject=f"{options.subject}.{_tenant(tenant)}.>")
+
     def _subject(self, event: Event) -> str:
         scope = _INSTALLATION if event.tenant is None else _tenant(event.tenant)
         return f"{self._options.subject}.{scope}.{event.body.type}"

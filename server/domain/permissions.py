@@ -145,6 +145,10 @@ METHODS: Mapping[str, Permission | Access] = {
     "pinakes.v1.AuditService/QueryAuditLog": Permission.AUDIT_READ,
     "pinakes.v1.AuditService/VerifyAuditLog": Permission.AUDIT_READ,
     "pinakes.v1.AuditService/ExportAuditLog": Permission.AUDIT_READ,
+    "pinakes.v1.EncryptionService/ListDataKeys": Permission.KEYS_ROTATE,
+    "pinakes.v1.EncryptionService/RotateDataKey": Permission.KEYS_ROTATE,
+    "pinakes.v1.EncryptionService/RotateMasterKey": Permission.KEYS_ROTATE,
+    "pinakes.v1.TenantService/DeleteTenant": Permission.TENANTS_MANAGE,
     # Probes and load balancers hold no credentials, and learn only whether something serves.
     "grpc.health.v1.Health/Check": Access.PUBLIC,
     "grpc.health.v1.Health/Watch": Access.PUBLIC,

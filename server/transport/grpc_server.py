@@ -19,6 +19,8 @@ from pinakes.v1 import (
     conversation_service_pb2_grpc,
     document_service_pb2,
     document_service_pb2_grpc,
+    encryption_service_pb2,
+    encryption_service_pb2_grpc,
     event_service_pb2,
     event_service_pb2_grpc,
     index_service_pb2,
@@ -31,11 +33,14 @@ from pinakes.v1 import (
     privacy_service_pb2_grpc,
     search_service_pb2,
     search_service_pb2_grpc,
+    tenant_service_pb2,
+    tenant_service_pb2_grpc,
 )
 from server.transport.answer_servicer import AnswerServicer
 from server.transport.authentication import Gate
 from server.transport.conversation_servicer import ConversationServicer
 from server.transport.document_servicer import DocumentServicer
+from server.transport.encryption_servicer import EncryptionServicer, TenantServicer
 from server.transport.event_servicer import EventServicer
 from server.transport.health import HealthReport
 from server.transport.index_servicer import IndexServicer
@@ -54,6 +59,8 @@ _FAREWELL_S = 1.0
 SERVICES = tuple(
     service.full_name
     for module in (
+        encryption_service_pb2,
+        tenant_service_pb2,
         document_service_pb2,
         search_service_pb2,
         answer_service_pb2,
@@ -101,6 +108,8 @@ class Servicers:
     models: ModelServicer
     events: EventServicer
     conversations: ConversationServicer
+    encryption: EncryptionServicer
+    tenants: TenantServicer
     privacy: PrivacyServicer
 
 
@@ -138,6 +147,8 @@ async def grpc_server(
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(servicers.models, server)
     event_service_pb2_grpc.add_EventServiceServicer_to_server(servicers.events, server)
     conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server(servicers.conversations, server)
+    encryption_service_pb2_grpc.add_EncryptionServiceServicer_to_server(servicers.encryption, server)
+    tenant_service_pb2_grpc.add_TenantServiceServicer_to_server(servicers.tenants, server)
     privacy_service_pb2_grpc.add_PrivacyServiceServicer_to_server(servicers.privacy, server)
     health_pb2_grpc.add_HealthServicer_to_server(report.servicer, server)
     reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)

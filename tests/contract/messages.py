@@ -14,6 +14,7 @@ from pinakes.v1 import (
     auth_service_pb2,
     conversation_service_pb2,
     document_service_pb2,
+    encryption_service_pb2,
     error_reason_pb2,
     event_service_pb2,
     index_service_pb2,
@@ -24,6 +25,7 @@ from pinakes.v1 import (
     query_pb2,
     search_service_pb2,
     stage_timing_pb2,
+    tenant_service_pb2,
 )
 
 FILES = [
@@ -40,6 +42,8 @@ FILES = [
         model_service_pb2,
         passage_pb2,
         privacy_service_pb2,
+        encryption_service_pb2,
+        tenant_service_pb2,
         query_pb2,
         search_service_pb2,
         stage_timing_pb2,

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor import Descriptor, EnumDescriptor
 
-from pinakes import auth, credentials, events, mapping, options, privacy, requests, results, retrieval, where
+from pinakes import auth, credentials, encryption, events, mapping, options, privacy, requests, results, retrieval, where
 from pinakes.v1 import (
     answer_service_pb2,
     auth_service_pb2,
     document_service_pb2,
+    encryption_service_pb2,
     event_service_pb2,
     index_service_pb2,
     inference_service_pb2,
@@ -71,6 +72,10 @@ RESPONSES: dict[str, Callable[[Any], object]] = {
     "GetPolicyResponse": privacy.found_policy,
     "SetPolicyResponse": privacy.changed_policy,
     "ScanTextResponse": privacy.scanned_text,
+    "ListDataKeysResponse": encryption.data_key_page,
+    "RotateDataKeyResponse": encryption.rotated_data_key,
+    "RotateMasterKeyResponse": encryption.rotated_master_key,
+    "DeleteTenantResponse": encryption.deleted_tenant,
     "UploadDocumentResponse": mapping.upload,
     "WatchJobResponse": mapping.watched_job,
     "ChangePasswordResponse": auth.nothing,
@@ -134,6 +139,7 @@ ENUMS: list[tuple[EnumDescriptor, type[results.WireEnum]]] = [
     (auth_service_pb2.Role.DESCRIPTOR, auth.Role),
     (auth_service_pb2.CredentialKind.DESCRIPTOR, auth.CredentialKind),
     (privacy_service_pb2.PrivacyAction.DESCRIPTOR, privacy.PrivacyAction),
+    (encryption_service_pb2.DataKeyState.DESCRIPTOR, encryption.DataKeyState),
 ]
 
 
@@ -286,6 +292,10 @@ REQUESTS: dict[str, list[Any]] = {
     "GetPolicyRequest": [privacy.get_policy()],
     "SetPolicyRequest": [privacy.set_policy({results.PiiKind.PHONE: privacy.PrivacyAction.BLOCK})],
     "ScanTextRequest": [privacy.scan_text("t")],
+    "ListDataKeysRequest": [encryption.list_data_keys("t", 1, "p")],
+    "RotateDataKeyRequest": [encryption.rotate_data_key("t")],
+    "RotateMasterKeyRequest": [encryption.rotate_master_key()],
+    "DeleteTenantRequest": [encryption.delete_tenant("t")],
     "WatchJobRequest": [requests.watch_job("j")],
     "ChangePasswordRequest": [auth.password_change("old", "new")],
     "CreateApiKeyRequest": [auth.new_key("n", ("search",), ("g",), timedelta(days=1, microseconds=1), True, "t")],

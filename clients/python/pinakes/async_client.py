@@ -17,6 +17,7 @@ from pinakes.auth import AsyncAuth
 from pinakes.calls import AsyncCalls
 from pinakes.channel import open_async_channel
 from pinakes.credentials import Credentials, Login, check_secrecy
+from pinakes.encryption import AsyncEncryption, AsyncTenants
 from pinakes.events import Checkpoint, Event, EventType
 from pinakes.jobs import succeeded
 from pinakes.options import (
@@ -591,6 +592,8 @@ class AsyncClient:
         self.index = AsyncIndex(self._channel, self._calls, options.deadlines)
         self.models = AsyncModels(self._channel, self._calls, options.deadlines)
         self.events = AsyncEvents(self._channel, self._calls, options.deadlines)
+        self.encryption = AsyncEncryption(self._channel, self._calls, options.deadlines)
+        self.tenants = AsyncTenants(self._channel, self._calls, options.deadlines)
         self.privacy = AsyncPrivacy(self._channel, self._calls, options.deadlines)
         self.auth = AsyncAuth(self._channel, self._calls, options.deadlines)
         self.privacy = AsyncPrivacy(self._channel, self._calls, options.deadlines)

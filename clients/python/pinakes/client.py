@@ -17,6 +17,7 @@ from pinakes.auth import Auth
 from pinakes.calls import SyncCalls
 from pinakes.channel import open_channel
 from pinakes.credentials import Credentials, Login, check_secrecy
+from pinakes.encryption import Encryption, Tenants
 from pinakes.events import Checkpoint, Event, EventType
 from pinakes.jobs import succeeded
 from pinakes.options import (
@@ -582,6 +583,8 @@ class Client:
         self.index = Index(self._channel, self._calls, options.deadlines)
         self.models = Models(self._channel, self._calls, options.deadlines)
         self.events = Events(self._channel, self._calls, options.deadlines)
+        self.encryption = Encryption(self._channel, self._calls, options.deadlines)
+        self.tenants = Tenants(self._channel, self._calls, options.deadlines)
         self.privacy = Privacy(self._channel, self._calls, options.deadlines)
         self.auth = Auth(self._channel, self._calls, options.deadlines)
         self.privacy = Privacy(self._channel, self._calls, options.deadlines)

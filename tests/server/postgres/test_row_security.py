@@ -56,6 +56,7 @@ SPANNING = {
     ("outbox", "relay"): "jobs of all tenants",
     ("outbox", "requeue_abandoned"): "jobs of all tenants",
     ("replaced_revisions", "forget_replaced"): "revisions of all tenants",
+    ("tenant_erasure", "begun"): "which tenants are being deleted",
     ("users", "find"): "whose session it is, the token says",
     ("users", "revoke"): "whose session it is, the token says",
     ("users", "rotate"): "whose session it is, the token says",

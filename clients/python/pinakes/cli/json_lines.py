@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, TextIO
 
 from pinakes.auth import ApiKey, Identity, User
+from pinakes.encryption import DataKey
 from pinakes.events import Event
 from pinakes.privacy import PrivacyPolicy, ScannedText
 from pinakes.results import (
@@ -51,6 +52,7 @@ Result = (
     | Alias
     | AliasChange
     | WarmUp
+    | DataKey
     | PrivacyPolicy
     | ScannedText
     | Identity

@@ -15,6 +15,7 @@ from pinakes.cli.connection import Connection, default_address
 from pinakes.cli.conversations import conversations
 from pinakes.cli.dead_letters import dead_letters
 from pinakes.cli.documents import documents
+from pinakes.cli.encryption import encryption, tenants
 from pinakes.cli.events import events
 from pinakes.cli.index import index
 from pinakes.cli.ingest import ingest
@@ -35,6 +36,8 @@ app.command()(events)
 app.add_typer(answers, name="answers")
 app.add_typer(conversations, name="conversations")
 app.add_typer(documents, name="documents")
+app.add_typer(encryption, name="encryption")
+app.add_typer(tenants, name="tenants")
 app.add_typer(dead_letters, name="dead-letters")
 app.add_typer(index, name="index")
 app.add_typer(models, name="models")

@@ -73,7 +73,7 @@ class EncryptionServiceServicer:
 
     def RotateDataKey(self, request, context):
         """Gives a tenant a new current key, which encrypts what is stored from then on. What is stored already stays readable.
-        Fails with FAILED_PRECONDITION if the tenant's keys were destroyed. Not safe to retry: each call makes a key.
+        Fails with FAILED_PRECONDITION if the tenant's keys were destroyed. A repeat makes another key, which does no harm.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,7 +82,7 @@ class EncryptionServiceServicer:
     def RotateMasterKey(self, request, context):
         """Makes a new master key and wraps every data key with it, all or none; no document is written anew. The former master
         key is kept, since backups of the database need it. Fails with FAILED_PRECONDITION if a data key cannot be unwrapped.
-        Not safe to retry: each call makes a key.
+        A repeat makes another key, which does no harm.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,12 +44,12 @@ class EncryptionServiceStub:
     """
     RotateDataKey: _grpc.UnaryUnaryMultiCallable[_encryption_service_pb2.RotateDataKeyRequest, _encryption_service_pb2.RotateDataKeyResponse]
     """Gives a tenant a new current key, which encrypts what is stored from then on. What is stored already stays readable.
-    Fails with FAILED_PRECONDITION if the tenant's keys were destroyed. Not safe to retry: each call makes a key.
+    Fails with FAILED_PRECONDITION if the tenant's keys were destroyed. A repeat makes another key, which does no harm.
     """
     RotateMasterKey: _grpc.UnaryUnaryMultiCallable[_encryption_service_pb2.RotateMasterKeyRequest, _encryption_service_pb2.RotateMasterKeyResponse]
     """Makes a new master key and wraps every data key with it, all or none; no document is written anew. The former master
     key is kept, since backups of the database need it. Fails with FAILED_PRECONDITION if a data key cannot be unwrapped.
-    Not safe to retry: each call makes a key.
+    A repeat makes another key, which does no harm.
     """
 
 @_typing.type_check_only
@@ -68,12 +68,12 @@ class EncryptionServiceAsyncStub(EncryptionServiceStub):
     """
     RotateDataKey: _aio.UnaryUnaryMultiCallable[_encryption_service_pb2.RotateDataKeyRequest, _encryption_service_pb2.RotateDataKeyResponse]  # type: ignore[assignment]
     """Gives a tenant a new current key, which encrypts what is stored from then on. What is stored already stays readable.
-    Fails with FAILED_PRECONDITION if the tenant's keys were destroyed. Not safe to retry: each call makes a key.
+    Fails with FAILED_PRECONDITION if the tenant's keys were destroyed. A repeat makes another key, which does no harm.
     """
     RotateMasterKey: _aio.UnaryUnaryMultiCallable[_encryption_service_pb2.RotateMasterKeyRequest, _encryption_service_pb2.RotateMasterKeyResponse]  # type: ignore[assignment]
     """Makes a new master key and wraps every data key with it, all or none; no document is written anew. The former master
     key is kept, since backups of the database need it. Fails with FAILED_PRECONDITION if a data key cannot be unwrapped.
-    Not safe to retry: each call makes a key.
+    A repeat makes another key, which does no harm.
     """
 
 class EncryptionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -101,7 +101,7 @@ class EncryptionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_encryption_service_pb2.RotateDataKeyResponse, _abc.Awaitable[_encryption_service_pb2.RotateDataKeyResponse]]:
         """Gives a tenant a new current key, which encrypts what is stored from then on. What is stored already stays readable.
-        Fails with FAILED_PRECONDITION if the tenant's keys were destroyed. Not safe to retry: each call makes a key.
+        Fails with FAILED_PRECONDITION if the tenant's keys were destroyed. A repeat makes another key, which does no harm.
         """
 
     @_abc_1.abstractmethod
@@ -112,7 +112,7 @@ class EncryptionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_encryption_service_pb2.RotateMasterKeyResponse, _abc.Awaitable[_encryption_service_pb2.RotateMasterKeyResponse]]:
         """Makes a new master key and wraps every data key with it, all or none; no document is written anew. The former master
         key is kept, since backups of the database need it. Fails with FAILED_PRECONDITION if a data key cannot be unwrapped.
-        Not safe to retry: each call makes a key.
+        A repeat makes another key, which does no harm.
         """
 
 def add_EncryptionServiceServicer_to_server(servicer: EncryptionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
