@@ -69,7 +69,8 @@ async def identity_parts(settings: Settings, pool: PostgresPool, database_id: st
     )
     await ensure_first_key(settings.data_dir, keys, secrets, local.tenant, local.user, local.groups)
     await tokens.start()
-    running = [asyncio.create_task(each.run()) for each in (changes, known, tokens, gate, *issuers)]
+    works = [changes.run(), known.run(), tokens.run(), gate.run(), *(each.run() for each in issuers)]
+    running = [asyncio.create_task(work) for work in works]
     try:
         yield IdentityParts(gate, servicer)
     finally:

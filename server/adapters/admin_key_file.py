@@ -34,6 +34,7 @@ async def ensure_first_key(
         await _finish(file, draft, keys)
         if await keys.first_exists():
             return
+        await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
         kept, written = await new_first_key(hasher, tenant, user, groups, Deadline.after(_LIMIT_S))
         await asyncio.to_thread(write_secret, draft, f"{written}\n".encode())
         if await keys.create_first(kept):

@@ -109,6 +109,7 @@ class IdentifyCallers:
         self._verified = _Verified(
             TTLCache(options.verified, options.keep_verified_s), TTLCache(options.verified, options.keep_verified_s)
         )
+        self._verifying: dict[bytes, asyncio.Task[None]] = {}
         self._used: dict[str, float] = {}
 
     @property
@@ -160,8 +161,7 @@ class IdentifyCallers:
         if kept is None:
             raise Unauthenticated(_NOT_VALID)
         if known is None:
-            await self._verify(kept, secret)
-            self._verified.keys[digest] = key_id
+            await self._verify_once(digest, kept, secret)
         key, now = kept.key, self._clock()
         if key.revoke_time is not None:
             raise Unauthenticated(_NOT_VALID)
@@ -169,6 +169,19 @@ class IdentifyCallers:
             raise CredentialsExpired
         self._used[key_id] = now
         return self._of_key(kept)
+
+    async def _verify_once(self, digest: bytes, kept: KeptApiKey, secret: str) -> None:
+        """Callers that come with the same key at the same time wait for one slow hash."""
+        task = self._verifying.get(digest)
+        if task is None:
+            task = self._verifying[digest] = asyncio.create_task(self._verify(kept, secret))
+            task.add_done_callback(lambda ended: self._verify_ended(digest, kept.key.key_id, ended))
+        await asyncio.shield(task)
+
+    def _verify_ended(self, digest: bytes, key_id: str, task: asyncio.Task[None]) -> None:
+        del self._verifying[digest]
+        if not task.cancelled() and task.exception() is None:
+            self._verified.keys[digest] = key_id
 
     async def _verify(self, kept: KeptApiKey, secret: str) -> None:
         if not hmac.compare_digest(secret_check(secret), kept.check):
