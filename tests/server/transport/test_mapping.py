@@ -20,6 +20,7 @@ from pinakes.v1 import (
     index_service_pb2,
     inference_service_pb2,
     passage_pb2,
+    privacy_service_pb2,
     search_service_pb2,
 )
 from server.application.conversation_ports import ConversationPage
@@ -39,6 +40,7 @@ from server.application.ports import (
     RecognizedLine,
     ScoredToken,
 )
+from server.application.privacy.look_after_privacy import ScannedText
 from server.application.retrieval_profiles import ProfilePage
 from server.application.search_passages import SearchOutcome
 from server.application.subscribe_events import Told
@@ -104,14 +106,17 @@ from server.domain.passages import (
     TextSpan,
 )
 from server.domain.principals import AccessList, Principal
+from server.domain.privacy import PiiKind, PiiSpan, PrivacyAction, PrivacyPolicy
 from server.domain.retrieval import RetrievalProfile, RetrievalSettings
 from server.domain.stored_answers import AnswerState, NumberedEvent, ShownAnswer, WithheldCitation
 from server.domain.understanding import Intent, ProposedFilter, Understanding
-from server.transport import answer_mapping, event_mapping, inference_mapping, mapping, model_mapping
+from server.transport import answer_mapping, event_mapping, inference_mapping, mapping, model_mapping, privacy_mapping
 from tests.server.jetstream.test_events import ONE_OF_EACH
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 TIMINGS = (StageTiming("embed", 0.25),)
+MASKED = (PiiSpan(1, 8, PiiKind.EMAIL),)
+POLICY = PrivacyPolicy(3, {PiiKind.EMAIL: PrivacyAction.BLOCK}, MOMENT, "ana")
 PASSAGE = Passage(
     chunk_id="c1",
     document_id="d1",
@@ -126,6 +131,7 @@ PASSAGE = Passage(
     ),
     pages=(PageSize(3, 595, 842), PageSize(4, 595, 842)),
     joined=("c0",),
+    masked=(PiiSpan(13, 18, PiiKind.PHONE),),
 )
 RANKED = RankedPassage(
     PASSAGE,
@@ -249,6 +255,7 @@ def completion() -> Completion:
         cached=True,
         passed_over=(PassedOver("own", PassedOverReason.RESTING),),
         confidence=0.5,
+        masked=MASKED,
     )
 
 
@@ -271,6 +278,7 @@ def stored() -> ShownAnswer:
         end_time=MOMENT,
         conversation_id="c1",
         turn=2,
+        masked=MASKED,
     )
 
 
@@ -296,6 +304,8 @@ RESPONSES: list[Message] = [
     mapping.answer_response("a1", 2, Delta("text")),
     mapping.answer_response("a1", 3, Citation(TextSpan(2, 5), PASSAGE, TextSpan(12, 24), 0.75, "/city")),
     mapping.answer_response("a1", 4, completion()),
+    privacy_service_pb2.SetPolicyResponse(policy=privacy_mapping.policy_to_wire(POLICY)),
+    privacy_mapping.scan_response(ScannedText(MASKED, "a[email]")),
     answer_mapping.get_answer_response(stored()),
     answer_mapping.conversations_response(ConversationPage((CONVERSATION,), "more")),
     answer_mapping.turns_response(ShownTurns((stored(),), "more")),
@@ -668,3 +678,23 @@ def test_a_job_has_a_result_only_when_it_has_ended() -> None:
     for state in JobState:
         wire = mapping.job_to_wire(job(state=state, failure=failure))
         assert (wire.WhichOneof("result") is not None) == state.terminal
+
+
+def test_a_policy_says_of_every_kind_what_is_done_with_it() -> None:
+    wire = privacy_mapping.policy_to_wire(POLICY)
+    told = dict(privacy_mapping.rules_from_wire(wire.rules))
+    assert told == dict.fromkeys(PiiKind, PrivacyAction.OFF) | {PiiKind.EMAIL: PrivacyAction.BLOCK}
+    assert not privacy_mapping.policy_to_wire(PrivacyPolicy()).HasField("update_time")
+    for rule in (
+        privacy_service_pb2.PrivacyRule(kind=passage_pb2.PII_KIND_EMAIL),
+        privacy_service_pb2.PrivacyRule(action=privacy_service_pb2.PRIVACY_ACTION_OFF),
+    ):
+        with pytest.raises(InvalidField):
+            privacy_mapping.rules_from_wire([rule])
+
+
+def test_a_citation_marks_what_is_masked_in_its_quote() -> None:
+    wire = mapping.citation_to_wire(Citation(TextSpan(0, 1), PASSAGE, TextSpan(12, 24), 0.5))
+    [masked] = wire.masked
+    assert wire.quote[masked.range.start : masked.range.end] == "amma "
+    assert not mapping.citation_to_wire(Citation(TextSpan(0, 1), PASSAGE, TextSpan(0, 11), 0.5)).masked
