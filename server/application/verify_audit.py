@@ -96,7 +96,8 @@ class VerifyAudit:
                 break
         if walk.broken is not None:
             return walk.broken
-        return walk.seen[-1] if walk.seen and walk.position == last else None
+        # What lies behind it may have been read, too: reading begins behind what was removed.
+        return next((entry for entry in walk.seen if entry.sequence == last), None)
 
     async def _step(
         self, walk: _Walk, deadline: Deadline, stage: str, last: int | None = None

@@ -11,6 +11,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from pinakes.v1 import (
     answer_service_pb2,
+    audit_service_pb2,
     auth_service_pb2,
     conversation_service_pb2,
     document_service_pb2,
@@ -32,6 +33,7 @@ FILES = [
     module.DESCRIPTOR
     for module in (
         answer_service_pb2,
+        audit_service_pb2,
         auth_service_pb2,
         conversation_service_pb2,
         document_service_pb2,

@@ -27,6 +27,7 @@ from pinakes import (
     Index,
     Models,
 )
+from pinakes.audit import AsyncAudit, Audit
 from pinakes.encryption import AsyncEncryption, AsyncTenants, Encryption, Tenants
 from pinakes.privacy import AsyncPrivacy, Privacy
 from pinakes.v1 import document_service_pb2, inference_service_pb2, search_service_pb2
@@ -52,6 +53,7 @@ def public(cls: type) -> dict[str, Any]:
         (AsyncPrivacy, Privacy),
         (AsyncEncryption, Encryption),
         (AsyncTenants, Tenants),
+        (AsyncAudit, Audit),
     ],
 )
 def test_methods_and_parameters_are_the_same(asynchronous: type, synchronous: type) -> None:

@@ -10,9 +10,23 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor import Descriptor, EnumDescriptor
 
-from pinakes import auth, credentials, encryption, events, mapping, options, privacy, requests, results, retrieval, where
+from pinakes import (
+    audit,
+    auth,
+    credentials,
+    encryption,
+    events,
+    mapping,
+    options,
+    privacy,
+    requests,
+    results,
+    retrieval,
+    where,
+)
 from pinakes.v1 import (
     answer_service_pb2,
+    audit_service_pb2,
     auth_service_pb2,
     document_service_pb2,
     encryption_service_pb2,
@@ -69,6 +83,9 @@ RESPONSES: dict[str, Callable[[Any], object]] = {
     "SearchResponse": mapping.search_results,
     "SetDocumentAclResponse": mapping.sharing,
     "SubscribeResponse": events.told,
+    "QueryAuditLogResponse": audit.audit_page,
+    "VerifyAuditLogResponse": audit.audit_verification,
+    "ExportAuditLogResponse": audit.exported_lines,
     "GetPolicyResponse": privacy.found_policy,
     "SetPolicyResponse": privacy.changed_policy,
     "ScanTextResponse": privacy.scanned_text,
@@ -138,6 +155,9 @@ ENUMS: list[tuple[EnumDescriptor, type[results.WireEnum]]] = [
     (passage_pb2.PiiKind.DESCRIPTOR, results.PiiKind),
     (auth_service_pb2.Role.DESCRIPTOR, auth.Role),
     (auth_service_pb2.CredentialKind.DESCRIPTOR, auth.CredentialKind),
+    (audit_service_pb2.AuditClass.DESCRIPTOR, audit.AuditClass),
+    (audit_service_pb2.AuditActorKind.DESCRIPTOR, audit.AuditActorKind),
+    (audit_service_pb2.AuditBreakReason.DESCRIPTOR, audit.AuditBreakReason),
     (privacy_service_pb2.PrivacyAction.DESCRIPTOR, privacy.PrivacyAction),
     (encryption_service_pb2.DataKeyState.DESCRIPTOR, encryption.DataKeyState),
 ]
@@ -289,6 +309,31 @@ REQUESTS: dict[str, list[Any]] = {
         events.subscribe_request([], "", MOMENT),
     ],
     "UploadDocumentRequest": [requests.upload_header("n", "r", UPLOAD), requests.upload_data(b"p")],
+    "QueryAuditLogRequest": [
+        audit.query_audit_log(
+            {
+                "audit_class": audit.AuditClass.ACCESS,
+                "not_before": datetime(2026, 1, 2, 0, 0, 0, 7, tzinfo=UTC),
+                "before": datetime(2026, 1, 3, 0, 0, 0, 7, tzinfo=UTC),
+                "actor_id": "ana",
+                "action": "a",
+                "object_kind": "document",
+                "object_id": "d",
+                "result": "OK",
+                "request_id": "r",
+            },
+            7,
+            "t",
+        )
+    ],
+    "VerifyAuditLogRequest": [audit.verify_audit_log(audit.AuditClass.ACCESS, 3)],
+    "ExportAuditLogRequest": [
+        audit.export_audit_log(
+            audit.AuditClass.ACCESS,
+            datetime(2026, 1, 2, 0, 0, 0, 7, tzinfo=UTC),
+            datetime(2026, 1, 3, 0, 0, 0, 7, tzinfo=UTC),
+        )
+    ],
     "GetPolicyRequest": [privacy.get_policy()],
     "SetPolicyRequest": [privacy.set_policy({results.PiiKind.PHONE: privacy.PrivacyAction.BLOCK})],
     "ScanTextRequest": [privacy.scan_text("t")],

@@ -13,6 +13,7 @@ import grpc
 
 from pinakes import events, mapping, requests
 from pinakes.answers import AnswerSoFar
+from pinakes.audit import AsyncAudit
 from pinakes.auth import AsyncAuth
 from pinakes.calls import AsyncCalls
 from pinakes.channel import open_async_channel
@@ -594,9 +595,9 @@ class AsyncClient:
         self.events = AsyncEvents(self._channel, self._calls, options.deadlines)
         self.encryption = AsyncEncryption(self._channel, self._calls, options.deadlines)
         self.tenants = AsyncTenants(self._channel, self._calls, options.deadlines)
+        self.audit = AsyncAudit(self._channel, self._calls, options.deadlines)
         self.privacy = AsyncPrivacy(self._channel, self._calls, options.deadlines)
         self.auth = AsyncAuth(self._channel, self._calls, options.deadlines)
-        self.privacy = AsyncPrivacy(self._channel, self._calls, options.deadlines)
 
     async def __aenter__(self) -> Self:
         return self

@@ -13,6 +13,7 @@ import grpc
 
 from pinakes import events, mapping, requests
 from pinakes.answers import AnswerSoFar
+from pinakes.audit import Audit
 from pinakes.auth import Auth
 from pinakes.calls import SyncCalls
 from pinakes.channel import open_channel
@@ -585,9 +586,9 @@ class Client:
         self.events = Events(self._channel, self._calls, options.deadlines)
         self.encryption = Encryption(self._channel, self._calls, options.deadlines)
         self.tenants = Tenants(self._channel, self._calls, options.deadlines)
+        self.audit = Audit(self._channel, self._calls, options.deadlines)
         self.privacy = Privacy(self._channel, self._calls, options.deadlines)
         self.auth = Auth(self._channel, self._calls, options.deadlines)
-        self.privacy = Privacy(self._channel, self._calls, options.deadlines)
 
     def __enter__(self) -> Self:
         return self

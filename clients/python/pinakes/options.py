@@ -30,6 +30,8 @@ class Deadlines:
     """Look after the index; comparing and copying read much of it."""
     models_s: float = 900.0
     """Load, unload and warm models, and set aliases."""
+    audit_s: float = 3600.0
+    """Verify and export the audit log."""
     subscribe_s: float = 86_400.0
     """Subscribe to events."""
 

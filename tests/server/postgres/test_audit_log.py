@@ -17,11 +17,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from pinakes.audit_exports import BrokenExport, Signature, verify_export
 from server.adapters.audit_anchors import FileAuditAnchors
 from server.adapters.audit_keys import FileAuditSigner
 from server.adapters.postgres.audit_log import PostgresAuditLog
 from server.adapters.postgres.pool import PostgresPool
 from server.application.audit_ports import WantedEntries
+from server.application.prune_audit import PruneAudit, RetentionOptions
+from server.application.record_audit import RecordAudit, RecordOptions
 from server.application.verify_audit import ChainReport, VerifyAudit
 from server.domain.audit import (
     GENESIS,
@@ -34,6 +37,7 @@ from server.domain.audit import (
     ChainId,
     Purpose,
     Statement,
+    canonical,
     link,
 )
 from server.domain.deadline import Deadline
@@ -568,3 +572,88 @@ async def test_an_export_of_a_part_is_signed_only_if_what_follows_holds(chronicl
     assert len(lines) == 3
     assert "statement" not in end
     assert end["broken"] == {"sequence": 6, "reason": "head_mismatch"}
+
+
+async def test_an_export_can_be_verified_without_the_server(chronicle: Chronicle) -> None:
+    records = await chronicle.write(5)
+    lines = [canonical(line).decode() + "\n" for line in await chronicle.exported(None, records[3].time_us)]
+    [key] = (public.hex() for public in chronicle.signer.public_keys.values())
+    found = verify_export(lines, [key])
+    assert (found.tenant, found.audit_class, found.public_key) == (chronicle.tenant, "audit", key)
+    assert (found.first_sequence, found.last_sequence, found.signature) == (1, 3, Signature.BY_TRUSTED_KEY)
+    assert found.hash == (await chronicle.entries())[2].hash.hex()
+    assert verify_export(lines).signature is Signature.BY_KEY_OF_FILE
+    with pytest.raises(BrokenExport):
+        verify_export(lines, ["00" * 32])
+    empty = [canonical(line).decode() for line in await chronicle.exported(None, 1)]
+    assert verify_export(empty, [key]).last_sequence == 0
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+async def test_flipping_any_bit_of_an_export_is_found(chronicle: Chronicle, data: st.DataObject) -> None:
+    if not await chronicle.entries():
+        await chronicle.write(3)
+    lines = [canonical(line) for line in await chronicle.exported()]
+    number = data.draw(st.integers(0, len(lines) - 1))
+    changed = bytearray(lines[number])
+    changed[data.draw(st.integers(0, len(changed) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    [key] = (public.hex() for public in chronicle.signer.public_keys.values())
+    damaged = (*lines[:number], bytes(changed), *lines[number + 1 :])
+    with pytest.raises(BrokenExport):
+        verify_export((line.decode("utf-8", "surrogateescape") for line in damaged), [key])
+
+
+async def test_what_is_cut_off_or_moved_in_an_export_is_found(chronicle: Chronicle) -> None:
+    await chronicle.write(4)
+    lines = [canonical(line).decode() for line in await chronicle.exported()]
+    header, *entries, end = lines
+    for changed in (
+        [],
+        lines[:-1],
+        [header, *entries[:-1], end],
+        [header, *entries[1:], end],
+        [header, entries[1], entries[0], *entries[2:], end],
+        [*lines, entries[0]],
+        [header, header, *entries, end],
+        entries,
+    ):
+        with pytest.raises(BrokenExport):
+            verify_export(changed)
+
+
+async def test_what_the_server_found_broken_is_told_of_its_export(chronicle: Chronicle) -> None:
+    await chronicle.write(4)
+    await chronicle.tamper(f"UPDATE audit_entries SET actor_id = 'eve' WHERE {_ONE}", sequence=2)
+    lines = [canonical(line).decode() for line in await chronicle.exported()]
+    assert len(lines) == 6
+    with pytest.raises(BrokenExport) as found:
+        verify_export(lines)
+    assert found.value.line == 3
+
+
+async def test_retention_removes_what_is_old_and_leaves_a_chain_that_holds(chronicle: Chronicle) -> None:
+    records = await chronicle.write(8)
+    day_us = 86_400_000_000
+    recorder = RecordAudit(chronicle.log, chronicle.anchors, RecordOptions())
+    verify = VerifyAudit(chronicle.log, chronicle.signer, chronicle.anchors)
+    pruning = PruneAudit(
+        chronicle.log, chronicle.log, verify, chronicle.signer, recorder, RetentionOptions(audit_days=1.0)
+    )
+    await pruning.prune(records[0].time_us + day_us)
+    assert (await chronicle.report()).pruned_sequence == 0
+    await pruning.prune(records[5].time_us + day_us)
+    report = await chronicle.report()
+    assert (report.first_sequence, report.pruned_sequence, report.broken) == (6, 5, None)
+    # That they were removed is recorded.
+    await recorder.flush()
+    last = (await chronicle.entries())[-1].record
+    assert (last.actor_kind, last.action, last.detail) == ("system", "audit.pruned", "class=audit;through=5;entries=5")
+    # The last entry stays, since the next one goes on behind it; and so does all of a chain that does not hold.
+    await chronicle.tamper(f"UPDATE audit_entries SET actor_id = 'eve' WHERE {_ONE}", sequence=7)
+    await pruning.prune(2**62)
+    assert len(await chronicle.entries()) == 4
+    await chronicle.tamper(f"UPDATE audit_entries SET actor_id = 'ana' WHERE {_ONE}", sequence=7)
+    await pruning.prune(2**62)
+    assert [entry.sequence for entry in await chronicle.entries()] == [9]
+    assert (await chronicle.report()).broken is None

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TextIO
 
+from pinakes.audit import AuditEntry, AuditReport
 from pinakes.auth import ApiKey, Identity, User
 from pinakes.encryption import DataKey
 from pinakes.events import Event
@@ -53,6 +54,8 @@ Result = (
     | AliasChange
     | WarmUp
     | DataKey
+    | AuditEntry
+    | AuditReport
     | PrivacyPolicy
     | ScannedText
     | Identity

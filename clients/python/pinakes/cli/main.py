@@ -10,6 +10,7 @@ import typer
 from pinakes.cli.accounts import keys, login, logout, users, whoami
 from pinakes.cli.answers import answers
 from pinakes.cli.ask import ask
+from pinakes.cli.audit import audit
 from pinakes.cli.command_group import CommandGroup
 from pinakes.cli.connection import Connection, default_address
 from pinakes.cli.conversations import conversations
@@ -46,6 +47,7 @@ app.command()(logout)
 app.command()(whoami)
 app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
+app.add_typer(audit, name="audit")
 app.add_typer(privacy, name="privacy")
 
 
