@@ -15,7 +15,7 @@ from rich.table import Table
 from bench.suites.index.datasets import read_data_sets
 from training.examples import ExampleLimits, NoExamples, read_examples
 from training.mining import mined
-from training.spans import learned, quality, read_questions
+from training.spans import LEARNING, learned, quality, read_labelled, read_questions
 from training.spans import save as save_spans
 from training.tokens import TokenReader
 from triton_models.catalogue import load_catalogue
@@ -142,20 +142,31 @@ def evaluate_command(
 
 @app.command("spans")
 def spans_command(
-    data: Annotated[Path, typer.Option(help="A Japanese set with corpus.jsonl and train/queries.jsonl, as JaQuAD's.")],
-    out: Annotated[Path, typer.Option(help="Where the weights go: ja.npz, with ja.json beside it.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="For ja a set with corpus.jsonl and train/queries.jsonl, as JaQuAD's; for en a folder with"
+            " train_pairs/ and corpora."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Where the weights go: LANGUAGE.npz, with LANGUAGE.json beside it.")],
+    language: Annotated[str, typer.Option(help="en or ja.")] = "ja",
     questions: Annotated[int, typer.Option(help="To learn from, at most.")] = 12_000,
     held_out: Annotated[int, typer.Option(help="Others of them, to measure with.")] = 400,
     seed: Annotated[int, typer.Option(help="Decides which are drawn.")] = 1,
 ) -> None:
     """Learns to choose the phrase that answers a question, and writes how often it is right."""
+    if language not in LEARNING:
+        raise typer.BadParameter(f"must be one of {', '.join(LEARNING)}", param_hint="--language")
     out.mkdir(parents=True, exist_ok=True)
-    drawn = read_questions(data, "train", questions + held_out, seed)
+    most = questions + held_out
+    drawn = read_labelled(data, most, seed) if language == "en" else read_questions(data, "train", most, seed)
     weights = learned(drawn[held_out:])
-    save_spans(weights, out / "ja.npz")
-    measured = dataclasses.asdict(quality(weights, drawn[:held_out]))
-    made = {"questions": len(drawn) - held_out, "seed": seed, "held_out": measured, "sha256": sha256_of(out / "ja.npz")}
-    (out / "ja.json").write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+    path = out / f"{language}.npz"
+    save_spans(language, weights, path)
+    measured = dataclasses.asdict(quality(weights, drawn[:held_out])) if held_out else None
+    made = {"questions": len(drawn) - held_out, "seed": seed, "held_out": measured, "sha256": sha256_of(path)}
+    path.with_suffix(".json").write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
     console.print_json(data=made)
 
 

@@ -34,6 +34,10 @@ _LONGEST_PHRASE = 300
 """Characters after which a model that was asked for a phrase is stopped."""
 
 
+MOST_TOKENS = 1_024
+"""That an answer may be asked to have."""
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerOptions:
     candidates: int = 20
@@ -104,7 +108,7 @@ class AnswerQuestion:
         max_passages = bounded("max_passages", command.max_passages, 1, 10, context.max_passages)
         schema = await asyncio.to_thread(AnswerSchema, command.response_schema) if command.response_schema else None
         usual = self._options.max_tokens if schema is None else self._options.fields_max_tokens
-        max_tokens = bounded("max_tokens", command.max_tokens, 1, 1_024, usual)
+        max_tokens = bounded("max_tokens", command.max_tokens, 1, MOST_TOKENS, usual)
         if not 0 <= command.seed < 2**63:
             raise InvalidField("seed", "must not be negative")
         clock = StageClock()
@@ -276,7 +280,7 @@ class AnswerQuestion:
             if isinstance(error, NoGenerator):
                 answer.passed_over = error.passed_over
             async with within(asked.deadline, "read"):
-                sentence = await asyncio.to_thread(reading.sentence)
+                sentence = await asyncio.to_thread(reading.extract)
             if sentence is None:
                 for event in _refusal(reading, answer):
                     yield event
@@ -355,7 +359,7 @@ async def _checked(sentence: str, reading: Reading, answer: OpenAnswer, deadline
 
 async def _extractive(reading: Reading, answer: OpenAnswer, deadline: Deadline) -> list[AnswerEvent]:
     async with within(deadline, "read"):
-        sentence = await asyncio.to_thread(reading.sentence)
+        sentence = await asyncio.to_thread(reading.extract)
     return _refusal(reading, answer) if sentence is None else _quotation(sentence, reading, answer)
 
 

@@ -4,18 +4,20 @@ sentence that fits best.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from server.application.answer_kinds import AnswerKind, fits
+from server.application.english_spans import AUXILIARIES, FUNCTION_WORDS
 from server.application.evidence import Evidence, EvidenceSentence
 from server.application.grounding import facts_of
 from server.application.phrases import with_signs
-from server.application.span_features import MOST_SENTENCES
-from server.application.span_model import span_model
+from server.application.span_candidates import MOST_SENTENCES
+from server.application.span_model import ChosenSpan, SpanOdds, span_model
 from server.application.terms import terms_of
 from server.domain.passages import TextSpan
 
@@ -49,13 +51,21 @@ _COUNTING = re.compile(
 """Behind a number of four digits: it counts something then, and is no year."""
 _VERB = r"(?:are|is|was|were|do|does|did|has|have|had|can|could|may|must|will|would|should)\b"
 _HOW_MANY = re.compile(rf"\bhow many ((?:(?!{_VERB})[\w'-]+ ?){{1,3}})", re.IGNORECASE)
+_VERBS = AUXILIARIES - {"may", "will"}
+"""May and Will are names as well."""
+_WORD = re.compile(r"[^\W\d_]+")
 _DATING = re.compile(r"\b(?:in|since|until|during) $", re.IGNORECASE)
+
+
+_CERTAIN = {"en": 0.8, "ja": 0.1}
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractOptions:
-    least_probability: float = 0.1
-    """Of a phrase that the model for its language chose; the whole sentence is quoted below it."""
+    certain: Mapping[str, float] = field(default_factory=lambda: _CERTAIN)
+    """By language: the least probability of a phrase that its model chose for which no generator is asked."""
+    least_probability: float = 0.2
+    """Of a phrase that is shown; the whole sentence is quoted below it."""
     rule_probability: float = 0.85
     """What counts as the probability of a phrase that a rule chose."""
     least_coverage: float = 0.5
@@ -73,38 +83,75 @@ class Extract:
     probability: float
 
 
-def phrase_in(
-    question: str, language: str, kind: AnswerKind, evidence: Evidence, options: ExtractOptions
-) -> Extract | None:
-    """The phrase of the likeliest sentences that answers; None where a sentence is asked for or no phrase can be told.
+class Phrases:
+    """The phrases of the likeliest sentences that might answer, and how likely each is.
 
-    Japanese: the trained model's. English: the only date or the only number of the best sentence, or of the second
-    best where that has none, if one is asked for. Cost: about 10 ms; run it off the event loop.
+    None is looked for where a sentence is asked for, or where the best one is a row of a table, which means nothing
+    without its head. Cost: 10 ms in Japanese, 25 ms in English; run it off the event loop.
     """
-    if kind is AnswerKind.SENTENCES or not evidence.coverages.any():
-        return None
-    order = np.argsort(-evidence.scores, kind="stable").tolist()
-    best = evidence.sentences[order[0]]
-    if best.text.startswith("|"):
-        return None  # a row of a table means nothing without its head
-    if language == "en":
-        return _only_one(question, kind, evidence, order[:_ENGLISH_SENTENCES], options)
-    model = span_model(language)
-    if model is None:
-        return None
-    likeliest = [number for number in order if not evidence.sentences[number].text.startswith("|")][:MOST_SENTENCES]
-    sentences = [evidence.sentences[number] for number in likeliest]
-    chosen = model.choose(
-        question,
-        [sentence.text for sentence in sentences],
-        evidence.scores[likeliest].tolist(),
-        evidence.coverages[likeliest].tolist(),
-        lambda phrase: fits(kind, phrase),
-    )
-    if chosen is None or chosen.probability < options.least_probability:
-        return None
-    sentence, span = sentences[chosen.candidate.sentence], chosen.candidate.span
-    return _extract(sentence, with_signs(sentence.text, span.start, span.end), chosen.probability)
+
+    def __init__(
+        self, question: str, language: str, kind: AnswerKind, evidence: Evidence, options: ExtractOptions
+    ) -> None:
+        self._question, self._language, self._kind = question, language, kind
+        self._evidence, self._options = evidence, options
+        self._sentences: tuple[EvidenceSentence, ...] = ()
+        self._odds: SpanOdds | None = None
+        self._ruled: Extract | None = None
+        if kind is AnswerKind.SENTENCES or not evidence.coverages.any():
+            return
+        order = np.argsort(-evidence.scores, kind="stable").tolist()
+        if _is_row(evidence.sentences[order[0]]):
+            return
+        if language == "en":
+            self._ruled = _only_one(question, kind, evidence, order[:_ENGLISH_SENTENCES], options)
+        model = span_model(language)
+        if model is None or self._ruled is not None:
+            return
+        likeliest = [number for number in order if not _is_row(evidence.sentences[number])][:MOST_SENTENCES]
+        self._sentences = tuple(evidence.sentences[number] for number in likeliest)
+        self._odds = model.read(
+            question,
+            [sentence.text for sentence in self._sentences],
+            evidence.scores[likeliest].tolist(),
+            evidence.coverages[likeliest].tolist(),
+        )
+
+    def certain(self) -> Extract | None:
+        """One that needs no generator to be asked: in English the only date or the only number of the best sentence, or
+        of the second best where that has none, if one is asked for; in other languages and else the trained model's, if
+        it is likely enough."""
+        return self._ruled or self._at_least(self._odds, self._options.certain.get(self._language, math.inf))
+
+    def likeliest(self) -> Extract | None:
+        """None where none is likely enough to be shown."""
+        return self._ruled or self._at_least(self._odds, self._options.least_probability)
+
+    def drafted(self, draft: str) -> Extract | None:
+        """The likeliest where a generator says `draft`, which may stand in none of the sentences."""
+        return self._at_least(self._odds and self._odds.with_draft(draft), self._options.least_probability)
+
+    def read_from(self, passage: int, sentence: TextSpan) -> bool:
+        """Whether that sentence is one of those that the phrases are of."""
+        return any(each.passage == passage and each.span == sentence for each in self._sentences)
+
+    def _at_least(self, odds: SpanOdds | None, probability: float) -> Extract | None:
+        chosen = odds.chosen(self._may_answer) if odds else None
+        return self._extract(chosen) if chosen and chosen.probability >= probability else None
+
+    def _extract(self, chosen: ChosenSpan) -> Extract:
+        sentence, span = self._sentences[chosen.candidate.sentence], chosen.candidate.span
+        return _extract(sentence, with_signs(sentence.text, span.start, span.end), chosen.probability)
+
+    def _may_answer(self, phrase: str) -> bool:
+        if not fits(self._kind, phrase):
+            return False
+        if self._language != "en" or self._kind is AnswerKind.PHRASE:
+            return True
+        if _VERBS & frozenset(phrase.lower().split()):
+            return False  # a clause, not what the clause tells
+        # The best sentence that names somebody says more than "the keeper".
+        return self._kind is not AnswerKind.PERSON or _names_somebody(phrase, self._question)
 
 
 def sentence_in(question: str, language: str, kind: AnswerKind, evidence: Evidence) -> Extract | None:
@@ -119,6 +166,19 @@ def sentence_in(question: str, language: str, kind: AnswerKind, evidence: Eviden
         telling = (number for number in order[:MOST_SENTENCES] if _may_tell(question, language, kind, evidence, number))
     best = evidence.sentences[next(telling, order[0])]
     return Extract(best.passage, best.span, best.span, 1.0)
+
+
+def _names_somebody(phrase: str, question: str) -> bool:
+    """Whether an English phrase begins with a name, after "the" or the like, and has one that the question has not."""
+    words = _WORD.findall(_ENGLISH[AnswerKind.DATE].sub(" ", phrase))
+    while words and words[0].lower() in FUNCTION_WORDS:
+        words = words[1:]
+    names = {word.lower() for word in words if word[0].isupper() and word.lower() not in FUNCTION_WORDS}
+    return bool(words) and words[0][0].isupper() and not names <= frozenset(_WORD.findall(question.lower()))
+
+
+def _is_row(sentence: EvidenceSentence) -> bool:
+    return sentence.text.startswith("|")
 
 
 def _may_tell(question: str, language: str, kind: AnswerKind, evidence: Evidence, number: int) -> bool:

@@ -55,7 +55,7 @@ class Phrasebook:
     def quotations(self, draft: str, least_likeness: float) -> list[Quotation]:
         """Where the draft stands word for word, in the order of the texts; else the one span that is most like it, if
         its likeness reaches `least_likeness`. Empty for a draft without words."""
-        said = _without_articles([word.text for word in _words(draft)])
+        said = words_of(draft)
         if not said:
             return []
         exact = [self._quotation(number, found, 1.0) for number, found in self._exact(said)]
@@ -97,6 +97,11 @@ def without_frame(draft: str) -> str:
     if phrase[:1] in _PAIRS and phrase.endswith(_PAIRS[phrase[0]]):
         phrase = phrase[1:-1]
     return phrase.rstrip("。．.").strip()
+
+
+def words_of(text: str) -> list[str]:
+    """As they are compared, without articles in front."""
+    return _without_articles([word.text for word in _words(text)])
 
 
 def _words(text: str) -> list[_Word]:

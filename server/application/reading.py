@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from server.application.answerability import (
 )
 from server.application.attribution import Attribution, AttributionOptions
 from server.application.evidence import Evidence, EvidenceOptions, absent_share, excerpt
-from server.application.extracting import Extract, ExtractOptions, phrase_in, sentence_in
+from server.application.extracting import Extract, ExtractOptions, Phrases, sentence_in
 from server.application.headings import under_headings
 from server.application.language import detect_language
 from server.application.phrases import Phrasebook, without_frame
@@ -70,6 +71,10 @@ class Reading:
         )
         self.attribution = Attribution(question, self.passages, options.attribution)
 
+    @cached_property
+    def _phrases(self) -> Phrases:
+        return Phrases(self.question, self.language, self.kind, self._evidence, self._options.extract)
+
     @property
     def refused(self) -> bool:
         """Whether the documents are taken not to have an answer."""
@@ -84,11 +89,12 @@ class Reading:
 
     def phrase(self) -> Extract | None:
         """The phrase that answers, where one is asked for and can be told without a generator."""
-        return phrase_in(self.question, self.language, self.kind, self._evidence, self._options.extract)
+        return self._phrases.certain()
 
-    def sentence(self) -> Extract | None:
-        """The sentence that fits best; None when none shares a word with the question."""
-        return sentence_in(self.question, self.language, self.kind, self._evidence)
+    def extract(self) -> Extract | None:
+        """What answers best without a generator: a phrase where one is likely, else the sentence that fits best; None
+        when none shares a word with the question."""
+        return self._phrases.likeliest() or sentence_in(self.question, self.language, self.kind, self._evidence)
 
     def texts_for_phrase(self) -> list[str]:
         """What a generator reads to find the phrase: of each passage its best sentences, of one with a table the rows
@@ -107,12 +113,19 @@ class Reading:
         return texts
 
     def found(self, draft: str) -> Extract | None:
-        """Where the passages say what a generator drafted as a phrase, in the likeliest of their sentences. None if
-        they do not, if it only repeats the question, or if it cannot be what was asked for."""
+        """The passages' phrase for what a generator drafted as one. A phrase of the likeliest sentences is chosen by
+        the trained model and by its likeness to the draft; one of another sentence has to be much like it. None if
+        there is none, if it only repeats the question, or if it cannot be what was asked for."""
         phrase = without_frame(draft)
         words = terms_of(phrase).all
-        if (words and words <= terms_of(self.question).all) or not fits(self.kind, phrase):
-            return None
+        repeats = bool(words) and words <= terms_of(self.question).all
+        quoted = None if repeats or not fits(self.kind, phrase) else self._quoted(phrase)
+        if quoted is not None and not self._phrases.read_from(quoted.passage, quoted.sentence):
+            return quoted
+        return self._phrases.drafted("" if repeats else phrase) or quoted
+
+    def _quoted(self, phrase: str) -> Extract | None:
+        """Where the passages say the phrase, in the likeliest of their sentences."""
         order = np.argsort(-self._evidence.scores, kind="stable").tolist()
         sentences = [self._evidence.sentences[number] for number in order]
         quotations = Phrasebook([sentence.text for sentence in sentences]).quotations(

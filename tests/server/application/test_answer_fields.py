@@ -299,7 +299,7 @@ async def test_without_a_generator_a_sentence_takes_the_place_of_a_text_alone() 
     schema = schema_of(answer={"type": "string"}, year={"type": ["integer", "null"]})
     for generator, seconds in ((None, 30.0), (ScriptedGenerator("no JSON"), 30.0), (ScriptedGenerator("{}"), 2.0)):
         events = await answered(generator, schema, seconds)
-        assert json.loads(text(events)) == {"answer": "The ferry Sanderling was built in Lindholm.", "year": None}
+        assert json.loads(text(events)) == {"answer": "Lindholm", "year": None}
         assert Degradation.EXTRACTIVE in completion(events).degradations
         assert [event.field for event in events if isinstance(event, Citation)] == ["/answer"]
     for generator, seconds in ((None, 30.0), (ScriptedGenerator(DOCUMENT), 2.0)):

@@ -1,35 +1,30 @@
 """Phrases of Japanese sentences that might answer a question, and what a linear model looks at in them.
 
 Candidates are runs of up to nine tokens of one sentence; a token is a run of one script, and particles stand alone.
-Features are hashed (Weinberger et al., 2009, "Feature Hashing for Large Scale Multitask Learning"): which words ask,
-against the phrase's script, ending, length and neighbours; the kind of thing asked about, against the phrase's ending;
-how near the question's own words stand. The idea of a log-linear model over spans is that of Rajpurkar et al. (2016,
-section 5), without its parse trees.
+Features are hashed: which words ask, against the phrase's script, ending, length and neighbours; the kind of thing
+asked about, against the phrase's ending; how near the question's own words stand. The idea of a log-linear model over
+spans is that of Rajpurkar et al. (2016, section 5), without its parse trees.
 
 What is trained depends on every detail here: a change needs new weights, and another `VERSION`.
 """
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
-import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from server.application.span_candidates import MOST_SENTENCES, SpanCandidate, bucket, magnitude
 from server.domain.passages import TextSpan
 
 VERSION = 1
-BUCKETS = 1 << 17
 FEATURES = 31
 """Of each candidate."""
-MOST_SENTENCES = 3
 _MOST_TOKENS = 9
 _MOST_CHARACTERS = 40
 _AROUND = 12
@@ -71,16 +66,7 @@ class _Question(NamedTuple):
     pairs: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class SpanCandidate:
-    """`span` of sentence number `sentence`, counted in the sentence as it is written."""
-
-    sentence: int
-    span: TextSpan
-    text: str
-
-
-def span_candidates(
+def japanese_candidates(
     question: str, sentences: Sequence[str], coverages: Sequence[float]
 ) -> tuple[list[SpanCandidate], npt.NDArray[np.int32]]:
     """Candidates with their features, int32[n, FEATURES], buckets below BUCKETS. sentences: the likeliest first, of
@@ -120,7 +106,7 @@ def _of_sentence(
             span = TextSpan(origin[begin.start], origin[end.end - 1] + 1)
             measured = _features(asked, tokens, scripts, first, last, phrase)
             measured += _nearness(asked, before, places, begin.start, end.end, len(text))
-            measured += [_bucket("rank", rank), _bucket("cov", int(coverage * 10))]
+            measured += [bucket("rank", rank), bucket("cov", int(coverage * 10))]
             yield SpanCandidate(rank, span, sentence[span.start : span.end]), measured
 
 
@@ -132,37 +118,37 @@ def _features(
     after = tokens[last + 1].text if last + 1 < len(tokens) else "$"
     later = tokens[last + 2].text[:2] if last + 2 < len(tokens) else "$"
     shape = "".join(script for script, _ in groupby(scripts[first : last + 1]))[:6]
-    length = _log(len(phrase))
+    length = magnitude(len(phrase))
     found = [
-        _bucket("shape", asking, shape),
-        _bucket("ends", asking, phrase[-1]),
-        _bucket("ends2", asking, phrase[-2:]),
-        _bucket("before", asking, before[-2:]),
-        _bucket("before1", before[-2:], scripts[first]),
-        _bucket("after", asking, after[:3]),
-        _bucket("after1", after[:3], scripts[last]),
-        _bucket("after2", after[:2], later),
-        _bucket("length", asking, length),
-        _bucket("length1", shape, length),
-        _bucket("tokens", last - first),
-        _bucket("first", scripts[first]),
-        _bucket("last", scripts[last]),
-        _bucket("opens", scripts[first - 1] if first else "^", scripts[first]),
-        _bucket("closes", scripts[last], scripts[last + 1] if last + 1 < len(tokens) else "$"),
-        _bucket("of", "の" in phrase),
-        _bucket("place", asking, _log(first)),
-        _bucket("around", before, after[:1]),
+        bucket("shape", asking, shape),
+        bucket("ends", asking, phrase[-1]),
+        bucket("ends2", asking, phrase[-2:]),
+        bucket("before", asking, before[-2:]),
+        bucket("before1", before[-2:], scripts[first]),
+        bucket("after", asking, after[:3]),
+        bucket("after1", after[:3], scripts[last]),
+        bucket("after2", after[:2], later),
+        bucket("length", asking, length),
+        bucket("length1", shape, length),
+        bucket("tokens", last - first),
+        bucket("first", scripts[first]),
+        bucket("last", scripts[last]),
+        bucket("opens", scripts[first - 1] if first else "^", scripts[first]),
+        bucket("closes", scripts[last], scripts[last + 1] if last + 1 < len(tokens) else "$"),
+        bucket("of", "の" in phrase),
+        bucket("place", asking, magnitude(first)),
+        bucket("around", before, after[:1]),
     ]
     if thing:
         found += [
-            _bucket("thing", phrase.endswith(thing)),
-            _bucket("thing1", phrase[-1] == thing[-1]),
-            _bucket("thing2", thing[-1], phrase[-1]),
-            _bucket("thing3", thing[-2:], shape),
-            _bucket("thing4", thing[-2:], phrase[-1]),
+            bucket("thing", phrase.endswith(thing)),
+            bucket("thing1", phrase[-1] == thing[-1]),
+            bucket("thing2", thing[-1], phrase[-1]),
+            bucket("thing3", thing[-2:], shape),
+            bucket("thing4", thing[-2:], phrase[-1]),
         ]
     else:
-        found += [_bucket("nothing", shape), *(_bucket("nothing", number) for number in range(4))]
+        found += [bucket("nothing", shape), *(bucket("nothing", number) for number in range(4))]
     return found
 
 
@@ -183,12 +169,12 @@ def _nearness(
     right = int(places[at]) - end + 1 if at < len(places) else _FAR
     near = int(before[min(end + _AROUND, length)] - before[end] + before[start] - before[max(0, start - _AROUND)])
     return [
-        _bucket("own", own),
-        _bucket("own1", asked.asking, own),
-        _bucket("left", _log(left)),
-        _bucket("right", _log(right)),
-        _bucket("sides", _log(left), _log(right)),
-        _bucket("near", _log(near)),
+        bucket("own", own),
+        bucket("own1", asked.asking, own),
+        bucket("left", magnitude(left)),
+        bucket("right", magnitude(right)),
+        bucket("sides", magnitude(left), magnitude(right)),
+        bucket("near", magnitude(near)),
     ]
 
 
@@ -254,11 +240,3 @@ def _is_hiragana(character: str) -> bool:
 
 def _balanced(phrase: str) -> bool:
     return sum(map(phrase.count, "「『（(")) == sum(map(phrase.count, "」』）)"))
-
-
-def _log(count: int) -> int:
-    return min(int(math.log2(count + 1) * 1.5), 9)
-
-
-def _bucket(*parts: object) -> int:
-    return zlib.crc32("|".join(map(str, parts)).encode()) % BUCKETS
