@@ -86,7 +86,7 @@ class SignIn:
         token_id, secret = str(uuid4()), new_secret()
         ends = self._in(self._options.refresh_s)
         session_id = await self._sessions.begin(user, token_id, secret_digest(secret), ends)
-        return self._tokens(user.user_id, session_id, token_id, secret, ends)
+        return self._tokens(user, session_id, token_id, secret, ends)
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """Raises LoginRefused."""
@@ -101,7 +101,7 @@ class SignIn:
         )
         if session is None:
             raise LoginRefused
-        return self._tokens(session.user.user_id, session.session_id, following, next_secret, ends)
+        return self._tokens(session.user, session.session_id, following, next_secret, ends)
 
     async def logout(self, caller: Caller) -> None:
         """Raises InvalidField for a caller without a session."""
@@ -164,13 +164,15 @@ class SignIn:
         self._rules.may_manage(principal, principal.tenant, found[0].role)
         return found[0]
 
-    def _tokens(self, user_id: str, session_id: str, token_id: str, secret: str, ends: datetime) -> Tokens:
+    def _tokens(self, user: User, session_id: str, token_id: str, secret: str, ends: datetime) -> Tokens:
         access_ends = min(self._in(self._options.access_s), ends)
         return Tokens(
-            access_token=self._issuer.issue(user_id, session_id, access_ends),
+            access_token=self._issuer.issue(user.user_id, session_id, access_ends),
             access_expire_time=access_ends,
             refresh_token=written_secret(REFRESH_PREFIX, token_id, secret),
             refresh_expire_time=ends,
+            user=user,
+            session_id=session_id,
         )
 
     def _in(self, seconds: float) -> datetime:

@@ -92,6 +92,8 @@ class Tokens:
     access_expire_time: datetime
     refresh_token: str
     refresh_expire_time: datetime
+    user: User
+    session_id: str
 
     def __repr__(self) -> str:
         return f"Tokens(access_expire_time={self.access_expire_time})"

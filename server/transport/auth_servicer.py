@@ -12,7 +12,10 @@ from pinakes.v1 import auth_service_pb2_grpc
 from server.application.look_after_keys import LookAfterKeys
 from server.application.look_after_users import LookAfterUsers
 from server.application.sign_in import SignIn
+from server.domain.identities import Tokens
+from server.domain.principals import Principal
 from server.transport import auth_mapping as mapping
+from server.transport.auditing import note
 from server.transport.deadlines import deadline_of
 from server.transport.identity import Identity, current_caller
 
@@ -31,10 +34,13 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
     async def Login(self, request: wire.LoginRequest, context: Context) -> wire.LoginResponse:
         deadline = deadline_of(context, LONGEST_HASHING_S)
         tokens = await self._sign_in.login(request.tenant, request.user, request.password, deadline)
+        _note_user(tokens)
         return wire.LoginResponse(tokens=mapping.tokens_to_wire(tokens))
 
     async def Refresh(self, request: wire.RefreshRequest, context: Context) -> wire.RefreshResponse:
-        return wire.RefreshResponse(tokens=mapping.tokens_to_wire(await self._sign_in.refresh(request.refresh_token)))
+        tokens = await self._sign_in.refresh(request.refresh_token)
+        _note_user(tokens)
+        return wire.RefreshResponse(tokens=mapping.tokens_to_wire(tokens))
 
     async def Logout(self, request: wire.LogoutRequest, context: Context) -> wire.LogoutResponse:
         await self._sign_in.logout(current_caller())
@@ -80,3 +86,9 @@ class AuthServicer(auth_service_pb2_grpc.AuthServiceServicer):
     async def RevokeApiKey(self, request: wire.RevokeApiKeyRequest, context: Context) -> wire.RevokeApiKeyResponse:
         key = await self._keys.revoke(self._identity.principal(context), request.key_id)
         return wire.RevokeApiKeyResponse(key=mapping.key_to_wire(key))
+
+
+def _note_user(tokens: Tokens) -> None:
+    """Who calls was nobody before."""
+    user = tokens.user
+    note(Principal(user.tenant, user.name, frozenset(user.groups), user.role), detail=f"session={tokens.session_id}")
