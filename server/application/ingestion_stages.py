@@ -151,11 +151,14 @@ class IngestionStages:
 
     async def _screen(self, lease: Lease, pages: Sequence[Page], chunks: Sequence[Chunk]) -> Screened:
         try:
-            return await self._patiently(lambda: self._screening.run(lease.job.tenant, pages, chunks))
+            screened = await self._patiently(lambda: self._screening.run(lease.job.tenant, pages, chunks))
         except PersonalDataBlocked:
             # What is not let in is not kept either.
             await self._patiently(lambda: self._results.forget(lease))
             raise
+        if screened.changed:
+            await self._patiently(lambda: self._results.forget(lease))
+        return screened
 
     async def _embed(
         self, lease: Lease, embedder: Embedder, chunks: Sequence[Chunk], pages: int

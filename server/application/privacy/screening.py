@@ -22,10 +22,12 @@ _Value = tuple[PiiKind, str]
 
 @dataclass(frozen=True, slots=True)
 class Screened:
-    """`chunks` as they may be indexed; `parts` of each page, in the order of the pages."""
+    """`chunks` as they may be indexed; `parts` of each page, in the order of the pages. `changed`: something was masked
+    in the chunks."""
 
     chunks: list[Chunk]
     parts: list[tuple[SensitivePart, ...]]
+    changed: bool
 
 
 class ScreenDocuments:
@@ -54,7 +56,8 @@ def _screened(
         counts = Counter(kind.value for kind, _ in values if kind in blocked)
         if counts:
             raise PersonalDataBlocked(dict(sorted(counts.items())))
-    return Screened([masked_chunk(chunk, masked) for chunk in chunks], parts)
+    kept = [masked_chunk(chunk, masked) for chunk in chunks]
+    return Screened(kept, parts, kept != list(chunks))
 
 
 def masked_chunk(chunk: Chunk, kinds: Collection[PiiKind]) -> Chunk:

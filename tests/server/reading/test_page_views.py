@@ -125,3 +125,16 @@ async def test_a_thumbnail_keeps_the_proportions(reader: FileDocumentReader, pat
     rows, columns = np.nonzero(inside)
     assert (columns.min(), columns.max()) == (pytest.approx(50, abs=2), pytest.approx(100, abs=2))
     assert rows.max() - rows.min() == pytest.approx(columns.max() - columns.min(), abs=2)
+
+
+async def test_nothing_is_left_of_what_is_hidden(reader: FileDocumentReader, path: Path) -> None:
+    path.write_bytes(draw(square))
+    square_box = Box(100, 50, 200, 150)
+    for view in (
+        await reader.show(path, PDF, PageWish(1, 2.0, (square_box,), (square_box,))),
+        await reader.thumbnail(path, PDF, (square_box,)),
+    ):
+        assert not red(view).any()
+        assert (pixels(view).max(axis=2) < 30).any()
+    outside = Box(-50, -50, -10, -10)
+    assert red(await reader.show(path, PDF, PageWish(1, 2.0, (), (outside,)))).any()

@@ -36,7 +36,7 @@ class _PrivacyActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Privacy
     images of pages. Documents keep it, and a search finds it.
     """
     PRIVACY_ACTION_MASK_AT_INGESTION: _PrivacyAction.ValueType  # 3
-    """A word stands in its place in what is indexed, too. The uploaded bytes keep it."""
+    """A word stands in its place in what is stored and indexed of the text, too. The uploaded bytes keep it."""
     PRIVACY_ACTION_BLOCK: _PrivacyAction.ValueType  # 4
     """A document that has it fails with PERSONAL_DATA_BLOCKED. Its uploaded bytes stay until it is deleted."""
 
@@ -52,7 +52,7 @@ PRIVACY_ACTION_MASK_IN_ANSWERS: PrivacyAction.ValueType  # 2
 images of pages. Documents keep it, and a search finds it.
 """
 PRIVACY_ACTION_MASK_AT_INGESTION: PrivacyAction.ValueType  # 3
-"""A word stands in its place in what is indexed, too. The uploaded bytes keep it."""
+"""A word stands in its place in what is stored and indexed of the text, too. The uploaded bytes keep it."""
 PRIVACY_ACTION_BLOCK: PrivacyAction.ValueType  # 4
 """A document that has it fails with PERSONAL_DATA_BLOCKED. Its uploaded bytes stay until it is deleted."""
 Global___PrivacyAction: _TypeAlias = PrivacyAction  # noqa: Y015
