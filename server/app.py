@@ -313,7 +313,8 @@ async def _stores(settings: Settings) -> AsyncIterator[_Stores]:
 async def _models(settings: Settings, pool: PostgresPool) -> AsyncIterator[_Models]:
     """The slots, each served by what its alias or the settings name, while the context lasts."""
     async with AsyncExitStack() as opened:
-        triton = await opened.enter_async_context(TritonConnection(settings.triton.address))
+        tls = settings.triton.tls if settings.triton.secured else None
+        triton = await opened.enter_async_context(TritonConnection(settings.triton.address, tls))
 
         def embedder(model: str, deadline: Deadline) -> Awaitable[Embedder]:
             return TritonEmbedder.connect(triton, model, deadline)

@@ -64,6 +64,7 @@ from server.application.show_pages import ShowOptions
 from server.application.subscribe_events import SubscribeOptions
 from server.application.sweep_blobs import SweepOptions
 from server.application.take_turns import TurnOptions
+from server.application.tls_files import TlsFiles
 from server.application.upload_document import UploadOptions
 from server.application.verify_index import VerifyOptions
 from server.application.watch_certificate import WatchCertificateOptions
@@ -136,7 +137,8 @@ class NatsSettings:
 
 @dataclass(frozen=True, slots=True)
 class TritonSettings:
-    """Without an `address` (host:port of its gRPC service) `up` runs its own Triton. `control_header` and
+    """Without an `address` (host:port of its gRPC service) `up` runs its own Triton; with `secured`, the one there is
+    called over TLS, with the files of `tls`. `control_header` and
     `control_token` are the metadata that open the model control of one that restricts it
     (`--grpc-restricted-protocol`)."""
 
@@ -144,6 +146,8 @@ class TritonSettings:
     control_header: str = "triton-grpc-protocol-pinakes"
     control_token: SecretStr = field(default_factory=lambda: SecretStr(""))
     profile: str = "cpu"
+    secured: bool = False
+    tls: TlsFiles = field(default_factory=TlsFiles)
     recognizer: TritonRecognizerOptions = field(default_factory=TritonRecognizerOptions)
     generator: TritonGeneratorOptions = field(default_factory=TritonGeneratorOptions)
     embedded: embedded_triton.TritonOptions = field(default_factory=embedded_triton.TritonOptions)
@@ -382,6 +386,25 @@ def load_settings(config: Path | None = None, overrides: Mapping[str, Any] | Non
         raise InvalidSettings("\n".join(lines)) from exc
 
 
+def _named_files(settings: Settings) -> dict[str, str]:
+    """Files in the settings, by their variables, where the processes that `up` starts find them: these work in another
+    directory."""
+    server, triton, nats = settings.server.tls, settings.triton.tls, settings.nats.connection.tls
+    named = {
+        "SERVER__TLS__CERTIFICATE_FILE": server.certificate_file,
+        "SERVER__TLS__KEY_FILE": server.key_file,
+        "SERVER__TLS__CLIENT_CA_FILE": server.client_ca_file,
+        "TRITON__TLS__ROOT_FILE": triton.root_file,
+        "TRITON__TLS__CERTIFICATE_FILE": triton.certificate_file,
+        "TRITON__TLS__KEY_FILE": triton.key_file,
+        "NATS__CONNECTION__TLS__ROOT_FILE": nats.root_file,
+        "NATS__CONNECTION__TLS__CERTIFICATE_FILE": nats.certificate_file,
+        "NATS__CONNECTION__TLS__KEY_FILE": nats.key_file,
+        "ENCRYPTION__KEY_FOLDER": settings.encryption.key_folder,
+    }
+    return {f"{_PREFIX}{name}": str(file.absolute()) for name, file in named.items() if file is not None}
+
+
 def require_tls_1_3() -> None:
     """See `tls_versions`. To be called before anything else is begun."""
     tls_versions.require_tls_1_3(os.environ)  # noqa: TID251 - the one reader of it
@@ -408,7 +431,7 @@ def stack_options(settings: Settings, config: Path | None = None) -> StackOption
     return StackOptions(
         data=settings.data_dir,
         cache=settings.cache_dir,
-        environment=dict(os.environ),  # noqa: TID251 - children inherit it whole
+        environment={**os.environ, **_named_files(settings)},  # noqa: TID251 - children inherit it whole
         address=settings.server.address,
         health_address=settings.server.health_address
         or (f"127.0.0.1:{free_port()}" if settings.server.tls.enabled else ""),
@@ -416,6 +439,8 @@ def stack_options(settings: Settings, config: Path | None = None) -> StackOption
         nats_url=settings.nats.url.get_secret_value() or None,
         triton_address=settings.triton.address or None,
         profile=settings.triton.profile,
+        nats_handshake_first=settings.nats.connection.tls if settings.nats.connection.tls_handshake_first else None,
+        triton_tls=settings.triton.tls if settings.triton.secured else None,
         catalogue=settings.model_catalogue,
         postgres=settings.postgres.embedded,
         nats=settings.nats.embedded,

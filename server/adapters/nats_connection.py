@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -13,6 +13,7 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 
+from server.application.tls_files import TlsFiles
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable
 
@@ -27,6 +28,10 @@ class NatsConnectionOptions:
     reconnect_wait_s: float = 0.5
     ping_interval_s: int = 10
     """A silent connection is given up after two unanswered pings."""
+    tls: TlsFiles = field(default_factory=TlsFiles)
+    """For a server that demands TLS."""
+    tls_handshake_first: bool = False
+    """TLS comes before NATS says anything (the server needs `handshake_first`): nobody on the way can turn it off."""
 
 
 class NatsConnection:
@@ -98,8 +103,12 @@ class NatsConnection:
 
     async def _open(self, client: Client) -> None:
         async with asyncio.timeout(self._options.connect_timeout_s):
+            secured = self._options.tls.given or self._options.tls_handshake_first
+            context = await asyncio.to_thread(self._options.tls.context) if secured else None
             await client.connect(
                 self._url,
+                tls=context,
+                tls_handshake_first=self._options.tls_handshake_first,
                 max_reconnect_attempts=-1,
                 connect_timeout=max(1, int(self._options.connect_timeout_s)),
                 reconnect_time_wait=self._options.reconnect_wait_s,  # type: ignore[arg-type]

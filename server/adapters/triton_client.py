@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -11,6 +12,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 from tritonclient.utils import InferenceServerException
 
 from server.adapters.triton_failures import translated
+from server.application.tls_files import TlsFiles
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, StageDeadline
 
@@ -21,9 +23,10 @@ _QUESTION_LIMIT_S = 5.0
 class TritonConnection:
     """One HTTP/2 connection for all models. Reconnects by itself; calls fail as UNAVAILABLE meanwhile."""
 
-    def __init__(self, address: str) -> None:
-        """`address`: host:port of Triton's gRPC service."""
+    def __init__(self, address: str, tls: TlsFiles | None = None) -> None:
+        """`address`: host:port of Triton's gRPC service; in the clear without `tls`."""
         self._address = address
+        self._tls = tls
         self._client: InferenceServerClient | None = None
 
     async def __aenter__(self) -> Self:
@@ -34,7 +37,15 @@ class TritonConnection:
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 1_000),
         ]
-        self._client = InferenceServerClient(self._address, channel_args=options)
+        files = self._tls or TlsFiles()
+        self._client = InferenceServerClient(
+            self._address,
+            ssl=self._tls is not None,
+            root_certificates=_name(files.root_file),
+            private_key=_name(files.key_file),
+            certificate_chain=_name(files.certificate_file),
+            channel_args=options,
+        )
         return self
 
     async def __aexit__(
@@ -77,3 +88,7 @@ class TritonConnection:
 def instances_of(config: ModelConfig) -> int:
     """How many processes serve the model."""
     return max(1, sum(int(group.count) for group in config.instance_group))
+
+
+def _name(file: Path | None) -> str | None:
+    return None if file is None else str(file)

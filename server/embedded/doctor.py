@@ -220,10 +220,12 @@ def _parts(options: StackOptions) -> Iterator[Finding]:
     """Every part that is external or, in a stack that runs now, embedded."""
     directory = DataDirectory(options.data.absolute())
     running = directory.read_endpoints()
+    check_nats_here = partial(check_nats, handshake_first=options.nats_handshake_first)
+    check_triton_here = partial(check_triton, tls=options.triton_tls)
     addresses: dict[str, tuple[Callable[[str], None], str | None, str | None]] = {
         "postgres": (check_postgres, options.postgres_dsn, running.postgres if running else None),
-        "nats": (check_nats, options.nats_url, running.nats if running else None),
-        "triton": (check_triton, options.triton_address, running.triton if running else None),
+        "nats": (check_nats_here, options.nats_url, running.nats if running else None),
+        "triton": (check_triton_here, options.triton_address, running.triton if running else None),
         "server": (check_grpc_server, None, running.health if running else None),
     }
     for name, (check, external, embedded) in addresses.items():

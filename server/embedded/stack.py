@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from server.application.tls_files import TlsFiles
 from server.embedded.data_directory import DataDirectory, Endpoints
 from server.embedded.errors import PartFailed
 from server.embedded.events import StackEvent, StackReady
@@ -47,6 +48,10 @@ class StackOptions:
     postgres_dsn: str | None = None
     nats_url: str | None = None
     triton_address: str | None = None
+    triton_tls: TlsFiles | None = None
+    """For an external Triton that is called over TLS."""
+    nats_handshake_first: TlsFiles | None = None
+    """For an external NATS that says nothing before TLS."""
     profile: str = "cpu"
     catalogue: Path | None = None
     repository: Path | None = None
@@ -145,14 +150,17 @@ def _postgres(options: StackOptions, directory: DataDirectory) -> tuple[Part, st
 
 def _nats(options: StackOptions, directory: DataDirectory) -> tuple[Part, str]:
     if options.nats_url is not None:
-        return ExternalPart("nats", partial(check_nats, options.nats_url)), options.nats_url
+        check = partial(check_nats, options.nats_url, options.nats_handshake_first)
+        return ExternalPart("nats", check), options.nats_url
     server = EmbeddedNats(directory.path / "nats", options.environment, options.nats)
     return server, server.url
 
 
 def _triton(options: StackOptions, directory: DataDirectory) -> tuple[Part, str]:
     if options.triton_address is not None:
-        return ExternalPart("triton", partial(check_triton, options.triton_address)), options.triton_address
+        return ExternalPart(
+            "triton", partial(check_triton, options.triton_address, options.triton_tls)
+        ), options.triton_address
     data = directory.path / "triton"
     if options.repository is not None:
         server = EmbeddedTriton(options.repository, data, options.environment, options.triton)

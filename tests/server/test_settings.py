@@ -96,6 +96,19 @@ def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stack_options(settings).postgres_dsn == "host=db password=hunter2"
 
 
+def test_files_are_named_for_children_that_work_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PINAKES_SERVER__TLS__CERTIFICATE_FILE", "tls/server.pem")
+    monkeypatch.setenv("PINAKES_SERVER__TLS__KEY_FILE", "tls/server.key")
+    monkeypatch.setenv("PINAKES_ENCRYPTION__KEY_FOLDER", "elsewhere")
+    options = stack_options(load_settings())
+    assert options.environment["PINAKES_SERVER__TLS__CERTIFICATE_FILE"] == str(tmp_path / "tls/server.pem")
+    assert options.environment["PINAKES_SERVER__TLS__KEY_FILE"] == str(tmp_path / "tls/server.key")
+    assert options.environment["PINAKES_ENCRYPTION__KEY_FOLDER"] == str(tmp_path / "elsewhere")
+    assert "PINAKES_SERVER__TLS__CLIENT_CA_FILE" not in options.environment
+    assert options.health_address.startswith("127.0.0.1:"), "health is asked for in the clear"
+
+
 def test_children_read_the_same_file(tmp_path: Path) -> None:
     file = tmp_path / "pinakes.toml"
     file.write_text("")
