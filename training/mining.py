@@ -58,9 +58,10 @@ def bm25(passages: TokenVectors) -> sparse.csr_matrix:
 
 
 def counts(texts: TokenVectors) -> sparse.csr_matrix:
-    """float32[texts, pieces]: how often each piece of the tokenizer occurs."""
-    shape = (len(texts.starts) - 1, _PIECES)
-    times = sparse.csr_matrix((np.ones(len(texts.ids), np.float32), texts.ids, texts.starts), shape=shape)
+    """float32[texts, pieces]: how often each piece of the tokenizer occurs, in capitals or not."""
+    starts = np.cumsum([0, *map(len, texts.folded)])
+    ids = np.concatenate(texts.folded)
+    times = sparse.csr_matrix((np.ones(len(ids), np.float32), ids, starts), shape=(len(texts.folded), _PIECES))
     times.sum_duplicates()
     return times
 

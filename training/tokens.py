@@ -27,12 +27,14 @@ _BATCH_TOKENS = 2048
 class TokenVectors:
     """vectors: float16[tokens, hidden] of all texts, one after another, without prefix and marks; ids: int32[tokens].
     Text i has the rows from starts[i] to starts[i + 1]. embeddings: float32[texts, hidden], of length 1, as the
-    embedding model makes them."""
+    embedding model makes them. folded: int32[n] for each text, its pieces without regard to case, as far as it is read:
+    for whoever counts words."""
 
     vectors: npt.NDArray[np.float16]
     ids: npt.NDArray[np.int32]
     starts: npt.NDArray[np.int64]
     embeddings: Floats
+    folded: tuple[npt.NDArray[np.int32], ...]
 
     def of(self, text: int) -> tuple[Floats, npt.NDArray[np.int32]]:
         """float32[tokens, hidden] and int32[tokens]."""
@@ -60,7 +62,11 @@ class TokenReader:
             np.concatenate([shard["ids"] for shard in read]),
             np.concatenate([[0], np.cumsum(counts)]),
             np.concatenate([shard["embeddings"] for shard in read]),
+            tuple(self._folded(text) for text in texts),
         )
+
+    def _folded(self, text: str) -> npt.NDArray[np.int32]:
+        return np.array(self._cut(self._tokenizer.encode(text.casefold()))[1:-1], np.int32)
 
     def _shard(self, kind: str, texts: Sequence[str]) -> dict[str, npt.NDArray[np.generic]]:
         digest = hashlib.sha256(f"{kind} {self._max_tokens} ".encode() + "\0".join(texts).encode()).hexdigest()[:32]

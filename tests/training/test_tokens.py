@@ -47,9 +47,13 @@ def test_texts_are_read_once_and_embedded_as_the_embedding_model_does(model_cach
     cosines = (read.embeddings * embedded).sum(axis=1)
     assert cosines[[0, 1, 3]].min() > 0.99
 
+    [capitals, small] = reader.read("query", ["The Keeper's LOG", "the keeper's log"], "texts").folded
+    assert capitals.tolist() == small.tolist() == tokenizer.encode("the keeper's log")[1:-1]
+    assert len(read.folded[2]) == 62
+
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "tokens").iterdir()}
     again = reader.read("passage", TEXTS, "texts")
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "tokens").iterdir()} == kept
     np.testing.assert_array_equal(again.vectors, read.vectors)
     assert reader.read("query", TEXTS, "texts").starts[1] == read.starts[1]
-    assert len(list((tmp_path / "tokens").iterdir())) == 2
+    assert len(list((tmp_path / "tokens").iterdir())) == 3

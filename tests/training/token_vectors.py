@@ -19,4 +19,5 @@ def token_vectors(texts: Sequence[Sequence[int]], hidden: int = 8, seed: int = 0
         ids,
         np.cumsum([0, *map(len, texts)]),
         sums / np.linalg.norm(sums, axis=1, keepdims=True),
+        tuple(np.array(text, np.int32) for text in texts),
     )
