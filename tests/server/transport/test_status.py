@@ -50,6 +50,13 @@ SAMPLES: dict[str, Any] = {
     "passed_over": (),
     "quota": "documents",
     "limit": 5,
+    "permission": "users:manage",
+    "user": "ana",
+    "key_id": "k1",
+    "tenant": "acme",
+    "audit_class": "audit",
+    "sequence": 3,
+    "reason": "hash",
 }
 
 
