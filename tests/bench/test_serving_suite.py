@@ -41,7 +41,7 @@ async def test_every_part_is_measured(tmp_path: Path) -> None:
     assert named["answer: tokens/s p50"].value == pytest.approx(10 / 0.010)
     assert named["embed overhead over direct Triton p50"].value is not None
     assert named["ingestion of the samples"].count == 2
-    assert [row.value for name, row in named.items() if name.endswith("failures")] == [0] * 7
+    assert [row.value for name, row in named.items() if name.endswith("failures")] == [0] * 8
     assert record.facts["embedding_model"] == "embed@1"
     assert record.facts["pages"] == 4
     assert {series.name: len(series.samples) for series in record.series} == {
@@ -54,7 +54,10 @@ async def test_every_part_is_measured(tmp_path: Path) -> None:
         "answer again": 5,
         "answer again at 300/s": 6,
         "crowd": 20,
+        "sources": 7,
     }
+    assert named["sources of 12: first source p50"].value is not None
+    assert record.facts["sources_chunks"] == 12
 
 
 async def test_quality_is_judged_from_the_replies(tmp_path: Path) -> None:
@@ -202,3 +205,18 @@ def test_the_workload_file_is_whole(quick: bool) -> None:
     assert parsed.targets["search p50"].reach == 60
     assert parsed.search.calls == (90 if quick else 400)
     assert parsed.search.found_within == 5
+
+
+async def test_sources_alone_are_measured_among_passages_that_are_there_already(tmp_path: Path) -> None:
+    async with wire() as wired:
+        for only in ("sources", "sources"):
+            record = await run_suite(SERVING, workload=workload(tmp_path), endpoints=wired.endpoints, only=(only,))
+            assert [series.name for series in record.series] == ["sources"]
+            assert {row.name for row in record.summary} == {
+                "sources of 12: first source p50",
+                "sources of 12: first source p99",
+                "sources of 12: failures",
+            }
+            wired.script.on("UploadDocument", refuses_uploads(grpc.StatusCode.ALREADY_EXISTS, "DOCUMENT_EXISTS"))
+        questions = [call.request.question for call in wired.script.seen("Answer")]
+        assert len(set(questions[:8])) == 8, "no two calls of a run ask the same"

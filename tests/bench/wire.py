@@ -73,6 +73,15 @@ def workload(folder: Path) -> Table:
             "pause_s": 0.001,
             "leaving_every": 10,
         },
+        "sources": {
+            "documents": 3,
+            "sections": 4,
+            "ingestion_limit_s": 5.0,
+            "deadline_s": 5.0,
+            "warm_up": 1,
+            "calls": 7,
+            "limit_s": 5.0,
+        },
         "repeat": {
             "questions": 2,
             "deadline_s": 5.0,
@@ -195,7 +204,7 @@ async def _watch(request: Any, context: Context) -> AsyncIterator[Any]:
 
 
 async def _get(request: Any, context: Context) -> Any:
-    document = document_service_pb2.Document(document_id=request.document_id, page_count=2)
+    document = document_service_pb2.Document(document_id=request.document_id, page_count=2, chunk_count=4)
     return document_service_pb2.GetDocumentResponse(document=document)
 
 
@@ -218,6 +227,11 @@ class Answering:
     kept: set[str] = field(default_factory=set)
 
     async def __call__(self, request: Any, context: Context) -> AsyncIterator[Any]:
+        if request.question.startswith("How many passengers"):
+            found = [passage_pb2.RankedPassage(passage=passage_pb2.Passage(chunk_id="c"))]
+            yield answer_service_pb2.AnswerResponse(sources=answer_service_pb2.Sources(passages=found))
+            yield answer_service_pb2.AnswerResponse(completion=answer_service_pb2.Completion())
+            return
         (asked,) = (question for question in QUESTIONS if question["question"] == request.question)
         behave = answers(
             text=ANSWERS[request.question],

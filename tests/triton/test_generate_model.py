@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 
 import pytest
 
@@ -176,3 +176,21 @@ async def test_a_server_that_is_not_there_is_unavailable() -> None:
         with pytest.raises(PinakesError) as caught:
             await TritonGenerator.connect(nowhere, default_model("generate"), Deadline.after(10))
     assert isinstance(caught.value, DependencyUnavailable)
+
+
+async def test_tokens_are_counted_also_while_all_slots_write(generator: TritonGenerator) -> None:
+    texts = ["Hello world", "", "Hello", "城ヶ島の灯台は三浦市にある。" * 20]
+    counts = await generator.token_counts(texts, deadline())
+    assert counts[:3] == (2, 0, 1)
+    assert counts[3] > 100
+    async with AsyncExitStack() as opened:
+        for _ in range(2):
+            stream = await opened.enter_async_context(
+                aclosing(generator.stream(GenerationRequest(STORY, max_tokens=1_000), deadline()))
+            )
+            await anext(stream)
+        assert await generator.token_counts(texts, deadline()) == counts
+        assert (await generator.statistics(deadline())).running == 2
+    asked = (generator.token_counts([f"{number}"] * 8, deadline()) for number in range(16))
+    assert {len(counted) for counted in await asyncio.gather(*asked)} == {8}
+    await until(generator, is_idle)

@@ -12,7 +12,7 @@ from pydantic import JsonValue, TypeAdapter
 from bench.metrics import Estimate, Share, median, paired_median_difference, percentile, proportion
 from bench.record import Findings, Sample, Series, SummaryRow
 from bench.suites.base import counted, milliseconds, row
-from bench.suites.serving import answering, crowding, embedding, ingestion, repeating, searching
+from bench.suites.serving import answering, crowding, embedding, ingestion, repeating, searching, sourcing
 from bench.suites.serving.answering import FIRST_SOURCE, FIRST_TEXT, REFUSED, Judgement
 from bench.suites.serving.crowding import Memory
 
@@ -35,6 +35,9 @@ def facts(
 
 def summary_rows(findings: Findings, seed: int) -> tuple[SummaryRow, ...]:
     series = {one.name: one for one in findings.series}
+    sources = _sources_rows(series, findings.facts.get(sourcing.CHUNKS))
+    if searching.SERIES not in series:
+        return tuple(sources)
     judgements = answering.judgements_of(findings.facts["judgements"])
     found = TypeAdapter(dict[str, bool]).validate_python(findings.facts["found"])
     pages = TypeAdapter(int).validate_python(findings.facts["pages"])
@@ -45,12 +48,15 @@ def summary_rows(findings: Findings, seed: int) -> tuple[SummaryRow, ...]:
         *_answer_rows(series[answering.SERIES], judgements),
         *_repeat_rows(series),
         *_crowd_rows(series, findings.facts.get("crowd_memory")),
+        *sources,
     ]
     return tuple(rows)
 
 
 def remarks(findings: Findings) -> list[str]:
     """The questions that were not answered as they should be, and those whose page was not found."""
+    if "judgements" not in findings.facts:
+        return []
     judgements = answering.judgements_of(findings.facts["judgements"])
     found = TypeAdapter(dict[str, bool]).validate_python(findings.facts["found"])
     missed = [f"search did not find the page for: {question}" for question in found if not found[question]]
@@ -148,6 +154,19 @@ def _crowd_rows(series: dict[str, Series], memory: JsonValue) -> list[SummaryRow
         before, most = TypeAdapter(tuple[int, int]).validate_python(memory)
         rows.append(counted("crowd: server memory grown by", "bytes", most - before, len(crowd.samples)))
     return rows
+
+
+def _sources_rows(series: dict[str, Series], chunks: JsonValue) -> list[SummaryRow]:
+    if sourcing.SERIES not in series:
+        return []
+    one = series[sourcing.SERIES]
+    first_s = one.stages_s(FIRST_SOURCE) + [math.inf] * one.failures()
+    name = f"{sourcing.ROWS}{TypeAdapter(int).validate_python(chunks):,}"
+    return [
+        milliseconds(f"{name}: first source p50", percentile(first_s, 50)),
+        milliseconds(f"{name}: first source p99", percentile(first_s, 99)),
+        _failures(f"{name}: failures", one),
+    ]
 
 
 def _load_rows(series: dict[str, Series], name_at: Callable[[float], str]) -> list[SummaryRow]:

@@ -66,6 +66,19 @@ class RepeatPlan(Strict):
     load: LoadPlan
 
 
+class SourcesPlan(Strict):
+    """`documents` of `sections` passages each; none: nothing is measured. The caller leaves when the sources are
+    there."""
+
+    documents: int
+    sections: int = Field(gt=0)
+    ingestion_limit_s: float
+    deadline_s: float
+    warm_up: int
+    calls: int = Field(gt=0)
+    limit_s: float
+
+
 class CrowdPlan(Strict):
     """`callers` at once. Every `slow_every`-th pauses for `pause_s` after each event; every `leaving_every`-th leaves
     after the first one."""
@@ -89,6 +102,7 @@ class ServingWorkload(Workload):
     answer: AnswerPlan
     repeat: RepeatPlan
     crowd: CrowdPlan
+    sources: SourcesPlan
 
 
 class Question(Strict):
