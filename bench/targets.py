@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+KEY_FILE = "admin.key"
+
 
 class RefusedTarget(Exception):
     """The address is not on the loopback interface, or is no address. Load is never sent to other machines."""
@@ -18,12 +20,14 @@ class RefusedTarget(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where the stack answers, as host:port on 127.0.0.1; `nats` is a URL that holds a secret. `triton` and `nats` are
-    None when they cannot be asked directly. Making one with any other address raises RefusedTarget."""
+    """Where the stack answers, as host:port on 127.0.0.1; `nats` is a URL that holds a secret, `api_key` the key that
+    may do everything (None: that of the environment). `triton` and `nats` are None when they cannot be asked directly.
+    Making one with any other address raises RefusedTarget."""
 
     server: str
     triton: str | None = None
     nats: str | None = field(default=None, repr=False)
+    api_key: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_loopback(self.server)
@@ -34,10 +38,12 @@ class Endpoints:
 
     @classmethod
     def read(cls, path: Path) -> Endpoints:
-        """From the file that a running stack keeps in its data directory. Raises RefusedTarget; ValueError or KeyError
-        when the file is not (yet) whole."""
+        """From the file that a running stack keeps in its data directory, and the key beside it. Raises RefusedTarget;
+        ValueError or KeyError when the file is not (yet) whole."""
         written = json.loads(path.read_text())
-        return cls(written["server"], written.get("triton"), written.get("nats"))
+        key = path.parent.parent / KEY_FILE
+        api_key = key.read_text().strip() if key.is_file() else None
+        return cls(written["server"], written.get("triton"), written.get("nats"), api_key)
 
 
 def check_loopback(address: str) -> None:

@@ -47,11 +47,12 @@ def main(
     began = time.monotonic()
     try:
         paths, questions = _documents(docs), _questions(docs, ask)
-        with _stack(_data_directory(docs)) as address:
-            if not _pinakes(address, "ingest", *map(str, paths)):
+        data = _data_directory(docs)
+        with _stack(data) as address:
+            if not _pinakes(address, data, "ingest", *map(str, paths)):
                 console.print("[yellow]Going on with the documents that could be read.[/]")
             for number, question in enumerate(questions):
-                if not _pinakes(address, "ask", question):
+                if not _pinakes(address, data, "ask", question):
                     raise DemoFailed("The question was not answered; see above.")
                 if number == 0:
                     console.print(f"[dim]the first answer was there after {time.monotonic() - began:.1f} s[/]")
@@ -120,11 +121,17 @@ def _wait_until_ready(process: subprocess.Popen[bytes], data: Path) -> None:
         time.sleep(0.05)
 
 
-def _pinakes(address: str, *words: str) -> bool:
-    """Runs a command of the client, and shows it as a user would type it. Returns whether it succeeded."""
+def _pinakes(address: str, data: Path, *words: str) -> bool:
+    """Runs a command of the client with the key that the stack has made, and shows it as a user would type it, who
+    needs neither address nor key for a stack of the current directory. Returns whether it succeeded."""
     shown = [Path(word).relative_to(ROOT).as_posix() if word.startswith(str(SAMPLES)) else word for word in words]
     console.rule(f"[bold]pinakes {shlex.join(shown)}[/]", align="left")
-    return subprocess.run([PINAKES, "--server", address, *words], check=False).returncode == 0
+    return (
+        subprocess.run(
+            [PINAKES, "--server", address, "--api-key-file", str(data / "admin.key"), *words], check=False
+        ).returncode
+        == 0
+    )
 
 
 def _free_port() -> int:

@@ -83,6 +83,15 @@ class WholeStack:
         return Endpoints(found["server"], found["triton"])
 
     @property
+    def api_key_file(self) -> Path:
+        """With the key that may do everything."""
+        return self.data / "admin.key"
+
+    @property
+    def api_key(self) -> str:
+        return self.api_key_file.read_text().strip()
+
+    @property
     def pid(self) -> int:
         assert self._process is not None, "not started"
         return self._process.pid

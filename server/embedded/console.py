@@ -15,7 +15,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 
 from server.embedded.doctor import Finding, Verdict, healthy
-from server.embedded.events import PartChanged, PartState, StackEvent, StackReady
+from server.embedded.events import FirstKeyMade, PartChanged, PartState, StackEvent, StackReady
 
 _MARKS = {
     PartState.HEALTHY: "[green]✔[/]",
@@ -55,6 +55,13 @@ class StackConsole:
                 self._console.print(
                     f"[green]Pinakes is ready[/] at [bold]{event.address}[/] ({event.seconds:.1f} s); Ctrl-C stops it",
                     highlight=False,
+                )
+            case FirstKeyMade():
+                self._end_live()
+                self._console.print(
+                    f"The key that may do everything, shown this once and kept in {escape(event.file)}:\n{event.key}",
+                    highlight=False,
+                    soft_wrap=True,
                 )
             case PartChanged():
                 self._parts[event.part] = (event, time.monotonic())

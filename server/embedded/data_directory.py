@@ -45,6 +45,11 @@ class DataDirectory:
         return self.path / "run"
 
     @property
+    def admin_key_file(self) -> Path:
+        """Made by the server when it is first started on a new database."""
+        return self.path / "admin.key"
+
+    @property
     def endpoints_file(self) -> Path:
         return self.run / "endpoints.json"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class PartState(enum.Enum):
@@ -36,4 +36,12 @@ class StackReady:
     seconds: float
 
 
-StackEvent = PartChanged | StackReady
+@dataclass(frozen=True, slots=True)
+class FirstKeyMade:
+    """The server has made the key that a new installation begins with: `key`, a secret, which is in `file`, too."""
+
+    file: str
+    key: str = field(repr=False)
+
+
+StackEvent = PartChanged | StackReady | FirstKeyMade

@@ -15,7 +15,7 @@ from pathlib import Path
 from server.application.tls_files import TlsFiles
 from server.embedded.data_directory import DataDirectory, Endpoints
 from server.embedded.errors import PartFailed
-from server.embedded.events import StackEvent, StackReady
+from server.embedded.events import FirstKeyMade, StackEvent, StackReady
 from server.embedded.health import check_grpc_server, check_nats, check_postgres, check_triton
 from server.embedded.model_repository import ModelRepository
 from server.embedded.nats import EmbeddedNats, NatsOptions
@@ -71,6 +71,7 @@ async def run_stack(options: StackOptions, on_event: Callable[[StackEvent], None
     """
     began = time.monotonic()
     directory = DataDirectory(options.data.absolute())
+    known = directory.admin_key_file.exists()
     with directory.owned() as lock:
         directory.forget_endpoints()
         check_free(options.address)
@@ -80,7 +81,7 @@ async def run_stack(options: StackOptions, on_event: Callable[[StackEvent], None
         signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
         for number in signals:
             loop.add_signal_handler(number, supervisor.stop)
-        announcement = asyncio.create_task(_announce(supervisor, directory, endpoints, began, on_event))
+        announcement = asyncio.create_task(_announce(supervisor, directory, endpoints, began, on_event, known))
         try:
             await supervisor.run()
         finally:
@@ -193,7 +194,11 @@ async def _announce(
     endpoints: Endpoints,
     began: float,
     on_event: Callable[[StackEvent], None],
+    known: bool,
 ) -> None:
     if await supervisor.healthy():
         directory.write_endpoints(endpoints)
+        if not known and directory.admin_key_file.exists():
+            key = directory.admin_key_file.read_text(encoding="utf-8").strip()
+            on_event(FirstKeyMade(str(directory.admin_key_file), key))
         on_event(StackReady(endpoints.server, time.monotonic() - began))

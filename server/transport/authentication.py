@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+import asyncio
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import structlog
@@ -11,7 +15,13 @@ from grpc.aio import ServicerContext
 
 from server.domain.callers import NOBODY, Caller, CredentialKind
 from server.domain.credentials import Credentials
-from server.domain.errors import PermissionDenied, Unauthenticated
+from server.domain.errors import (
+    CredentialsExpired,
+    DependencyUnavailable,
+    PermissionDenied,
+    PinakesError,
+    Unauthenticated,
+)
 from server.domain.permissions import METHODS, Access, Permission
 from server.domain.principals import Principal
 
@@ -20,10 +30,18 @@ _log = structlog.get_logger()
 _HEADER = "authorization"
 _SCHEME = "bearer "
 _LONGEST_BEARER = 8_192
+_TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
+_LOOK_EVERY_S = 0.2
+_REVIEW_EVERY_S = 10.0
+_LONGEST_UNKNOWN_S = 60.0
 
 
 class Callers(Protocol):
     """Knows callers by their credentials."""
+
+    @property
+    def version(self) -> int:
+        """Changes when what was said of somebody may not hold any more."""
 
     async def identify(self, credentials: Credentials) -> Caller:
         """The caller; its address and the call's id are not looked at. Raises Unauthenticated; DependencyUnavailable or
@@ -36,34 +54,117 @@ class Everybody:
 
     def __init__(self, principal: Principal) -> None:
         self._caller = Caller(principal, CredentialKind.DEVELOPMENT)
+        self.version = 0
 
     async def identify(self, credentials: Credentials) -> Caller:
         return self._caller
 
 
+@dataclass(slots=True)
+class _Running:
+    """A call that was let in: by what, for what, and when that last was found right."""
+
+    needed: Permission | Access
+    credentials: Credentials
+    confirmed: float
+    ended_by: PinakesError | None = None
+
+
 class Gate:
-    """Lets a call in or refuses it. A method without a row in the table is refused to everybody."""
+    """Lets a call in or refuses it. A method without a row in the table is refused to everybody.
+
+    A call that is let in goes on while its caller may: `run` ends those whose credential is revoked, or whose caller
+    has lost the permission. That a token expires ends no call that began before."""
 
     def __init__(self, callers: Callers, methods: Mapping[str, Permission | Access] = METHODS) -> None:
         self._callers = callers
         self._methods = methods
+        self._running: dict[asyncio.Task[Any], _Running] = {}
 
     def is_public(self, method: str) -> bool:
         """`method` as gRPC names it, with the leading slash."""
         return self._methods.get(method.removeprefix("/")) is Access.PUBLIC
 
-    async def admit(self, method: str, context: ServicerContext[Any, Any], request_id: str) -> Caller:
-        """Raises Unauthenticated, PermissionDenied, and what `Callers.identify` raises."""
+    async def identify(self, method: str, context: ServicerContext[Any, Any], request_id: str) -> Caller:
+        """Who calls; nobody, where the method asks for nobody. Raises Unauthenticated, PermissionDenied for a method
+        that is in no table, and what `Callers.identify` raises."""
+        caller = unknown_caller(context, request_id)
+        if self._needed(method) is Access.PUBLIC:
+            return caller
+        known = await self._callers.identify(credentials_of(context))
+        return replace(known, peer=caller.peer, request_id=request_id, trace_id=caller.trace_id)
+
+    def authorize(self, method: str, caller: Caller) -> None:
+        """Whether the caller may make the call. Raises PermissionDenied."""
+        needed = self._needed(method)
+        if isinstance(needed, Permission) and needed not in caller.principal.permissions:
+            raise PermissionDenied(f"{method.rpartition('/')[2]} needs the permission {needed.value}", needed.value)
+
+    @contextmanager
+    def watched(self, method: str, context: ServicerContext[Any, Any]) -> Iterator[None]:
+        """A call that was let in, while the context lasts. Raises what its caller would be told now, when it is
+        ended."""
+        needed, task = self._needed(method), asyncio.current_task()
+        if needed is Access.PUBLIC or task is None:
+            yield
+            return
+        running = self._running[task] = _Running(needed, credentials_of(context), time.monotonic())
+        try:
+            yield
+        except asyncio.CancelledError:
+            if running.ended_by is not None:
+                raise running.ended_by from None
+            raise
+        finally:
+            del self._running[task]
+
+    async def run(self) -> None:
+        """Looks after running calls until cancelled: at once when something was revoked, and now and then."""
+        version, reviewed = self._callers.version, time.monotonic()
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            if self._callers.version != version or time.monotonic() - reviewed >= _REVIEW_EVERY_S:
+                version, reviewed = self._callers.version, time.monotonic()
+                await self.review()
+
+    async def review(self) -> None:
+        """Ends the calls whose callers would not be let in now; also those of whom it could not be found out for a
+        minute."""
+        for task, running in list(self._running.items()):
+            ended_by = await self._objection(running)
+            if ended_by is not None and running.ended_by is None and self._running.get(task) is running:
+                running.ended_by = ended_by
+                task.cancel()
+
+    async def _objection(self, running: _Running) -> PinakesError | None:
+        try:
+            known = await self._callers.identify(running.credentials)
+        except CredentialsExpired:
+            return None
+        except Unauthenticated as error:
+            return error
+        except PinakesError:
+            if time.monotonic() - running.confirmed < _LONGEST_UNKNOWN_S:
+                return None
+            return DependencyUnavailable("identity", "it cannot be found out whether the caller still may do this")
+        running.confirmed = time.monotonic()
+        if isinstance(running.needed, Permission) and running.needed not in known.principal.permissions:
+            return PermissionDenied("the permission was taken away", running.needed.value)
+        return None
+
+    def _needed(self, method: str) -> Permission | Access:
         needed = self._methods.get(method.removeprefix("/"))
         if needed is None:
             _log.error("method_without_permission", method=method)
             raise PermissionDenied("the method is in no table of permissions")
-        if needed is Access.PUBLIC:
-            return Caller(NOBODY, peer=context.peer(), request_id=request_id)
-        known = await self._callers.identify(credentials_of(context))
-        if isinstance(needed, Permission) and needed not in known.principal.permissions:
-            raise PermissionDenied(f"{method.rpartition('/')[2]} needs the permission {needed.value}", needed.value)
-        return replace(known, peer=context.peer(), request_id=request_id)
+        return needed
+
+
+def unknown_caller(context: ServicerContext[Any, Any], request_id: str) -> Caller:
+    """What a call says of its caller before anything of it is believed."""
+    given = [value for name, value in context.invocation_metadata() or () if name == "traceparent"]
+    trace = _TRACE.fullmatch(given[0]) if len(given) == 1 and isinstance(given[0], str) else None
+    return Caller(NOBODY, peer=context.peer(), request_id=request_id, trace_id=trace[1] if trace else "")
 
 
 def credentials_of(context: ServicerContext[Any, Any]) -> Credentials:

@@ -22,7 +22,7 @@ EXTRACTIVE_S = 1.5
 
 @pytest.fixture
 async def client(stack: WholeStack) -> AsyncIterator[AsyncClient]:
-    async with AsyncClient(stack.endpoints.server) as opened:
+    async with AsyncClient(stack.endpoints.server, api_key=stack.api_key) as opened:
         yield opened
 
 

@@ -82,7 +82,7 @@ REFUSALS: list[tuple[str, Call, type[PinakesError], str]] = [
 async def test_bad_input_is_refused_and_changes_nothing(
     stack: WholeStack, call: Call, error: type[PinakesError], code: str
 ) -> None:
-    async with AsyncClient(stack.endpoints.server) as client:
+    async with AsyncClient(stack.endpoints.server, api_key=stack.api_key) as client:
         before, stored = await listed(client), blobs(stack)
         with pytest.raises(error) as refusal:
             await call(client)
@@ -93,7 +93,7 @@ async def test_bad_input_is_refused_and_changes_nothing(
 
 
 async def test_the_same_bytes_are_stored_once(stack: WholeStack) -> None:
-    async with AsyncClient(stack.endpoints.server) as client:
+    async with AsyncClient(stack.endpoints.server, api_key=stack.api_key) as client:
         first = await client.documents.upload(b"# The only copy\n\nIt is here.", name="one.md")
         with pytest.raises(DocumentExists) as refusal:
             await client.documents.upload(b"# The only copy\n\nIt is here.", name="two.md")

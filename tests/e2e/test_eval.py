@@ -42,7 +42,17 @@ def write_set(folder: Path) -> Path:
 
 def test_a_set_is_ingested_once_and_asked(stack: WholeStack, tmp_path: Path) -> None:
     folder = write_set(tmp_path / "en_harbour")
-    arguments = ["--server", stack.endpoints.server, "eval", str(folder), "--out", str(tmp_path / "out")]
+    key_file = str(stack.api_key_file)
+    arguments = [
+        "--server",
+        stack.endpoints.server,
+        "--api-key-file",
+        key_file,
+        "eval",
+        str(folder),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     for _ in range(2):
         done = CliRunner().invoke(app, [*arguments, "--questions", "2", "--unanswerable", "1"])
         assert done.exit_code == 0, done.output
@@ -53,7 +63,7 @@ def test_a_set_is_ingested_once_and_asked(stack: WholeStack, tmp_path: Path) -> 
     assert shown["failures"].value == 0
     assert shown["unanswerable refused"].count == 1
     assert "en_harbour: answer F1" in (tmp_path / "out" / "report.md").read_text()
-    with Client(stack.endpoints.server) as client:
+    with Client(stack.endpoints.server, api_key=stack.api_key) as client:
         held = list(client.documents.list(tags=["evaluation:en_harbour"]))
         for document in held:
             client.documents.delete(document.document_id)

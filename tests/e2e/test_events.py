@@ -21,7 +21,7 @@ PATIENCE_S = 60.0
 
 async def test_the_life_of_a_document(stack: WholeStack) -> None:
     began = datetime.now(UTC)
-    async with AsyncClient(stack.endpoints.server) as client:
+    async with AsyncClient(stack.endpoints.server, api_key=stack.api_key) as client:
         live: list[Event | Checkpoint] = []
         heard = asyncio.Event()
 
@@ -81,6 +81,6 @@ async def test_the_life_of_a_document(stack: WholeStack) -> None:
 
 
 async def test_a_token_of_another_installation_is_refused(stack: WholeStack) -> None:
-    async with AsyncClient(stack.endpoints.server) as client:
+    async with AsyncClient(stack.endpoints.server, api_key=stack.api_key) as client:
         with pytest.raises(InvalidField, match="resume_token"):
             await anext(client.events.subscribe(resume_token="MTpzb21ld2hlcmUgZWxzZQ=="))

@@ -44,7 +44,7 @@ def size(image: bytes) -> tuple[int, int]:
 
 
 async def test_a_word_file_is_found_by_its_table(stack: WholeStack) -> None:
-    async with AsyncClient(stack.endpoints.server) as client:
+    async with AsyncClient(stack.endpoints.server, api_key=stack.api_key) as client:
         upload, passage = await found(client, docx_file(write_docx), "tariffs", "price of a berth at Quillon west")
         assert upload.document.media_type.endswith("wordprocessingml.document")
         assert "| Quillon west | 64 crowns |" in passage.text
@@ -62,7 +62,7 @@ async def test_a_slide_is_found_on_its_page_with_its_box(stack: WholeStack) -> N
         lambda slide: put_text(slide, 1, 1, "An opening slide."),
         lambda s: put_text(s, 100, 200, "Quillon dredge"),
     ]
-    async with AsyncClient(stack.endpoints.server) as client:
+    async with AsyncClient(stack.endpoints.server, api_key=stack.api_key) as client:
         _, passage = await found(client, pptx_file(*slides), "slides", "Quillon dredge")
         regions = {region.page: region for region in passage.regions}
         assert (regions[2].page_width, regions[2].page_height) == (720, 540)
@@ -71,7 +71,7 @@ async def test_a_slide_is_found_on_its_page_with_its_box(stack: WholeStack) -> N
 
 
 async def test_a_passage_is_shown_on_its_page(stack: WholeStack) -> None:
-    async with AsyncClient(stack.endpoints.server) as client:
+    async with AsyncClient(stack.endpoints.server, api_key=stack.api_key) as client:
         data = draw(lambda canvas: put(canvas, 50, 100, "The Quillon lighthouse was lit in 1871."))
         upload, passage = await found(client, data, "lighthouse.pdf", "when was the Quillon lighthouse lit")
         [region] = passage.regions

@@ -21,7 +21,7 @@ CANTEEN = "okinami-canteen.txt"
 
 @pytest.fixture
 async def client(stack: WholeStack) -> Any:
-    async with AsyncClient(stack.endpoints.server) as opened:
+    async with AsyncClient(stack.endpoints.server, api_key=stack.api_key) as opened:
         for name, tag in ((HANDBOOK, "english"), (CANTEEN, "japanese")):
             try:
                 upload = await opened.documents.upload(SAMPLES / name, tags=["samples", tag])

@@ -29,7 +29,7 @@ RERANKER = "all-minilm-l6-v2@1"
 
 @pytest.fixture
 async def client(stack: WholeStack) -> AsyncIterator[AsyncClient]:
-    async with AsyncClient(stack.endpoints.server) as client:
+    async with AsyncClient(stack.endpoints.server, api_key=stack.api_key) as client:
         yield client
 
 

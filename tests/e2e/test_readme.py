@@ -24,16 +24,23 @@ def programs(stack: WholeStack) -> list[str]:
     return [program.replace("127.0.0.1:7700", stack.endpoints.server) for program in found]
 
 
+def with_key(stack: WholeStack) -> tuple[str, str]:
+    """The environment that the README asks for."""
+    return "env", f"PINAKES_API_KEY_FILE={stack.api_key_file}"
+
+
 def test_the_search_program_marks_what_it_finds(stack: WholeStack) -> None:
     _, program, _ = programs(stack)
-    with Client(stack.endpoints.server) as client:
+    with Client(stack.endpoints.server, api_key=stack.api_key) as client:
         upload = client.documents.upload(
             b"# Abroad\n\nThe per diem is 40 euros.", name="abroad.md", tags=["travel"], allowed_groups=["everyone"]
         )
         job = client.documents.wait(upload.job)
         assert job.success is not None
         client.search("seen", consistency_token=job.success.consistency_token)
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
+        done = subprocess.run(
+            [*with_key(stack), sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False
+        )
         client.documents.delete(upload.document.document_id)
     assert done.returncode == 0, done.stderr
     assert "abroad.md BranchScore(rank=1" in done.stdout
@@ -42,18 +49,23 @@ def test_the_search_program_marks_what_it_finds(stack: WholeStack) -> None:
 
 def test_the_first_client_program_prints_an_answer_and_its_source(stack: WholeStack, tmp_path: Path) -> None:
     program, _, _ = programs(stack)
-    with Client(stack.endpoints.server) as client:
+    with Client(stack.endpoints.server, api_key=stack.api_key) as client:
         for held in [found for found in client.documents.list() if found.name == "staff-handbook.pdf"]:
             client.documents.delete(held.document_id)
     shutil.copy(SAMPLES / "staff-handbook.pdf", tmp_path / "handbook.pdf")
     asked = program.replace("Who approves travel?", "Who is the safety officer?")
     try:
         done = subprocess.run(
-            [sys.executable, "-c", asked], cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False
+            [*with_key(stack), sys.executable, "-c", asked],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
         )
     finally:
         # The samples' own tests want these bytes under their own name.
-        with Client(stack.endpoints.server) as client:
+        with Client(stack.endpoints.server, api_key=stack.api_key) as client:
             for held in [found for found in client.documents.list() if found.name == "handbook.pdf"]:
                 client.documents.delete(held.document_id)
     assert done.returncode == 0, done.stderr
@@ -63,11 +75,13 @@ def test_the_first_client_program_prints_an_answer_and_its_source(stack: WholeSt
 
 def test_the_program_of_events_tells_what_was_processed(stack: WholeStack) -> None:
     *_, program = programs(stack)
-    with Client(stack.endpoints.server) as client:
+    with Client(stack.endpoints.server, api_key=stack.api_key) as client:
         upload = client.documents.upload(b"The ferry leaves at nine.", name="ferry.txt")
         client.documents.wait(upload.job)
         client.documents.delete(upload.document.document_id)
-    process = subprocess.Popen([sys.executable, "-u", "-c", program], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*with_key(stack), sys.executable, "-u", "-c", program], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     watchdog = threading.Timer(60, process.kill)
     watchdog.start()

@@ -27,7 +27,7 @@ def timetable(season: str, hour: str) -> bytes:
 
 async def test_every_search_sees_one_whole_revision_and_citations_name_it(stack: WholeStack) -> None:
     name = f"timetable {random.randrange(10**9)}.md"
-    async with AsyncClient(stack.endpoints.server) as client:
+    async with AsyncClient(stack.endpoints.server, api_key=stack.api_key) as client:
         first = await client.documents.upload(timetable("winter", "seven"), name=name)
         document_id = first.document.document_id
         token = (await client.documents.wait(first.job)).consistency_token
@@ -75,7 +75,7 @@ async def test_a_repeated_search_is_kept_until_something_changes_and_never_shows
     stack: WholeStack,
 ) -> None:
     name = f"notice {random.randrange(10**9)}.md"
-    async with AsyncClient(stack.endpoints.server) as client:
+    async with AsyncClient(stack.endpoints.server, api_key=stack.api_key) as client:
         upload = await client.documents.upload(b"The pilot boat Gannet leaves at six.", name=name)
         document_id = upload.document.document_id
         token = (await client.documents.wait(upload.job)).consistency_token

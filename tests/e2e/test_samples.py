@@ -37,7 +37,7 @@ def documents() -> list[Path]:
 
 @pytest.fixture
 async def client(stack: WholeStack) -> AsyncIterator[AsyncClient]:
-    async with AsyncClient(stack.endpoints.server) as opened:
+    async with AsyncClient(stack.endpoints.server, api_key=stack.api_key) as opened:
         for path in documents():
             try:
                 upload = await opened.documents.upload(path, tags=["samples"])

@@ -46,7 +46,10 @@ async def stopping(generator: TritonGenerator) -> AsyncIterator[None]:
 
 
 async def test_cancelling_a_generation_stops_the_model(stack: WholeStack, generator: TritonGenerator) -> None:
-    async with AsyncClient(stack.endpoints.server) as client, client.generate(STORY, max_tokens=1_000) as events:
+    async with (
+        AsyncClient(stack.endpoints.server, api_key=stack.api_key) as client,
+        client.generate(STORY, max_tokens=1_000) as events,
+    ):
         async for event in events:
             if isinstance(event, GenerateDelta):
                 break
@@ -58,7 +61,7 @@ async def test_cancelling_a_generation_stops_the_model(stack: WholeStack, genera
 async def test_cancelling_an_answer_stops_the_model(
     stack: WholeStack, generator: TritonGenerator, resumable: bool
 ) -> None:
-    async with AsyncClient(stack.endpoints.server) as client:
+    async with AsyncClient(stack.endpoints.server, api_key=stack.api_key) as client:
         options = AnswerOptions(
             max_tokens=1_000,
             no_cache=True,
@@ -78,7 +81,7 @@ async def test_cancelling_an_answer_stops_the_model(
 
 
 async def test_a_passed_deadline_stops_the_model(stack: WholeStack, generator: TritonGenerator) -> None:
-    async with AsyncClient(stack.endpoints.server) as client:
+    async with AsyncClient(stack.endpoints.server, api_key=stack.api_key) as client:
         with pytest.raises(DeadlineExceeded) as expiry:
             async with client.generate(STORY, max_tokens=1_000, timeout_s=1.0) as events:
                 async for _ in events:
@@ -108,7 +111,7 @@ async def test_more_generations_than_fit_are_refused_with_a_delay(
     stack: WholeStack, generator: TritonGenerator
 ) -> None:
     once = ClientOptions(retry=RetryPolicy(attempts=1))
-    async with AsyncClient(stack.endpoints.server, options=once) as client:
+    async with AsyncClient(stack.endpoints.server, api_key=stack.api_key, options=once) as client:
 
         async def generate() -> str:
             async with client.generate(STORY, max_tokens=200) as events:
@@ -127,7 +130,7 @@ async def test_more_generations_than_fit_are_refused_with_a_delay(
 
 
 async def test_an_answer_with_little_time_is_extractive(stack: WholeStack) -> None:
-    async with AsyncClient(stack.endpoints.server) as client:
+    async with AsyncClient(stack.endpoints.server, api_key=stack.api_key) as client:
         token = await uploaded(client)
         question = "Which tug found the lost container?"
         answer = await client.answer_text(question, timeout_s=1.2, consistency_token=token)

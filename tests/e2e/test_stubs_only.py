@@ -39,11 +39,12 @@ SERVICES = {
 
 async def test_the_example_runs_to_its_end(stack: WholeStack) -> None:
     """Upload, watch, search, answer, cancel half-way, and the details of an error."""
-    async with AsyncClient(stack.endpoints.server) as client:
+    async with AsyncClient(stack.endpoints.server, api_key=stack.api_key) as client:
         held = [found async for found in client.documents.list() if found.name == "staff-handbook.pdf"]
         for found in held:
             await client.documents.delete(found.document_id)
-    arguments = (stack.endpoints.server, str(SAMPLES / "staff-handbook.pdf"), "Who is the safety officer?")
+    document = str(SAMPLES / "staff-handbook.pdf")
+    arguments = (stack.endpoints.server, document, "Who is the safety officer?", str(stack.api_key_file))
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(EXAMPLE), *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
@@ -71,6 +72,7 @@ async def test_reflection_lists_every_service(stack: WholeStack) -> None:
     async with grpc.aio.insecure_channel(stack.endpoints.server) as channel:
         reflection = open_stub(channel)
         requests = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
-        async for response in reflection.ServerReflectionInfo(requests, timeout=5):
+        carried = (("authorization", f"Bearer {stack.api_key}"),)
+        async for response in reflection.ServerReflectionInfo(requests, timeout=5, metadata=carried):
             assert {service.name for service in response.list_services_response.service} >= SERVICES
             break

@@ -125,7 +125,7 @@ class Campaign:
     async def run(self) -> Report:
         began = time.monotonic()
         options = ClientOptions(retry=RetryPolicy(attempts=1_000, max_backoff_s=2.0))
-        async with AsyncClient(self._stack.endpoints.server, options=options) as client:
+        async with AsyncClient(self._stack.endpoints.server, api_key=self._stack.api_key, options=options) as client:
             async with asyncio.TaskGroup() as group:
                 killing = group.create_task(self._kill())
                 searching = group.create_task(self._search(client))

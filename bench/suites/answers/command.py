@@ -19,7 +19,6 @@ from bench.suites.answers.suite import AnswersSuite, evaluate
 from bench.suites.answers.workload import AnswersPlan, AnswersWorkload
 from bench.suites.base import PROJECT, Table, load_workload
 from bench.suites.index.datasets import NoDataSets
-from pinakes import AsyncClient
 from pinakes.cli.connection import Connection
 
 
@@ -63,7 +62,7 @@ def evaluate_set(
 async def _evaluated(connection: Connection, sets: list[AskedSet], plan: AnswersPlan, seed: int) -> Record:
     environment = fingerprint(PROJECT)
     started, started_at = time.monotonic(), datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    async with AsyncClient(connection.address) as client:
+    async with connection.open_async() as client:
         findings = await evaluate(client, sets, plan)
     workload: Table = {"description": "pinakes eval", "seed": seed, "answers": plan.model_dump(mode="json")}
     return Record(

@@ -30,7 +30,7 @@ class AnswersSuite:
         if request.sets is None:
             raise NoDataSets(Path())
         sets = asked_sets(request.sets, plan, request.seed)
-        async with stack_of(request) as endpoints, AsyncClient(endpoints.server) as client:
+        async with stack_of(request) as endpoints, AsyncClient(endpoints.server, api_key=endpoints.api_key) as client:
             return await evaluate(client, sets, plan)
 
     def remarks(self, findings: Findings) -> list[str]:

@@ -49,7 +49,7 @@ async def measure_born_digital(endpoints: Endpoints, plan: BornDigitalPlan, sets
     set has too little text."""
     documents = await asyncio.to_thread(_documents, plan, sets, seed)
     pages: list[int] = []
-    async with AsyncClient(endpoints.server) as client:
+    async with AsyncClient(endpoints.server, api_key=endpoints.api_key) as client:
 
         async def operation(number: int) -> Mapping[str, float]:
             try:

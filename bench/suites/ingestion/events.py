@@ -33,7 +33,7 @@ async def measure_events(endpoints: Endpoints, plan: EventsPlan) -> Findings:
     known, TimeoutError after the plan's deadline."""
     if endpoints.nats is None:
         raise ValueError("events are published to the stack's own NATS: let the suite start the stack")
-    async with AsyncClient(endpoints.server) as client:
+    async with AsyncClient(endpoints.server, api_key=endpoints.api_key) as client:
         upload = await client.documents.upload(f"Events {uuid.uuid4()}".encode(), name="events.txt")
         await client.documents.wait(upload.job)
         connection = await nats.connect(endpoints.nats)

@@ -67,7 +67,7 @@ async def measure_scanned(endpoints: Endpoints, plan: ScannedPlan, sets: Path, s
     documents = await asyncio.to_thread(scans, sets, plan, seed)
     program = shutil.which(plan.tesseract)
     found: list[Series] = []
-    async with AsyncClient(endpoints.server) as client:
+    async with AsyncClient(endpoints.server, api_key=endpoints.api_key) as client:
         for group, members in documents.items():
             operations = {_name(group, _OURS): _pinakes(client, group, members, plan)}
             if program:

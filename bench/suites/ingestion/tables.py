@@ -110,7 +110,7 @@ async def measure_tables(endpoints: Endpoints, plan: TablesPlan, seed: int) -> F
     """Raises PinakesError: a document of ours that cannot be read is no figure."""
     recovered = dict.fromkeys(KINDS, 0)
     cells = 0
-    async with AsyncClient(endpoints.server) as client:
+    async with AsyncClient(endpoints.server, api_key=endpoints.api_key) as client:
         for number, sheet in enumerate(sheets(plan, seed)):
             cells += sum(map(len, sheet.rows))
             for kind in KINDS:

@@ -72,7 +72,7 @@ async def measure_embedding(
     counts = [tokens(text) for text in texts]
     vectors: dict[str, npt.NDArray[np.float32]] = {}
     with bare_encoders(files, plan.threads, PROJECT / plan.peers) as (crew, absent):
-        async with AsyncClient(endpoints.server, options=_ONCE) as client:
+        async with AsyncClient(endpoints.server, api_key=endpoints.api_key, options=_ONCE) as client:
             operations = {_named(_EMBEDDING, _OURS): _ours(client, texts, plan, vectors)}
             for name, worker in crew.items():
                 for batch in _batches(name, plan.batches):
@@ -97,7 +97,7 @@ async def measure_queries(endpoints: Endpoints, plan: QueryPlan, seed: int, cach
     queries = [f"{number} {text}" for number, text in enumerate(made)]
     with bare_encoders(files, plan.threads, None) as (crew, _):
         engine = OWN if OWN in crew else INT8
-        async with AsyncClient(endpoints.server, options=_ONCE) as client:
+        async with AsyncClient(endpoints.server, api_key=endpoints.api_key, options=_ONCE) as client:
             operations = {
                 _named(_QUERY, _OURS): _our_query(client, queries, plan),
                 _named(_QUERY, engine): _bare_query(crew[engine], queries),

@@ -119,7 +119,7 @@ async def _measure(endpoints: Endpoints, plan: GenerationPlan, seed: int, weight
 
     async with (
         running_llama(weights, plan) as address,
-        AsyncClient(endpoints.server, options=_ONCE) as client,
+        AsyncClient(endpoints.server, api_key=endpoints.api_key, options=_ONCE) as client,
         httpx2.AsyncClient(base_url=address, timeout=plan.deadline_s) as peer,
     ):
         taken: dict[str, list[Series]] = {}

@@ -132,7 +132,7 @@ async def _measured(endpoints: Endpoints, plan: OcrPlan, pages: Sequence[Leaf], 
     program = shutil.which(plan.tesseract)
     facts: dict[str, JsonValue] = {}
     found: list[Series] = []
-    async with AsyncClient(endpoints.server, options=_ONCE) as client:
+    async with AsyncClient(endpoints.server, api_key=endpoints.api_key, options=_ONCE) as client:
         for group in dict.fromkeys(leaf.group for leaf in pages):
             # One group with two kinds of errors is counted in words.
             ordered = all(leaf.ordered for leaf in pages if leaf.group == group)

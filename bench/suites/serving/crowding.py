@@ -12,6 +12,7 @@ import psutil
 
 from bench.record import Sample, Series
 from bench.suites.serving.workload import CrowdPlan, Question
+from bench.targets import Endpoints
 from pinakes import AsyncClient, ClientOptions, Completion, PinakesError, RetryPolicy
 
 SERIES = "crowd"
@@ -38,13 +39,16 @@ class Crowd:
     memory: Memory | None
 
 
-async def measure_crowd(address: str, questions: Sequence[Question], plan: CrowdPlan) -> Crowd:
+async def measure_crowd(endpoints: Endpoints, questions: Sequence[Question], plan: CrowdPlan) -> Crowd:
     """All callers begin at the same time, over as many connections as they need. One who leaves has succeeded when the
     sources are there."""
     async with AsyncExitStack() as opened:
         count = -(-plan.callers // plan.callers_per_connection)
-        clients = [await opened.enter_async_context(AsyncClient(address, options=_ONCE)) for _ in range(count)]
-        memory = await opened.enter_async_context(_watched(address))
+        clients = [
+            await opened.enter_async_context(AsyncClient(endpoints.server, api_key=endpoints.api_key, options=_ONCE))
+            for _ in range(count)
+        ]
+        memory = await opened.enter_async_context(_watched(endpoints.server))
         origin = asyncio.get_running_loop().time()
         calls = (
             _timed(clients[number % count], questions[number % len(questions)].question, number, origin, plan)

@@ -44,7 +44,7 @@ class ServingSuite:
             if SAMPLES in parts:
                 found.append(await measure(endpoints, workload, request.seed))
             if SOURCES in parts and workload.sources.documents:
-                async with AsyncClient(endpoints.server, options=_ONCE) as client:
+                async with AsyncClient(endpoints.server, api_key=endpoints.api_key, options=_ONCE) as client:
                     series, chunks = await measure_sources(client, workload.sources)
                 found.append(Findings(tuple(series), {CHUNKS: chunks}))
         return joined(found)
@@ -72,7 +72,7 @@ async def measure(endpoints: Endpoints, workload: ServingWorkload, seed: int) ->
     questions = read_questions(PROJECT / workload.questions)
     documents = corpus_documents(PROJECT / workload.corpus, questions)
     rng = np.random.default_rng(seed)
-    async with AsyncClient(endpoints.server, options=_ONCE) as client:
+    async with AsyncClient(endpoints.server, api_key=endpoints.api_key, options=_ONCE) as client:
         ingested = await ingest(client, documents, workload.ingestion)
         searches = Searches(client, questions, workload.search, ingested.token)
         order = shuffled(questions, workload.answer.passes, rng)
@@ -85,6 +85,6 @@ async def measure(endpoints: Endpoints, workload: ServingWorkload, seed: int) ->
         series.append(await measure_answers(answers))
         repeats = Repeats(client, questions[: workload.repeat.questions], workload.repeat)
         series += await measure_repeats(repeats, rng)
-    crowd = await measure_crowd(endpoints.server, questions, workload.crowd)
+    crowd = await measure_crowd(endpoints, questions, workload.crowd)
     series.append(crowd.series)
     return Findings(tuple(series), facts(ingested.pages, searches.found, answers.judgements, model, crowd.memory))

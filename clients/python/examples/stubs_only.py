@@ -1,6 +1,8 @@
 """Pinakes without its SDK: what a caller in any language does, with nothing but gRPC and the generated stubs.
 
-    python stubs_only.py HOST:PORT report.pdf "What does the report say about rivers?"
+    python stubs_only.py HOST:PORT report.pdf "What does the report say about rivers?" KEY_FILE
+
+Every call carries the API key of the file as metadata.
 
 Uploads a document, follows its ingestion, searches, streams an answer, cancels one half-way, and reads the details of
 an error.
@@ -11,7 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import grpc
 from google.rpc import error_details_pb2
@@ -25,6 +27,13 @@ from pinakes.v1 import search_service_pb2 as searches
 PART_BYTES = 256 * 1024
 
 
+class Caller(NamedTuple):
+    """A connection, and what says who calls. Over another network than this machine's own, take a secure channel."""
+
+    channel: grpc.Channel
+    metadata: tuple[tuple[str, str], ...]
+
+
 def upload_parts(path: Path) -> Iterator[documents.UploadDocumentRequest]:
     """The header first, then the bytes in order."""
     header = documents.UploadHeader(name=path.name, request_id=f"stubs-only-{path.name}-{path.stat().st_mtime_ns}")
@@ -34,13 +43,13 @@ def upload_parts(path: Path) -> Iterator[documents.UploadDocumentRequest]:
             yield documents.UploadDocumentRequest(data=part)
 
 
-def ingest(channel: grpc.Channel, path: Path) -> documents.Job:
+def ingest(caller: Caller, path: Path) -> documents.Job:
     """Uploads the document and watches its job to the end."""
-    stub = document_service_pb2_grpc.DocumentServiceStub(channel)
-    uploaded = stub.UploadDocument(upload_parts(path), timeout=300)
+    stub = document_service_pb2_grpc.DocumentServiceStub(caller.channel)
+    uploaded = stub.UploadDocument(upload_parts(path), timeout=300, metadata=caller.metadata)
     print(f"uploaded {uploaded.document.name} as {uploaded.document.document_id}")
     job = uploaded.job
-    for response in stub.WatchJob(documents.WatchJobRequest(job_id=job.job_id), timeout=600):
+    for response in stub.WatchJob(documents.WatchJobRequest(job_id=job.job_id), timeout=600, metadata=caller.metadata):
         job = response.job
         stage = documents.IngestionStage.Name(job.stage).removeprefix("INGESTION_STAGE_").lower()
         print(f"  {stage}: {job.pages_done} of {job.pages_total} pages")
@@ -49,21 +58,21 @@ def ingest(channel: grpc.Channel, path: Path) -> documents.Job:
     return job
 
 
-def search(channel: grpc.Channel, query: str, consistency_token: str) -> None:
+def search(caller: Caller, query: str, consistency_token: str) -> None:
     """The token makes sure that the search sees what was just ingested."""
-    stub = search_service_pb2_grpc.SearchServiceStub(channel)
+    stub = search_service_pb2_grpc.SearchServiceStub(caller.channel)
     request = searches.SearchRequest(query=query, limit=3, consistency_token=consistency_token)
-    for ranked in stub.Search(request, timeout=30).passages:
+    for ranked in stub.Search(request, timeout=30, metadata=caller.metadata).passages:
         pages = [region.page for region in ranked.passage.regions]
         print(f"  {ranked.score:.3f} {ranked.passage.document_name} {pages} {ranked.passage.text[:60]!r}")
 
 
-def answer(channel: grpc.Channel, question: str, consistency_token: str) -> str:
+def answer(caller: Caller, question: str, consistency_token: str) -> str:
     """Prints the text as it comes, and where each sentence comes from."""
-    stub = answer_service_pb2_grpc.AnswerServiceStub(channel)
+    stub = answer_service_pb2_grpc.AnswerServiceStub(caller.channel)
     request = answers.AnswerRequest(question=question, consistency_token=consistency_token)
     text = ""
-    for response in stub.Answer(request, timeout=120):
+    for response in stub.Answer(request, timeout=120, metadata=caller.metadata):
         match response.WhichOneof("event"):
             case "delta":
                 text += response.delta.text
@@ -80,10 +89,10 @@ def answer(channel: grpc.Channel, question: str, consistency_token: str) -> str:
     return text
 
 
-def cancel_half_way(channel: grpc.Channel, question: str) -> None:
+def cancel_half_way(caller: Caller, question: str) -> None:
     """Cancelling the call stops the generation on the server."""
-    stub = answer_service_pb2_grpc.AnswerServiceStub(channel)
-    call = stub.Answer(answers.AnswerRequest(question=question), timeout=120)
+    stub = answer_service_pb2_grpc.AnswerServiceStub(caller.channel)
+    call = stub.Answer(answers.AnswerRequest(question=question), timeout=120, metadata=caller.metadata)
     try:
         for response in call:
             if response.WhichOneof("event") == "delta":
@@ -92,11 +101,11 @@ def cancel_half_way(channel: grpc.Channel, question: str) -> None:
         print(f"  {error.code().name}")
 
 
-def read_an_error(channel: grpc.Channel) -> None:
+def read_an_error(caller: Caller) -> None:
     """Decide on the reason in ErrorInfo, never on the message; wait as RetryInfo says before another try."""
-    stub = search_service_pb2_grpc.SearchServiceStub(channel)
+    stub = search_service_pb2_grpc.SearchServiceStub(caller.channel)
     try:
-        stub.Search(searches.SearchRequest(query=""), timeout=30)
+        stub.Search(searches.SearchRequest(query=""), timeout=30, metadata=caller.metadata)
     except grpc.RpcError as error:
         print(f"  {error.code().name}: {error.details()}")
         status = rpc_status.from_call(cast(grpc.Call, error))  # what grpc raises is the failed call itself
@@ -112,18 +121,20 @@ def read_an_error(channel: grpc.Channel) -> None:
                 print(f"  retry after {retry.retry_delay.ToMilliseconds()} ms")
 
 
-def main(address: str, path: Path, question: str) -> None:
+def main(address: str, path: Path, question: str, key_file: Path) -> None:
+    key = key_file.read_text().strip()
     with grpc.insecure_channel(address) as channel:
-        job = ingest(channel, path)
+        caller = Caller(channel, (("authorization", f"Bearer {key}"),))
+        job = ingest(caller, path)
         print("search")
-        search(channel, question, job.success.consistency_token)
+        search(caller, question, job.success.consistency_token)
         print("answer")
-        answer(channel, question, job.success.consistency_token)
+        answer(caller, question, job.success.consistency_token)
         print("cancel")
-        cancel_half_way(channel, question)
+        cancel_half_way(caller, question)
         print("error")
-        read_an_error(channel)
+        read_an_error(caller)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3])
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))

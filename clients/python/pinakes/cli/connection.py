@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from pinakes.async_client import AsyncClient
 from pinakes.cli.saved_login import SavedLogins
 from pinakes.client import Client
 from pinakes.credentials import key_of_environment, read_key
@@ -36,13 +37,22 @@ class Connection:
         """A client to be used in `with`. Its credentials are, the first that there is: the key of `key_file`; that of
         the environment; the session of `pinakes login`; the first key of the stack that `pinakes up` started in this
         directory, if it is the one that is called. Raises OSError, PinakesError."""
+        key, token = self._credentials()
+        return Client(self.address, options=self.options, tls=self.tls, api_key=key, token=token)
+
+    def open_async(self) -> AsyncClient:
+        """As `open`, to be used in `async with`."""
+        key, token = self._credentials()
+        return AsyncClient(self.address, options=self.options, tls=self.tls, api_key=key, token=token)
+
+    def _credentials(self) -> tuple[str | None, str | None]:
         key = read_key(self.key_file) if self.key_file is not None else key_of_environment()
         if key is not None:
-            return Client(self.address, options=self.options, tls=self.tls, api_key=key)
+            return key, None
         token = SavedLogins().access_token(self.address, self.tls, self.options)
         if token is None and default_address() == self.address:
             key = local_key()
-        return Client(self.address, options=self.options, tls=self.tls, api_key=key, token=token)
+        return key, token
 
     def of_session(self) -> Client:
         """A client of the session of `pinakes login`, whatever else there is."""
