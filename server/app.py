@@ -79,6 +79,7 @@ from server.application.give_answers import GiveAnswers
 from server.application.ingest_document import IngestDocument
 from server.application.ingestion_stages import IngestionStages
 from server.application.keep_models import KeepModels
+from server.application.limit_tenants import MeterAnswers, MeterTokens
 from server.application.list_documents import ListDocuments
 from server.application.load_models import LoadModels
 from server.application.look_after_conversations import LookAfterConversations
@@ -107,19 +108,19 @@ from server.application.verify_index import VerifyIndex
 from server.application.watch_certificate import WatchCertificate
 from server.application.watch_job import WatchJob
 from server.application.work_off_queue import WorkOffQueue
+from server.audit import AuditParts, audit_parts
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, Overloaded, StageDeadline
 from server.domain.generation import BreakerState
 from server.domain.generations import GenerationOptions
 from server.domain.models import EMBEDDING_SLOT, SLOTS, alias_of
 from server.encryption import OperatorParts, operator_parts
-from server.domain.permissions import Role, permissions_of
-from server.domain.principals import Principal
+from server.identity import IdentityParts, identity_parts
 from server.privacy import followed_policies, privacy_servicer
+from server.quotas import QuotaParts, quota_parts
 from server.settings import OWN_GENERATOR, GenerationEndpointSettings, Settings
 from server.telemetry import CacheMetrics, GeneratorMetrics, metrics_served
 from server.transport.answer_servicer import AnswerServicer
-from server.transport.authentication import Callers, Everybody, Gate
 from server.transport.conversation_servicer import ConversationServicer
 from server.transport.document_servicer import DocumentServicer
 from server.transport.event_servicer import EventServicer
@@ -206,6 +207,8 @@ async def serve(settings: Settings) -> None:
         warming = asyncio.ensure_future(asyncio.to_thread(kernels.warm_up))
         opened.callback(warming.cancel)
         stores = await opened.enter_async_context(_stores(settings))
+        known = await opened.enter_async_context(identity_parts(settings, stores.pool, stores.database_id))
+        audit = await opened.enter_async_context(audit_parts(settings, stores.pool))
         announcer = OutboxAnnouncer(stores.event_outbox)
         models = await opened.enter_async_context(_models(settings, stores.pool))
         model_care = await opened.enter_async_context(_loading(settings, models, announcer))
@@ -225,7 +228,8 @@ async def serve(settings: Settings) -> None:
         care = LookAfterIndex(index, index, following, log, kept)
         searching = _Searching(index, highlighter, care)
         chain = await _generators(settings, models, opened)
-        answering = _answering(settings, stores, models, searching, chain)
+        quotas = quota_parts(CallerIdentity(), stores.pool, settings.quotas)
+        answering = _answering(settings, stores, models, searching, chain, quotas.meter)
         metrics = answering.metrics, GeneratorMetrics(chain)
         opened.enter_context(metrics_served(metrics, settings.metrics))
         turns = TakeTurns(
@@ -240,7 +244,9 @@ async def serve(settings: Settings) -> None:
             answering.answers, PostgresAnswerStore(stores.pool), turns, answering.policies, settings.given_answers
         )
         opened.push_async_callback(answers.close)
-        servicers = _servicers(settings, stores, models, model_care, searching, answering, answers, outbox_bell, operator)
+        servicers = _servicers(
+            settings, stores, known, audit, models, model_care, searching, answering, answers, outbox_bell, operator, quotas
+        )
         background = (
             following,
             VerifyIndex(care, index, announcer, settings.verify),
@@ -250,11 +256,13 @@ async def serve(settings: Settings) -> None:
             ForgetAnswers(PostgresAnswerStore(stores.pool), settings.kept_answers),
             stores.storage.sealing,
             operator.deletions,
+            audit.pruning,
             SweepBlobs(stores.blobs, PostgresBlobReferences(stores.pool, stores.database_id), settings.sweep),
             _health_watch(report, stores, models, model_care, index, chain),
         )
-        gate = Gate(_callers(settings))
-        await opened.enter_async_context(grpc_server(servicers, gate, report, settings.server, certificate))
+        await opened.enter_async_context(
+            grpc_server(servicers, known.gate, audit.calls, report, settings.server, certificate, quotas.requests)
+        )
         # Whatever ends this, calls get their time to end before the index and the stores are closed.
         async with asyncio.TaskGroup() as group:
             if certificate is not None:
@@ -295,6 +303,8 @@ async def _stores(settings: Settings) -> AsyncIterator[_Stores]:
     async with AsyncExitStack() as opened:
         pool = PostgresPool(settings.postgres.dsn.get_secret_value(), settings.postgres.pool)
         nats = NatsConnection(settings.nats.url.get_secret_value(), settings.nats.connection)
+        # The role that the pool works as is there from the first migration on.
+        await _migrate(settings)
         await opened.enter_async_context(pool)
         own_database = await _own_database(settings, pool)
         await opened.enter_async_context(nats)
@@ -307,8 +317,6 @@ async def _stores(settings: Settings) -> AsyncIterator[_Stores]:
         yield _Stores(pool, own_database, nats, queue, log_bell, events, event_outbox, storage, reader)
 
 
-        # The role that the pool works as is there from the first migration on.
-        await _migrate(settings)
 @asynccontextmanager
 async def _models(settings: Settings, pool: PostgresPool) -> AsyncIterator[_Models]:
     """The slots, each served by what its alias or the settings name, while the context lasts."""
@@ -406,6 +414,13 @@ async def _index(settings: Settings, embedder: Embedder, log: FollowedLog) -> Hy
     )
 
 
+async def _migrate(settings: Settings) -> None:
+    own = settings.postgres
+    dsn = own.owner_dsn.get_secret_value() or own.dsn.get_secret_value()
+    async with PostgresPool(dsn, own.pool) as pool:
+        await migrate(pool)
+
+
 async def _own_database(settings: Settings, pool: PostgresPool) -> str:
     """The id of the database. Raises WrongDatabase if the data directory belongs to another one, whose blobs the sweep
     would take for garbage."""
@@ -417,13 +432,6 @@ async def _own_database(settings: Settings, pool: PostgresPool) -> str:
 async def _generators(settings: Settings, models: _Models, opened: AsyncExitStack) -> GenerationChain:
     """Who writes answers, in the order of the priorities. Raises as `_generation_endpoint` does."""
     own = settings.generators
-async def _migrate(settings: Settings) -> None:
-    own = settings.postgres
-    dsn = own.owner_dsn.get_secret_value() or own.dsn.get_secret_value()
-    async with PostgresPool(dsn, own.pool) as pool:
-        await migrate(pool)
-
-
 
     def provider(name: str, slot: ServedSlot[Generator] | EndpointSlot[Generator]) -> Provider:
         return Provider(name, slot, CircuitBreaker(name, own.breaker))
@@ -436,7 +444,12 @@ async def _migrate(settings: Settings) -> None:
 
 
 def _answering(
-    settings: Settings, stores: _Stores, models: _Models, searching: _Searching, chain: GenerationChain
+    settings: Settings,
+    stores: _Stores,
+    models: _Models,
+    searching: _Searching,
+    chain: GenerationChain,
+    meter: MeterTokens,
 ) -> _Answering:
     index, policies = searching.index, followed_policies(stores.pool, settings.policies)
     passages = MaskedPassages(PostgresPassageStore(stores.pool), policies)
@@ -448,7 +461,7 @@ def _answering(
     answer = AnswerQuestion(search, chain, settings.answers)
     # What another generator wrote is not kept.
     first = chain.providers[0].slot
-    masked = MaskAnswers(answer, policies)
+    masked = MaskAnswers(MeterAnswers(answer, meter, settings.answers), policies)
     answers = ReuseAnswers(masked, first, models.reranker, index, passages, policies, settings.caches.answers)
     caches: dict[str, CacheView] = {
         "query_vectors": anew.vectors.kept,
@@ -458,15 +471,11 @@ def _answering(
     return _Answering(search, anew.profiles, answers, policies, CacheMetrics(caches))
 
 
-def _callers(settings: Settings) -> Callers:
-    local = settings.principal
-    permissions = permissions_of(Role.ADMIN, operator=True)
-    return Everybody(Principal(local.tenant, local.user, frozenset(local.groups), Role.ADMIN, permissions))
-
-
 def _servicers(
     settings: Settings,
     stores: _Stores,
+    known: IdentityParts,
+    audit: AuditParts,
     models: _Models,
     model_care: _ModelCare,
     searching: _Searching,
@@ -474,9 +483,10 @@ def _servicers(
     answers: GiveAnswers,
     outbox_bell: LocalBell,
     operator: OperatorParts,
+    quotas: QuotaParts,
 ) -> Servicers:
     identity = CallerIdentity()
-    catalog = PostgresDocumentCatalog(stores.pool)
+    catalog = PostgresDocumentCatalog(stores.pool, settings.quotas.default)
     return Servicers(
         documents=DocumentServicer(
             identity,
@@ -500,7 +510,9 @@ def _servicers(
         answers=AnswerServicer(identity, answers),
         index=IndexServicer(searching.care),
         inference=InferenceServicer(
-            DirectInference(models.embedder, models.reranker, models.recognizer, models.generator)
+            DirectInference(models.embedder, models.reranker, models.recognizer, models.generator),
+            identity,
+            quotas.meter,
         ),
         models=ModelServicer(
             LookAfterModels(
@@ -521,6 +533,9 @@ def _servicers(
             identity, LookAfterConversations(PostgresConversations(stores.pool), answers, answering.policies)
         ),
         privacy=privacy_servicer(identity, stores.pool, answering.policies),
+        auth=known.servicer,
+        audit=audit.servicer,
+        quotas=quotas.servicer,
     )
 
 
@@ -553,7 +568,22 @@ def _health_watch(
         triton_generator.SLOT: models.generator.ready,
         triton_reranker.SLOT: models.reranker.ready,
     }
-    encryption, tenants, documents, search, answers, index_service, inference, model_service, events, conversations, privacy = SERVICES
+    (
+        encryption,
+        tenants,
+        documents,
+        search,
+        answers,
+        index_service,
+        inference,
+        model_service,
+        events,
+        conversations,
+        privacy,
+        auth,
+        audit,
+        quotas,
+    ) = SERVICES
     needs = {
         documents: ("database", "queue"),
         search: ("database", "index", "embed"),
@@ -564,9 +594,13 @@ def _health_watch(
         model_service: ("database",),
         events: ("database", "queue"),
         conversations: ("database",),
+        privacy: ("database",),
         encryption: ("database",),
         tenants: ("database", "queue"),
         privacy: ("database",),
+        auth: ("database",),
+        audit: ("database",),
+        quotas: ("database",),
         # So that a watcher learns which slot it is.
         **{alias_of(slot): (slot,) for slot in SLOTS},
         **{name: (name,) for name in generators},

@@ -15,10 +15,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import platformdirs
-from pydantic import SecretStr, ValidationError, field_validator
+from pydantic import SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -28,17 +28,22 @@ from pydantic_settings import (
 )
 
 from server.adapters import triton_generator
+from server.adapters.argon2_hashes import Argon2Options
+from server.adapters.audit_storage import AuditStorageOptions
 from server.adapters.circuit_breaker import BreakerOptions
 from server.adapters.document_reader import DocumentReaderOptions
 from server.adapters.encrypted_storage import EncryptionOptions
 from server.adapters.hybrid_passage_index import PassageIndexOptions
 from server.adapters.index_highlighter import HighlighterOptions
+from server.adapters.issued_tokens import IssuerOptions
 from server.adapters.jetstream import JetStreamOptions
 from server.adapters.jetstream_events import JetStreamEventOptions
 from server.adapters.nats_connection import NatsConnectionOptions
 from server.adapters.openai_embedder import OpenAiEmbedderOptions
 from server.adapters.openai_endpoint import OpenAiEndpointOptions
 from server.adapters.openai_generator import OpenAiGeneratorOptions
+from server.adapters.own_tokens import OwnTokenOptions
+from server.adapters.postgres.identity_changes import ChangeOptions
 from server.adapters.postgres.pool import PostgresOptions
 from server.adapters.triton_generator import TritonGeneratorOptions
 from server.adapters.triton_recognizer import TritonRecognizerOptions
@@ -50,17 +55,25 @@ from server.application.forget_answers import ForgetAnswersOptions
 from server.application.forget_revisions import ForgetOptions
 from server.application.generation_chain import ChainOptions
 from server.application.give_answers import GiveOptions
+from server.application.identify_callers import IdentifyOptions
+from server.application.identity_states import StateOptions
 from server.application.ingest_document import IngestOptions
 from server.application.keep_models import KeepOptions
 from server.application.load_models import LoadOptions
+from server.application.look_after_keys import KeyOptions
+from server.application.privacy.follow_policies import PolicyOptions
+from server.application.prune_audit import RetentionOptions
 from server.application.query import MAX_QUERY_CHARACTERS
+from server.application.record_audit import RecordOptions
 from server.application.privacy.follow_policies import PolicyOptions
 from server.application.relay_events import EventRelayOptions
 from server.application.relay_outbox import RelayOptions
 from server.application.retrieval_profiles import RetrievalProfiles
 from server.application.search_passages import SearchOptions
+from server.application.limit_tenants import QuotaOptions
 from server.application.share_document import ShareOptions
 from server.application.show_pages import ShowOptions
+from server.application.sign_in import SignInOptions
 from server.application.subscribe_events import SubscribeOptions
 from server.application.sweep_blobs import SweepOptions
 from server.application.take_turns import TurnOptions
@@ -88,6 +101,8 @@ OWN_GENERATOR = alias_of(triton_generator.SLOT)
 """What the model of the slot `generate` is called among those that write answers."""
 _OF_THE_CLIENT = (
     "PINAKES_SERVER_ADDRESS",
+    "PINAKES_API_KEY",
+    "PINAKES_API_KEY_FILE",
     "PINAKES_TLS",
     "PINAKES_TLS_ROOT",
     "PINAKES_TLS_CERTIFICATE",
@@ -106,11 +121,46 @@ class InvalidSettings(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LocalPrincipal:
-    """Who everybody on the loopback address is."""
+    """Whose calls those with the first key are; without authentication, all calls."""
 
     tenant: str = "default"
     user: str = "local"
     groups: tuple[str, ...] = ("everyone",)
+
+
+@dataclass(frozen=True, slots=True)
+class IdentitySettings:
+    """How callers are known. Without `required`, for development on the loopback address alone, everybody is the
+    `principal` and an administrator. `development` allows identity providers that sign with a shared secret (HS256)."""
+
+    required: bool = True
+    development: bool = False
+    callers: IdentifyOptions = field(default_factory=IdentifyOptions)
+    sign_in: SignInOptions = field(default_factory=SignInOptions)
+    keys: KeyOptions = field(default_factory=KeyOptions)
+    tokens: OwnTokenOptions = field(default_factory=OwnTokenOptions)
+    issuers: tuple[IssuerOptions, ...] = ()
+    states: StateOptions = field(default_factory=StateOptions)
+    changes: ChangeOptions = field(default_factory=ChangeOptions)
+    hashing: Argon2Options = field(default_factory=Argon2Options)
+    key_hashing: Argon2Options = field(default_factory=lambda: Argon2Options(passes=1, memory_kib=8_192))
+    """Of the keys of services: they have 256 random bits, so that a slow hash adds little to them."""
+
+    def __post_init__(self) -> None:
+        if not self.development and any(each.development_secret_file for each in self.issuers):
+            raise ValueError("issuers: a development_secret_file needs identity.development")
+        names = [each.issuer for each in self.issuers]
+        if len(set(names)) < len(names):
+            raise ValueError("issuers: each issuer may be named once")
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """What is recorded of calls, where the key is that signs it, and how long it is kept."""
+
+    storage: AuditStorageOptions = field(default_factory=AuditStorageOptions)
+    record: RecordOptions = field(default_factory=RecordOptions)
+    retention: RetentionOptions = field(default_factory=RetentionOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +170,7 @@ class PostgresSettings:
     `pinakes_spanning`, as the role `pinakes_app` may, is safer there."""
 
     dsn: SecretStr = field(default_factory=lambda: SecretStr(""))
+    owner_dsn: SecretStr = field(default_factory=lambda: SecretStr(""))
     pool: PostgresOptions = field(default_factory=PostgresOptions)
     embedded: embedded_postgres.PostgresOptions = field(default_factory=embedded_postgres.PostgresOptions)
 
@@ -172,7 +223,6 @@ class EndpointSettings:
     endpoint: OpenAiEndpointOptions = field(default_factory=OpenAiEndpointOptions)
     api_key: SecretStr = field(default_factory=lambda: SecretStr(""))
     api_key_file: Path | None = None
-    owner_dsn: SecretStr = field(default_factory=lambda: SecretStr(""))
 
     def key(self) -> str:
         """Raises InvalidSettings for a file that cannot be read or holds no key."""
@@ -253,6 +303,8 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     server: ServerOptions = ServerOptions()
     principal: LocalPrincipal = LocalPrincipal()
+    identity: IdentitySettings = IdentitySettings()
+    audit: AuditSettings = AuditSettings()
     postgres: PostgresSettings = PostgresSettings()
     nats: NatsSettings = NatsSettings()
     triton: TritonSettings = TritonSettings()
@@ -266,6 +318,7 @@ class Settings(BaseSettings):
     upload: UploadOptions = UploadOptions()
     pages: ShowOptions = ShowOptions()
     share: ShareOptions = ShareOptions()
+    quotas: QuotaOptions = QuotaOptions()
     watch: WatchOptions = WatchOptions()
     ingestion: IngestOptions = IngestOptions()
     worker: WorkerOptions = WorkerOptions()
@@ -328,13 +381,23 @@ class Settings(BaseSettings):
             raise ValueError(f"search.{error}") from error
         return options
 
-    @field_validator("server")
-    @classmethod
-    def _loopback_only(cls, options: ServerOptions) -> ServerOptions:
-        """There is no authentication yet, and access is closed by default: nobody but this machine may reach us."""
-        if not _is_loopback(options.address):
-            raise ValueError(f"server.address must be a loopback address with a port, and is {options.address!r}")
-        return options
+    @model_validator(mode="after")
+    def _closed_beyond_loopback(self) -> Self:
+        """Who listens where others can reach it knows its callers, and nobody listens to what they say."""
+        address, own = self.server.address, self.identity
+        if _is_loopback(address):
+            return self
+        if not own.required or own.development:
+            raise ValueError(
+                f"server.address {address!r} can be reached from other machines: set identity.required to true and "
+                "identity.development to false, or listen on a loopback address"
+            )
+        if not self.server.tls.enabled:
+            raise ValueError(
+                f"server.address {address!r} can be reached from other machines: set server.tls.certificate_file and "
+                "server.tls.key_file, or listen on a loopback address"
+            )
+        return self
 
     @field_validator("server")
     @classmethod

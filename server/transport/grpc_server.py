@@ -15,6 +15,10 @@ from grpc_reflection.v1alpha import reflection
 from pinakes.v1 import (
     answer_service_pb2,
     answer_service_pb2_grpc,
+    audit_service_pb2,
+    audit_service_pb2_grpc,
+    auth_service_pb2,
+    auth_service_pb2_grpc,
     conversation_service_pb2,
     conversation_service_pb2_grpc,
     document_service_pb2,
@@ -31,12 +35,17 @@ from pinakes.v1 import (
     model_service_pb2_grpc,
     privacy_service_pb2,
     privacy_service_pb2_grpc,
+    quota_service_pb2,
+    quota_service_pb2_grpc,
     search_service_pb2,
     search_service_pb2_grpc,
     tenant_service_pb2,
     tenant_service_pb2_grpc,
 )
 from server.transport.answer_servicer import AnswerServicer
+from server.transport.audit_servicer import AuditServicer
+from server.transport.auditing import CallAudit
+from server.transport.auth_servicer import AuthServicer
 from server.transport.authentication import Gate
 from server.transport.conversation_servicer import ConversationServicer
 from server.transport.document_servicer import DocumentServicer
@@ -45,9 +54,10 @@ from server.transport.event_servicer import EventServicer
 from server.transport.health import HealthReport
 from server.transport.index_servicer import IndexServicer
 from server.transport.inference_servicer import InferenceServicer
-from server.transport.interceptors import CallInterceptor
+from server.transport.interceptors import CallInterceptor, RequestLimits
 from server.transport.model_servicer import ModelServicer
 from server.transport.privacy_servicer import PrivacyServicer
+from server.transport.quota_servicer import QuotaServicer
 from server.transport.search_servicer import SearchServicer
 from server.transport.tls import ServerCertificate, TlsOptions
 
@@ -70,6 +80,9 @@ SERVICES = tuple(
         event_service_pb2,
         conversation_service_pb2,
         privacy_service_pb2,
+        auth_service_pb2,
+        audit_service_pb2,
+        quota_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )
@@ -108,18 +121,23 @@ class Servicers:
     models: ModelServicer
     events: EventServicer
     conversations: ConversationServicer
+    privacy: PrivacyServicer
     encryption: EncryptionServicer
     tenants: TenantServicer
-    privacy: PrivacyServicer
+    auth: AuthServicer
+    audit: AuditServicer
+    quotas: QuotaServicer
 
 
 @asynccontextmanager
 async def grpc_server(
     servicers: Servicers,
     gate: Gate,
+    audit: CallAudit,
     report: HealthReport,
     options: ServerOptions,
     certificate: ServerCertificate | None = None,
+    limits: RequestLimits | None = None,
 ) -> AsyncIterator[int]:
     """Serves while the context lasts, over TLS with a `certificate`; yields the port. Everything is NOT_SERVING until
     `report` says otherwise.
@@ -127,7 +145,7 @@ async def grpc_server(
     On leaving, running calls get `drain_s` to end, and end with UNAVAILABLE then. Raises OSError if the address cannot
     be bound.
     """
-    calls = CallInterceptor(gate, options.concurrent_calls, options.watches, options.answers)
+    calls = CallInterceptor(gate, audit, options.concurrent_calls, options.watches, options.answers, limits)
     server = grpc.aio.server(
         interceptors=[calls],
         options=[
@@ -147,9 +165,12 @@ async def grpc_server(
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(servicers.models, server)
     event_service_pb2_grpc.add_EventServiceServicer_to_server(servicers.events, server)
     conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server(servicers.conversations, server)
+    privacy_service_pb2_grpc.add_PrivacyServiceServicer_to_server(servicers.privacy, server)
     encryption_service_pb2_grpc.add_EncryptionServiceServicer_to_server(servicers.encryption, server)
     tenant_service_pb2_grpc.add_TenantServiceServicer_to_server(servicers.tenants, server)
-    privacy_service_pb2_grpc.add_PrivacyServiceServicer_to_server(servicers.privacy, server)
+    auth_service_pb2_grpc.add_AuthServiceServicer_to_server(servicers.auth, server)
+    audit_service_pb2_grpc.add_AuditServiceServicer_to_server(servicers.audit, server)
+    quota_service_pb2_grpc.add_QuotaServiceServicer_to_server(servicers.quotas, server)
     health_pb2_grpc.add_HealthServicer_to_server(report.servicer, server)
     reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     await report.set(("", *SERVICES), serving=False)

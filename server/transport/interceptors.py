@@ -9,15 +9,17 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 import structlog
 from grpc.aio import AbortError, ServicerContext
 
 from server.application.background import trace_of
-from server.domain.errors import DependencyUnavailable, Overloaded, PinakesError
-from server.transport.authentication import Gate
+from server.domain.callers import Caller
+from server.domain.errors import DependencyUnavailable, Overloaded, PermissionDenied, PinakesError, Unauthenticated
+from server.transport.auditing import CallAudit
+from server.transport.authentication import Gate, unknown_caller
 from server.transport.identity import enter
 from server.transport.status import internal_status, status_of
 
@@ -39,17 +41,35 @@ def request_id() -> str:
     return str(bound.get(_REQUEST_ID, ""))
 
 
+class RequestLimits(Protocol):
+    async def spend(self, tenant: str) -> None:
+        """Counts a call of the tenant's. Raises QuotaExceeded; DependencyUnavailable or Overloaded where nobody knows
+        whether it may be made, which is no leave."""
+
+
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every call but those of public methods that are not ours (health), which pass untouched.
 
-    Nothing of a call runs before the gate has let its caller in; `server/transport/identity.py` tells who it is from
-    then on. At most `concurrent_calls` run at once; one more is refused with RESOURCE_EXHAUSTED and RetryInfo, since a
-    queue in front of bounded queues would only hide the wait. Watches, which cost little and last long, have `watches`
-    places of their own; and so have answers, which wait for the model and for their readers most of the time.
+    Nothing of a call runs before the gate has let its caller in, and, if it changes something, before it is recorded;
+    `server/transport/identity.py` tells who it is from then on. At most `concurrent_calls` run at once; one more is
+    refused with RESOURCE_EXHAUSTED and RetryInfo, since a queue in front of bounded queues would only hide the wait.
+    Watches, which cost little and last long, have `watches` places of their own; and so have answers, which wait for
+    the model and for their readers most of the time.
     """
 
-    def __init__(self, gate: Gate, concurrent_calls: int, watches: int = 1_024, answers: int = 256) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        audit: CallAudit,
+        concurrent_calls: int,
+        watches: int = 1_024,
+        answers: int = 256,
+        limits: RequestLimits | None = None,
+    ) -> None:
+        """limits: of tenants; None: there are none."""
         self._gate = gate
+        self._audit = audit
+        self._limits = limits
         self._places = {_CALLS: concurrent_calls, "watches": watches, "answers": answers}
         self._running: dict[str, set[asyncio.Task[Any]]] = {kind: set() for kind in self._places}
         self._ended: set[asyncio.Task[Any]] = set()
@@ -87,9 +107,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             request_id = uuid.uuid4().hex
             try:
                 with _logged(method, request_id):
-                    enter(await self._gate.admit(method, context, request_id))
-                    with self._admitted(method), self._told_of_the_end():
-                        return await behaviour(request, context)
+                    caller = await self._let_in(method, context, request_id)
+                    with self._admitted(method):
+                        async with self._audit.recorded(method, caller, request) as record:
+                            with self._gate.watched(method, context), self._told_of_the_end():
+                                response = await behaviour(request, context)
+                            record.answered(response)
+                        # Not before what was done is recorded.
+                        return response
             except PinakesError as error:
                 await context.abort_with_status(status_of(error))
             except (asyncio.CancelledError, AbortError):
@@ -106,10 +131,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             assert inspect.isasyncgen(responses), f"{method} must be an async generator"
             try:
                 with _logged(method, request_id):
-                    enter(await self._gate.admit(method, context, request_id))
-                    with self._admitted(method), self._told_of_the_end():
-                        async for response in responses:
-                            yield response
+                    caller = await self._let_in(method, context, request_id)
+                    with self._admitted(method):
+                        async with self._audit.recorded(method, caller, request) as record:
+                            with self._gate.watched(method, context), self._told_of_the_end():
+                                async for response in responses:
+                                    record.answered(response)
+                                    yield response
             except PinakesError as error:
                 await context.abort_with_status(status_of(error))
             except (asyncio.CancelledError, GeneratorExit, AbortError):
@@ -120,6 +148,21 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 await responses.aclose()
 
         return call
+
+    async def _let_in(self, method: str, context: ServicerContext[Any, Any], request_id: str) -> Caller:
+        """The caller of the rest of this call. Raises Unauthenticated, PermissionDenied, QuotaExceeded;
+        DependencyUnavailable or Overloaded where it cannot be found out."""
+        caller = unknown_caller(context, request_id)
+        try:
+            caller = await self._gate.identify(method, context, request_id)
+            self._gate.authorize(method, caller)
+        except (Unauthenticated, PermissionDenied) as refusal:
+            self._audit.refused(method, caller, refusal)
+            raise
+        if self._limits is not None and caller.principal.tenant:
+            await self._limits.spend(caller.principal.tenant)
+        enter(caller)
+        return caller
 
     @contextmanager
     def _admitted(self, method: str) -> Iterator[None]:
