@@ -9,15 +9,18 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TextIO
+from types import TracebackType
+from typing import Any, TextIO
 
 import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from server.application.background import trace_of
 from server.application.caching import CacheView
 from server.application.generation_chain import GenerationChain
+from server.domain.errors import PinakesError
 from server.domain.generation import BreakerState
 
 
@@ -54,7 +57,37 @@ def configure_logging(level: str) -> None:
         cache_logger_on_first_use=True,
     )
     # What libraries say goes the same way, at warning and above.
-    logging.basicConfig(stream=stream, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_WithoutValues("%(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    sys.excepthook = _tell_the_end
+
+
+class _WithoutValues(logging.Formatter):
+    """Of errors their class and where they happened, and of what libraries say the first line: messages of errors, and
+    what asyncio prints of a task below it, may quote documents, questions and keys."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        first = logging.makeLogRecord(vars(record) | {"msg": record.getMessage().partition("\n")[0], "args": ()})
+        return super().format(first)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - named by logging
+        return _told(ei[1])
+
+
+def _tell_the_end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Of a process that ends by an error that nobody caught."""
+    sys.stderr.write(_told(error) + "\n")
+
+
+def _told(error: BaseException | None) -> str:
+    """Our own errors are sentences that a caller may read."""
+    if error is None:
+        return ""
+    if isinstance(error, BaseExceptionGroup):
+        return "\n".join(_told(each) for each in error.exceptions)
+    message = f": {error}" if isinstance(error, PinakesError) else ""
+    return f"{trace_of(error)}{type(error).__name__}{message}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import grpc
 from tritonclient.utils import InferenceServerException
 
 from server.domain.errors import DependencyUnavailable, PinakesError, StageDeadline
+
+_BROKE = re.compile(r"(Failed to process the request\(s\) for model .{1,200}?, message: \w{1,80})\b.*", re.DOTALL)
+
+
+def _without_values(problem: str) -> str:
+    """Of a model that broke, the class of its error: its message may quote what the model was given."""
+    return _BROKE.sub(r"\1", problem)
 
 
 def translated(
@@ -13,9 +22,9 @@ def translated(
 ) -> PinakesError:
     """The failure of a call to `model`, to be raised from it. `dependency`: what was called, if it is no model."""
     if isinstance(failure, grpc.aio.AioRpcError):
-        status, problem = failure.code().name, failure.details() or failure.code().name
+        status, problem = failure.code().name, _without_values(failure.details() or failure.code().name)
     elif isinstance(failure, InferenceServerException):
-        status, problem = str(failure.status()).removeprefix("StatusCode."), failure.message()
+        status, problem = str(failure.status()).removeprefix("StatusCode."), _without_values(failure.message())
     else:
         status, problem = "", type(failure).__name__
     if status == "DEADLINE_EXCEEDED":

@@ -95,6 +95,9 @@ class EmbeddedPostgres:
             "max_connections": str(options.max_connections),
             "shared_buffers": f"{options.shared_buffers_bytes // 1024}kB",
             "log_line_prefix": "%m [%p] ",
+            # Details of an error quote the row that it is about, which may hold text of a document, or a hash.
+            "log_error_verbosity": "terse",
+            "log_parameter_max_length_on_error": "0",
             # In files: /dev/shm is 64 MB in many containers, and a killed server leaves what it holds there.
             "dynamic_shared_memory_type": "mmap",
             "jit": "off",

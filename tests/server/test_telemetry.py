@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +12,10 @@ from pathlib import Path
 import pytest
 import structlog
 from prometheus_client.core import CounterMetricFamily
+from tritonclient.utils import InferenceServerException
 
 from server.adapters.circuit_breaker import BreakerOptions, CircuitBreaker
+from server.adapters.triton_failures import translated
 from server.application.caching import BoundedCache, CacheOptions
 from server.application.generation_chain import ChainOptions, GenerationChain, Provider
 from server.application.ports import GenerationRequest
@@ -103,3 +107,53 @@ def test_texts_are_counted_while_metrics_are_read(monkeypatch: pytest.MonkeyPatc
 def test_without_an_address_nothing_is_served() -> None:
     with metrics_served((), MetricsOptions()) as port:
         assert port == 0
+
+
+CANARY = "canary 7f3a"
+
+PROGRAM = f"""
+import asyncio, logging, sys
+from server.domain.errors import Overloaded
+from server.telemetry import configure_logging
+
+configure_logging("info")
+
+def parse():
+    raise ValueError("{CANARY}".replace(" ", "-"))
+
+try:
+    parse()
+except ValueError:
+    logging.getLogger("library").exception("it broke")
+
+async def forgotten():
+    parse()
+
+async def forget():
+    task = asyncio.create_task(forgotten())
+    await asyncio.wait([task])
+
+asyncio.run(forget())
+raise ExceptionGroup("ends", [Overloaded("calls", 1.0), KeyError("{CANARY}".replace(" ", "-"))])
+"""
+
+
+def test_no_message_of_a_foreign_error_is_logged() -> None:
+    """Of libraries, of tasks whose failure nobody asked for, and of the error that ends the process."""
+    ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120)
+    told = ended.stderr
+    assert ended.returncode == 1
+    assert "canary-7f3a" not in told
+    assert "ERROR library it broke" in told and "ValueError" in told and "in parse" in told
+    assert "Task exception was never retrieved" in told
+    assert "too much work is waiting for calls" in told and "KeyError" in told
+
+
+def test_a_model_that_breaks_does_not_quote_what_it_was_given() -> None:
+    said = (
+        f"Failed to process the request(s) for model 'embed_0_0', message: ValueError: {CANARY}\n\nAt:\n  model.py(7)"
+    )
+    told = str(translated(InferenceServerException(said, status="StatusCode.INTERNAL"), "embed"))
+    assert CANARY not in told and "ValueError" in told
+    refusal = "overloaded: 3 requests are waiting"
+    assert refusal in str(translated(InferenceServerException(refusal, status="StatusCode.UNAVAILABLE"), "embed"))
