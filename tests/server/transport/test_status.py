@@ -52,6 +52,7 @@ SAMPLES: dict[str, Any] = {
     "limit": 5,
     "permission": "users:manage",
     "user": "ana",
+    "key": "k1",
     "key_id": "k1",
     "tenant": "acme",
     "audit_class": "audit",

@@ -73,13 +73,17 @@ def verify(
         Path | None, typer.Argument(help="An export; without one, the server's log is verified.", show_default=False)
     ] = None,
     kind: Kind = AuditClass.UNSPECIFIED,
+    first: Annotated[
+        int,
+        typer.Option("--first-sequence", help="With --class: begin at this entry, and take those before it for good."),
+    ] = 0,
     key: Annotated[
         list[str] | None, typer.Option(help="Of a FILE: a public key, in hexadecimal, that its signature must be by.")
     ] = None,
     json: Json = False,
 ) -> None:
     """Finds the first entry that is not what was written; exit status 1 if there is one."""
-    holds = _verify_file(file, key or []) if file else _verify_server(context.obj, kind, json=json)
+    holds = _verify_file(file, key or []) if file else _verify_server(context.obj, kind, first, json=json)
     raise typer.Exit(0 if holds else 1)
 
 
@@ -103,10 +107,14 @@ def export(
             out.write(line + "\n")
 
 
-def _verify_server(connection: Connection, kind: AuditClass, *, json: bool) -> bool:
+def _verify_server(connection: Connection, kind: AuditClass, first: int, *, json: bool) -> bool:
     holds = True
     console = Console(highlight=False)
-    with connection.open() as client, client.audit.verify(kind) as found, console.status("") as status:
+    with (
+        connection.open() as client,
+        client.audit.verify(kind, first_sequence=first) as found,
+        console.status("") as status,
+    ):
         for event in found:
             if isinstance(event, AuditProgress):
                 status.update(f"{event.audit_class.value}: {event.sequence:,} of {event.last_sequence:,}")
