@@ -245,7 +245,18 @@ async def serve(settings: Settings) -> None:
         )
         opened.push_async_callback(answers.close)
         servicers = _servicers(
-            settings, stores, known, audit, models, model_care, searching, answering, answers, outbox_bell, operator, quotas
+            settings,
+            stores,
+            known,
+            audit,
+            models,
+            model_care,
+            searching,
+            answering,
+            answers,
+            outbox_bell,
+            operator,
+            quotas,
         )
         background = (
             following,
@@ -594,7 +605,6 @@ def _health_watch(
         model_service: ("database",),
         events: ("database", "queue"),
         conversations: ("database",),
-        privacy: ("database",),
         encryption: ("database",),
         tenants: ("database", "queue"),
         privacy: ("database",),

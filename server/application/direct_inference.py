@@ -92,9 +92,14 @@ class DirectInference:
             raise InvalidField("alternatives", f"must lie between 0 and {MAX_ALTERNATIVES}")
         if request.alternatives and not request.log_probabilities:
             raise InvalidField("alternatives", "come with log_probabilities only")
-        max_tokens = bounded("max_tokens", request.max_tokens, 1, 2_048, 256)
+        max_tokens = longest_text(request)
         model = self._generator.model()
         return model.stream(replace(request, max_tokens=max_tokens), deadline), model.fingerprint
+
+
+def longest_text(request: GenerationRequest) -> int:
+    """In tokens. Raises InvalidField."""
+    return bounded("max_tokens", request.max_tokens, 1, 2_048, 256)
 
 
 class MeanLogProbability:

@@ -317,7 +317,8 @@ class DocumentCatalog(Protocol):
     async def accept(self, principal: Principal, new: NewDocument) -> tuple[Document, Job, bool]:
         """Document or revision, job and outbox entry in one transaction. The bool is False when `new.request_id` named
         an earlier upload, which is then returned instead. A revision that was still on its way, or had failed, is
-        dropped for the new one. Raises DocumentExists, and DocumentNotFound for a document to be replaced."""
+        dropped for the new one. Raises DocumentExists, QuotaExceeded, and DocumentNotFound for a document to be
+        replaced."""
 
     async def get(self, principal: Principal, document_id: str) -> Document:
         """Raises DocumentNotFound."""

@@ -9,18 +9,22 @@ from typing import Any
 from grpc.aio import ServicerContext
 
 from pinakes.v1 import inference_service_pb2, inference_service_pb2_grpc
-from server.application.direct_inference import DirectInference, MeanLogProbability
+from server.application.direct_inference import DirectInference, MeanLogProbability, longest_text
+from server.application.limit_tenants import MeterTokens
 from server.application.timing import StageClock
 from server.transport import inference_mapping as mapping
 from server.transport.deadlines import deadline_of
+from server.transport.identity import Identity
 
 LONGEST_INFERENCE_S = 60.0
 LONGEST_GENERATION_S = 300.0
 
 
 class InferenceServicer(inference_service_pb2_grpc.InferenceServiceServicer):
-    def __init__(self, inference: DirectInference) -> None:
+    def __init__(self, inference: DirectInference, identity: Identity, meter: MeterTokens) -> None:
         self._inference = inference
+        self._identity = identity
+        self._meter = meter
 
     async def Embed(  # noqa: N802 - named by the contract
         self, request: inference_service_pb2.EmbedRequest, context: ServicerContext[Any, Any]
@@ -56,12 +60,15 @@ class InferenceServicer(inference_service_pb2_grpc.InferenceServiceServicer):
     ) -> AsyncIterator[inference_service_pb2.GenerateResponse]:
         clock = StageClock()
         deadline = deadline_of(context, LONGEST_GENERATION_S)
-        pieces, model = self._inference.generate(mapping.generation_request(request), deadline)
+        wanted = mapping.generation_request(request)
+        pieces, model = self._inference.generate(wanted, deadline)
         sureness = MeanLogProbability()
-        async with aclosing(pieces):
+        tenant = self._identity.principal(context).tenant
+        async with self._meter.spending(tenant, longest_text(wanted)) as spending, aclosing(pieces):
             async for piece in pieces:
                 sureness.add(piece.tokens)
                 if piece.text or piece.tokens:
                     yield mapping.generate_delta(piece)
                 if piece.finish_reason is not None:
+                    spending.tokens = piece.completion_tokens
                     yield mapping.generate_completion(piece, sureness.value, model, clock.timings())

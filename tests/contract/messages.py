@@ -24,6 +24,7 @@ from pinakes.v1 import (
     passage_pb2,
     privacy_service_pb2,
     query_pb2,
+    quota_service_pb2,
     search_service_pb2,
     stage_timing_pb2,
     tenant_service_pb2,
@@ -47,6 +48,7 @@ FILES = [
         encryption_service_pb2,
         tenant_service_pb2,
         query_pb2,
+        quota_service_pb2,
         search_service_pb2,
         stage_timing_pb2,
     )

@@ -30,6 +30,7 @@ from pinakes import (
 from pinakes.audit import AsyncAudit, Audit
 from pinakes.encryption import AsyncEncryption, AsyncTenants, Encryption, Tenants
 from pinakes.privacy import AsyncPrivacy, Privacy
+from pinakes.quotas import AsyncQuotas, Quotas
 from pinakes.v1 import document_service_pb2, inference_service_pb2, search_service_pb2
 from tests.contract import scripted_server as server
 from tests.contract.scripted_server import Script
@@ -51,6 +52,7 @@ def public(cls: type) -> dict[str, Any]:
         (AsyncEvents, Events),
         (AsyncAuth, Auth),
         (AsyncPrivacy, Privacy),
+        (AsyncQuotas, Quotas),
         (AsyncEncryption, Encryption),
         (AsyncTenants, Tenants),
         (AsyncAudit, Audit),

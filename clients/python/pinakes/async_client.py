@@ -31,6 +31,7 @@ from pinakes.options import (
     UploadOptions,
 )
 from pinakes.privacy import AsyncPrivacy
+from pinakes.quotas import AsyncQuotas
 from pinakes.results import (
     Activation,
     Alias,
@@ -597,6 +598,7 @@ class AsyncClient:
         self.tenants = AsyncTenants(self._channel, self._calls, options.deadlines)
         self.audit = AsyncAudit(self._channel, self._calls, options.deadlines)
         self.privacy = AsyncPrivacy(self._channel, self._calls, options.deadlines)
+        self.quotas = AsyncQuotas(self._channel, self._calls, options.deadlines)
         self.auth = AsyncAuth(self._channel, self._calls, options.deadlines)
 
     async def __aenter__(self) -> Self:

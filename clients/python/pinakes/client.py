@@ -31,6 +31,7 @@ from pinakes.options import (
     UploadOptions,
 )
 from pinakes.privacy import Privacy
+from pinakes.quotas import Quotas
 from pinakes.results import (
     Activation,
     Alias,
@@ -588,6 +589,7 @@ class Client:
         self.tenants = Tenants(self._channel, self._calls, options.deadlines)
         self.audit = Audit(self._channel, self._calls, options.deadlines)
         self.privacy = Privacy(self._channel, self._calls, options.deadlines)
+        self.quotas = Quotas(self._channel, self._calls, options.deadlines)
         self.auth = Auth(self._channel, self._calls, options.deadlines)
 
     def __enter__(self) -> Self:

@@ -17,8 +17,16 @@ from server.adapters.postgres.rows import DOCUMENT_COLUMNS, JOB_COLUMNS, VISIBLE
 from server.application.ports import Deletion, DocumentPage, NewDocument
 from server.domain import events
 from server.domain.documents import Document, DocumentState, Job, JobState
-from server.domain.errors import DocumentDeleted, DocumentExists, DocumentNotFound, JobNotFound, RevisionSuperseded
+from server.domain.errors import (
+    DocumentDeleted,
+    DocumentExists,
+    DocumentNotFound,
+    JobNotFound,
+    QuotaExceeded,
+    RevisionSuperseded,
+)
 from server.domain.principals import Principal
+from server.domain.quotas import Quota
 
 _DOCUMENTS = "documents d JOIN jobs j ON (j.document_id, j.revision) = (d.document_id, d.newest_revision)"
 
@@ -54,14 +62,34 @@ _TOMBSTONE = """
 """
 
 
+_USED = """
+    SELECT u.documents, u.bytes, q.documents AS max_documents, q.bytes AS max_bytes
+    FROM tenant_usage u LEFT JOIN quotas q USING (tenant) WHERE u.tenant = %(tenant)s
+"""
+
+
 class PostgresDocumentCatalog:
     """The same bytes are refused while the caller can see a document that holds them. A document of somebody else that
     the caller cannot see is neither told of nor in the way: the caller gets one of its own.
 
     Whoever locks several rows locks jobs first, by revision, then documents, then chunks."""
 
-    def __init__(self, pool: PostgresPool) -> None:
+    def __init__(self, pool: PostgresPool, default_quota: Quota | None = None) -> None:
+        """default_quota: of tenants that have none of their own; None: no limit."""
         self._pool = pool
+        self._default_quota = default_quota or Quota()
+
+    async def _within_quota(self, connection: Connection, principal: Principal, *, new: bool) -> None:
+        """Raises QuotaExceeded if what the transaction has added is too much. The triggers that counted it have locked
+        the tenant's row: uploads at the same time come one after another, and each sees all before it."""
+        row = await (await connection.execute(_USED, {"tenant": principal.tenant})).fetchone()
+        if row is None:
+            return
+        own = Quota(documents=row["max_documents"], bytes=row["max_bytes"]).over(self._default_quota)
+        if new and own.documents is not None and row["documents"] > own.documents:
+            raise QuotaExceeded("documents", own.documents)
+        if own.bytes is not None and row["bytes"] > own.bytes:
+            raise QuotaExceeded("bytes", own.bytes)
 
     async def accept(self, principal: Principal, new: NewDocument) -> tuple[Document, Job, bool]:
         async with self._pool.transaction(principal.tenant) as connection:
@@ -76,6 +104,7 @@ class PostgresDocumentCatalog:
                 job_id = await _insert(connection, values)
             else:
                 job_id = await _revise(connection, values | {"document_id": target})
+            await self._within_quota(connection, principal, new=target is None)
             return *await read_job(connection, job_id), True
 
     async def get(self, principal: Principal, document_id: str) -> Document:

@@ -55,6 +55,7 @@ SPANNING = {
     ("job_ledger", "claim_next"): "a worker takes the job of whichever tenant has its turn",
     ("outbox", "relay"): "jobs of all tenants",
     ("outbox", "requeue_abandoned"): "jobs of all tenants",
+    ("quotas", "page"): "who looks after quotas sees those of all tenants",
     ("replaced_revisions", "forget_replaced"): "revisions of all tenants",
     ("tenant_erasure", "begun"): "which tenants are being deleted",
     ("users", "find"): "whose session it is, the token says",

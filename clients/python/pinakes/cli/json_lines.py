@@ -12,6 +12,7 @@ from pinakes.auth import ApiKey, Identity, User
 from pinakes.encryption import DataKey
 from pinakes.events import Event
 from pinakes.privacy import PrivacyPolicy, ScannedText
+from pinakes.quotas import TenantQuota
 from pinakes.results import (
     Activation,
     Alias,
@@ -57,6 +58,7 @@ Result = (
     | AuditEntry
     | AuditReport
     | PrivacyPolicy
+    | TenantQuota
     | ScannedText
     | Identity
     | User

@@ -23,6 +23,7 @@ from pinakes.cli.ingest import ingest
 from pinakes.cli.models import models
 from pinakes.cli.privacy import privacy
 from pinakes.cli.profiles import profiles
+from pinakes.cli.quotas import quotas
 from pinakes.cli.search import search
 from pinakes.tls import Tls
 
@@ -49,6 +50,7 @@ app.add_typer(users, name="users")
 app.add_typer(keys, name="keys")
 app.add_typer(audit, name="audit")
 app.add_typer(privacy, name="privacy")
+app.add_typer(quotas, name="quotas")
 
 
 def _print_version(wanted: bool) -> None:
