@@ -49,6 +49,7 @@ def kept_answer(
         "\0", "\N{REPLACEMENT CHARACTER}"
     )
     citations = [event for event in events if isinstance(event, Citation)]
+    told = next((event for event in events if isinstance(event, Sources)), Sources(()))
     return KeptAnswer(
         answer_id=answer_id,
         question=question,
@@ -74,7 +75,9 @@ def kept_answer(
         completion=next((event for event in events if isinstance(event, Completion)), None),
         create_time=create_time,
         end_time=end_time,
-        searched=next((event.searched for event in events if isinstance(event, Sources)), ""),
+        searched=told.searched,
+        understanding=told.understanding,
+        narrowed=told.narrowed,
         conversation_id=conversation_id,
     )
 
@@ -99,7 +102,10 @@ def shown_answer(kept: KeptAnswer) -> ShownAnswer:
         text="".join(character if visible else BLOT for character, visible in zip(text, shown, strict=True)),
         withheld=_runs(not visible for visible in shown),
         sources=Sources(
-            tuple(each.ranked for each in kept.sources if each.readable and each.ranked is not None), kept.searched
+            tuple(each.ranked for each in kept.sources if each.readable and each.ranked is not None),
+            kept.searched,
+            kept.understanding,
+            kept.narrowed,
         ),
         citations=tuple(
             cited.citation if cited.readable and cited.citation is not None else WithheldCitation(cited.sentence)

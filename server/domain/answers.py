@@ -42,8 +42,7 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class Sources:
     """`searched` is what was searched and asked in place of a follow-up question; empty: the question itself.
-    `understanding` is what was read in it, `narrowed` whether the filters that it proposes were applied; an answer that
-    was kept does not tell."""
+    `understanding` is what was read in it, `narrowed` whether the filters that it proposes were applied."""
 
     passages: tuple[RankedPassage, ...]
     searched: str = ""

@@ -9,6 +9,7 @@ from datetime import datetime
 from server.domain.answers import AnswerEvent, Citation, Completion, Sources
 from server.domain.documents import Failure
 from server.domain.passages import RankedPassage, TextSpan
+from server.domain.understanding import Understanding
 from server.domain.privacy import PiiSpan
 
 
@@ -60,7 +61,8 @@ class KeptCitation:
 class KeptAnswer:
     """`turn` counts the answers of a conversation from 1, and is given where the answer is stored; 0: in none, or not
     yet. `uncited` is the answer's text with cited sentences blotted out: these stand with their citations, and go with
-    them. `layout` has a number for each event: of a delta its length, else one of `server.application.keeping`."""
+    them. `layout` has a number for each event: of a delta its length, else one of `server.application.keeping`.
+    `understanding` and `narrowed` are those of Sources."""
 
     answer_id: str
     question: str
@@ -76,6 +78,8 @@ class KeptAnswer:
     searched: str = ""
     conversation_id: str = ""
     turn: int = 0
+    understanding: Understanding | None = None
+    narrowed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from server.adapters.postgres.conversation_turns import add_turn
 from server.adapters.postgres.identifiers import parsed_id
 from server.adapters.postgres.pool import Connection, PostgresPool
 from server.adapters.postgres.rows import VISIBLE, seeing
+from server.adapters.postgres.understandings import decode_understanding, encode_understanding
 from server.application.answer_ports import OwnAnswer
 from server.domain.answers import Citation, Completion
 from server.domain.documents import Failure
@@ -29,9 +30,10 @@ _COMPLETION = TypeAdapter(Completion)
 
 _INSERT = """
     INSERT INTO answers (answer_id, tenant, owner, question, state, failure_reason, failure_message, uncited, layout,
-                         completion, create_time, end_time, searched, conversation_id, turn)
+                         completion, create_time, end_time, searched, conversation_id, turn, understanding)
     VALUES (%(answer_id)s, %(tenant)s, %(user)s, %(question)s, %(state)s, %(reason)s, %(message)s, %(uncited)s,
-            %(layout)s, %(completion)s, %(create_time)s, %(end_time)s, %(searched)s, %(conversation_id)s, %(turn)s)
+            %(layout)s, %(completion)s, %(create_time)s, %(end_time)s, %(searched)s, %(conversation_id)s, %(turn)s,
+            %(understanding)s)
 """
 _INSERT_SOURCES = """
     INSERT INTO answer_sources (answer_id, tenant, ordinal, document_id, source)
@@ -50,7 +52,7 @@ _INSERT_CITATIONS = """
 # Whoever reads answers names these, and hands the rows to `read_answers`.
 ANSWER_COLUMNS = """
     answer_id, question, state, failure_reason, failure_message, uncited, layout, completion, create_time, end_time,
-    searched, conversation_id, turn
+    searched, conversation_id, turn, understanding
 """
 _GET = f"""
     SELECT {ANSWER_COLUMNS} FROM answers
@@ -192,6 +194,7 @@ def _row(own: OwnAnswer) -> dict[str, Any]:
         "create_time": answer.create_time,
         "end_time": answer.end_time,
         "searched": answer.searched,
+        "understanding": encode_understanding(answer.understanding, narrowed=answer.narrowed),
         "conversation_id": parsed_id(answer.conversation_id),
         **_source_columns(answer.sources),
         **_citation_columns(answer.citations),
@@ -219,6 +222,7 @@ def _answer_of(
     row: Mapping[str, Any], sources: Sequence[Mapping[str, Any]], citations: Sequence[Mapping[str, Any]]
 ) -> KeptAnswer:
     reason, completion = row["failure_reason"], row["completion"]
+    understanding, narrowed = decode_understanding(row["understanding"])
     return KeptAnswer(
         answer_id=str(row["answer_id"]),
         question=row["question"],
@@ -250,4 +254,6 @@ def _answer_of(
         searched=row["searched"],
         conversation_id="" if row["conversation_id"] is None else str(row["conversation_id"]),
         turn=row["turn"],
+        understanding=understanding,
+        narrowed=narrowed,
     )

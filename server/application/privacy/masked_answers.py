@@ -102,11 +102,19 @@ def masked_answer(answer: ShownAnswer, kinds: Collection[PiiKind]) -> ShownAnswe
         question=mask_pii(answer.question, kinds).text,
         text=moved.text,
         withheld=tuple(map(moved.span, answer.withheld)),
-        sources=replace(answer.sources, searched=mask_pii(answer.sources.searched, kinds).text),
+        sources=_masked_sources(answer.sources, kinds),
         citations=tuple(_moved_citation(citation, moved, kinds) for citation in answer.citations),
         completion=None if completion is None else moved_completion(completion, moved),
         masked=joined_spans(answer.masked, moved),
     )
+
+
+def _masked_sources(sources: Sources, kinds: Collection[PiiKind]) -> Sources:
+    """What was read in a question that has personal data is not told: it names places in its words."""
+    read = sources.understanding
+    hidden = read is not None and mask_pii(read.query, kinds).text != read.query
+    searched = mask_pii(sources.searched, kinds).text
+    return replace(sources, searched=searched, understanding=None if hidden else read)
 
 
 def masked_events(events: Sequence[NumberedEvent], kinds: Collection[PiiKind]) -> Iterator[NumberedEvent]:
@@ -124,7 +132,7 @@ def masked_events(events: Sequence[NumberedEvent], kinds: Collection[PiiKind]) -
                 start, told = told, told + len(event.text)
                 event = Delta(moved.text[moved.end(start) : moved.end(told)])
             case Sources():
-                event = replace(event, searched=mask_pii(event.searched, kinds).text)
+                event = _masked_sources(event, kinds)
             case Completion():
                 event = moved_completion(event, moved)
             case _:

@@ -24,14 +24,17 @@ from server.domain.answers import (
     Delta,
     Sources,
     StageTiming,
+    Unsupported,
     Usage,
 )
+from server.domain.conditions import Created, OfDocuments, Tagged
 from server.domain.documents import Document, Failure
 from server.domain.errors import AnswerNotFound
 from server.domain.generation import PassedOver, PassedOverReason
 from server.domain.passages import BranchScore, Passage, RankedPassage, TextSpan
 from server.domain.principals import AccessList
 from server.domain.stored_answers import AnswerState, KeptAnswer, WithheldCitation
+from server.domain.understanding import Intent, ProposedFilter, Understanding
 from tests.server.postgres.conftest import ANA, BEN, EVE, Archive, make_chunks
 
 FIRST, SECOND, BETWEEN = "It is the first.", "It is the second.", " So it is said. "
@@ -40,12 +43,23 @@ COMPLETION = Completion(
     Usage(30, 7),
     (StageTiming("embed", 0.25),),
     (Degradation.NO_RERANKER,),
-    (TextSpan(16, 32),),
+    (Unsupported(16, 32, "/b"),),
     "generator@1",
     9,
     "embedder@1",
     "reranker@1",
     passed_over=(PassedOver("own", PassedOverReason.TOO_SLOW),),
+)
+
+READ = Understanding(
+    "what of #acme  in two since 1970",
+    "en",
+    Intent.COMPARISON,
+    (
+        ProposedFilter(TextSpan(8, 13), Tagged(("acme",))),
+        ProposedFilter(TextSpan(17, 20), OfDocuments(("d1", "d2"))),
+        ProposedFilter(TextSpan(21, 31), Created(0, None)),
+    ),
 )
 
 
@@ -73,7 +87,7 @@ class Told:
             Citation(TextSpan(start, start + len(SECOND)), passages[1], TextSpan(6, 9), 0.5),
         ]
         self.events: list[AnswerEvent] = [
-            Sources(ranked),
+            Sources(ranked, "what of the two", READ, narrowed=True),
             Delta(FIRST + BETWEEN),
             self.citations[0],
             Delta(SECOND),
@@ -102,6 +116,8 @@ async def test_what_is_kept_comes_back_whole_and_to_its_owner_alone(store: Postg
     await store.keep([OwnAnswer(ANA, answer)])
     await store.keep([OwnAnswer(ANA, replace(answer, question="a repeat does nothing"))])
     assert await store.get(ANA, answer.answer_id) == answer
+    sources = shown_answer(answer).sources
+    assert (sources.understanding, sources.narrowed, sources.searched) == (READ, True, "what of the two")
     assert answer.citations[0].citation == quoted_alone(told.citations[0])
     for other in (BEN, EVE):
         with pytest.raises(AnswerNotFound):

@@ -24,6 +24,7 @@ from server.domain.passages import Passage, RankedPassage, TextSpan
 from server.domain.principals import Principal
 from server.domain.privacy import PiiKind, PiiSpan, PrivacyAction
 from server.domain.stored_answers import AnswerState
+from server.domain.understanding import Intent, Understanding
 from tests.server.application.doubles import PRINCIPAL, ScriptedStore
 from tests.server.application.policy_doubles import MASK_ALL, FixedPolicies
 
@@ -181,3 +182,17 @@ def test_a_number_that_was_parted_is_in_the_first_delta_of_a_replay() -> None:
     kept = kept_answer("a", "q", AnswerState.COMPLETED, None, parted, NOW, NOW)
     shown = list(masked_events(tuple(replayed(shown_answer(kept), 0)), ALL))
     assert [each.event.text for each in shown if isinstance(each.event, Delta)] == ["Call [phone]", "", "."]
+
+
+@pytest.mark.parametrize(("asked", "kept"), [("who is the keeper", True), ("who has 212-555-0143", False)])
+def test_what_was_read_in_a_question_goes_with_what_is_masked_in_it(asked: str, kept: bool) -> None:
+    read = Understanding(asked, "en", Intent.FACTUAL)
+    first = EVENTS[0]
+    assert isinstance(first, Sources)
+    events = (replace(first, understanding=read, searched=asked), *EVENTS[1:])
+    answer = shown_answer(kept_answer("a", "q", AnswerState.COMPLETED, None, events, NOW, NOW))
+    assert answer.sources.understanding == read
+    expected = read if kept else None
+    assert masked_answer(answer, ALL).sources.understanding == expected
+    [sources, *_] = masked_events(tuple(replayed(answer, 0)), ALL)
+    assert isinstance(sources.event, Sources) and sources.event.understanding == expected
