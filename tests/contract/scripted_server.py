@@ -26,6 +26,7 @@ from pinakes.v1 import (
     index_service_pb2_grpc,
     inference_service_pb2_grpc,
     model_service_pb2_grpc,
+    privacy_service_pb2_grpc,
     search_service_pb2_grpc,
 )
 
@@ -235,6 +236,17 @@ class Events(_Servicer, event_service_pb2_grpc.EventServiceServicer):
             yield response
 
 
+class Privacy(_Servicer, privacy_service_pb2_grpc.PrivacyServiceServicer):
+    async def GetPolicy(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("GetPolicy", request, context)
+
+    async def SetPolicy(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("SetPolicy", request, context)
+
+    async def ScanText(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("ScanText", request, context)
+
+
 class Models(_Servicer, inference_service_pb2_grpc.InferenceServiceServicer):
     async def Embed(self, request: Any, context: Context) -> Any:
         return await self._script.unary("Embed", request, context)
@@ -262,6 +274,7 @@ async def serving(script: Script) -> AsyncIterator[str]:
     inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(Models(script), server)
     event_service_pb2_grpc.add_EventServiceServicer_to_server(Events(script), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelCare(script), server)
+    privacy_service_pb2_grpc.add_PrivacyServiceServicer_to_server(Privacy(script), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
