@@ -20,6 +20,7 @@ from grpc_status import rpc_status
 
 from pinakes.v1 import (
     answer_service_pb2_grpc,
+    auth_service_pb2_grpc,
     conversation_service_pb2_grpc,
     document_service_pb2_grpc,
     event_service_pb2_grpc,
@@ -247,6 +248,44 @@ class Privacy(_Servicer, privacy_service_pb2_grpc.PrivacyServiceServicer):
         return await self._script.unary("ScanText", request, context)
 
 
+class Auth(_Servicer, auth_service_pb2_grpc.AuthServiceServicer):
+    async def Login(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("Login", request, context)
+
+    async def Refresh(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("Refresh", request, context)
+
+    async def Logout(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("Logout", request, context)
+
+    async def ChangePassword(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("ChangePassword", request, context)
+
+    async def Revoke(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("Revoke", request, context)
+
+    async def WhoAmI(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("WhoAmI", request, context)
+
+    async def CreateUser(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("CreateUser", request, context)
+
+    async def ListUsers(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("ListUsers", request, context)
+
+    async def UpdateUser(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("UpdateUser", request, context)
+
+    async def CreateApiKey(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("CreateApiKey", request, context)
+
+    async def ListApiKeys(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("ListApiKeys", request, context)
+
+    async def RevokeApiKey(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("RevokeApiKey", request, context)
+
+
 class Models(_Servicer, inference_service_pb2_grpc.InferenceServiceServicer):
     async def Embed(self, request: Any, context: Context) -> Any:
         return await self._script.unary("Embed", request, context)
@@ -268,6 +307,7 @@ async def serving(script: Script) -> AsyncIterator[str]:
     server = grpc.aio.server()
     document_service_pb2_grpc.add_DocumentServiceServicer_to_server(Documents(script), server)
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(Searches(script), server)
+    auth_service_pb2_grpc.add_AuthServiceServicer_to_server(Auth(script), server)
     answer_service_pb2_grpc.add_AnswerServiceServicer_to_server(Answers(script), server)
     conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server(Conversations(script), server)
     index_service_pb2_grpc.add_IndexServiceServicer_to_server(Indexes(script), server)

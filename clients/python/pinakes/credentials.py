@@ -110,7 +110,8 @@ def is_local(address: str) -> bool:
     """Whether only this machine is behind the address."""
     if address.startswith("unix:"):
         return True
-    host = address.rpartition("/")[2].rpartition(":")[0].strip("[]")
+    target = address.rpartition("/")[2].removeprefix("ipv4:").removeprefix("ipv6:")
+    host = target.rpartition(":")[0].strip("[]")
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
