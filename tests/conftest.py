@@ -36,7 +36,8 @@ _DATABASE = "server_tests"
 _EMPTY = """
     TRUNCATE documents, jobs, outbox, stage_results, pages, chunks, embeddings, chunk_log, model_aliases, event_outbox,
         replacements, tenant_turns, answers, answer_sources, answer_citations,
-        conversations, tenants, quotas, tenant_usage, token_usage, request_windows, users, sessions, refresh_tokens, api_keys,
+        conversations, tenants, quotas, tenant_usage, token_usage, request_windows, users, sessions, refresh_tokens,
+        api_keys,
         refused_tokens, login_attempts, signing_keys
         RESTART IDENTITY;
     TRUNCATE data_keys, blob_sealing;

@@ -22,6 +22,7 @@ from nats.js.api import (
 )
 
 from server.adapters.nats_connection import NatsConnection, translated
+from server.adapters.nats_subjects import of_tenant
 
 _DEDUP_HEADER = "Nats-Msg-Id"
 # "maximum messages per subject exceeded", of JetStream's list of errors
@@ -43,7 +44,7 @@ class JetStreamOptions:
 
 
 class JetStreamWorkQueue:
-    """A stream with one subject per job, each of which holds one message at most: publishing a job that is queued
+    """A stream with one subject per job, under that of its tenant, each of which holds one message at most: publishing a job that is queued
     already changes nothing, so that PostgreSQL may say again what it is not sure the queue still knows.
 
     The stream and its consumer are made on first use, and again whenever they are found missing.
@@ -63,14 +64,14 @@ class JetStreamWorkQueue:
     ) -> None:
         await self._unsubscribe()
 
-    async def publish(self, job_id: str, dedup_key: str) -> None:
+    async def publish(self, tenant: str, job_id: str, dedup_key: str) -> None:
         client = await self._connection.client()
         with translated():
             try:
-                await self._publish(client, job_id, dedup_key)
+                await self._publish(client, tenant, job_id, dedup_key)
             except (nats.js.errors.NoStreamResponseError, nats.js.errors.NotFoundError):
                 await self._make_stream(client)
-                await self._publish(client, job_id, dedup_key)
+                await self._publish(client, tenant, job_id, dedup_key)
 
     async def fetch(self, timeout_s: float) -> JetStreamDelivery | None:
         client = await self._connection.client()
@@ -87,11 +88,11 @@ class JetStreamWorkQueue:
                 raise
         return JetStreamDelivery(message, self._options.request_timeout_s)
 
-    async def _publish(self, client: Client, job_id: str, dedup_key: str) -> None:
+    async def _publish(self, client: Client, tenant: str, job_id: str, dedup_key: str) -> None:
         options = self._options
         try:
             await client.jetstream(timeout=options.request_timeout_s).publish(
-                f"{options.subject}.{job_id}",
+                f"{options.subject}.{of_tenant(tenant)}.{job_id}",
                 job_id.encode(),
                 stream=options.stream,
                 headers={_DEDUP_HEADER: dedup_key},
@@ -130,7 +131,7 @@ class JetStreamWorkQueue:
         options = self._options
         config = StreamConfig(
             name=options.stream,
-            subjects=[f"{options.subject}.*"],
+            subjects=[f"{options.subject}.>"],
             retention=RetentionPolicy.WORK_QUEUE,
             storage=StorageType.FILE,
             discard=DiscardPolicy.NEW,

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
-from urllib.parse import quote
 
 import nats.errors
 import nats.js.errors
@@ -37,6 +36,7 @@ from nats.js.api import (
 
 from server.adapters import event_json
 from server.adapters.nats_connection import NatsConnection, translated
+from server.adapters.nats_subjects import of_tenant
 from server.application.event_ports import EventBatch
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, InvalidField
@@ -156,7 +156,7 @@ class JetStreamEvents:
     ) -> AsyncGenerator[EventBatch, None]:
         subjects = [
             f"{self._options.subject}.{scope}.{kind}"
-            for scope in (_tenant(tenant), _INSTALLATION)
+            for scope in (of_tenant(tenant), _INSTALLATION)
             for kind in (sorted(types) or (">",))
         ]
         async with _Reader(self._connection, self._options, subjects) as reader:
@@ -188,10 +188,10 @@ class JetStreamEvents:
         with translated():
             await self._stream(client)
             manager = client.jsm(timeout=options.request_timeout_s)
-            await manager.purge_stream(options.stream, subject=f"{options.subject}.{_tenant(tenant)}.>")
+            await manager.purge_stream(options.stream, subject=f"{options.subject}.{of_tenant(tenant)}.>")
 
     def _subject(self, event: Event) -> str:
-        scope = _INSTALLATION if event.tenant is None else _tenant(event.tenant)
+        scope = _INSTALLATION if event.tenant is None else of_tenant(event.tenant)
         return f"{self._options.subject}.{scope}.{event.body.type}"
 
     def _headers(self, event: Event) -> dict[str, str]:
@@ -346,11 +346,6 @@ _INSTALLATION = "installation"
 
 def _failed(answer: asyncio.Future[PubAck]) -> bool:
     return not answer.done() or answer.cancelled() or answer.exception() is not None
-
-
-def _tenant(tenant: str) -> str:
-    """As one token of a subject: neither dots nor wildcards nor spaces, and never two tenants alike."""
-    return f"tenant.{quote(tenant, safe='').replace('.', '%2E')}"
 
 
 def _name(stream: StreamInfo) -> str:

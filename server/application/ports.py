@@ -632,7 +632,7 @@ class Delivery(Protocol):
 class WorkQueue(Protocol):
     """Says which jobs want work. It may repeat and, over a crash, forget: PostgreSQL knows the truth."""
 
-    async def publish(self, job_id: str, dedup_key: str) -> None:
+    async def publish(self, tenant: str, job_id: str, dedup_key: str) -> None:
         """Returns when the queue has stored it. Raises DependencyUnavailable."""
 
     async def fetch(self, timeout_s: float) -> Delivery | None:

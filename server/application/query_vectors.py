@@ -1,4 +1,4 @@
-"""Embeddings of queries, made once for each query and model."""
+"""Embeddings of queries, made once for each tenant, query and model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ _ENTRY_BYTES = 400
 """Of an entry, beside its vector and its key."""
 
 Vector = npt.NDArray[np.float32]
-_Key = tuple[str, str]
+_Key = tuple[str, str, str]
+"""Of the tenant, the model and the query: whether another tenant has asked the same is not to be told by the time."""
 
 
 class QueryVectors:
@@ -25,12 +26,12 @@ class QueryVectors:
             options, lambda key, vector: held_bytes(key) + int(vector.nbytes) + _ENTRY_BYTES
         )
 
-    async def vector(self, query: str, deadline: Deadline, *, fresh: bool) -> tuple[Vector, str]:
+    async def vector(self, tenant: str, query: str, deadline: Deadline, *, fresh: bool) -> tuple[Vector, str]:
         """float32[dim], read-only, of the normalized query, and the fingerprint of the model that made it. `fresh`: the
         model is asked in any case. Raises as Slot.model and Embedder.embed do, and DependencyUnavailable for a vector
         that is not finite."""
         embedder = self._embedder.model()
-        key = (embedder.fingerprint, query)
+        key = (tenant, embedder.fingerprint, query)
         use = self.kept.use
         if fresh or not self.kept.on:
             use.bypassed += 1

@@ -209,7 +209,7 @@ class SearchPassages:
                     async with within(deadline, "understand"):
                         understood = await understanding
                 query, conditions = without_tags(understood), narrowed(understood, conditions)
-            vector, embedder = await self._vector(query, mode, deadline, clock, fresh=command.no_cache)
+            vector, embedder = await self._vector(principal, query, mode, deadline, clock, fresh=command.no_cache)
             # Beside the embedding, unless it decides what is searched.
             with clock.stage("understand"):
                 async with within(deadline, "understand"):
@@ -287,13 +287,13 @@ class SearchPassages:
         return tuple(readable.values())
 
     async def _vector(
-        self, query: str, mode: SearchMode, deadline: Deadline, clock: StageClock, *, fresh: bool
+        self, principal: Principal, query: str, mode: SearchMode, deadline: Deadline, clock: StageClock, *, fresh: bool
     ) -> tuple[Vector | None, str]:
         """With the fingerprint of the model that made it."""
         if mode is SearchMode.LEXICAL:
             return None, ""
         with clock.stage("embed"):
-            return await self.vectors.vector(query, deadline, fresh=fresh)
+            return await self.vectors.vector(principal.tenant, query, deadline, fresh=fresh)
 
     async def _fetch(self, principal: Principal, found: IndexResult) -> tuple[RankedPassage, ...]:
         """The store has the last word on what exists and what the principal may read."""

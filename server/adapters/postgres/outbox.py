@@ -13,7 +13,7 @@ from server.domain.errors import DependencyUnavailable
 
 # Entries that another relay has in hand are skipped, so any number of relays may run.
 _DUE = """
-    SELECT outbox_id, job_id FROM outbox WHERE due_time <= now()
+    SELECT outbox_id, tenant, job_id FROM outbox WHERE due_time <= now()
     ORDER BY due_time, outbox_id LIMIT %s FOR UPDATE SKIP LOCKED
 """
 _SENT = """
@@ -49,15 +49,15 @@ class PostgresOutbox:
         """Raises DependencyUnavailable when the queue took not all of them; those it took are marked all the same."""
         async with self._pool.spanning() as connection:
             cursor = await connection.execute(_DUE, (limit,))
-            due = [(row["outbox_id"], str(row["job_id"])) for row in await cursor.fetchall()]
+            due = [(row["outbox_id"], row["tenant"], str(row["job_id"])) for row in await cursor.fetchall()]
             if not due:
                 return 0
             # The outbox id tells a repeat of this publication from a later one of the same job.
             outcomes = await asyncio.gather(
-                *(queue.publish(job_id, dedup_key=f"{job_id}.{outbox_id}") for outbox_id, job_id in due),
+                *(queue.publish(tenant, job_id, f"{job_id}.{outbox_id}") for outbox_id, tenant, job_id in due),
                 return_exceptions=True,
             )
-            sent = [outbox_id for (outbox_id, _), outcome in zip(due, outcomes, strict=True) if outcome is None]
+            sent = [outbox_id for (outbox_id, *_), outcome in zip(due, outcomes, strict=True) if outcome is None]
             await connection.execute(_SENT, (sent,))
         for outcome in outcomes:
             if isinstance(outcome, BaseException):

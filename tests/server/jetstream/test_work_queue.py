@@ -47,7 +47,7 @@ async def next_of(queue: JetStreamWorkQueue) -> JetStreamDelivery:
 
 async def test_what_is_published_is_delivered_in_order(queue: JetStreamWorkQueue) -> None:
     for job_id in ("a", "b"):
-        await queue.publish(job_id, f"{job_id}.1")
+        await queue.publish("acme", job_id, f"{job_id}.1")
     for job_id in ("a", "b"):
         delivery = await next_of(queue)
         assert delivery.job_id == job_id
@@ -57,26 +57,26 @@ async def test_what_is_published_is_delivered_in_order(queue: JetStreamWorkQueue
 
 async def test_a_queued_job_is_not_queued_again_and_a_done_one_is(queue: JetStreamWorkQueue) -> None:
     for repeat in range(3):
-        await queue.publish("a", f"a.{repeat}")
+        await queue.publish("acme", "a", f"a.{repeat}")
     delivery = await next_of(queue)
-    await queue.publish("a", "a.3")
+    await queue.publish("acme", "a", "a.3")
     await delivery.done()
     assert await queue.fetch(0.1) is None
-    await queue.publish("a", "a.4")
+    await queue.publish("acme", "a", "a.4")
     await (await next_of(queue)).done()
 
 
 async def test_a_repeated_publication_of_a_done_job_is_dropped(queue: JetStreamWorkQueue) -> None:
     """A relay that died between publishing and marking publishes again, maybe after the job was done."""
-    await queue.publish("a", "a.1")
+    await queue.publish("acme", "a", "a.1")
     await (await next_of(queue)).done()
-    await queue.publish("a", "a.1")
+    await queue.publish("acme", "a", "a.1")
     assert await queue.fetch(0.1) is None
 
 
 async def test_a_dead_workers_job_goes_to_another(connection: NatsConnection) -> None:
     async with JetStreamWorkQueue(connection, own_names(redelivery_s=0.2)) as queue:
-        await queue.publish("a", "a.1")
+        await queue.publish("acme", "a", "a.1")
         await next_of(queue)
         again = await next_of(queue)
         assert again.job_id == "a"
@@ -85,7 +85,7 @@ async def test_a_dead_workers_job_goes_to_another(connection: NatsConnection) ->
 
 
 async def test_a_job_put_back_comes_again(queue: JetStreamWorkQueue) -> None:
-    await queue.publish("a", "a.1")
+    await queue.publish("acme", "a", "a.1")
     await (await next_of(queue)).again(0.1)
     delivery = await next_of(queue)
     assert delivery.job_id == "a"
@@ -94,7 +94,7 @@ async def test_a_job_put_back_comes_again(queue: JetStreamWorkQueue) -> None:
 
 async def test_a_working_worker_keeps_its_job(connection: NatsConnection) -> None:
     async with JetStreamWorkQueue(connection, own_names(redelivery_s=1.0)) as queue:
-        await queue.publish("a", "a.1")
+        await queue.publish("acme", "a", "a.1")
         delivery = await next_of(queue)
         for _ in range(6):
             await delivery.working()
@@ -105,7 +105,7 @@ async def test_a_working_worker_keeps_its_job(connection: NatsConnection) -> Non
 async def test_a_stream_that_vanished_is_made_again(connection: NatsConnection) -> None:
     options = own_names()
     async with JetStreamWorkQueue(connection, options) as queue:
-        await queue.publish("a", "a.1")
+        await queue.publish("acme", "a", "a.1")
         await (await next_of(queue)).done()
         for job_id in ("published first", "fetched first"):
             client = await connection.client()
@@ -114,7 +114,7 @@ async def test_a_stream_that_vanished_is_made_again(connection: NatsConnection) 
                 with pytest.raises(DependencyUnavailable):
                     await queue.fetch(0.2)
                 assert await queue.fetch(0.1) is None
-            await queue.publish(job_id.replace(" ", "_"), job_id)
+            await queue.publish("acme", job_id.replace(" ", "_"), job_id)
             if job_id == "published first":
                 with pytest.raises(DependencyUnavailable):
                     await queue.fetch(0.2)
@@ -132,11 +132,11 @@ async def test_the_queue_outlives_a_restart_of_the_server(
         url = server.url
         connection = await NatsConnection(url, quick).__aenter__()
         queue = JetStreamWorkQueue(connection, own_names())
-        await queue.publish("kept", "kept.1")
+        await queue.publish("acme", "kept", "kept.1")
         assert await queue.fetch(PATIENCE_S) is not None
-        await queue.publish("b", "b.1")
+        await queue.publish("acme", "b", "b.1")
     with pytest.raises(DependencyUnavailable):
-        await queue.publish("c", "c.1")
+        await queue.publish("acme", "c", "c.1")
     with pytest.raises(DependencyUnavailable):
         await queue.fetch(0.1)
     if disk_is_lost:
@@ -145,7 +145,7 @@ async def test_the_queue_outlives_a_restart_of_the_server(
         async with asyncio.timeout(PATIENCE_S):
             while True:
                 try:
-                    await queue.publish("d", "d.1")
+                    await queue.publish("acme", "d", "d.1")
                     break
                 except DependencyUnavailable:
                     await asyncio.sleep(0.05)
@@ -162,7 +162,7 @@ async def test_an_absent_server_is_an_unavailable_dependency() -> None:
     options = NatsConnectionOptions(connect_timeout_s=0.3, reconnect_wait_s=0.05)
     async with NatsConnection(f"nats://127.0.0.1:{free_port()}", options) as connection:
         with pytest.raises(DependencyUnavailable):
-            await JetStreamWorkQueue(connection, own_names()).publish("a", "a.1")
+            await JetStreamWorkQueue(connection, own_names()).publish("acme", "a", "a.1")
         bell = NatsBell(connection, "bell")
         await bell.ring()
         await bell.wait(0.01)

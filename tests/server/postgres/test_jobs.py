@@ -27,7 +27,7 @@ class Publications:
         self.published: list[tuple[str, str]] = []
         self._failures = failures
 
-    async def publish(self, job_id: str, dedup_key: str) -> None:
+    async def publish(self, tenant: str, job_id: str, dedup_key: str) -> None:
         if self._failures:
             self._failures -= 1
             raise DependencyUnavailable("the queue", "it is down")
