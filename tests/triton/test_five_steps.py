@@ -35,6 +35,7 @@ from server.embedded.process import running
 from server.embedded.triton import EmbeddedTriton
 from server.transport.interceptors import CallInterceptor
 from server.transport.model_servicer import ModelServicer
+from tests.server.application.audit_doubles import UnrecordedCalls
 from tests.server.application.model_doubles import OneGeneration
 from tests.server.transport.callers import OPEN
 from tests.triton.small_catalogue import default_model, sha256
@@ -109,7 +110,7 @@ def triton(tmp_path: Path, environment: dict[str, str]) -> Iterator[EmbeddedTrit
 @pytest.fixture
 async def installation(tmp_path: Path, triton: EmbeddedTriton, pool: PostgresPool) -> AsyncIterator[Installation]:
     index = OneGeneration("none yet")
-    server = grpc.aio.server(interceptors=[CallInterceptor(OPEN, concurrent_calls=8)])
+    server = grpc.aio.server(interceptors=[CallInterceptor(OPEN, UnrecordedCalls(), concurrent_calls=8)])
     async with TritonConnection(triton.address) as connection:
 
         async def connect(model: str, deadline: Deadline) -> TritonEmbedder:

@@ -27,6 +27,7 @@ from tests.server.application.answer_doubles import (
     SteppedMaker,
     giving,
 )
+from tests.server.application.audit_doubles import UnrecordedCalls
 from tests.server.application.doubles import PRINCIPAL
 from tests.server.transport.callers import OPEN, OneIdentity
 from tests.server.transport.test_calls import eventually
@@ -54,7 +55,9 @@ class Wire:
         self._server: Any = None
 
     async def listen(self) -> None:
-        self._server = grpc.aio.server(interceptors=[CallInterceptor(OPEN, concurrent_calls=8, answers=200)])
+        self._server = grpc.aio.server(
+            interceptors=[CallInterceptor(OPEN, UnrecordedCalls(), concurrent_calls=8, answers=200)]
+        )
         servicer = AnswerServicer(Caller(PRINCIPAL), self.give)
         answer_service_pb2_grpc.add_AnswerServiceServicer_to_server(servicer, self._server)
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")

@@ -29,6 +29,7 @@ from server.transport.health import HealthReport, HealthWatch
 from server.transport.interceptors import CallInterceptor
 from server.transport.search_servicer import SearchServicer
 from tests.server.application.answer_doubles import MemoryStore, giving
+from tests.server.application.audit_doubles import UnrecordedCalls
 from tests.server.application.doubles import (
     PRINCIPAL,
     OneModel,
@@ -100,7 +101,7 @@ async def wire() -> AsyncIterator[Wire]:
         SearchOptions(),
     )
     identity = OneIdentity(PRINCIPAL)
-    calls = CallInterceptor(OPEN, concurrent_calls=2)
+    calls = CallInterceptor(OPEN, UnrecordedCalls(), concurrent_calls=2)
     server = grpc.aio.server(interceptors=[calls])
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(
         SearchServicer(identity, search, search.profiles), server
@@ -250,7 +251,7 @@ async def test_watches_end_as_soon_as_the_server_stops() -> None:
         await asyncio.Event().wait()
         yield b""
 
-    calls = CallInterceptor(OPEN, concurrent_calls=1)
+    calls = CallInterceptor(OPEN, UnrecordedCalls(), concurrent_calls=1)
     server = grpc.aio.server(interceptors=[calls])
     service: dict[str, Any] = {"WatchJob": grpc.unary_stream_rpc_method_handler(watch)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("pinakes.v1.DocumentService", service),))

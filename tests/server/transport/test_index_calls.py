@@ -13,6 +13,7 @@ from pinakes.v1 import index_service_pb2_grpc
 from server.domain import generations as domain
 from server.transport.index_servicer import IndexServicer
 from server.transport.interceptors import CallInterceptor
+from tests.server.application.audit_doubles import UnrecordedCalls
 from tests.server.application.test_look_after_index import Keeping
 from tests.server.transport.callers import OPEN
 
@@ -26,7 +27,7 @@ class Served:
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
     keeping = Keeping()
-    server = grpc.aio.server(interceptors=[CallInterceptor(OPEN, concurrent_calls=8)])
+    server = grpc.aio.server(interceptors=[CallInterceptor(OPEN, UnrecordedCalls(), concurrent_calls=8)])
     index_service_pb2_grpc.add_IndexServiceServicer_to_server(IndexServicer(keeping.index), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -14,6 +14,7 @@ from pinakes import AsyncClient, ClientOptions, MemorySource, ModelState, RetryP
 from pinakes.v1 import model_service_pb2_grpc
 from server.transport.interceptors import CallInterceptor
 from server.transport.model_servicer import ModelServicer
+from tests.server.application.audit_doubles import UnrecordedCalls
 from tests.server.application.model_doubles import Models, known
 from tests.server.application.test_load_models import until_loading, until_unloaded
 from tests.server.transport.callers import OPEN
@@ -28,7 +29,7 @@ class Served:
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
     inner = Models(known("qwen@2"), known("big@1", size=500), known("e5@2", "embed"))
-    server = grpc.aio.server(interceptors=[CallInterceptor(OPEN, concurrent_calls=8)])
+    server = grpc.aio.server(interceptors=[CallInterceptor(OPEN, UnrecordedCalls(), concurrent_calls=8)])
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(inner.care), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -18,6 +18,7 @@ from server.domain.permissions import INSTALLATION_WIDE, METHODS, ROLES, Access,
 from server.transport.authentication import Gate
 from server.transport.grpc_server import SERVICES
 from server.transport.interceptors import CallInterceptor
+from tests.server.application.audit_doubles import UnrecordedCalls
 
 _OTHERS = ("grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection")
 
@@ -38,6 +39,8 @@ def test_every_method_has_a_row_and_every_row_a_method() -> None:
 def test_what_is_open_is_told_here_once_more() -> None:
     """A change of what needs no credential has to be meant."""
     assert {method for method, needed in METHODS.items() if needed is Access.PUBLIC} == {
+        "pinakes.v1.AuthService/Login",
+        "pinakes.v1.AuthService/Refresh",
         "grpc.health.v1.Health/Check",
         "grpc.health.v1.Health/Watch",
     }
@@ -73,7 +76,9 @@ async def test_a_method_without_a_row_is_refused() -> None:
     async def behaviour(request: bytes, context: Any) -> bytes:
         raise AssertionError("nothing of it may run")
 
-    server = grpc.aio.server(interceptors=[CallInterceptor(Gate(_Forgotten(), {}), concurrent_calls=1)])
+    server = grpc.aio.server(
+        interceptors=[CallInterceptor(Gate(_Forgotten(), {}), UnrecordedCalls(), concurrent_calls=1)]
+    )
     handlers: dict[str, Any] = {"Search": grpc.unary_unary_rpc_method_handler(behaviour)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("pinakes.v1.SearchService", handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
