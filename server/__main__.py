@@ -15,6 +15,7 @@ import structlog
 import typer
 import uvloop
 
+from server.backup_command import backup
 from server.domain.errors import PinakesError
 from server.settings import TUNED_FILE, InvalidSettings, Settings, load_settings, require_tls_1_3, stack_options
 from server.telemetry import configure_logging
@@ -22,6 +23,8 @@ from server.telemetry import configure_logging
 _log = structlog.get_logger()
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The processes of Pinakes.")
+
+app.add_typer(backup, name="backup")
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="A TOML file with settings.", show_default=False)]
 DataOption = Annotated[Path | None, typer.Option("--data-dir", help="Where data is kept.", show_default="var")]

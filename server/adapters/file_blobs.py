@@ -261,6 +261,11 @@ class _GrowingFile:
             _remove(self.path)
 
 
+def stored_blobs(root: Path) -> list[Path]:
+    """The files of all blobs that are complete, without what was derived from them."""
+    return sorted(path for path in root.glob("*/*/*") if _KEY.fullmatch(path.name))
+
+
 def _folder_of(tenant: str) -> str:
     return hashlib.sha256(b"pinakes tenant\0" + tenant.encode()).hexdigest()[:16]
 

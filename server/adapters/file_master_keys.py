@@ -1,7 +1,7 @@
 """Master keys in files: the key management service of an installation that has no other.
 
     folder/master.keys       a line for each master key, the newest last: its id, and 32 bytes in base64
-    folder/tenants/HASH      a tenant's secret, 32 bytes
+    folder/tenants/HASH      a tenant's secret, 32 bytes; HASH.destroyed, empty, when it was destroyed
 
 The folder must not lie in the backups of database and blobs: whoever has all three reads the documents, and a deleted
 tenant's documents cannot be read from older backups because its secret is gone from here. It wants a backup of its own,
@@ -17,7 +17,7 @@ import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -72,6 +72,9 @@ class FileMasterKeys:
         this."""
         await self._do(partial(self._forget, tenant))
 
+    async def forgotten(self, tenants: Sequence[str]) -> list[str]:
+        return await self._do(lambda: [tenant for tenant in tenants if self._destroyed_file(tenant).exists()])
+
     def _prepare(self, create: bool) -> None:
         with self._locked():
             if not self.file.exists():
@@ -122,6 +125,9 @@ class FileMasterKeys:
 
     def _forget(self, tenant: str) -> None:
         file = self._secret_file(tenant)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._destroyed_file(tenant).touch(mode=0o600)
+        _flush_folder(file.parent)
         with suppress(FileNotFoundError):
             with file.open("r+b") as opened:
                 opened.write(bytes(_KEY_BYTES))
@@ -147,8 +153,10 @@ class FileMasterKeys:
         return masters
 
     def _tenant_secret(self, tenant: str) -> bytes:
-        """Made if there is none; of several that make one at once, one does."""
+        """Made if there is none; of several that make one at once, one does. Raises KeyUnusable."""
         file = self._secret_file(tenant)
+        if self._destroyed_file(tenant).exists():
+            raise KeyUnusable(f"the keys of the tenant {tenant} were destroyed when it was deleted")
         if not file.exists():
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
@@ -164,6 +172,9 @@ class FileMasterKeys:
 
     def _secret_file(self, tenant: str) -> Path:
         return self._folder / "tenants" / hashlib.sha256(tenant.encode()).hexdigest()[:32]
+
+    def _destroyed_file(self, tenant: str) -> Path:
+        return self._secret_file(tenant).with_suffix(".destroyed")
 
     def _write(self, masters: list[tuple[str, bytes]]) -> None:
         draft = self.file.with_name(f"{self.file.name}.{secrets.token_hex(8)}")

@@ -43,6 +43,9 @@ class TenantErasure(Protocol):
     async def begun(self) -> list[str]:
         """The tenants whose deletion has begun and not ended."""
 
+    async def present(self) -> list[str]:
+        """The tenants whose deletion has not begun."""
+
     async def documents(self, tenant: str, limit: int) -> ErasedDocuments:
         """Removes up to `limit` documents with all that came from them, and logs the removal of their passages."""
 
@@ -105,10 +108,14 @@ class DeleteTenant:
         return await self._finish(tenant)
 
     async def run(self) -> None:
-        """Until cancelled, ends what was begun: here, before a crash, or for a caller who has gone."""
+        """Until cancelled, ends what was begun: here, before a crash, or for a caller who has gone. Tenants that came back
+        with an older copy of the database are deleted anew."""
         await repeat("delete_tenants", self._step)
 
     async def _step(self) -> None:
+        for tenant in await self._keys.destroyed(await self._erasure.present()):
+            _log.warning("deleted_tenant_came_back", tenant=tenant)
+            await self._erasure.begin(tenant)
         for tenant in await self._erasure.begun():
             await self._finish(tenant)
         await asyncio.sleep(self._options.every_s)

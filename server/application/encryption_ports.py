@@ -79,7 +79,11 @@ class MasterKeys(Protocol):
         DependencyUnavailable."""
 
     async def forget(self, tenant: str) -> None:
-        """Destroys what only this tenant's keys are wrapped with. Safe to repeat. Raises DependencyUnavailable."""
+        """Destroys what only this tenant's keys are wrapped with, and remembers that it did: nothing is wrapped for the
+        tenant any more. Safe to repeat. Raises DependencyUnavailable."""
+
+    async def forgotten(self, tenants: Sequence[str]) -> list[str]:
+        """Those of them that were. Raises DependencyUnavailable."""
 
 
 class DataKeys(Protocol):
@@ -108,6 +112,9 @@ class KeyCare(Protocol):
 
     async def destroy(self, tenant: str) -> None:
         """Destroys all keys of the tenant, and has it get no others. Safe to repeat. Raises DependencyUnavailable."""
+
+    async def destroyed(self, tenants: Sequence[str]) -> list[str]:
+        """Those of them whose keys were, whatever an older copy of the database says. Raises DependencyUnavailable."""
 
 
 class PlainBlobs(Protocol):

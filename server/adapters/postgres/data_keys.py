@@ -46,9 +46,14 @@ class PostgresDataKeys:
         """Unwraps one key of each master key that is in use. Raises KeyUnusable when one of these is missing or another
         one, DependencyUnavailable."""
         async with self._pool.spanning() as connection:
+            cursor = await connection.execute("SELECT DISTINCT tenant FROM data_keys WHERE wrapped IS NOT NULL")
+            tenants = [row["tenant"] for row in await cursor.fetchall()]
+            # An older copy of the database may still have keys of tenants that were deleted since.
+            gone = await self._masters.forgotten(tenants)
             cursor = await connection.execute(
                 """SELECT DISTINCT ON (master_key_id) tenant, key_id, master_key_id, wrapped FROM data_keys
-                   WHERE wrapped IS NOT NULL ORDER BY master_key_id, create_time DESC"""
+                   WHERE wrapped IS NOT NULL AND tenant <> ALL(%s) ORDER BY master_key_id, create_time DESC""",
+                (gone,),
             )
             rows = await cursor.fetchall()
         for row in rows:
@@ -125,6 +130,8 @@ class PostgresDataKeys:
                    ORDER BY key_id FOR UPDATE"""
             )
             rows = await cursor.fetchall()
+            gone = set(await self._masters.forgotten([row["tenant"] for row in rows]))
+            rows = [row for row in rows if row["tenant"] not in gone]
             keys = [(row["tenant"], await self._masters.unwrap(_wrapped(row))) for row in rows]
             master_id = await self._masters.renew()
             for tenant, key in keys:
@@ -151,6 +158,9 @@ class PostgresDataKeys:
         for name in [name for name in self._kept if name[0] == tenant]:
             del self._kept[name]
         await self._masters.forget(tenant)
+
+    async def destroyed(self, tenants: Sequence[str]) -> list[str]:
+        return await self._masters.forgotten(tenants)
 
     async def _added(self, connection: Connection, tenant: str) -> WrappedKey:
         """Raises KeyUnusable for a tenant whose keys were destroyed."""

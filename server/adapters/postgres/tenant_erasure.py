@@ -37,6 +37,16 @@ class PostgresTenantErasure:
             )
             return [row["tenant"] for row in await cursor.fetchall()]
 
+    async def present(self) -> list[str]:
+        async with self._pool.spanning() as connection:
+            cursor = await connection.execute(
+                """SELECT tenant FROM tenants WHERE delete_time IS NULL
+                   UNION SELECT tenant FROM data_keys WHERE wrapped IS NOT NULL
+                   UNION SELECT tenant FROM documents WHERE delete_time IS NULL
+                   EXCEPT SELECT tenant FROM tenants WHERE delete_time IS NOT NULL AND erase_time IS NULL"""
+            )
+            return [row["tenant"] for row in await cursor.fetchall()]
+
     async def end(self, tenant: str) -> None:
         async with self._pool.transaction(tenant) as connection:
             await connection.execute("UPDATE tenants SET erase_time = now() WHERE tenant = %s", (tenant,))

@@ -179,8 +179,14 @@ async def test_a_destroyed_tenant_is_gone_from_older_backups_too(pool: PostgresP
         with pytest.raises(KeyUnusable, match="no secret of the tenant gone"):
             async with storage.blobs.open("gone", gone.key):
                 pass
-        # Nor does a new secret open what the former one took part in.
-        await storage.keys.rotate("gone")
+        with pytest.raises(KeyUnusable, match="were destroyed"):
+            await storage.keys.rotate("gone")
+        assert await storage.keys.destroyed(["gone", "stays"]) == ["gone"]
+        # Nor does it keep others from getting a new master key.
+        assert (await storage.keys.rewrap())[1] == 1
+        # A new secret would not open either what the former one took part in.
+        storage.masters._destroyed_file("gone").unlink()
+        storage.masters._tenant_secret("gone")
         with pytest.raises(KeyUnusable, match="does not open"):
             async with storage.blobs.open("gone", gone.key):
                 pass

@@ -58,6 +58,7 @@ SPANNING = {
     ("quotas", "page"): "who looks after quotas sees those of all tenants",
     ("replaced_revisions", "forget_replaced"): "revisions of all tenants",
     ("tenant_erasure", "begun"): "which tenants are being deleted",
+    ("tenant_erasure", "present"): "which tenants there are",
     ("users", "find"): "whose session it is, the token says",
     ("users", "revoke"): "whose session it is, the token says",
     ("users", "rotate"): "whose session it is, the token says",

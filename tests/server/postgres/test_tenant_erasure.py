@@ -192,6 +192,21 @@ async def test_nothing_is_left_of_a_tenant_and_all_of_the_others(
     assert len(await told(events.events, "rival")) == 2
 
 
+async def test_a_tenant_that_comes_back_with_an_older_copy_is_deleted_anew(
+    pool: PostgresPool, archive: Archive, storage: EncryptedStorage, deletion: DeleteTenant
+) -> None:
+    await stored(storage, archive, ANA, "text")
+    await stored(storage, archive, EVE, "their text")
+    await storage.masters.forget("acme")
+    background = asyncio.create_task(deletion.run())
+    async with asyncio.timeout(60):
+        while "documents" in await rows_of(pool, "acme"):  # noqa: ASYNC110 - the work knows no test
+            await asyncio.sleep(0.02)
+    background.cancel()
+    await asyncio.wait((background,))
+    assert "documents" in await rows_of(pool, "rival")
+
+
 async def test_the_operators_tenant_is_not_deleted(deletion: DeleteTenant) -> None:
     for tenant in ("operator", "", "t" * 129):
         with pytest.raises(InvalidField):
