@@ -191,3 +191,49 @@ def test_profiles_of_ones_own_are_read(tmp_path: Path) -> None:
     file.write_text('[search.profiles.words]\nmode = "lexical"\nfusion = "reciprocal_rank"\nrank_constant = 7\n')
     settings = load_settings(file).search.profiles["words"].settings()
     assert settings == RetrievalSettings(SearchMode.LEXICAL, ReciprocalRankFusion(7, 0.5))
+
+
+REACHABLE = """
+[server]
+address = "0.0.0.0:7700"
+[server.tls]
+certificate_file = "server.pem"
+key_file = "server.key"
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ("", None),
+        ("[identity]\nrequired = false\n", "identity.required"),
+        ("[identity]\ndevelopment = true\n", "identity.development"),
+    ],
+)
+def test_who_listens_to_others_has_tls_and_knows_its_callers(tmp_path: Path, more: str, problem: str | None) -> None:
+    file = tmp_path / "pinakes.toml"
+    file.write_text(REACHABLE + more)
+    if problem is None:
+        assert load_settings(file).server.address == "0.0.0.0:7700"
+        file.write_text(REACHABLE.partition("[server.tls]")[0])
+        problem = "server.tls.certificate_file"
+    with pytest.raises(InvalidSettings, match=problem):
+        load_settings(file)
+
+
+def test_a_shared_secret_of_an_identity_provider_is_for_development(tmp_path: Path) -> None:
+    file = tmp_path / "pinakes.toml"
+    issuer = '[[identity.issuers]]\nissuer = "i"\naudience = "a"\ndevelopment_secret_file = "secret"\n'
+    file.write_text(issuer)
+    with pytest.raises(InvalidSettings, match=r"needs identity\.development"):
+        load_settings(file)
+    file.write_text(f"[identity]\ndevelopment = true\n{issuer}")
+    assert load_settings(file).identity.issuers[0].issuer == "i"
+
+
+@pytest.mark.parametrize("jwks", ['jwks = "http://idp.example/jwks"', "", 'jwks = "k"\nalgorithms = ["HS256"]'])
+def test_identity_providers_are_trusted_by_keys_that_nobody_can_swap(tmp_path: Path, jwks: str) -> None:
+    file = tmp_path / "pinakes.toml"
+    file.write_text(f'[[identity.issuers]]\nissuer = "i"\naudience = "a"\n{jwks}\n')
+    with pytest.raises(InvalidSettings, match=r"identity\.issuers"):
+        load_settings(file)
