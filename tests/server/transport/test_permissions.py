@@ -68,6 +68,8 @@ def test_a_service_has_its_scopes_and_a_user_none() -> None:
 class _Forgotten:
     """Knows everybody, and is never asked."""
 
+    version = 0
+
     async def identify(self, credentials: Credentials) -> Caller:
         raise AssertionError("a method without a row is refused before anybody is looked at")
 
