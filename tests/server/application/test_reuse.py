@@ -45,7 +45,7 @@ from tests.server.application.doubles import (
     hit,
     passage,
 )
-from tests.server.application.policy_doubles import FixedPolicies
+from tests.server.application.policy_doubles import MASK_ALL, FixedPolicies
 
 TEXTS = {
     "ferry": "The ferry Sanderling carries 610 passengers. It was built in 2009.",
@@ -249,6 +249,29 @@ async def test_other_models_answer_anew() -> None:
     assert end(await system.ask()).generator == "generator@2"
     system.reranker.filled = ScriptedReranker("ferry")
     assert end(await system.ask()).reranker == "reranker@1"
+
+
+async def test_another_policy_of_the_tenant_answers_anew() -> None:
+    system = System()
+    await system.find("ferry")
+    await system.ask()
+    system.policies.set(MASK_ALL)
+    assert not (await system.find("ferry")).cached
+    assert not end(await system.ask()).cached
+    assert (await system.find("ferry")).cached and end(await system.ask()).cached
+    system.policies.set({})
+    assert not (await system.find("ferry")).cached
+    assert not end(await system.ask()).cached
+
+
+async def test_without_a_policy_nothing_is_told_again() -> None:
+    system = System()
+    await system.find("ferry")
+    await system.ask()
+    system.policies.failure = DependencyUnavailable("PostgreSQL", "it is down")
+    for call in (system.find("ferry"), system.ask()):
+        with pytest.raises(DependencyUnavailable):
+            await call
 
 
 async def test_what_another_model_made_meanwhile_is_not_kept_as_the_first_ones() -> None:
