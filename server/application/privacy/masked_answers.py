@@ -68,7 +68,7 @@ class _Masking:
             case Completion():
                 return [*self.rest(), moved_completion(event, self._masker.whole)]
             case Sources():
-                return [event]
+                return [_masked_sources(event, self._masker.kinds)]
 
     def rest(self) -> list[AnswerEvent]:
         return [*_delta(self._masker.rest()), *self._cited()]
@@ -138,6 +138,23 @@ def masked_events(events: Sequence[NumberedEvent], kinds: Collection[PiiKind]) -
             case _:
                 event = _moved_citation(event, moved, kinds)
         yield replace(numbered, event=event)
+
+
+def _masked_sources(sources: Sources, kinds: Collection[PiiKind]) -> Sources:
+    """What they repeat of the question; their passages are masked where they are read."""
+    understood = sources.understanding
+    if understood is not None:
+        moved = mask_pii(understood.query, kinds)
+        understood = replace(
+            understood,
+            query=moved.text,
+            proposed=tuple(replace(each, span=moved.span(each.span)) for each in understood.proposed),
+            names=tuple(
+                replace(each, span=moved.span(each.span), name=mask_pii(each.name, kinds).text)
+                for each in understood.names
+            ),
+        )
+    return replace(sources, searched=mask_pii(sources.searched, kinds).text, understanding=understood)
 
 
 def _moved_citation(

@@ -17,6 +17,7 @@ from server.application.privacy.masked_answers import MaskAnswers, masked_answer
 from server.application.privacy.masked_passages import MaskedPassages, masked_passage
 from server.application.privacy.masking import mask_pii
 from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Completion, Delta, Sources, Unsupported
+from server.domain.conditions import Tagged
 from server.domain.deadline import Deadline
 from server.domain.documents import Box, LineSpan
 from server.domain.errors import DependencyUnavailable
@@ -24,7 +25,7 @@ from server.domain.passages import Passage, RankedPassage, TextSpan
 from server.domain.principals import Principal
 from server.domain.privacy import PiiKind, PiiSpan, PrivacyAction
 from server.domain.stored_answers import AnswerState
-from server.domain.understanding import Intent, Understanding
+from server.domain.understanding import Intent, NameMention, ProposedFilter, Understanding
 from tests.server.application.doubles import PRINCIPAL, ScriptedStore
 from tests.server.application.policy_doubles import MASK_ALL, FixedPolicies
 
@@ -196,3 +197,27 @@ def test_what_was_read_in_a_question_goes_with_what_is_masked_in_it(asked: str, 
     assert masked_answer(answer, ALL).sources.understanding == expected
     [sources, *_] = masked_events(tuple(replayed(answer, 0)), ALL)
     assert isinstance(sources.event, Sources) and sources.event.understanding == expected
+
+
+async def test_what_is_repeated_of_the_question_is_masked_and_its_places_hold() -> None:
+    query = "is 212-555-0143 in handbook"
+    understood = Understanding(
+        query,
+        "en",
+        Intent.FACTUAL,
+        (ProposedFilter(TextSpan(19, 27), Tagged(("a",))),),
+        (NameMention(TextSpan(19, 27), "handbook"),),
+    )
+    events = [Sources((), query, understood), *EVENTS[1:]]
+    kept = kept_answer("a", "q", AnswerState.COMPLETED, None, events, NOW, NOW)
+    live = (await told(events, masking()))[0]
+    shown = masked_answer(shown_answer(kept), ALL).sources
+    replay = next(masked_events(tuple(replayed(shown_answer(kept), 0)), ALL)).event
+    for each in (live, replay, shown):
+        assert isinstance(each, Sources)
+        assert each.searched == "is [phone] in handbook"
+        if each.understanding is not None:
+            [proposed] = each.understanding.proposed
+            assert each.understanding.query[proposed.span.start : proposed.span.end] == "handbook"
+            assert "0143" not in each.understanding.query
+    assert isinstance(live, Sources) and live.understanding is not None
