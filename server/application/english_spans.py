@@ -24,7 +24,7 @@ import Stemmer
 from server.application.span_candidates import MOST_SENTENCES, SpanCandidate, bucket, magnitude
 from server.domain.passages import TextSpan
 
-VERSION = 1
+VERSION = 2
 FEATURES = 45
 """Of each candidate."""
 _MOST_TOKENS = 10
@@ -32,7 +32,8 @@ _AROUND = 6
 _FAR = 99
 
 _TOKEN = re.compile(
-    r"""(?:us)?[$£€¥#]?\d[\d,.]*  # a number, with the sign before it
+    r"""\d{1,2}:\d\d(?:\ ?[ap]\.?m\b\.?)?  # a time
+    | (?:us)?[$£€¥#]?\d[\d,.]*  # a number, with the sign before it
         (?:(?<=\d)(?:\ ?[–-]\ ?\d[\d,.]*\d|st\b|nd\b|rd\b|th\b|s\b|(?:-[^\W\d_]+)+))?(?<![.,])%?
     | \b(?:st|dr|mr|mrs|ms|jr|sr|gen|col|lt|rev|prof|inc|corp|co)\.(?!\ [a-z])
     | \b(?:[^\W\d_]\.){1,4}(?=[\s,;)"'’]|$)  # initials
@@ -73,7 +74,7 @@ _ADVERBS = _words(
     "not also only just even still already often usually generally first then later now so very more most much many"
     " well about approximately nearly around however"
 )
-_UNITS = _words(
+UNITS = _words(
     "percent per cent years year months month weeks days day hours hour minutes seconds miles mile km kilometres"
     " kilometers meters metres feet foot inches people acres tons pounds dollars times degrees"
 )
@@ -425,7 +426,7 @@ def _kind(word: str, lower: str) -> str:
             return kind
     if sign.isupper():
         return "C"
-    if lower in _UNITS:
+    if lower in UNITS:
         return "u"
     for ending, kind in _ENDINGS:
         if lower.endswith(ending):

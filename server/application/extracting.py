@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from server.application.answer_kinds import AnswerKind, fits
-from server.application.english_spans import AUXILIARIES, FUNCTION_WORDS
+from server.application.english_spans import AUXILIARIES, FUNCTION_WORDS, UNITS
 from server.application.evidence import Evidence, EvidenceSentence
 from server.application.grounding import facts_of
 from server.application.phrases import with_signs
+from server.application.sentences import ends_sentence
 from server.application.span_candidates import MOST_SENTENCES
 from server.application.span_model import ChosenSpan, SpanOdds, span_model
 from server.application.terms import terms_of
@@ -54,6 +55,9 @@ _HOW_MANY = re.compile(rf"\bhow many ((?:(?!{_VERB})[\w'-]+ ?){{1,3}})", re.IGNO
 _VERBS = AUXILIARIES - {"may", "will"}
 """May and Will are names as well."""
 _WORD = re.compile(r"[^\W\d_]+")
+_UNIT = re.compile(r" ([a-z]+)\b")
+_HEADING_PENALTY = 2.0
+"""What speaks, as the logarithm of odds, against a phrase of a line that does not end as a sentence does."""
 _DATING = re.compile(r"\b(?:in|since|until|during) $", re.IGNORECASE)
 
 
@@ -113,7 +117,10 @@ class Phrases:
         self._odds = model.read(
             question,
             [sentence.text for sentence in self._sentences],
-            evidence.scores[likeliest].tolist(),
+            [
+                float(evidence.scores[number]) - _HEADING_PENALTY * (not ends_sentence(evidence.sentences[number].text))
+                for number in likeliest
+            ],
             evidence.coverages[likeliest].tolist(),
         )
 
@@ -214,8 +221,18 @@ def _only_one(
         if found:
             if len(found) > 1:
                 return None
-            return _extract(sentence, with_signs(sentence.text, *found[0].span()), options.rule_probability)
+            span = with_signs(sentence.text, *found[0].span())
+            if not dated and not counted:
+                span = _with_unit(sentence.text, span)
+            return _extract(sentence, span, options.rule_probability)
     return None
+
+
+def _with_unit(text: str, number: TextSpan) -> TextSpan:
+    """The number with the word behind it that says of what it is one: 18 crowns."""
+    found = _UNIT.match(text, number.end)
+    is_unit = found and found.group(1) not in FUNCTION_WORDS and (found.group(1) in UNITS or found.group(1)[-1] == "s")
+    return TextSpan(number.start, found.end()) if found and is_unit else number
 
 
 def _counted(question: str) -> frozenset[str]:

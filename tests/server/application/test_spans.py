@@ -263,12 +263,14 @@ def evidence(question: str, *texts: str) -> Evidence:
         ("When did the pier open?", AnswerKind.DATE, "The pier opened in May, not in June.", None),
         ("When did the pier of 1931 burn?", AnswerKind.DATE, "The pier of 1931 did burn in 1950.", "1950"),
         ("How many people work on the pier?", AnswerKind.NUMBER, "Since 1931 nine people work on the pier.", "nine"),
-        ("How long is the pier?", AnswerKind.NUMBER, "The pier is 1,200 metres long.", "1,200"),
+        ("How long is the pier?", AnswerKind.NUMBER, "The pier is 1,200 metres long.", "1,200 metres"),
+        ("How high is the toll?", AnswerKind.NUMBER, "The toll was high: 18 crowns a day.", "18 crowns"),
+        ("How long is the pier?", AnswerKind.NUMBER, "The pier is 1,200 long.", "1,200"),
         ("How long is the pier?", AnswerKind.NUMBER, "Of the pier 12, of the quay 3, are long.", None),
         ("How many goals were scored in 2012?", AnswerKind.NUMBER, "In 2012 he scored 12 goals. He had 4 goals.", "12"),
         ("How many people work here?", AnswerKind.NUMBER, "Here 1200 people work. Here work 5 people.", "1200"),
         ("How many men work here?", AnswerKind.NUMBER, "Since 1931 men work here. Here work 5 men.", "5"),
-        ("How cold is the pier?", AnswerKind.NUMBER, "The pier is -5 degrees cold.", "-5"),
+        ("How cold is the pier?", AnswerKind.NUMBER, "The pier is -5 degrees cold.", "-5 degrees"),
         ("How much did the pier cost?", AnswerKind.NUMBER, "The pier cost 3.2m.", "3.2m"),
         ("When did the pier open?", AnswerKind.DATE, "The pier opened on 2019-05-12.", "2019-05-12"),
         ("When did the pier open?", AnswerKind.DATE, "The pier opened on 12/05/1931.", "12/05/1931"),
@@ -345,6 +347,21 @@ def test_no_generator_is_needed_for_what_is_certain_and_a_phrase_is_shown_only_i
     assert told(phrases(certain={"en": 1.1}).certain()) is None
     assert told(phrases().likeliest()) == told(phrases().drafted("a lighthouse")) == "Queen Ingrid"
     assert told(phrases(least_probability=1.1).likeliest()) is None
+
+
+def test_a_heading_tells_less_than_a_sentence() -> None:
+    """Where the model alone would prefer its words."""
+    text = "沖波港フェリーターミナルのご案内\nターミナル長は榊原直樹です。切符売場は朝六時に開きます。"
+    phrases = Phrases(QUESTION, "ja", AnswerKind.PERSON, evidence(QUESTION, text), ExtractOptions())
+    found = phrases.certain()
+    assert found is not None and text[found.span.start : found.span.end] == "榊原直樹"
+
+
+def test_a_time_is_one_phrase() -> None:
+    question = "When did the weather station on Mount Ebb stop sending?"
+    text = "At 01:05 the weather station on Mount Ebb stopped sending."
+    found = Phrases(question, "en", AnswerKind.DATE, evidence(question, text), ExtractOptions()).likeliest()
+    assert found is not None and text[found.span.start : found.span.end] == "01:05"
 
 
 def test_nobody_is_told_by_a_word_without_a_capital() -> None:
