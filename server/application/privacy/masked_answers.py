@@ -109,14 +109,6 @@ def masked_answer(answer: ShownAnswer, kinds: Collection[PiiKind]) -> ShownAnswe
     )
 
 
-def _masked_sources(sources: Sources, kinds: Collection[PiiKind]) -> Sources:
-    """What was read in a question that has personal data is not told: it names places in its words."""
-    read = sources.understanding
-    hidden = read is not None and mask_pii(read.query, kinds).text != read.query
-    searched = mask_pii(sources.searched, kinds).text
-    return replace(sources, searched=searched, understanding=None if hidden else read)
-
-
 def masked_events(events: Sequence[NumberedEvent], kinds: Collection[PiiKind]) -> Iterator[NumberedEvent]:
     """All events of an answer, under the same numbers: what was parted between two deltas is masked in the first of
     them, and the other is empty if it has nothing else."""
