@@ -8,7 +8,7 @@ from rich.console import Console
 
 from server.embedded.console import StackConsole, show_findings
 from server.embedded.doctor import Finding, Verdict
-from server.embedded.events import PartChanged, PartState, StackReady
+from server.embedded.events import FirstKeyMade, PartChanged, PartState, StackReady
 
 
 def test_without_a_terminal_each_change_is_a_line() -> None:
@@ -23,6 +23,16 @@ def test_without_a_terminal_each_change_is_a_line() -> None:
         "↻ triton restarting: killed by signal 9; again in 0.4 s",
         "Pinakes is ready at 127.0.0.1:7700 (2.0 s); Ctrl-C stops it",
     ]
+
+
+def test_the_first_key_is_shown_whole() -> None:
+    output, key = io.StringIO(), "pinakes.0123456789abcdef." + "s" * 43
+    event = FirstKeyMade("var/admin.key", key)
+    with StackConsole(Console(file=output, width=40)) as console:
+        console(event)
+    told = output.getvalue()
+    assert key in told.splitlines() and "var/admin.key" in told
+    assert key not in repr(event)
 
 
 def test_on_a_terminal_the_table_is_gone_when_it_ends() -> None:
