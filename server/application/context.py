@@ -16,10 +16,11 @@ _TABLE = "|"
 @dataclass(frozen=True, slots=True)
 class ContextOptions:
     """Reading is expensive (about 200 tokens/s on two cores), so few and short passages. Tokens are those of the
-    generator's own tokenizer, where it counts them."""
+    generator's own tokenizer, where it counts them: by the default model's, three usual chunks have about 510 in
+    English and 580 in Japanese."""
 
     max_passages: int = 3
-    max_tokens: int = 560
+    max_tokens: int = 660
     relative_score: float = 0.55
     """Without a reranker: a passage is left out when its score is below this share of the best one's."""
     least_rerank_score: float | None = None
