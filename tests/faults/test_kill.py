@@ -42,7 +42,10 @@ def test_documents_survive_the_death_of_every_part(stack: WholeStack) -> None:
 async def lose_the_model_in_a_text(stack: WholeStack) -> None:
     """What was written of it was sent, and then the call ends with a status. An answer that it was writing, and of
     which nothing was shown, becomes a sentence of the documents, and says why."""
-    async with AsyncClient(stack.endpoints.server) as client, TritonConnection(stack.endpoints.triton) as triton:
+    async with (
+        AsyncClient(stack.endpoints.server, api_key=stack.api_key) as client,
+        TritonConnection(stack.endpoints.triton) as triton,
+    ):
         model = await TritonGenerator.connect(triton, default_model("generate"), Deadline.after(60))
         upload = await client.documents.upload(NARRATION.encode(), name="heron.md")
         token = (await client.documents.wait(upload.job, timeout_s=240)).consistency_token
@@ -73,7 +76,7 @@ async def lose_the_model_in_a_text(stack: WholeStack) -> None:
 
 async def test_the_index_and_answers_are_there_after_a_kill(stack: WholeStack) -> None:
     name = f"kept {random.randrange(10**9)}"
-    async with AsyncClient(stack.endpoints.server) as client:
+    async with AsyncClient(stack.endpoints.server, api_key=stack.api_key) as client:
         text = "\n\n".join(f"# {name} section {number}\n\nEntry {number} of {name}." for number in range(3))
         upload = await client.documents.upload(text.encode(), name=f"{name}.md")
         assert (await client.documents.wait(upload.job, timeout_s=240)).state is JobState.SUCCEEDED
@@ -88,7 +91,7 @@ async def test_the_index_and_answers_are_there_after_a_kill(stack: WholeStack) -
     began = time.monotonic()
     await asyncio.to_thread(stack.wait_until_serving)
     assert time.monotonic() - began < 60
-    async with AsyncClient(stack.endpoints.server) as client:
+    async with AsyncClient(stack.endpoints.server, api_key=stack.api_key) as client:
         results = await client.search(f"{name} section", filter=own)
         assert len(results.passages) == document.chunk_count
         assert await client.answers.get(given.answer_id) == kept
