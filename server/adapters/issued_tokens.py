@@ -112,7 +112,8 @@ class IssuerTokens:
             await repeat(f"jwks of {self.issuer}", step, longest_pause_s=self._options.refresh_s)
 
     async def verify(self, token: str) -> IssuedToken:
-        """Raises Unauthenticated, CredentialsExpired; DependencyUnavailable where there are no keys."""
+        """Says not whether its time has passed. Raises Unauthenticated; DependencyUnavailable where there are no
+        keys."""
         own = self._options
         key = await self._key(token)
         claims = decoded(token, key.key, key.algorithm, own.audience, own.issuer, own.skew_s, _REQUIRED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from server.adapters.postgres.verification_keys import PostgresVerificationKeys
 from server.adapters.signing_keys import SigningKey, signing_key
 from server.application.background import repeat
 from server.application.identity_ports import IdentityChanges
-from server.domain.errors import CredentialsExpired, Unauthenticated
+from server.domain.errors import Unauthenticated
 from server.domain.identities import IssuedToken
 
 ALGORITHM = "EdDSA"
@@ -145,8 +146,9 @@ class OwnTokens:
 def decoded(
     token: str, key: Any, algorithm: str, audience: str, issuer: str, skew_s: float, required: list[str]
 ) -> dict[str, Any]:
-    """The claims of a token whose signature is by this key and this algorithm, for this audience, of this issuer and in
-    its time. Raises Unauthenticated, CredentialsExpired."""
+    """The claims of a token whose signature is by this key and this algorithm, for this audience, of this issuer and
+    not before its time. Whether its time has passed is for who asks: what was revoked is refused for that first. Raises
+    Unauthenticated."""
     try:
         claims: dict[str, Any] = jwt.decode(
             token,
@@ -155,12 +157,11 @@ def decoded(
             audience=audience,
             issuer=issuer,
             leeway=skew_s,
-            options={"require": required, "strict_aud": False},
+            options={"require": required, "strict_aud": False, "verify_exp": False},
         )
-    except jwt.ExpiredSignatureError:
-        raise CredentialsExpired from None
     except (jwt.InvalidTokenError, ValueError, TypeError):
         raise Unauthenticated(_NOT_VALID) from None
-    if not isinstance(claims["jti"], str) or not isinstance(claims["exp"], (int, float)):
+    ends = claims["exp"]
+    if not isinstance(claims["jti"], str) or not isinstance(ends, (int, float)) or not math.isfinite(ends):
         raise Unauthenticated(_NOT_VALID)
     return claims

@@ -201,9 +201,11 @@ class IdentifyCallers:
             token = await self._verifier.verify(bearer)
             if version == self._verifier.keys_version:
                 self._verified.tokens[digest] = token
+        # In this order: a call that goes on behind the end of its token ends with the session.
+        caller = await (self._of_session(token) if token.session_id else self._of_issued(token))
         if token.expire_time <= self._clock():
             raise CredentialsExpired
-        return await (self._of_session(token) if token.session_id else self._of_issued(token))
+        return caller
 
     async def _of_session(self, token: IssuedToken) -> Caller:
         find = partial(self._stores.sessions.find, token.session_id)
@@ -229,12 +231,13 @@ class IdentifyCallers:
     def _of_key(self, kept: KeptApiKey) -> Caller:
         """A user's own key may do no more than the user now may, and nothing when the user is disabled."""
         key, owner = kept.key, kept.owner
-        permissions = key.permissions
+        permissions, groups = key.permissions, key.groups
         if owner is not None and key.role is Role.SERVICE:
             if owner.disabled:
                 raise Unauthenticated(_NOT_VALID)
             permissions &= permissions_of(owner.role, operator=self._is_operator(key.tenant))
-        principal = self._principal(key.tenant, key.user, key.groups, key.role, permissions)
+            groups = tuple(group for group in groups if group in owner.groups)
+        principal = self._principal(key.tenant, key.user, groups, key.role, permissions)
         return Caller(principal, CredentialKind.API_KEY, key.key_id)
 
     def _of_certificate(self, known: KnownCertificate) -> Caller:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -235,6 +236,31 @@ async def test_a_running_stream_ends_when_its_credential_is_revoked(replica: Rep
     streams[1].cancel()
 
 
+async def test_a_stream_whose_token_has_expired_ends_with_the_session(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token's end ends no call; being revoked does, also when nothing is left of the token's time."""
+    await make_user(replica, "ana", Role.USER)
+    tokens = await signed_in(replica, "ana", "")
+    subscribe: Any = replica.channel.unary_stream(
+        "/pinakes.v1.EventService/Subscribe",
+        request_serializer=event_service_pb2.SubscribeRequest.SerializeToString,
+        response_deserializer=event_service_pb2.SubscribeResponse.FromString,
+    )
+    carried = grpc.aio.Metadata(("authorization", f"Bearer {tokens.access_token}"))
+    stream = subscribe(event_service_pb2.SubscribeRequest(), metadata=carried)
+    await stream.read()
+    callers: Any = replica.parts.gate._callers
+    monkeypatch.setattr(callers, "_clock", lambda: time.time() + 3_600)
+    assert not await known(replica, tokens.access_token)
+    await replica.parts.gate.review()
+    assert not stream.done()
+    await replica.call("AuthService/Revoke", wire.RevokeRequest(user="ana"), replica.admin)
+    async with asyncio.timeout(60):
+        error = await refused(stream.read())
+    assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
 async def test_nobody_gives_what_it_has_not(replica: Replica) -> None:
     await make_user(replica, "root", Role.ADMIN)
     keeper = await make_key(replica, {Permission.USERS_MANAGE, Permission.KEYS_MANAGE, *_viewer()})
@@ -295,6 +321,18 @@ async def test_a_users_own_key_does_no_more_than_the_user(replica: Replica) -> N
     assert list(told.permissions) == ["search"]
     await replica.call("AuthService/UpdateUser", wire.UpdateUserRequest(user="ana", disabled=True), replica.admin)
     assert not await known(replica, own)
+
+
+async def test_a_users_own_key_is_in_no_group_that_the_user_has_left(replica: Replica) -> None:
+    made = wire.CreateUserRequest(user="ana", password=PASSWORD, role=wire.ROLE_ADMIN, groups=["board", "sales"])
+    await replica.call("AuthService/CreateUser", made, replica.admin)
+    token = (await signed_in(replica, "ana", "")).access_token
+    request = wire.CreateApiKeyRequest(name="mine", scopes=["search"], as_caller=True)
+    own = (await replica.call("AuthService/CreateApiKey", request, token)).secret
+    assert list((await replica.call("AuthService/WhoAmI", wire.WhoAmIRequest(), own)).groups) == ["board", "sales"]
+    left = wire.UpdateUserRequest(user="ana", groups=wire.GroupList(groups=["sales"]))
+    await replica.call("AuthService/UpdateUser", left, replica.admin)
+    assert list((await replica.call("AuthService/WhoAmI", wire.WhoAmIRequest(), own)).groups) == ["sales"]
 
 
 async def test_a_password_is_changed_by_who_knows_it(replica: Replica) -> None:
