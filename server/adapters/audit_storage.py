@@ -14,8 +14,8 @@ from server.adapters.postgres.pool import PostgresPool
 
 @dataclass(frozen=True, slots=True)
 class AuditStorageOptions:
-    """Without a `key_file` the key is in the data directory, as the anchors are, and made at the first start. Servers
-    that share a database must share the key, too: each refuses to go on behind a head that it cannot verify."""
+    """Without a `key_file` the key is in the folder of the other keys, made at the first start. Servers that share a
+    database must share the key, too: each refuses to go on behind a head that it cannot verify."""
 
     key_file: Path | None = None
 
@@ -27,9 +27,11 @@ class AuditStorage:
     anchors: FileAuditAnchors
 
 
-async def audit_storage(data_dir: Path, pool: PostgresPool, options: AuditStorageOptions) -> AuditStorage:
+async def audit_storage(
+    data_dir: Path, key_folder: Path, pool: PostgresPool, options: AuditStorageOptions
+) -> AuditStorage:
     """Raises UnusableAuditKey and other OSErrors."""
-    folder = data_dir / "audit"
-    signer = await asyncio.to_thread(FileAuditSigner.open, options.key_file or folder / "signing-key.pem")
-    anchors = await asyncio.to_thread(FileAuditAnchors.open, folder / "anchors.jsonl", signer)
+    file = options.key_file or key_folder / "audit" / "signing-key.pem"
+    signer = await asyncio.to_thread(FileAuditSigner.open, file)
+    anchors = await asyncio.to_thread(FileAuditAnchors.open, data_dir / "audit" / "anchors.jsonl", signer)
     return AuditStorage(PostgresAuditLog(pool, signer, anchors), signer, anchors)

@@ -11,6 +11,7 @@ from server.domain.audit import (
     AuditClass,
     AuditEntry,
     AuditRecord,
+    ChainBreak,
     ChainId,
     SignedStatement,
     Statement,
@@ -79,8 +80,10 @@ class AuditRetention(Protocol):
         """Removes the entries up to the one of the statement, and keeps the statement in their place; how many they
         were. One of several processes does, the others return 0."""
 
-    async def accept(self, broken: SignedStatement, first: AuditRecord) -> None:
-        """Lets a broken chain go on behind the sequence of the statement, with `first` as its next entry."""
+    async def accept(self, chain: ChainId, first: AuditRecord) -> tuple[ChainBreak, int] | None:
+        """Lets a chain to which nothing can be added go on behind all sequences that were ever known of it, with
+        `first` as its next entry: why nothing could be, and the sequence behind which it goes on. None, and nothing is
+        done, where something can be added. What is broken stays so."""
 
 
 class AuditSigner(Protocol):

@@ -205,6 +205,9 @@ class _Walk:
             else:
                 self._go_on(entry.sequence, entry.hash)
                 return
+        if entry.sequence == self._first - 1:
+            # Taken for good, with the statement that accepts it.
+            return
         if entry.sequence <= self.position:
             self._break(entry.sequence, BreakReason.INSERTED)
             return
@@ -220,7 +223,8 @@ class _Walk:
 
     def _at_the_end(self, head: SignedStatement | None) -> None:
         anchored = max(self._anchors, default=0)
-        if head is None:
+        # One without a sequence was made for a first entry that did not come.
+        if head is None or head.statement.sequence == 0:
             if self.position > 0:
                 self._break(self.position, BreakReason.HEAD_MISSING)
             elif anchored:

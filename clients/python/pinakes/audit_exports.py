@@ -80,7 +80,7 @@ def _verified(lines: Iterator[tuple[int, str]], trusted: set[str]) -> VerifiedEx
             header = members
             if header.get("kind") != _HEADER or header.get("format") != _FORMAT:
                 raise BrokenExport(number, "this is no export of an audit log in a format that is known here")
-            sequence, hash_ = int(header["previous_sequence"]), bytes.fromhex(header["previous_hash"])
+            sequence, hash_ = int(header["previous_sequence"]), _bytes(header["previous_hash"])
         elif end:
             raise BrokenExport(number, "something follows the end")
         elif members.get("kind") == _END:
@@ -138,10 +138,18 @@ def _signed(number: int, header: Mapping[str, Any], statement: Mapping[str, Any]
         raise BrokenExport(number, "the signature is by a key that is not there")
     signed = _STATEMENT_DOMAIN + _canonical({name: statement[name] for name in _STATEMENT})
     try:
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(bytes.fromhex(statement["signature"]), signed)
+        Ed25519PublicKey.from_public_bytes(_bytes(key)).verify(_bytes(statement["signature"]), signed)
     except (InvalidSignature, ValueError) as error:
         raise BrokenExport(number, "the signature is wrong") from error
     return key
+
+
+def _bytes(text: str) -> bytes:
+    """Raises ValueError for what is not the one way to write them."""
+    raw = bytes.fromhex(text)
+    if raw.hex() != text:
+        raise ValueError(text)
+    return raw
 
 
 def _parsed(number: int, line: str) -> dict[str, Any]:

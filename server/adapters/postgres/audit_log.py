@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, LiteralString
 
 from server.adapters.postgres.page_tokens import place_after, token_of_place
@@ -103,12 +103,6 @@ _CHECKPOINT: LiteralString = f"""
     INSERT INTO audit_checkpoints ({_STATEMENT}, purpose) VALUES (
         %(tenant)s, %(class)s, %(sequence)s, %(hash)s, %(time_us)s, %(key_id)s, %(signature)s, %(purpose)s
     ) ON CONFLICT DO NOTHING
-"""
-_SET_HEAD: LiteralString = f"""
-    INSERT INTO audit_heads AS h ({_STATEMENT}) VALUES (
-        %(tenant)s, %(class)s, %(sequence)s, %(hash)s, %(time_us)s, %(key_id)s, %(signature)s
-    ) ON CONFLICT (tenant, class) DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash,
-        time_us = excluded.time_us, key_id = excluded.key_id, signature = excluded.signature
 """
 # The newest entry that is not older, or the last one, bounds what may go.
 _LAST_BEFORE: LiteralString = """
@@ -245,17 +239,27 @@ class PostgresAuditLog:
         assert row is not None
         return int(row["removed"])
 
-    async def accept(self, broken: SignedStatement, first: AuditRecord) -> None:
-        statement = broken.statement
-        [entry] = _linked(statement, [first])
-        head = self._signer.sign(_head_of(entry))
+    async def accept(self, chain: ChainId, first: AuditRecord) -> tuple[ChainBreak, int] | None:
         async with self._pool.spanning() as connection:
-            await self._lock(connection, [statement.chain])
-            await connection.execute(_CHECKPOINT, _row(broken) | {"purpose": statement.purpose.value})
-            await connection.execute(_SET_HEAD, _row(head))
-            await connection.execute(_APPEND, _columns([entry]) | _head_columns([]))
-        self._written[statement.chain] = head
-        self._anchors.note(head)
+            head = (await self._lock(connection, [chain]))[chain]
+            found = self._flaw(chain, head)
+            if found is None:
+                return None
+            known = [statement.sequence for statement in self._anchors.of(chain)]
+            last = max(head.last, head.signed.statement.sequence, *known)
+            row = await (await connection.execute(_HASH_AT, _of(chain) | {"sequence": head.last})).fetchone()
+            before = GENESIS if row is None else bytes(row["hash"])
+            accepted = self._signer.sign(Statement(Purpose.ACCEPTED, chain, last, before, _now_us()))
+            [entry] = _linked(
+                accepted.statement, [replace(first, detail=f"through={last};reason={found.reason.value}")]
+            )
+            signed = self._signer.sign(_head_of(entry))
+            await connection.execute(_CHECKPOINT, _row(accepted) | {"purpose": Purpose.ACCEPTED.value})
+            await connection.execute(_APPEND, _columns([entry]) | _head_columns([signed]))
+        self._written[chain] = signed
+        self._anchors.note(signed)
+        await self._anchors.keep()
+        return found, last
 
     async def _lock(self, connection: Connection, chains: Sequence[ChainId]) -> dict[ChainId, _LockedHead]:
         """The heads, made first where there is none."""
@@ -323,7 +327,11 @@ def _linked(head: Statement, records: Iterable[AuditRecord]) -> list[AuditEntry]
 
 
 def _head_of(entry: AuditEntry) -> Statement:
-    return Statement(Purpose.HEAD, entry.chain, entry.sequence, entry.hash, time.time_ns() // 1_000)
+    return Statement(Purpose.HEAD, entry.chain, entry.sequence, entry.hash, _now_us())
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1_000
 
 
 def _of(chain: ChainId) -> dict[str, object]:

@@ -164,6 +164,13 @@ async def test_a_chain_that_never_was_holds(chronicle: Chronicle) -> None:
     assert await chronicle.report() == ChainReport(chronicle.chain, 0, 0, 0, 0, None)
 
 
+async def test_nothing_is_accepted_of_a_chain_that_never_was(chronicle: Chronicle) -> None:
+    assert await chronicle.log.accept(chronicle.chain, chronicle.record()) is None
+    assert (await chronicle.report()).broken is None
+    await chronicle.write(1)
+    assert (await chronicle.report()).broken is None
+
+
 async def test_classes_and_tenants_have_chains_of_their_own(chronicle: Chronicle, tmp_path: Path) -> None:
     other = new_chronicle(chronicle.pool, chronicle.signer, tmp_path)
     mixed = [each.record(0, kind) for kind in AuditClass for each in (chronicle, other)]
@@ -176,7 +183,7 @@ async def test_classes_and_tenants_have_chains_of_their_own(chronicle: Chronicle
             assert [entry.sequence for entry in await chronicle.entries(ChainId(each.tenant, kind))] == [1]
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 async def test_flipping_any_bit_of_any_column_of_any_entry_is_found(chronicle: Chronicle, data: st.DataObject) -> None:
     if not await chronicle.entries():
@@ -531,19 +538,38 @@ async def test_verifying_may_begin_behind_a_place_that_is_known_to_hold(chronicl
     assert (await chronicle.report(7)).broken == ChainBreak(6, BreakReason.MISSING)
 
 
-async def test_an_operator_can_accept_a_break_and_it_stays_on_record(chronicle: Chronicle) -> None:
+@pytest.mark.parametrize(
+    ("tampered", "at", "reason", "through", "left"),
+    [
+        (f"DELETE FROM audit_entries WHERE {_CHAIN} AND sequence > 3", 4, BreakReason.MISSING, 5, 3),
+        (f"UPDATE audit_heads SET hash = sha256(hash) WHERE {_CHAIN}", 5, BreakReason.ANCHOR_MISMATCH, 5, 5),
+        (f"UPDATE audit_heads SET signature = hash WHERE {_CHAIN}", 5, BreakReason.HEAD_FORGED, 5, 5),
+        (f"UPDATE audit_heads SET sequence = 2 WHERE {_CHAIN}", 3, BreakReason.ROLLED_BACK, 5, 5),
+        (f"DELETE FROM audit_heads WHERE {_CHAIN}", 1, BreakReason.ROLLED_BACK, 5, 5),
+        ("TRUNCATE audit_entries, audit_heads", 1, BreakReason.ROLLED_BACK, 5, 0),
+    ],
+)
+async def test_an_operator_can_accept_a_break_and_it_stays_on_record(
+    chronicle: Chronicle, tampered: LiteralString, at: int, reason: BreakReason, through: int, left: int
+) -> None:
     await chronicle.write(5)
-    await chronicle.tamper(f"DELETE FROM audit_entries WHERE {_CHAIN} AND sequence > 3")
+    await chronicle.anchors.keep()
+    assert await chronicle.log.accept(chronicle.chain, chronicle.record()) is None
+    await chronicle.tamper(tampered)
+    broken_before = await chronicle.broken()
     server = chronicle.restarted()
     assert await server.log.append([server.record()])
-    last = (await server.entries())[-1]
-    accepted = Statement(Purpose.ACCEPTED, server.chain, 5, last.hash, next(_times))
-    await server.log.accept(server.signer.sign(accepted), server.record(action="audit.accepted"))
-    for each in (server, server.restarted()):
+    assert await server.log.accept(server.chain, server.record(action="accepted")) == (ChainBreak(at, reason), through)
+    # Those that run go on, too, and those that start.
+    for each in (chronicle, server, server.restarted()):
         assert not await each.log.append([each.record()])
-    assert [entry.sequence for entry in await server.entries()] == [1, 2, 3, 6, 7, 8]
-    assert (await server.report(6)).broken is None
-    assert (await server.report()).broken == ChainBreak(4, BreakReason.MISSING)
+    entries = await server.entries()
+    assert [entry.sequence for entry in entries] == [*range(1, left + 1), 6, 7, 8, 9]
+    assert entries[left].record.detail == f"through=5;reason={reason.value}"
+    assert (await server.report(through + 1)).broken is None
+    # What is missing is missed for ever; a head that was forged, and is another one now, is told by the entry.
+    assert broken_before is not None
+    assert (await server.broken() is None) == (left == 5)
 
 
 async def test_an_export_tells_all_and_is_signed_where_the_chain_holds(chronicle: Chronicle) -> None:
@@ -589,19 +615,26 @@ async def test_an_export_can_be_verified_without_the_server(chronicle: Chronicle
     assert verify_export(empty, [key]).last_sequence == 0
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.fixture
+async def export(chronicle: Chronicle) -> list[bytes]:
+    await chronicle.write(3)
+    return [canonical(line) for line in await chronicle.exported()]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-async def test_flipping_any_bit_of_an_export_is_found(chronicle: Chronicle, data: st.DataObject) -> None:
-    if not await chronicle.entries():
-        await chronicle.write(3)
-    lines = [canonical(line) for line in await chronicle.exported()]
-    number = data.draw(st.integers(0, len(lines) - 1))
-    changed = bytearray(lines[number])
+def test_flipping_any_bit_of_an_export_is_found(
+    signer: FileAuditSigner, export: list[bytes], data: st.DataObject
+) -> None:
+    number = data.draw(st.integers(0, len(export) - 1))
+    changed = bytearray(export[number])
     changed[data.draw(st.integers(0, len(changed) - 1))] ^= 1 << data.draw(st.integers(0, 7))
-    [key] = (public.hex() for public in chronicle.signer.public_keys.values())
-    damaged = (*lines[:number], bytes(changed), *lines[number + 1 :])
+    damaged = (*export[:number], bytes(changed), *export[number + 1 :])
     with pytest.raises(BrokenExport):
-        verify_export((line.decode("utf-8", "surrogateescape") for line in damaged), [key])
+        verify_export(
+            (line.decode("utf-8", "surrogateescape") for line in damaged),
+            [public.hex() for public in signer.public_keys.values()],
+        )
 
 
 async def test_what_is_cut_off_or_moved_in_an_export_is_found(chronicle: Chronicle) -> None:
@@ -633,6 +666,8 @@ async def test_what_the_server_found_broken_is_told_of_its_export(chronicle: Chr
 
 
 async def test_retention_removes_what_is_old_and_leaves_a_chain_that_holds(chronicle: Chronicle) -> None:
+    # Those of other tests are old, too.
+    await chronicle.tamper("TRUNCATE audit_entries, audit_heads, audit_checkpoints")
     records = await chronicle.write(8)
     day_us = 86_400_000_000
     recorder = RecordAudit(chronicle.log, chronicle.anchors, RecordOptions())
