@@ -151,13 +151,8 @@ class GiveAnswers:
         if live is not None and await self._may_go_on(principal, live):
             async with aclosing(self._read(live, after)) as events:
                 async for event in events:
-                    # They may have been read before the caller lost its access, and told only now.
-                    if isinstance(event.event, Sources) and not await self._may_go_on(principal, live):
-                        break
                     yield event
-                    after = event.sequence
-                else:
-                    return
+            return
         answer = shown_answer(await self._store.get(principal, answer_id))
         if not 0 <= after <= len(answer.layout):
             raise InvalidField("after_sequence", f"must lie between 0 and {len(answer.layout):,}, the last event")

@@ -13,6 +13,7 @@ from server.application import keep_answers
 from server.application.answer_feed import AnswerFeed
 from server.application.answer_question import AnswerCommand
 from server.application.give_answers import GiveOptions
+from server.application.keeping import BLOT
 from server.application.query import normalized_query
 from server.domain.answers import AnswerEvent, Delta, Sources
 from server.domain.deadline import Deadline
@@ -411,3 +412,20 @@ class TestFeed:
         assert not stuck.done()
         await reader.aclose()
         await stuck
+
+
+async def test_whoever_lost_a_source_is_not_told_again_what_was_made_of_it(given: Given) -> None:
+    answer_id = await given.begin(2, window_s=60.0)
+    given.store.unreadable.add("d-ferry")
+    given.maker.step(2)
+    told: list[NumberedEvent] = []
+    with pytest.raises(AnswerInterrupted):
+        async for event in given.give.resume(PRINCIPAL, answer_id, 0):
+            told.append(event)
+    assert given.maker.stopped == 1
+    assert [event.sequence for event in told] == [1, 2]
+    sources, text = (event.event for event in told)
+    assert sources == Sources(())
+    assert isinstance(text, Delta) and not set(text.text) - {BLOT}
+    found = await given.give.get(PRINCIPAL, answer_id, soon())
+    assert (found.state, set(found.text)) == (AnswerState.CANCELLED, {BLOT})
