@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from server.adapters.postgres.page_tokens import resume_after_text, text_token
-from server.adapters.postgres.pool import Connection, PostgresPool
+from server.adapters.postgres.pool import Connection, PostgresPool, among_all_tenants
 from server.application.identity_ports import UserPage
 from server.domain.errors import LoginRefused, UserExists, UserNotFound
 from server.domain.identities import Session, User, UserChange
@@ -197,7 +197,9 @@ class PostgresLoginCounter:
     async def attempt(self, tenant: str, name: str) -> float:
         values = {"tenant": tenant, "name": name, "free": self._free, "longest": self._longest_s}
         async with self._pool.transaction(tenant) as connection:
-            await connection.execute("DELETE FROM login_attempts WHERE last_time < now() - interval '1 hour'")
+            # Of all tenants: strangers name some that nobody has, and never come back to.
+            async with among_all_tenants(connection):
+                await connection.execute("DELETE FROM login_attempts WHERE last_time < now() - interval '1 hour'")
             # The row is locked from here on, and read as the one before has left it: `clock_timestamp`, not `now`.
             counted = await _one(
                 connection,

@@ -107,6 +107,17 @@ async def test_a_login_that_succeeds_forgets_the_failures_before_it(pool: Postgr
     assert 800 < await counter.attempt("default", "ana") <= 900
 
 
+async def test_attempts_under_names_of_nobody_are_forgotten_too(pool: PostgresPool) -> None:
+    counter = PostgresLoginCounter(pool)
+    await counter.attempt("a-tenant-of-nobody", "ana")
+    async with pool.spanning() as connection:
+        await connection.execute("UPDATE login_attempts SET last_time = now() - interval '2 hours'")
+    await counter.attempt("default", "ana")
+    async with pool.spanning() as connection:
+        rows = await (await connection.execute("SELECT tenant FROM login_attempts")).fetchall()
+    assert [row["tenant"] for row in rows] == ["default"]
+
+
 async def test_a_refresh_token_is_good_for_once(replica: Replica) -> None:
     await make_user(replica, "ana", Role.USER)
     first = await signed_in(replica, "ana", "")
