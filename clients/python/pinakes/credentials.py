@@ -24,6 +24,10 @@ REFRESH_BEFORE = timedelta(seconds=60)
 Metadata = tuple[tuple[str, str], ...]
 
 
+class SecretInTheClear(ValueError):
+    """A key, a token or a password would be sent to another machine without TLS."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """Of a signed-in user: `access_token` is what calls carry; `refresh_token` gets the next ones, once."""
@@ -98,9 +102,9 @@ def read_key(file: Path) -> str:
 
 
 def check_secrecy(address: str, secured: bool, options: ClientOptions, credentials: Credentials) -> None:
-    """Raises ValueError for a secret that would be sent in the clear to another machine."""
+    """Raises SecretInTheClear."""
     if credentials.any and not (secured or options.secrets_in_the_clear or is_local(address)):
-        raise ValueError(
+        raise SecretInTheClear(
             f"a key or password is not sent in the clear to {address}: use tls=Tls(…) (`--tls`), or, where the network "
             "itself encrypts, ClientOptions(secrets_in_the_clear=True)"
         )

@@ -62,15 +62,14 @@ def open_async_calls(channel: grpc.aio.Channel, options: ClientOptions, credenti
 
 
 def log_in(address: str, login: Login, tls: Tls | None, options: ClientOptions) -> Tokens:
-    """A session of its own, for who keeps it. Raises LoginRefused, TooManyLogins; ValueError where the password would
-    be sent in the clear."""
+    """A session of its own, for who keeps it. Raises LoginRefused, TooManyLogins, SecretInTheClear."""
     check_secrecy(address, tls is not None, options, Credentials(login=login))
     with open_channel(address, options, None, tls) as channel:
         return _tokens_of(options, AuthServiceStub(channel).Login, login_request(login), logged_in)
 
 
 def log_in_again(address: str, refresh_token: str, tls: Tls | None, options: ClientOptions) -> Tokens:
-    """The next tokens of a session. Raises LoginRefused when it has ended."""
+    """The next tokens of a session. Raises LoginRefused when it has ended, SecretInTheClear."""
     check_secrecy(address, tls is not None, options, Credentials(token=refresh_token))
     with open_channel(address, options, None, tls) as channel:
         stub = AuthServiceStub(channel)

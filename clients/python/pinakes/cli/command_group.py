@@ -16,7 +16,8 @@ from rich.console import Console
 from typer.core import TyperCommand, TyperGroup
 
 from pinakes.cli.connection import Connection
-from pinakes.errors import PinakesError, Unavailable
+from pinakes.credentials import SecretInTheClear
+from pinakes.errors import LoginRefused, PinakesError, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -42,8 +43,16 @@ class CommandGroup(TyperGroup):
             return super().invoke(ctx)
         except Unavailable as error:
             complain(str(error) if error.reason else _nobody_there(ctx.obj), error.reason or error.code)
+        except LoginRefused as error:
+            complain(str(error), error.reason)
+        except Unauthenticated as error:
+            complain(
+                f"{error}: sign in with `pinakes login`, or name a key (--api-key-file)", error.reason or error.code
+            )
         except PinakesError as error:
             complain(str(error), error.reason or error.code)
+        except SecretInTheClear as error:
+            complain(str(error))
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 raise

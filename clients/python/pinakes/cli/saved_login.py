@@ -44,6 +44,8 @@ class SavedLogins:
 
     def access_token(self, address: str, tls: Tls | None, options: ClientOptions) -> str | None:
         """None without a session, or when it has ended. Raises OSError, PinakesError."""
+        if not self.has(address):
+            return None
         with self._locked() as sessions:
             tokens = _tokens(sessions.get(address))
             if tokens is None:
