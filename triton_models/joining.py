@@ -1,7 +1,8 @@
 """Joins pieces of a text that follow each other fast.
 
 Each message costs four processes (the model's, Triton's, the server's and the caller's) some 2.5 ms of processor time
-together, which the cores that compute the next token lack. Nobody reads faster than twenty messages a second.
+together (measured on a busy machine), which the cores that compute the next token lack. Nobody reads faster than twenty
+messages a second.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from triton_models.embed.openvino_network import EncoderNodes, constant, pooled
 
 
 def openvino_network(network: Path, threads: int) -> TokenNetwork:
-    """Takes .76 of ONNX Runtime's processor time (10 passages of 140 tokens, one thread). Raises ConversionFailed for a
+    """Takes .86 of ONNX Runtime's processor time (10 passages of 160 tokens, one thread). Raises ConversionFailed for a
     network that `sentence_network.py` did not write."""
     return pooled(_SentenceNodes(EncoderFile(network)), threads)
 
