@@ -20,6 +20,7 @@ from grpc_status import rpc_status
 
 from pinakes.v1 import (
     answer_service_pb2_grpc,
+    audit_service_pb2_grpc,
     auth_service_pb2_grpc,
     conversation_service_pb2_grpc,
     document_service_pb2_grpc,
@@ -237,6 +238,19 @@ class Events(_Servicer, event_service_pb2_grpc.EventServiceServicer):
             yield response
 
 
+class Audit(_Servicer, audit_service_pb2_grpc.AuditServiceServicer):
+    async def QueryAuditLog(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("QueryAuditLog", request, context)
+
+    async def VerifyAuditLog(self, request: Any, context: Context) -> Any:
+        async for response in self._script.stream("VerifyAuditLog", request, context):
+            yield response
+
+    async def ExportAuditLog(self, request: Any, context: Context) -> Any:
+        async for response in self._script.stream("ExportAuditLog", request, context):
+            yield response
+
+
 class Privacy(_Servicer, privacy_service_pb2_grpc.PrivacyServiceServicer):
     async def GetPolicy(self, request: Any, context: Context) -> Any:
         return await self._script.unary("GetPolicy", request, context)
@@ -314,6 +328,7 @@ async def serving(script: Script) -> AsyncIterator[str]:
     inference_service_pb2_grpc.add_InferenceServiceServicer_to_server(Models(script), server)
     event_service_pb2_grpc.add_EventServiceServicer_to_server(Events(script), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelCare(script), server)
+    audit_service_pb2_grpc.add_AuditServiceServicer_to_server(Audit(script), server)
     privacy_service_pb2_grpc.add_PrivacyServiceServicer_to_server(Privacy(script), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

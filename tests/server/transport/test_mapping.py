@@ -15,6 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from pinakes.v1 import (
     answer_service_pb2,
+    audit_service_pb2,
     document_service_pb2,
     error_reason_pb2,
     index_service_pb2,
@@ -23,6 +24,7 @@ from pinakes.v1 import (
     privacy_service_pb2,
     search_service_pb2,
 )
+from server.application.audit_ports import EntryPage
 from server.application.conversation_ports import ConversationPage
 from server.application.ingestion_failures import DEFECT
 from server.application.keeping import quoted_alone
@@ -44,6 +46,7 @@ from server.application.privacy.look_after_privacy import ScannedText
 from server.application.retrieval_profiles import ProfilePage
 from server.application.search_passages import SearchOutcome
 from server.application.subscribe_events import Told
+from server.application.verify_audit import ChainProgress, ChainReport
 from server.domain.answers import (
     AnswerStatus,
     Citation,
@@ -55,6 +58,7 @@ from server.domain.answers import (
     Unsupported,
     Usage,
 )
+from server.domain.audit import AuditClass, AuditEntry, AuditRecord, BreakReason, ChainBreak, ChainId
 from server.domain.conditions import AnyOf, Condition, Created, InLanguages, Not, OfDocuments, Tagged
 from server.domain.conversations import Conversation
 from server.domain.documents import (
@@ -110,7 +114,15 @@ from server.domain.privacy import PiiKind, PiiSpan, PrivacyAction, PrivacyPolicy
 from server.domain.retrieval import RetrievalProfile, RetrievalSettings
 from server.domain.stored_answers import AnswerState, NumberedEvent, ShownAnswer, WithheldCitation
 from server.domain.understanding import Intent, ProposedFilter, Understanding
-from server.transport import answer_mapping, event_mapping, inference_mapping, mapping, model_mapping, privacy_mapping
+from server.transport import (
+    answer_mapping,
+    audit_mapping,
+    event_mapping,
+    inference_mapping,
+    mapping,
+    model_mapping,
+    privacy_mapping,
+)
 from tests.server.jetstream.test_events import ONE_OF_EACH
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -283,6 +295,8 @@ def stored() -> ShownAnswer:
 
 
 OWNER = Principal("t", "u", frozenset())
+CHAIN = ChainId("acme", AuditClass.ACCESS)
+RECORD = AuditRecord("acme", AuditClass.ACCESS, 5, "user", *"abcdefghijk"[:10])
 CONVERSATION = Conversation("c1", "ferries", 2, MOMENT, MOMENT, "asked about ferries")
 RESPONSES: list[Message] = [
     mapping.document_to_wire(document(), OWNER),
@@ -304,6 +318,9 @@ RESPONSES: list[Message] = [
     mapping.answer_response("a1", 2, Delta("text")),
     mapping.answer_response("a1", 3, Citation(TextSpan(2, 5), PASSAGE, TextSpan(12, 24), 0.75, "/city")),
     mapping.answer_response("a1", 4, completion()),
+    audit_mapping.entries_response(EntryPage((AuditEntry(7, RECORD, b"hash"),), "more")),
+    audit_mapping.verify_response(ChainProgress(CHAIN, 3, 9)),
+    audit_mapping.verify_response(ChainReport(CHAIN, 3, 9, 2, 8, ChainBreak(4, BreakReason.MISSING))),
     privacy_service_pb2.SetPolicyResponse(policy=privacy_mapping.policy_to_wire(POLICY)),
     privacy_mapping.scan_response(ScannedText(MASKED, "a[email]")),
     answer_mapping.get_answer_response(stored()),
@@ -499,6 +516,20 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
             failed=passage_pb2.TimeRange(not_before=Timestamp(seconds=5), before=Timestamp(seconds=9)),
         ),
         mapping.wanted_letters,
+    ),
+    (
+        audit_service_pb2.QueryAuditLogRequest(
+            audit_class=audit_service_pb2.AUDIT_CLASS_ACCESS,
+            not_before=Timestamp(seconds=5, nanos=7_000),
+            before=Timestamp(seconds=9, nanos=7_000),
+            actor_id="ana",
+            action="a",
+            object_kind="document",
+            object_id="d1",
+            result="OK",
+            request_id="r1",
+        ),
+        audit_mapping.wanted_entries,
     ),
 ]
 
@@ -698,3 +729,12 @@ def test_a_citation_marks_what_is_masked_in_its_quote() -> None:
     [masked] = wire.masked
     assert wire.quote[masked.range.start : masked.range.end] == "amma "
     assert not mapping.citation_to_wire(Citation(TextSpan(0, 1), PASSAGE, TextSpan(0, 11), 0.5)).masked
+
+
+def test_an_entry_that_somebody_has_changed_can_be_shown() -> None:
+    """Whatever stands there now."""
+    for time_us in (-(2**63), 2**63 - 1):
+        changed = dataclasses.replace(RECORD, time_us=time_us, actor_kind="mallory")
+        page = audit_mapping.entries_response(EntryPage((AuditEntry(2**63 - 1, changed, b""),), ""))
+        assert page.entries[0].actor_kind == audit_service_pb2.AUDIT_ACTOR_KIND_UNSPECIFIED
+        page.entries[0].time.ToDatetime()
