@@ -63,11 +63,11 @@ class SealedHeader:
     name: SealedName
     salt: bytes
     prefix: bytes
-    chunk_bytes: int = CHUNK_BYTES
+    chunk_bytes: int
 
     @classmethod
-    def fresh(cls, key_id: str, name: SealedName) -> Self:
-        return cls(key_id, name, secrets.token_bytes(_SALT_BYTES), secrets.token_bytes(_PREFIX_BYTES))
+    def fresh(cls, key_id: str, name: SealedName, chunk_bytes: int) -> Self:
+        return cls(key_id, name, secrets.token_bytes(_SALT_BYTES), secrets.token_bytes(_PREFIX_BYTES), chunk_bytes)
 
     @classmethod
     def read(cls, file: BinaryIO) -> Self | None:
@@ -102,11 +102,11 @@ class SealedHeader:
 class Sealer:
     """Encrypts one file, piece by piece: `header`, then what `update` returns, then what `finish` returns."""
 
-    def __init__(self, key: DataKey, name: SealedName) -> None:
+    def __init__(self, key: DataKey, name: SealedName, chunk_bytes: int = CHUNK_BYTES) -> None:
         """Raises ValueError for a name of over LONGEST_NAME bytes."""
         if any(len(text.encode()) > LONGEST_NAME for text in (name.tenant, name.name, name.kind)):
             raise ValueError("the name is too long")
-        header = SealedHeader.fresh(key.key_id, name)
+        header = SealedHeader.fresh(key.key_id, name, chunk_bytes)
         self.header = header.encoded()
         self._form = header
         self._cipher = header.cipher(key)

@@ -22,9 +22,7 @@ TAG = 16
 
 def sealed_small(data: bytes, name: SealedName = NAME, key: DataKey = KEY, pieces: tuple[int, ...] = ()) -> bytes:
     """In chunks of SMALL bytes; handed over in pieces of these lengths, then the rest."""
-    sealer = Sealer(key, name)
-    form = replace(sealer._form, chunk_bytes=SMALL)
-    sealer._form, sealer._cipher, sealer.header = form, form.cipher(key), form.encoded()
+    sealer = Sealer(key, name, SMALL)
     out = sealer.header
     at = 0
     for length in pieces:

@@ -14,6 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from server.adapters.document_reader import DocumentReaderOptions, FileDocumentReader
+from server.adapters.memory_files import MemoryFile
 from server.adapters.reading import reader_process
 from server.adapters.reading.reader_process import ReaderProcessOptions
 from server.application.ports import Probe
@@ -189,3 +190,16 @@ async def test_a_hung_reader_ends_with_its_killed_parent(pdf: WritePdf) -> None:
         parent.kill()
         await parent.communicate()
     await eventually(lambda: not child.exists() or "State:\tZ" in (child / "status").read_text())
+
+
+def test_a_request_goes_to_its_own_file_whatever_becomes_of_who_asked(tmp_path: Path) -> None:
+    """The caller's descriptor is closed when it goes, and its number given to another file."""
+    with MemoryFile([b"mine"]) as mine:
+        held = reader_process._HeldFile(mine.path)
+        theirs = mine.path
+    path = held.path
+    with MemoryFile([b"another one's"]) as other:
+        assert other.path == theirs, "the number is used again"
+        assert path.read_bytes() == b"mine"
+    del held
+    assert not path.exists(), "nobody holds it"
