@@ -14,6 +14,7 @@ from bench.catalogue import SUITES
 from bench.record import Findings, Series, SummaryRow
 from bench.suites.base import load_workload
 from bench.suites.ingestion.born_digital import SERIES, written
+from bench.suites.ingestion.privacy import text_of as text_to_scan
 from bench.suites.ingestion.scanned import Scan
 from bench.suites.ingestion.tables import Sheet, cells_of, found_cells, scan_of, sheets, typeset
 from bench.suites.ingestion.workload import IngestionWorkload, TablesPlan
@@ -108,6 +109,18 @@ def test_a_scanned_page_beside_tesseract() -> None:
     assert shown["scanned, English: times as fast as tesseract"].value == pytest.approx(1.5)
     alone = rows(ours, scanned={"pages": 4})
     assert alone["scanned, English: times as fast as tesseract"].value is None
+
+
+def test_a_page_looked_through_for_personal_data() -> None:
+    shown = rows(privacy={"characters": 26_000, "seconds": {"English": [0.03, 0.01, 0.02], "Japanese": [0.04]}})
+    name = "personal data, {}: a page of 2,600 characters looked through"
+    assert [shown[name.format(language)].value for language in ("English", "Japanese")] == [
+        pytest.approx(2.0),
+        pytest.approx(4.0),
+    ]
+    for language in ("English", "Japanese"):
+        text = text_to_scan(language, 5_000)
+        assert len(text) == 5_000 and text.count("@") > 3
 
 
 def test_shares_of_cells_and_rates_of_events() -> None:

@@ -49,8 +49,17 @@ class EventsPlan(Strict):
     together: int = Field(gt=0, le=1_000)
 
 
+class PrivacyPlan(Strict):
+    """In each round a text of so many characters in each language is looked through."""
+
+    deadline_s: float
+    characters: int = Field(gt=0, le=1_000_000)
+    rounds: int = Field(gt=0)
+
+
 class IngestionWorkload(Workload):
     born_digital: BornDigitalPlan
     scanned: ScannedPlan
     tables: TablesPlan
     events: EventsPlan
+    privacy: PrivacyPlan
