@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ _RESUMED = "audit.resumed"
 @dataclass(frozen=True, slots=True)
 class RecordOptions:
     """`places` bounds the calls whose records are not stored yet, running ones included: a call that finds none left is
-    refused before it begins, since nothing is done that could not be recorded. Refused calls take none of them: of
-    those `refusals` a batch are recorded one by one, and the rest by their number, so that whoever is kept out can fill
-    neither the queue nor the disk.
+    refused before it begins, since nothing is done that could not be recorded. Refused calls take none of them: of each
+    tenant's (and of nobody's) `refusals` in `refusal_window_s` are recorded one by one, and the rest by their number,
+    so that whoever is kept out can fill neither the queue nor the disk.
 
     Records that nobody waits for are stored `linger_s` after the first of them, at most `batch` in a transaction; a
     crash of the server loses what has lingered. A caller whose record must be stored first waits `patience_s` for it.
@@ -37,6 +37,7 @@ class RecordOptions:
 
     places: int = 8_192
     refusals: int = 64
+    refusal_window_s: float = 60.0
     batch: int = 256
     linger_s: float = 0.1
     patience_s: float = 10.0
@@ -87,8 +88,8 @@ class RecordAudit:
         self._options = options
         self._waiting: deque[_Waiting] = deque()
         self._taken = 0
-        self._refusals = 0
-        self._omitted: dict[str, int] = {}
+        self._refusals: Counter[tuple[str, str]] = Counter()
+        self._window_ends = time.monotonic() + options.refusal_window_s
         self._broken: dict[ChainId, tuple[float, AuditBroken]] = {}
         self._something = asyncio.Event()
         self._urgent = asyncio.Event()
@@ -121,11 +122,21 @@ class RecordAudit:
 
     def refused(self, record: AuditRecord) -> None:
         """Records a call that was turned away. Never waits and never fails; see RecordOptions for a flood of them."""
-        if self._refusals >= self._options.refusals:
-            self._omitted[record.tenant] = self._omitted.get(record.tenant, 0) + 1
-            return
-        self._refusals += 1
-        self.take(record)
+        if time.monotonic() >= self._window_ends:
+            self._close_window()
+        whose = record.tenant, record.actor_kind
+        self._refusals[whose] += 1
+        if self._refusals[whose] <= self._options.refusals:
+            self.take(record)
+
+    def _close_window(self) -> None:
+        """Tells how many refused calls were not recorded one by one."""
+        self._window_ends = time.monotonic() + self._options.refusal_window_s
+        for (tenant, actor_kind), refused in self._refusals.items():
+            if refused > self._options.refusals:
+                detail = f"actor_kind={actor_kind};calls={refused - self._options.refusals}"
+                self.take(system_record(tenant, AuditClass.AUDIT, _OMITTED, detail))
+        self._refusals.clear()
 
     def take(self, record: AuditRecord) -> None:
         self._waiting.append(_Waiting(record))
@@ -178,10 +189,6 @@ class RecordAudit:
         self._urgent.clear()
         for _ in range(-(-len(self._waiting) // self._options.batch)):
             await self._store(self._next_batch())
-        self._refusals = 0
-        for tenant, omitted in self._omitted.items():
-            self.take(_omission(tenant, omitted))
-        self._omitted.clear()
 
     def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
@@ -228,14 +235,17 @@ class RecordAudit:
 
     async def _anchor(self) -> None:
         await asyncio.sleep(self._options.anchor_every_s)
+        if time.monotonic() >= self._window_ends:
+            self._close_window()
         await self._anchors.keep()
 
     async def _finish(self) -> None:
+        self._close_window()
         try:
             async with asyncio.timeout(self._options.farewell_s):
                 for pause_s in (*_PAUSES_S, 0.0):
                     try:
-                        while self._waiting or self._omitted:
+                        while self._waiting:
                             await self.flush()
                         break
                     except PinakesError:
@@ -272,10 +282,6 @@ def system_record(tenant: str, audit_class: AuditClass, action: str, detail: str
         trace_id="",
         detail=detail,
     )
-
-
-def _omission(tenant: str, omitted: int) -> AuditRecord:
-    return system_record(tenant, AuditClass.AUDIT, _OMITTED, f"calls={omitted}")
 
 
 def _tell(waiting: _Waiting, error: PinakesError | None) -> None:

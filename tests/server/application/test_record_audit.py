@@ -152,12 +152,21 @@ async def test_a_flood_of_refused_calls_is_counted_and_takes_nobodys_place(log: 
         assert recorder.waiting == 3
         with recorder.place(AUDIT) as place:
             await place.first(record("begun"))
-        await recorder.flush()
-        assert actions(log) == ["refused"] * 3 + ["begun", "audit.refusals_omitted"]
-        assert log.records[-1].detail == "calls=997"
-        recorder.refused(record("again"))
-        await recorder.flush()
-        assert actions(log)[-1] == "again"
+        # Others' are not drowned in it, and storing those that were recorded lets in no more.
+        recorder.refused(record("another's", ChainId("rival", AuditClass.AUDIT)))
+        recorder.refused(record("refused"))
+    assert actions(log) == ["refused"] * 3 + ["begun", "another's", "audit.refusals_omitted"]
+    assert (log.records[-1].tenant, log.records[-1].detail) == ("acme", "actor_kind=system;calls=998")
+
+
+async def test_how_many_were_refused_is_told_when_their_time_is_over(log: MemoryAuditLog) -> None:
+    async with recording(log, refusals=1, refusal_window_s=0.05, anchor_every_s=0.001) as recorder:
+        for _ in range(5):
+            recorder.refused(record("refused"))
+        await until(lambda: actions(log) == ["refused", "audit.refusals_omitted"])
+        recorder.refused(record("refused"))
+        await until(lambda: actions(log)[2:] == ["refused"])
+    assert log.records[1].detail == "actor_kind=system;calls=4"
 
 
 async def test_nothing_is_done_that_a_broken_chain_would_have_to_record(log: MemoryAuditLog) -> None:
