@@ -109,12 +109,17 @@ class ConfidenceOptions:
     phrase: float = 0.85
     whole_sentence: float = 0.6
     """The probability that counts for an answer that is no phrase."""
+    drafted: float = -0.45
+    """For a phrase that was chosen with a generator's draft, whose probability the draft has raised: what 281 labelled
+    training questions say, by Platt's method (1999)."""
 
 
-def confidence(answerable: float, phrase: float | None, options: ConfidenceOptions) -> float:
-    """How likely an answer is right. phrase: what its model gives it among others; None for sentences."""
+def confidence(answerable: float, phrase: float | None, options: ConfidenceOptions, *, drafted: bool = False) -> float:
+    """How likely an answer is right. phrase: what its model gives it among others; None for sentences. drafted: whether
+    a generator had a say in it."""
     likely = options.whole_sentence if phrase is None else phrase
-    return _sigmoid(options.intercept + options.answerable * _log_odds(answerable) + options.phrase * _log_odds(likely))
+    logit = options.intercept + options.answerable * _log_odds(answerable) + options.phrase * _log_odds(likely)
+    return _sigmoid(logit + options.drafted * drafted)
 
 
 def _log_odds(probability: float) -> float:

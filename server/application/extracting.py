@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -79,12 +79,13 @@ class ExtractOptions:
 @dataclass(frozen=True, slots=True)
 class Extract:
     """`span` of passage number `passage` answers, and `sentence` around it supports it; they are the same where a whole
-    sentence answers, and `probability` means nothing then."""
+    sentence answers, and `probability` means nothing then. `drafted`: chosen with what a generator wrote."""
 
     passage: int
     span: TextSpan
     sentence: TextSpan
     probability: float
+    drafted: bool = False
 
 
 class Phrases:
@@ -136,7 +137,8 @@ class Phrases:
 
     def drafted(self, draft: str) -> Extract | None:
         """The likeliest where a generator says `draft`, which may stand in none of the sentences."""
-        return self._at_least(self._odds and self._odds.with_draft(draft), self._options.least_probability)
+        found = self._at_least(self._odds and self._odds.with_draft(draft), self._options.least_probability)
+        return replace(found, drafted=True) if found else None
 
     def read_from(self, passage: int, sentence: TextSpan) -> bool:
         """Whether that sentence is one of those that the phrases are of."""

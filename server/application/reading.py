@@ -84,7 +84,10 @@ class Reading:
         """How likely an answer is right that is `found`, or, None, sentences of a generator."""
         whole = found is None or found.span == found.sentence
         return confidence(
-            self.judged.probability, None if found is None or whole else found.probability, self._options.confidence
+            self.judged.probability,
+            None if found is None or whole else found.probability,
+            self._options.confidence,
+            drafted=found is not None and found.drafted,
         )
 
     def phrase(self) -> Extract | None:

@@ -108,6 +108,7 @@ def test_confidence_grows_with_what_it_is_made_of(low: float, high: float, other
     assert 0 < confidence(low, other, options) <= confidence(high, other, options) < 1
     assert 0 < confidence(other, low, options) <= confidence(other, high, options) < 1
     assert 0 < confidence(other, None, options) < 1
+    assert confidence(other, low, options, drafted=True) < confidence(other, low, options)
 
 
 @pytest.mark.parametrize(

@@ -346,6 +346,8 @@ def test_no_generator_is_needed_for_what_is_certain_and_a_phrase_is_shown_only_i
     assert told(phrases(certain={"en": 0.0}).certain()) == "Queen Ingrid"
     assert told(phrases(certain={"en": 1.1}).certain()) is None
     assert told(phrases().likeliest()) == told(phrases().drafted("a lighthouse")) == "Queen Ingrid"
+    drafted, alone = phrases().drafted("Queen Ingrid"), phrases().likeliest()
+    assert drafted and alone and drafted.drafted and not alone.drafted and drafted.probability > alone.probability
     assert told(phrases(least_probability=1.1).likeliest()) is None
 
 
