@@ -44,8 +44,8 @@ class JetStreamOptions:
 
 
 class JetStreamWorkQueue:
-    """A stream with one subject per job, under that of its tenant, each of which holds one message at most: publishing a job that is queued
-    already changes nothing, so that PostgreSQL may say again what it is not sure the queue still knows.
+    """A stream with one subject per job, under its tenant's, each of which holds one message at most: publishing a job
+    that is queued already changes nothing, so that PostgreSQL may say again what it is not sure the queue still knows.
 
     The stream and its consumer are made on first use, and again whenever they are found missing.
     """
