@@ -24,12 +24,14 @@ from pinakes.v1 import (
     auth_service_pb2_grpc,
     conversation_service_pb2_grpc,
     document_service_pb2_grpc,
+    encryption_service_pb2_grpc,
     event_service_pb2_grpc,
     index_service_pb2_grpc,
     inference_service_pb2_grpc,
     model_service_pb2_grpc,
     privacy_service_pb2_grpc,
     search_service_pb2_grpc,
+    tenant_service_pb2_grpc,
 )
 
 Context = Any
@@ -262,6 +264,22 @@ class Privacy(_Servicer, privacy_service_pb2_grpc.PrivacyServiceServicer):
         return await self._script.unary("ScanText", request, context)
 
 
+class Encryption(_Servicer, encryption_service_pb2_grpc.EncryptionServiceServicer):
+    async def ListDataKeys(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("ListDataKeys", request, context)
+
+    async def RotateDataKey(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("RotateDataKey", request, context)
+
+    async def RotateMasterKey(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("RotateMasterKey", request, context)
+
+
+class Tenants(_Servicer, tenant_service_pb2_grpc.TenantServiceServicer):
+    async def DeleteTenant(self, request: Any, context: Context) -> Any:
+        return await self._script.unary("DeleteTenant", request, context)
+
+
 class Auth(_Servicer, auth_service_pb2_grpc.AuthServiceServicer):
     async def Login(self, request: Any, context: Context) -> Any:
         return await self._script.unary("Login", request, context)
@@ -316,8 +334,8 @@ class Models(_Servicer, inference_service_pb2_grpc.InferenceServiceServicer):
 
 
 @asynccontextmanager
-async def serving(script: Script) -> AsyncIterator[str]:
-    """Serves the script on a free port; gives the address."""
+async def serving(script: Script, credentials: grpc.ServerCredentials | None = None) -> AsyncIterator[str]:
+    """Serves the script on a free port, with `credentials` over TLS; gives the address."""
     server = grpc.aio.server()
     document_service_pb2_grpc.add_DocumentServiceServicer_to_server(Documents(script), server)
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(Searches(script), server)
@@ -330,7 +348,10 @@ async def serving(script: Script) -> AsyncIterator[str]:
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelCare(script), server)
     audit_service_pb2_grpc.add_AuditServiceServicer_to_server(Audit(script), server)
     privacy_service_pb2_grpc.add_PrivacyServiceServicer_to_server(Privacy(script), server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    encryption_service_pb2_grpc.add_EncryptionServiceServicer_to_server(Encryption(script), server)
+    tenant_service_pb2_grpc.add_TenantServiceServicer_to_server(Tenants(script), server)
+    address = "127.0.0.1:0"
+    port = server.add_insecure_port(address) if credentials is None else server.add_secure_port(address, credentials)
     await server.start()
     try:
         yield f"127.0.0.1:{port}"
