@@ -6,7 +6,12 @@ from pathlib import PurePath
 
 from xdist.scheduler import LoadFileScheduling
 
-_TOGETHER = {"tests/e2e": "the whole stack", "tests/faults": "the whole stack", "tests/triton": "triton"}
+_TOGETHER = {
+    "tests/e2e": "the whole stack",
+    "tests/faults": "the whole stack",
+    "tests/leaks": "the whole stack",
+    "tests/triton": "triton",
+}
 """Folders of tests, and what they share: it takes longest to start and most of the memory."""
 
 
