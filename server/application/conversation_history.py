@@ -26,7 +26,7 @@ def summarized(before: str, questions: Sequence[str], most_tokens: int) -> str:
     for line in filter(None, lines):
         whole = most_tokens - left + _tokens(line) <= most_tokens // 2
         short = line if whole else " ".join(content_words(line, told))
-        if not short:
+        if not short or short in kept:
             continue
         left -= _tokens(short)
         if left < 0:

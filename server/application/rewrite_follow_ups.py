@@ -91,8 +91,8 @@ class RewriteFollowUps:
 
 
 def usable(question: str, written: str, history: str) -> str | None:
-    """A question with all words of `question`, and besides only words of `history`; None if `written` has others. At
-    most as long as a question may be."""
+    """A question with all words of `question`, and besides only words of `history`; None if `written` has others, or
+    none of these. At most as long as a question may be."""
     try:
         rewritten = normalized_query("question", written)
     except PinakesError:
@@ -101,8 +101,10 @@ def usable(question: str, written: str, history: str) -> str | None:
     if not terms_of(rewritten).all <= terms_of(known).all or facts_of(rewritten).foreign_to(facts_of(known)):
         return None
     own = terms_of(question).all
+    added = content_words(rewritten, own)
+    if not added:
+        return None
     if own <= terms_of(rewritten).all:
         return rewritten
-    added = " ".join(content_words(rewritten, own))
-    combined = f"{question} ({added})" if added else question
-    return combined if len(combined) <= MAX_QUERY_CHARACTERS else question
+    combined = f"{question} ({' '.join(added)})"
+    return combined if len(combined) <= MAX_QUERY_CHARACTERS else None
