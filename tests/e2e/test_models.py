@@ -103,7 +103,7 @@ async def test_an_answer_names_the_models_that_made_it(client: AsyncClient) -> N
     job = await client.documents.wait(upload.job)
     assert job.success is not None
     token = job.success.consistency_token
-    completion = (await client.answer_text("Who is the quay master?", consistency_token=token)).completion
+    completion = (await client.answer_text("Tell me about the quay master.", consistency_token=token)).completion
     names = {alias.slot: alias.serving for alias in await client.models.aliases()}
     assert completion.embedder.startswith(names["embed"].split("@")[0])
     assert completion.generator.startswith(names["generate"].split("@")[0])
