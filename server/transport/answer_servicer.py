@@ -11,10 +11,15 @@ from grpc.aio import ServicerContext
 
 from pinakes.v1 import answer_service_pb2, answer_service_pb2_grpc
 from server.application.give_answers import GiveAnswers
-from server.transport.answer_mapping import get_answer_response, numbered_to_wire, resume_window_s, resumed_to_wire
+from server.transport.answer_mapping import (
+    answer_command,
+    get_answer_response,
+    numbered_to_wire,
+    resume_window_s,
+    resumed_to_wire,
+)
 from server.transport.deadlines import deadline_of
 from server.transport.identity import Identity
-from server.transport.mapping import answer_command
 
 LONGEST_ANSWER_S = 180.0
 LONGEST_LOOK_S = 30.0

@@ -20,9 +20,7 @@ from server.application.upload_document import UploadDocument
 from server.application.watch_job import WatchJob
 from server.domain.errors import InvalidField, StageDeadline
 from server.transport.deadlines import deadline_of
-from server.transport.identity import Identity
-from server.transport.interceptors import request_id
-from server.transport.mapping import (
+from server.transport.document_mapping import (
     dead_letters_response,
     document_state_from_wire,
     document_to_wire,
@@ -34,6 +32,8 @@ from server.transport.mapping import (
     wanted_access,
     wanted_letters,
 )
+from server.transport.identity import Identity
+from server.transport.interceptors import request_id
 
 LONGEST_UPLOAD_S = 900.0
 LONGEST_SILENCE_S = 30.0

@@ -29,7 +29,8 @@ from server.domain.events import (
     StreamPosition,
     SystemAlert,
 )
-from server.transport.mapping import failure_to_wire, stage_to_wire, time_from_wire, timestamp_to_wire
+from server.transport.document_mapping import failure_to_wire, stage_to_wire
+from server.transport.mapping import time_from_wire, timestamp_to_wire
 
 _TYPES: dict[int, EventType] = {
     event_service_pb2.EVENT_TYPE_DOCUMENT_UPLOADED: EventType.DOCUMENT_UPLOADED,

@@ -10,7 +10,7 @@ from grpc.aio import ServicerContext
 from pinakes.v1 import index_service_pb2, index_service_pb2_grpc
 from server.application.look_after_index import LookAfterIndex
 from server.transport.deadlines import deadline_of
-from server.transport.mapping import (
+from server.transport.index_mapping import (
     activation_response,
     build_command,
     comparison_response,

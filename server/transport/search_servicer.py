@@ -12,7 +12,7 @@ from server.application.search_passages import PassageSearch
 from server.application.timing import StageClock
 from server.transport.deadlines import deadline_of
 from server.transport.identity import Identity
-from server.transport.mapping import profiles_response, search_command, search_response
+from server.transport.search_mapping import profiles_response, search_command, search_response
 
 LONGEST_SEARCH_S = 30.0
 

@@ -117,11 +117,14 @@ from server.domain.understanding import Intent, ProposedFilter, Understanding
 from server.transport import (
     answer_mapping,
     audit_mapping,
+    document_mapping,
     event_mapping,
+    index_mapping,
     inference_mapping,
     mapping,
     model_mapping,
     privacy_mapping,
+    search_mapping,
 )
 from tests.server.jetstream.test_events import ONE_OF_EACH
 
@@ -299,13 +302,13 @@ CHAIN = ChainId("acme", AuditClass.ACCESS)
 RECORD = AuditRecord("acme", AuditClass.ACCESS, 5, "user", *"abcdefghijk"[:10])
 CONVERSATION = Conversation("c1", "ferries", 2, MOMENT, MOMENT, "asked about ferries")
 RESPONSES: list[Message] = [
-    mapping.document_to_wire(document(), OWNER),
-    mapping.job_to_wire(job()),
-    mapping.job_to_wire(job(state=JobState.FAILED, failure=Failure("EncryptedDocument", "locked"))),
-    mapping.page_image_response(PageView(b"image", "image/jpeg", 300, 200, 1.5)),
-    mapping.dead_letters_response(DeadLetterPage((DeadLetter(job(), "handbook.pdf"),), "more")),
-    mapping.search_response(outcome(), TIMINGS, debug=True),
-    mapping.profiles_response(
+    document_mapping.document_to_wire(document(), OWNER),
+    document_mapping.job_to_wire(job()),
+    document_mapping.job_to_wire(job(state=JobState.FAILED, failure=Failure("EncryptedDocument", "locked"))),
+    document_mapping.page_image_response(PageView(b"image", "image/jpeg", 300, 200, 1.5)),
+    document_mapping.dead_letters_response(DeadLetterPage((DeadLetter(job(), "handbook.pdf"),), "more")),
+    search_mapping.search_response(outcome(), TIMINGS, debug=True),
+    search_mapping.profiles_response(
         ProfilePage(
             tuple(
                 RetrievalProfile("thorough", "slow", dataclasses.replace(RETRIEVAL, fusion=fusion))
@@ -314,10 +317,10 @@ RESPONSES: list[Message] = [
             "more",
         )
     ),
-    mapping.answer_response("a1", 1, Sources((RANKED,), understanding=UNDERSTOOD, narrowed=True)),
-    mapping.answer_response("a1", 2, Delta("text")),
-    mapping.answer_response("a1", 3, Citation(TextSpan(2, 5), PASSAGE, TextSpan(12, 24), 0.75, "/city")),
-    mapping.answer_response("a1", 4, completion()),
+    answer_mapping.answer_response("a1", 1, Sources((RANKED,), understanding=UNDERSTOOD, narrowed=True)),
+    answer_mapping.answer_response("a1", 2, Delta("text")),
+    answer_mapping.answer_response("a1", 3, Citation(TextSpan(2, 5), PASSAGE, TextSpan(12, 24), 0.75, "/city")),
+    answer_mapping.answer_response("a1", 4, completion()),
     audit_mapping.entries_response(EntryPage((AuditEntry(7, RECORD, b"hash"),), "more")),
     audit_mapping.verify_response(ChainProgress(CHAIN, 3, 9)),
     audit_mapping.verify_response(ChainReport(CHAIN, 3, 9, 2, 8, ChainBreak(4, BreakReason.MISSING))),
@@ -327,10 +330,10 @@ RESPONSES: list[Message] = [
     answer_mapping.conversations_response(ConversationPage((CONVERSATION,), "more")),
     answer_mapping.turns_response(ShownTurns((stored(),), "more")),
     answer_mapping.resumed_to_wire("a1", NumberedEvent(3, WithheldCitation(TextSpan(2, 5)))),
-    mapping.index_response(IndexStatus((GENERATION,), 9)),
-    mapping.activation_response(GENERATION, "generation-1"),
-    mapping.comparison_response(GenerationComparison(0.5, 0.75, 0.25, 7)),
-    mapping.copy_response(IndexCopy("/data/snapshots/monday", 9, 100)),
+    index_mapping.index_response(IndexStatus((GENERATION,), 9)),
+    index_mapping.activation_response(GENERATION, "generation-1"),
+    index_mapping.comparison_response(GenerationComparison(0.5, 0.75, 0.25, 7)),
+    index_mapping.copy_response(IndexCopy("/data/snapshots/monday", 9, 100)),
     inference_mapping.embed_response(
         Embeddings(np.ones((1, 2), np.float32), np.array([3], np.int32), np.array([True])), "e5@1", TIMINGS
     ),
@@ -412,15 +415,18 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
             apply_proposed_filters=True,
             profile="p",
         ),
-        mapping.search_command,
+        search_mapping.search_command,
     ),
-    (search_service_pb2.SearchRequest(debug=True), mapping.search_command),
+    (search_service_pb2.SearchRequest(debug=True), search_mapping.search_command),
     (
         search_service_pb2.SearchRequest(distribution=search_service_pb2.DistributionFusion(dense_weight=0.25)),
-        mapping.search_command,
+        search_mapping.search_command,
     ),
     *[
-        (search_service_pb2.SearchRequest(filter=passage_pb2.SearchFilter(condition=condition)), mapping.search_command)
+        (
+            search_service_pb2.SearchRequest(filter=passage_pb2.SearchFilter(condition=condition)),
+            search_mapping.search_command,
+        )
         for condition in (
             passage_pb2.FilterCondition(documents=NAMES),
             passage_pb2.FilterCondition(tags=NAMES),
@@ -439,7 +445,7 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
         search_service_pb2.SearchRequest(
             reciprocal_rank=search_service_pb2.ReciprocalRankFusion(k=5, dense_weight=0.25)
         ),
-        mapping.search_command,
+        search_mapping.search_command,
     ),
     (
         answer_service_pb2.AnswerRequest(
@@ -452,10 +458,10 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
             no_cache=True,
             apply_proposed_filters=True,
             profile="p",
-            retrieval=mapping.settings_to_wire(dataclasses.replace(RETRIEVAL, fusion=ConvexFusion(0.25))),
+            retrieval=search_mapping.settings_to_wire(dataclasses.replace(RETRIEVAL, fusion=ConvexFusion(0.25))),
             resume_window=Duration(seconds=5, nanos=500_000_000),
         ),
-        lambda request: (mapping.answer_command(request), answer_mapping.resume_window_s(request)),
+        lambda request: (answer_mapping.answer_command(request), answer_mapping.resume_window_s(request)),
     ),
     (
         inference_service_pb2.GenerateRequest(
@@ -476,7 +482,7 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
         index_service_pb2.BuildGenerationRequest(
             options=index_service_pb2.GenerationOptions(graph_degree=16, build_effort=100)
         ),
-        mapping.build_command,
+        index_mapping.build_command,
     ),
     (
         document_service_pb2.UploadHeader(
@@ -489,11 +495,14 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
             priority=document_service_pb2.INGESTION_PRIORITY_BULK,
             acl=ACL,
         ),
-        mapping.upload_header,
+        document_mapping.upload_header,
     ),
     (
         document_service_pb2.SetDocumentAclRequest(document_id="d", acl=ACL),
-        lambda request: (request.document_id, mapping.wanted_access(request) if request.HasField("acl") else None),
+        lambda request: (
+            request.document_id,
+            document_mapping.wanted_access(request) if request.HasField("acl") else None,
+        ),
     ),
     (
         document_service_pb2.ReindexDocumentRequest(
@@ -502,20 +511,20 @@ REQUESTS: list[tuple[Message, Callable[[Any], Any]]] = [
             request_id="r",
             priority=document_service_pb2.INGESTION_PRIORITY_INTERACTIVE,
         ),
-        lambda request: mapping.reindex_command(request, "trace"),
+        lambda request: document_mapping.reindex_command(request, "trace"),
     ),
     (
         document_service_pb2.GetPageImageRequest(
             document_id="d", page=2, scale=1.5, boxes=[passage_pb2.BoundingBox(x0=1, y0=2, x1=3, y1=4)]
         ),
-        lambda request: (request.document_id, mapping.page_wish(request)),
+        lambda request: (request.document_id, document_mapping.page_wish(request)),
     ),
     (
         document_service_pb2.ListDeadLettersRequest(
             reason=error_reason_pb2.ERROR_REASON_INTERNAL,
             failed=passage_pb2.TimeRange(not_before=Timestamp(seconds=5), before=Timestamp(seconds=9)),
         ),
-        mapping.wanted_letters,
+        document_mapping.wanted_letters,
     ),
     (
         audit_service_pb2.QueryAuditLogRequest(
@@ -607,8 +616,8 @@ def test_times_are_compared_with_whole_seconds() -> None:
 def test_a_condition_that_is_none_is_named(condition: passage_pb2.FilterCondition, field: str) -> None:
     wanted = passage_pb2.SearchFilter(condition=condition)
     for translate in (
-        lambda: mapping.search_command(search_service_pb2.SearchRequest(filter=wanted)),
-        lambda: mapping.answer_command(answer_service_pb2.AnswerRequest(filter=wanted)),
+        lambda: search_mapping.search_command(search_service_pb2.SearchRequest(filter=wanted)),
+        lambda: answer_mapping.answer_command(answer_service_pb2.AnswerRequest(filter=wanted)),
     ):
         with pytest.raises(InvalidField) as refusal:
             translate()
@@ -617,25 +626,27 @@ def test_a_condition_that_is_none_is_named(condition: passage_pb2.FilterConditio
 
 def test_enums_are_total() -> None:
     for state in DocumentState:
-        assert mapping.document_to_wire(document(state=state, failure=None), OWNER).state
+        assert document_mapping.document_to_wire(document(state=state, failure=None), OWNER).state
     for job_state in JobState:
-        assert mapping.job_to_wire(job(state=job_state)).state
+        assert document_mapping.job_to_wire(job(state=job_state)).state
     for stage in Stage:
-        assert mapping.job_to_wire(job(stage=stage)).stage
+        assert document_mapping.job_to_wire(job(stage=stage)).stage
     for priority in Priority:
-        assert mapping.job_to_wire(job(priority=priority)).priority
+        assert document_mapping.job_to_wire(job(priority=priority)).priority
     for generation_state in GenerationState:
-        assert mapping.generation_to_wire(dataclasses.replace(GENERATION, state=generation_state)).state
+        assert index_mapping.generation_to_wire(dataclasses.replace(GENERATION, state=generation_state)).state
     for model_state in ModelState:
         assert model_mapping.model_to_wire(dataclasses.replace(MODEL, state=model_state)).state
     for source in MemorySource:
         assert model_mapping.model_to_wire(dataclasses.replace(MODEL, memory=MemoryUse(1, source))).memory_source
     for intent in Intent:
         understood = dataclasses.replace(UNDERSTOOD, intent=intent)
-        response = mapping.search_response(dataclasses.replace(outcome(), understanding=understood), (), debug=False)
+        response = search_mapping.search_response(
+            dataclasses.replace(outcome(), understanding=understood), (), debug=False
+        )
         assert response.understanding.intent
     for mode in search_service_pb2.SearchMode.values():
-        known = mapping.search_command(search_service_pb2.SearchRequest(mode=mode)).mode
+        known = search_mapping.search_command(search_service_pb2.SearchRequest(mode=mode)).mode
         assert known is (None if mode == search_service_pb2.SEARCH_MODE_UNSPECIFIED else SearchMode[_short(mode)])
 
 
@@ -646,24 +657,26 @@ def _short(mode: search_service_pb2.SearchMode.ValueType) -> str:
 @pytest.mark.parametrize("fusion", [None, ConvexFusion(0.0), ReciprocalRankFusion(7, 0.25), DistributionFusion(0.5)])
 def test_settings_come_back_as_they_were_sent(fusion: Fusion | None) -> None:
     settings = dataclasses.replace(RETRIEVAL, fusion=fusion)
-    assert mapping.retrieval_settings(mapping.settings_to_wire(settings)) == settings
-    assert mapping.retrieval_settings(mapping.settings_to_wire(RetrievalSettings())) == RetrievalSettings()
+    assert search_mapping.retrieval_settings(search_mapping.settings_to_wire(settings)) == settings
+    assert (
+        search_mapping.retrieval_settings(search_mapping.settings_to_wire(RetrievalSettings())) == RetrievalSettings()
+    )
 
 
 def test_unknown_enum_values_are_refused() -> None:
     with pytest.raises(InvalidField, match="mode"):
-        mapping.search_command(search_service_pb2.SearchRequest(mode=99))  # type: ignore[arg-type]
+        search_mapping.search_command(search_service_pb2.SearchRequest(mode=99))  # type: ignore[arg-type]
     with pytest.raises(InvalidField, match="kind"):
         inference_mapping.embedding_kind_from_wire(inference_service_pb2.EMBEDDING_KIND_UNSPECIFIED)
 
 
 def test_dead_letters_are_filtered_by_every_failure_of_the_reason() -> None:
     def reasons(reason: error_reason_pb2.ErrorReason.ValueType) -> tuple[str, ...]:
-        return mapping.wanted_letters(document_service_pb2.ListDeadLettersRequest(reason=reason)).reasons
+        return document_mapping.wanted_letters(document_service_pb2.ListDeadLettersRequest(reason=reason)).reasons
 
     for reason in error_reason_pb2.ErrorReason.values():
         for name in reasons(reason):
-            assert mapping.failure_to_wire(Failure(name, "")).reason == reason
+            assert document_mapping.failure_to_wire(Failure(name, "")).reason == reason
     assert reasons(error_reason_pb2.ERROR_REASON_UNSPECIFIED) == ()
     assert set(reasons(error_reason_pb2.ERROR_REASON_MODEL_NOT_INSTALLED)) == {"ModelNotInstalled", "SlotMisconfigured"}
     assert DEFECT in reasons(error_reason_pb2.ERROR_REASON_INTERNAL)
@@ -675,11 +688,11 @@ def test_dead_letters_are_filtered_by_every_failure_of_the_reason() -> None:
 def test_dead_letters_of_no_time_are_refused(bound: str) -> None:
     never = passage_pb2.TimeRange(**{bound: Timestamp(seconds=2**60)})
     with pytest.raises(InvalidField, match=f"failed.{bound}"):
-        mapping.wanted_letters(document_service_pb2.ListDeadLettersRequest(failed=never))
+        document_mapping.wanted_letters(document_service_pb2.ListDeadLettersRequest(failed=never))
 
 
 def test_a_citation_shows_only_the_supporting_lines() -> None:
-    wire = mapping.citation_to_wire(Citation(TextSpan(0, 5), PASSAGE, TextSpan(12, 24), 0.5))
+    wire = answer_mapping.citation_to_wire(Citation(TextSpan(0, 5), PASSAGE, TextSpan(12, 24), 0.5))
     assert wire.quote == "Gamma delta."
     assert [region.page for region in wire.regions] == [4]
     assert [(box.x0, box.y1) for box in wire.regions[0].boxes] == [(5, 8)]
@@ -687,27 +700,27 @@ def test_a_citation_shows_only_the_supporting_lines() -> None:
 
 def test_a_citation_that_was_kept_says_what_it_said() -> None:
     citation = Citation(TextSpan(2, 5), PASSAGE, TextSpan(6, 20), 0.75)
-    assert mapping.citation_to_wire(quoted_alone(citation)) == mapping.citation_to_wire(citation)
+    assert answer_mapping.citation_to_wire(quoted_alone(citation)) == answer_mapping.citation_to_wire(citation)
 
 
 def test_absent_fields_take_the_documented_defaults() -> None:
-    command = mapping.search_command(search_service_pb2.SearchRequest(query="q"))
+    command = search_mapping.search_command(search_service_pb2.SearchRequest(query="q"))
     assert (command.mode, command.fusion, command.rerank, command.profile) == (None, None, None, "")
     weighted = search_service_pb2.SearchRequest(reciprocal_rank=search_service_pb2.ReciprocalRankFusion())
-    assert mapping.search_command(weighted).fusion == ReciprocalRankFusion(60, 0.5)
+    assert search_mapping.search_command(weighted).fusion == ReciprocalRankFusion(60, 0.5)
     weighted = search_service_pb2.SearchRequest(distribution=search_service_pb2.DistributionFusion())
-    assert mapping.search_command(weighted).fusion == DistributionFusion(0.0)
+    assert search_mapping.search_command(weighted).fusion == DistributionFusion(0.0)
     assert command.diversity is None
     alone = search_service_pb2.SearchRequest(diversity=search_service_pb2.Diversity())
-    assert mapping.search_command(alone).diversity == 0.0
+    assert search_mapping.search_command(alone).diversity == 0.0
     zero = search_service_pb2.SearchRequest(convex=search_service_pb2.ConvexFusion())
-    assert mapping.search_command(zero).fusion == ConvexFusion(0.0)
+    assert search_mapping.search_command(zero).fusion == ConvexFusion(0.0)
 
 
 def test_a_job_has_a_result_only_when_it_has_ended() -> None:
     failure = Failure("StageDeadline", "too slow")
     for state in JobState:
-        wire = mapping.job_to_wire(job(state=state, failure=failure))
+        wire = document_mapping.job_to_wire(job(state=state, failure=failure))
         assert (wire.WhichOneof("result") is not None) == state.terminal
 
 
@@ -725,10 +738,10 @@ def test_a_policy_says_of_every_kind_what_is_done_with_it() -> None:
 
 
 def test_a_citation_marks_what_is_masked_in_its_quote() -> None:
-    wire = mapping.citation_to_wire(Citation(TextSpan(0, 1), PASSAGE, TextSpan(12, 24), 0.5))
+    wire = answer_mapping.citation_to_wire(Citation(TextSpan(0, 1), PASSAGE, TextSpan(12, 24), 0.5))
     [masked] = wire.masked
     assert wire.quote[masked.range.start : masked.range.end] == "amma "
-    assert not mapping.citation_to_wire(Citation(TextSpan(0, 1), PASSAGE, TextSpan(0, 11), 0.5)).masked
+    assert not answer_mapping.citation_to_wire(Citation(TextSpan(0, 1), PASSAGE, TextSpan(0, 11), 0.5)).masked
 
 
 def test_an_entry_that_somebody_has_changed_can_be_shown() -> None:
