@@ -108,8 +108,8 @@ class DeleteTenant:
         return await self._finish(tenant)
 
     async def run(self) -> None:
-        """Until cancelled, ends what was begun: here, before a crash, or for a caller who has gone. Tenants that came back
-        with an older copy of the database are deleted anew."""
+        """Until cancelled, ends what was begun: here, before a crash, or for a caller who has gone. Tenants that came
+        back with an older copy of the database are deleted anew."""
         await repeat("delete_tenants", self._step)
 
     async def _step(self) -> None:

@@ -175,7 +175,7 @@ async def grpc_server(
     reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
     await report.set(("", *SERVICES), serving=False)
     port = _listen(server, options.address, None if certificate is None else certificate.credentials())
-    probed = grpc.aio.server()
+    probed = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     health_pb2_grpc.add_HealthServicer_to_server(report.servicer, probed)
     if options.health_address:
         _listen(probed, options.health_address, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import socket
 import ssl
 import subprocess
@@ -16,11 +17,19 @@ import grpc
 import pytest
 from cryptography import x509
 
+import server.transport.grpc_server as grpc_server_module
+from pinakes import AsyncClient, PinakesError
 from pinakes.tls import Tls
 from server.application.watch_certificate import CertificateState, WatchCertificate, WatchCertificateOptions
 from server.domain.errors import CertificateUnusable
 from server.domain.events import InstallationEvent, SystemAlert
+from server.embedded.health import NotReady, check_grpc_server
+from server.embedded.process import free_port
+from server.transport.authentication import Everybody, Gate
+from server.transport.health import HealthReport
 from server.transport.tls import ServerCertificate, TlsOptions
+from tests.server.application.audit_doubles import UnrecordedCalls
+from tests.server.application.doubles import PRINCIPAL
 from tests.server.transport.certificates import Issued, authority, issued_by
 
 
@@ -157,6 +166,40 @@ def test_what_cannot_be_used_is_told_at_the_start(files: Files, tmp_path: Path) 
         TlsOptions(files.chain)
     with pytest.raises(ValueError, match="client_ca_file needs"):
         TlsOptions(client_ca_file=files.chain)
+
+
+async def test_health_alone_is_served_in_the_clear_beside_tls(files: Files) -> None:
+    """A probe needs neither TLS nor a certificate, and reaches nothing else."""
+    servicers = {
+        # What the contract's generated classes do: they refuse as not implemented.
+        each.name: getattr(grpc_server_module, str(each.type)).__mro__[1]()
+        for each in dataclasses.fields(grpc_server_module.Servicers)
+    }
+    options = grpc_server_module.ServerOptions(
+        address="127.0.0.1:0", tls=files.options(files.roots), health_address=f"127.0.0.1:{free_port()}"
+    )
+    report, gate = HealthReport(), Gate(Everybody(PRINCIPAL))
+    serving = grpc_server_module.grpc_server(
+        grpc_server_module.Servicers(**servicers),
+        gate,
+        UnrecordedCalls(),
+        report,
+        options,
+        ServerCertificate(options.tls),
+    )
+    async with serving as port:
+        with pytest.raises(NotReady, match="NOT_SERVING"):
+            await asyncio.to_thread(check_grpc_server, options.health_address)
+        await report.set(("",), serving=True)
+        await asyncio.to_thread(check_grpc_server, options.health_address)
+        with pytest.raises(NotReady, match="UNAVAILABLE"):
+            await asyncio.to_thread(check_grpc_server, f"127.0.0.1:{port}")
+        async with AsyncClient(options.health_address) as client:
+            with pytest.raises(PinakesError) as refused:
+                await client.encryption.rotate_master_key()
+        assert refused.value.code == "UNIMPLEMENTED"
+    with pytest.raises(NotReady):
+        await asyncio.to_thread(check_grpc_server, options.health_address)
 
 
 _SERVER = """
