@@ -11,6 +11,8 @@ import enum
 import re
 import unicodedata
 
+from server.application.english_words import ONES, SCALES, TEENS, TENS, month_pattern
+
 
 class AnswerKind(enum.Enum):
     NUMBER = "number"
@@ -22,15 +24,12 @@ class AnswerKind(enum.Enum):
     SENTENCES = "sentences"
 
 
-_MONTH = (
-    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
-    r"|nov(?:ember)?|dec(?:ember)?)"
-)
+_MONTH = month_pattern(capital=False)
 _DAY = r"(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday|spring|summer|autumn|fall|winter|centur|decade)"
+_COUNTED_BY = ("hundred", *SCALES, "dozen")
 _NUMERALS = (
-    r"(?:no|zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen"
-    r"|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundreds?|thousands?|millions?|billions?|dozens?|once|twice"
-    r"|half|third|quarter|single|several|most|majority)"
+    rf"(?:no|{'|'.join((*ONES, *TEENS, *TENS))}|(?:{'|'.join(_COUNTED_BY)})s?"
+    r"|once|twice|half|third|quarter|single|several|most|majority)"
 )
 
 _ENGLISH_RULES = {

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import Stemmer
 
+from server.application.english_words import MONTHS, ONES, SCALES, TEENS, TENS
 from server.application.span_candidates import MOST_SENTENCES, SpanCandidate, bucket, magnitude
 from server.domain.passages import TextSpan
 
@@ -48,13 +49,8 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_MONTHS = _words("january february march april may june july august september october november december")
-_SPELLED = _words(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
-    " eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion trillion"
-    " dozen half twice once several"
-)
-_SCALES = _words("thousand million billion trillion percent per")
+_SPELLED = frozenset((*ONES, *TEENS, *TENS, "hundred", *SCALES)) | _words("dozen half twice once several")
+_SCALES = frozenset(SCALES) | {"percent", "per"}
 _ORDINALS = _words("first second third fourth fifth sixth seventh eighth ninth tenth last")
 _DETERMINERS = _words(
     "the a an this that these those its his her their our my your some any no each every all both another such"
@@ -419,7 +415,7 @@ def _kind(word: str, lower: str) -> str:
         return "o" if word[-1] in "stndrh" else "N"
     if not sign.isalpha():
         return word if word in ',;:()"“”%-–—|' else "x"
-    if lower in _MONTHS and sign.isupper():
+    if lower in MONTHS and sign.isupper():
         return "M"
     for words, kind in _CLASSES:
         if lower in words:

@@ -13,6 +13,7 @@ import numpy as np
 
 from server.application.answer_kinds import AnswerKind, fits
 from server.application.english_spans import AUXILIARIES, FUNCTION_WORDS, UNITS
+from server.application.english_words import ONES, SCALES, TEENS, TENS, month_pattern
 from server.application.evidence import Evidence, EvidenceSentence
 from server.application.grounding import facts_of
 from server.application.phrases import with_signs
@@ -22,14 +23,8 @@ from server.application.span_model import ChosenSpan, SpanOdds, span_model
 from server.application.terms import terms_of
 from server.domain.passages import TextSpan
 
-_MONTH = (
-    r"(?:January|February|March|April|May|June|July|August|September|October|November|December"
-    r"|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\b\.?)"
-)
-_SPELLED = (
-    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|sixty|seventy|eighty"
-    r"|ninety|hundred|thousand|million|billion|half|dozen)"
-)
+_MONTH = month_pattern(capital=True)
+_SPELLED = f"(?:{'|'.join((*ONES[1:], *TEENS, *TENS, 'hundred', *SCALES, 'half', 'dozen'))})"
 _YEAR = r"(?:1\d|20)\d\d"
 _ENGLISH = {
     AnswerKind.DATE: re.compile(

@@ -12,15 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+from server.application.english_words import ONES, SCALES, TEENS, TENS
+
 _KANJI_DIGITS = {digit: value for value, digit in enumerate("〇一二三四五六七八九")}
 _KANJI_TENS = {"十": 10, "百": 100, "千": 1_000}
 _MYRIADS = {"万": 10**4, "億": 10**8, "兆": 10**12}
-_SPELLED = (
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
-    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
-)
+_SPELLED = (*ONES, *TEENS, TENS[0])
 _WORDS = {word: Decimal(value) for value, word in enumerate(_SPELLED)}
-_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_SCALES = {scale: 1_000**power for power, scale in enumerate(SCALES, 1)}
 _SPELLED_NUMBER = re.compile(rf"\b({'|'.join(_SPELLED)})\b")
 _GROUPED = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
 _KANJI_NUMERAL = re.compile(
