@@ -171,8 +171,8 @@ class GiveAnswers:
             if not live.feed.ended:
                 return await asyncio.to_thread(masked_answer, _running(live), await self._masked_for(principal))
             await _ended(live, deadline)
-        answer = shown_answer(await self._store.get(principal, answer_id))
-        return await asyncio.to_thread(masked_answer, answer, await self._masked_for(principal))
+        kept, kinds = await self._store.get(principal, answer_id), await self._masked_for(principal)
+        return await asyncio.to_thread(lambda: masked_answer(shown_answer(kept), kinds))
 
     async def cancel(self, principal: Principal, answer_id: str, deadline: Deadline) -> None:
         """Stops an answer that is being made; its readers get AnswerInterrupted. Does nothing to one that has ended.

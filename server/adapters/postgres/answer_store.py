@@ -136,7 +136,10 @@ async def read_answers(
     for statement, found in ((_GET_SOURCES, sources), (_GET_CITATIONS, citations)):
         for each in await (await connection.execute(statement, parameters)).fetchall():
             found[each["answer_id"]].append(each)
-    return [_answer_of(row, sources[row["answer_id"]], citations[row["answer_id"]]) for row in rows]
+    # Some hundred microseconds an answer, and a page has up to 500.
+    return await asyncio.to_thread(
+        lambda: [_answer_of(row, sources[row["answer_id"]], citations[row["answer_id"]]) for row in rows]
+    )
 
 
 async def _insert(
