@@ -13,8 +13,8 @@ class PolicyStore(Protocol):
         """That of version 0 where none was set. Raises DependencyUnavailable, Overloaded."""
 
     async def change(self, tenant: str, actions: Mapping[PiiKind, PrivacyAction], user: str) -> PrivacyPolicy:
-        """The policy with these kinds changed, as a new version, kept when this returns. Changes at the same time follow
-        one another. Raises DependencyUnavailable, Overloaded."""
+        """The policy with these kinds changed, as a new version, kept when this returns. Changes at the same time
+        follow one another. Raises DependencyUnavailable, Overloaded."""
 
 
 class Policies(Protocol):

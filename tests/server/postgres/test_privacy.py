@@ -10,9 +10,7 @@ from server.domain.privacy import PiiKind, PrivacyAction, PrivacyPolicy
 async def test_a_policy_is_changed_kind_by_kind_and_version_by_version(pool: PostgresPool) -> None:
     policies = PostgresPrivacyPolicies(pool)
     assert await policies.get("acme") == PrivacyPolicy()
-    first = await policies.change(
-        "acme", {PiiKind.EMAIL: PrivacyAction.BLOCK, PiiKind.PHONE: PrivacyAction.OFF}, "ana"
-    )
+    first = await policies.change("acme", {PiiKind.EMAIL: PrivacyAction.BLOCK, PiiKind.PHONE: PrivacyAction.OFF}, "ana")
     assert (first.version, first.actions, first.updated_by) == (1, {PiiKind.EMAIL: PrivacyAction.BLOCK}, "ana")
     second = await policies.change(
         "acme", {PiiKind.PHONE: PrivacyAction.MASK_IN_ANSWERS, PiiKind.EMAIL: PrivacyAction.OFF}, "bo"
