@@ -51,13 +51,15 @@ class Report:
     shown: int = 0
     withheld: int = 0
     cached: int = 0
+    defects: list[str] = field(default_factory=list)
     leaks: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
     def sound(self) -> bool:
-        return not self.leaks and not self.missed and self.changes > 0 and self.shown > 0 and self.withheld > 0
+        whole = not self.leaks and not self.missed and not self.defects
+        return whole and self.changes > 0 and self.shown > 0 and self.withheld > 0
 
     def as_json(self) -> dict[str, Any]:
         counts = {"requests": dict(self.requests), "refused": dict(self.refused)}
@@ -199,6 +201,8 @@ class _Campaign:
             except (errors.Overloaded, errors.DeadlineExceeded) as error:
                 # A machine that is slow is no leak; nor is it an answer.
                 self._report.refused[type(error).__name__] += 1
+            except errors.InternalError as error:
+                self._report.defects.append(f"{kind}: {error}")
 
     def _told(self, caller: _Caller, what: str, began: float, document_ids: Iterable[str]) -> None:
         """Of these documents, and of no other."""
