@@ -23,9 +23,11 @@ class PolicyOptions:
     tenants: int = 4_096
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    policy: PrivacyPolicy
+@dataclass(eq=False, frozen=True, slots=True)
+class _Reading:
+    """What the store says, or will say, of `began`."""
+
+    task: asyncio.Task[PrivacyPolicy]
     began: float
 
 
@@ -36,17 +38,16 @@ class FollowPolicies:
         self._store = store
         self._options = options
         self._now = now
-        self._read: LRUCache[str, _Read] = LRUCache(options.tenants)
-        self._reading: dict[str, asyncio.Task[PrivacyPolicy]] = {}
+        self._readings: LRUCache[str, _Reading] = LRUCache(options.tenants)
 
     async def of(self, tenant: str) -> PrivacyPolicy:
-        read = self._read.get(tenant)
-        if read is not None and self._now() - read.began < self._options.keep_s:
-            return read.policy
-        reading = self._reading.get(tenant)
-        if reading is None:
-            reading = self._reading[tenant] = asyncio.create_task(self._fetch(tenant))
-        return await asyncio.shield(reading)
+        reading = self._readings.get(tenant)
+        # However long it takes: who asks now must not be told what was before a change that has returned.
+        if reading is None or self._now() - reading.began >= self._options.keep_s:
+            began = self._now()
+            reading = self._readings[tenant] = _Reading(asyncio.create_task(self._store.get(tenant)), began)
+            reading.task.add_done_callback(lambda task: self._ended(tenant, task))
+        return await asyncio.shield(reading.task)
 
     async def change(self, tenant: str, actions: Mapping[PiiKind, PrivacyAction], user: str) -> PrivacyPolicy:
         """Returns when the change holds everywhere. Raises as PolicyStore.change does."""
@@ -55,11 +56,9 @@ class FollowPolicies:
         await asyncio.sleep(self._options.keep_s)
         return policy
 
-    async def _fetch(self, tenant: str) -> PrivacyPolicy:
-        began = self._now()
-        try:
-            policy = await self._store.get(tenant)
-            self._read[tenant] = _Read(policy, began)
-            return policy
-        finally:
-            del self._reading[tenant]
+    def _ended(self, tenant: str, task: asyncio.Task[PrivacyPolicy]) -> None:
+        """A failure is told to those who wait for it, and to nobody after them."""
+        failed = task.cancelled() or task.exception() is not None
+        reading = self._readings.get(tenant)
+        if failed and reading is not None and reading.task is task:
+            del self._readings[tenant]

@@ -90,6 +90,21 @@ async def test_a_policy_is_as_old_as_the_beginning_of_its_reading() -> None:
     assert (await policies.of("a")).version == 1
 
 
+async def test_who_asks_after_a_change_does_not_wait_for_a_reading_of_before_it() -> None:
+    store, clock, policies = following(keep_s=1.0)
+    store.open.clear()
+    stuck = asyncio.create_task(policies.of("a"))
+    await store.begun.wait()
+    await store.change("a", MASK, "ana")
+    clock.now = 1.0
+    asked = asyncio.create_task(policies.of("a"))
+    while len(store.read) < 2:  # noqa: ASYNC110 - it begins in the next turns of the loop
+        await asyncio.sleep(0)
+    store.open.set()
+    assert (await stuck).version == 0
+    assert (await asked).version == (await policies.of("a")).version == 1
+
+
 async def test_who_asks_at_the_same_time_shares_one_reading() -> None:
     store, _, policies = following(keep_s=1.0)
     await asyncio.gather(*(policies.of("a") for _ in range(50)))
