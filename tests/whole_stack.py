@@ -149,6 +149,10 @@ class WholeStack:
     def descendants(self) -> list[psutil.Process]:
         return list(psutil.Process(self.pid).children(recursive=True))
 
+    def output(self) -> str:
+        """All that `up` has told."""
+        return self._log.read_text("utf-8", "replace")
+
     def log(self) -> str:
         """The last lines of `up` and of each part."""
         files = [self._log, *sorted((self.data / "log").glob("*.log"))]

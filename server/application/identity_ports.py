@@ -52,8 +52,9 @@ class SessionStore(Protocol):
     async def rotate(
         self, token_id: str, digest: bytes, following: tuple[str, bytes], expire_time: datetime
     ) -> Session | None:
-        """Uses a refresh token up and puts another in its place; the session lasts until `expire_time` then. None: it
-        is unknown, wrong, expired or revoked, or was used before, which revokes the session."""
+        """Uses a refresh token up and puts another in its place; the session lasts until `expire_time` then. One that
+        was used before revokes the session, which is returned so. None: the token is unknown, wrong, expired or
+        revoked."""
 
     async def find(self, session_id: str) -> Session | None: ...
 

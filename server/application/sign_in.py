@@ -101,6 +101,9 @@ class SignIn:
         )
         if session is None:
             raise LoginRefused
+        self._states.forget("session", session.session_id)
+        if session.revoked:
+            raise LoginRefused
         return self._tokens(session.user, session.session_id, following, next_secret, ends)
 
     async def logout(self, caller: Caller) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import structlog
 from grpc.aio import ServicerContext
 
+from server.application.background import repeat
 from server.domain.callers import NOBODY, Caller, CredentialKind
 from server.domain.credentials import Credentials
 from server.domain.errors import (
@@ -121,11 +122,16 @@ class Gate:
     async def run(self) -> None:
         """Looks after running calls until cancelled: at once when something was revoked, and now and then."""
         version, reviewed = self._callers.version, time.monotonic()
-        while True:
+
+        async def step() -> None:
+            nonlocal version, reviewed
             await asyncio.sleep(_LOOK_EVERY_S)
             if self._callers.version != version or time.monotonic() - reviewed >= _REVIEW_EVERY_S:
+                # Read before: what is revoked meanwhile is for the next time.
                 version, reviewed = self._callers.version, time.monotonic()
                 await self.review()
+
+        await repeat("call_review", step)
 
     async def review(self) -> None:
         """Ends the calls whose callers would not be let in now; also those of whom it could not be found out for a

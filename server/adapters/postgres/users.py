@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -158,7 +159,7 @@ class PostgresSessions:
                 return None
             if row["use_time"] is not None:
                 await _revoke(connection, row["session_id"])
-                return None
+                return replace(session_of(row), revoked=True)
             await connection.execute("UPDATE refresh_tokens SET use_time = now() WHERE token_id = %s", (token_id,))
             await connection.execute(
                 "UPDATE sessions SET expire_time = %s WHERE session_id = %s", (expire_time, row["session_id"])
