@@ -21,12 +21,13 @@ from pinakes.audit_exports import BrokenExport, Signature, verify_export
 from server.adapters.audit_anchors import FileAuditAnchors
 from server.adapters.audit_keys import FileAuditSigner
 from server.adapters.postgres.audit_log import PostgresAuditLog
-from server.adapters.postgres.pool import PostgresPool
+from server.adapters.postgres.pool import PostgresOptions, PostgresPool
 from server.application.audit_ports import WantedEntries
 from server.application.prune_audit import PruneAudit, RetentionOptions
 from server.application.record_audit import RecordAudit, RecordOptions
 from server.application.verify_audit import ChainReport, VerifyAudit
 from server.domain.audit import (
+    BEGUN,
     GENESIS,
     ActorKind,
     AuditClass,
@@ -663,6 +664,32 @@ async def test_what_the_server_found_broken_is_told_of_its_export(chronicle: Chr
     with pytest.raises(BrokenExport) as found:
         verify_export(lines)
     assert found.value.line == 3
+
+
+async def test_without_postgresql_nothing_begins(chronicle: Chronicle, tmp_path: Path) -> None:
+    """The real adapter, and a server that is not there."""
+    nowhere = PostgresOptions(pool_timeout_s=0.2, reconnect_s=0.1, connect_timeout_s=1)
+    async with PostgresPool(f"host={tmp_path}", nowhere) as gone:
+        log = PostgresAuditLog(gone, chronicle.signer, chronicle.anchors)
+        recorder = RecordAudit(log, chronicle.anchors, RecordOptions())
+        async with recorder.running():
+            with recorder.place(chronicle.chain) as place, pytest.raises(DependencyUnavailable):
+                await place.first(chronicle.record())
+            assert recorder.waiting == 0
+
+
+async def test_what_a_server_had_begun_when_it_ended_is_on_record(chronicle: Chronicle) -> None:
+    begun = chronicle.record(result=BEGUN)
+    ended = RecordAudit(chronicle.log, chronicle.anchors, RecordOptions())
+    storing = asyncio.ensure_future(ended.stored(begun, lasting=False))
+    await asyncio.sleep(0)
+    await ended.flush()
+    await storing
+    # It is gone before the outcome is; the next one goes on behind the beginning.
+    server = chronicle.restarted()
+    assert not await server.log.append([server.record(1)])
+    assert [entry.record.result for entry in await server.entries()] == [BEGUN, "OK"]
+    assert await server.broken() is None
 
 
 async def test_retention_removes_what_is_old_and_leaves_a_chain_that_holds(chronicle: Chronicle) -> None:
