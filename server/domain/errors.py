@@ -449,8 +449,8 @@ class AuditBroken(PinakesError):
 
     def __init__(self, tenant: str, audit_class: str, sequence: int, reason: str) -> None:
         super().__init__(
-            f"the {audit_class} log does not hold at entry {sequence} ({reason}), and nothing is done that it would have "
-            "to record; only the operator can help"
+            f"the {audit_class} log does not hold at entry {sequence} ({reason}), and nothing is done that it would "
+            "have to record; only the operator can help"
         )
         self.tenant = tenant
         self.audit_class = audit_class

@@ -9,8 +9,8 @@ from datetime import datetime
 from server.domain.answers import AnswerEvent, Citation, Completion, Sources
 from server.domain.documents import Failure
 from server.domain.passages import RankedPassage, TextSpan
-from server.domain.understanding import Understanding
 from server.domain.privacy import PiiSpan
+from server.domain.understanding import Understanding
 
 
 class AnswerState(enum.Enum):

@@ -168,8 +168,8 @@ class AnswerOptions(TypedDict, total=False):
     """The answer goes on being made for so long, up to 120 s, when the connection is lost, and the stream goes on by
     itself, once. Leaving the stream does not stop it then: `answers.cancel` does."""
     response_schema: str
-    """A JSON Schema, as text: the answer is a JSON document that keeps to it, with a citation for each value that stands
-    in the documents (`Citation.field`)."""
+    """A JSON Schema, as text: the answer is a JSON document that keeps to it, with a citation for each value that
+    stands in the documents (`Citation.field`)."""
 
 
 class GenerateOptions(TypedDict, total=False):
