@@ -14,14 +14,30 @@ import structlog
 
 from pinakes.v1 import auth_service_pb2 as wire
 from pinakes.v1 import event_service_pb2
-from server.adapters.postgres.identity_changes import ChangeOptions
+from server.adapters.argon2_hashes import Argon2Hashes
+from server.adapters.postgres.api_keys import PostgresApiKeys, PostgresRefusedTokens
+from server.adapters.postgres.identity_changes import ChangeOptions, PostgresIdentityChanges
 from server.adapters.postgres.pool import PostgresPool
-from server.adapters.postgres.users import PostgresLoginCounter
+from server.adapters.postgres.users import PostgresLoginCounter, PostgresSessions
+from server.application.identify_callers import IdentifyCallers, IdentifyOptions
+from server.application.identity_states import IdentityStates, StateOptions
+from server.domain.credentials import Credentials
+from server.domain.errors import Unauthenticated
+from server.domain.identities import IssuedToken
 from server.domain.permissions import Permission, Role
-from tests.server.identity.conftest import PASSWORD, Begin, Replica
+from tests.server.identity.conftest import CHEAP, PASSWORD, Begin, Replica
 from tests.server.identity.test_access import make_key, make_user, signed_in
 
 LISTEN_ENDS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pinakes identity'"
+
+
+class NoTokens:
+    """Accepts none."""
+
+    keys_version = 0
+
+    async def verify(self, token: str) -> IssuedToken:
+        raise Unauthenticated("no tokens here")
 
 
 async def refused(call: Any) -> grpc.aio.AioRpcError:
@@ -369,6 +385,36 @@ async def test_the_first_key_is_made_once_and_for_this_user_alone(begin: Begin) 
     secret = file.read_text().strip()
     told = await replicas[0].call("AuthService/WhoAmI", wire.WhoAmIRequest(), secret)
     assert set(told.permissions) == set(Permission)
+
+
+async def test_the_last_use_of_a_key_is_recorded_also_when_the_server_ends(begin: Begin, pool: PostgresPool) -> None:
+    replica: Replica = await begin(callers=IdentifyOptions(last_use_every_s=0.05))
+    used, unused = await make_key(replica, {Permission.SEARCH}), await make_key(replica, {Permission.SEARCH})
+    assert await known(replica, used.secret)
+
+    async def recorded() -> dict[str, bool]:
+        listed = await replica.call("AuthService/ListApiKeys", wire.ListApiKeysRequest(), replica.admin)
+        return {key.key_id: key.HasField("last_use_time") for key in listed.keys}
+
+    async with asyncio.timeout(60):
+        while not (await recorded())[used.key.key_id]:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
+    assert not (await recorded())[unused.key.key_id]
+    # One that records nothing until it ends.
+    patient = IdentifyCallers(
+        PostgresApiKeys(pool),
+        PostgresSessions(pool),
+        PostgresRefusedTokens(pool),
+        IdentityStates(PostgresIdentityChanges(""), StateOptions()),
+        NoTokens(),
+        Argon2Hashes(CHEAP),
+        IdentifyOptions(last_use_every_s=3_600),
+    )
+    running = asyncio.create_task(patient.run())
+    await patient.identify(Credentials(unused.secret))
+    running.cancel()
+    await asyncio.wait((running,))
+    assert (await recorded())[unused.key.key_id]
 
 
 async def test_no_secret_is_logged(begin: Begin) -> None:
