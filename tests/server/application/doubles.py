@@ -132,7 +132,7 @@ class ScriptedStore:
         hidden = {chunk_id for user, chunk_id in self.withheld if user == principal.user}
         return {chunk_id for chunk_id in chunk_ids if chunk_id in self.known} - hidden
 
-    async def beside(self, chunk_ids: Sequence[str], reach: int) -> list[str]:
+    async def beside(self, principal: Principal, chunk_ids: Sequence[str], reach: int) -> list[str]:
         own = [self.known[chunk_id] for chunk_id in chunk_ids]
         return [
             each.chunk_id
