@@ -123,11 +123,12 @@ def _cards(text: str) -> Iterator[_Found]:
 
 def _ibans(text: str) -> Iterator[_Found]:
     for found in patterns.IBAN.finditer(text):
-        length = check_digits.IBAN_LENGTHS.get(found.group()[:2], 0)
-        places = [at for at, character in enumerate(found.group()) if character not in " -"][:length]
+        written = found.group().upper()
+        length = check_digits.IBAN_LENGTHS.get(written[:2], 0)
+        places = [at for at, character in enumerate(written) if character not in " -"][:length]
         if length and len(places) == length:
             end = found.start() + places[-1] + 1
-            iban = "".join(found.group()[at] for at in places)
+            iban = "".join(written[at] for at in places)
             if check_digits.is_iban(iban) and not text[end : end + 1].isalnum():
                 yield found.start(), end, PiiKind.BANK_ACCOUNT
 
@@ -214,7 +215,7 @@ def _is_japanese_phone(text: str, number: str, start: int) -> bool:
         return True
     if _is_other(text, start):
         return False
-    if digits == number or " " in number:
+    if not any(mark in number for mark in "-ー.("):
         return len(digits) == 11 and digits[:3] in ("070", "080", "090")
     return tuple(re.findall("[0-9]+", number)) == national
 

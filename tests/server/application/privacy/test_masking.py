@@ -65,6 +65,8 @@ def test_spans_that_were_masked_before_move_along() -> None:
 
 @given(st.lists(st.sampled_from(SNIPPETS), min_size=1, max_size=3), st.lists(st.integers(0, 10_000), max_size=40))
 @example(["SSN: 123-45-6789"], list(range(40)))
+@example(["iban de89370400440532013000, please"], list(range(40)))
+@example(["IBAN GB82 WEST 1234 5698 7654 32"], list(range(40)))
 @example(["| Name | SSN |\n| Kim | 518774420 |"], list(range(60)))
 def test_a_text_that_comes_in_pieces_is_masked_as_the_whole_is(texts: list[str], places: list[int]) -> None:
     text = " ".join(texts)
