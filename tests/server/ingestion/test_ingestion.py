@@ -209,7 +209,7 @@ async def test_lost_connections_to_the_database_are_waited_out(workshop: Worksho
     _, job = await workshop.take_in(SCANS)
 
     async def disconnect(text: str) -> None:
-        async with workshop.pool.spanning() as connection:
+        async with workshop.pool.as_login() as connection:
             await connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
