@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PROTOC = $(PY) -m grpc_tools.protoc -Iprotos --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) \
 	--mypy_grpc_out=quiet:$(1) protos/pinakes/v1/*.proto
 
-.PHONY: help environment setup check lint types imports contract stubs test faults fuzz bench peers demo up doctor generate golden baseline lock clean
+.PHONY: help environment setup check lint types imports contract stubs test faults leaks fuzz bench peers demo up doctor generate golden baseline lock clean
 
 help:  ## Lists the verbs.
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r verb does; do \
@@ -67,6 +67,11 @@ test: setup  ## Runs the tests, with real PostgreSQL, NATS and Triton.
 FAULTS := --seed 1 --kills 50 --documents 100
 faults: setup  ## Kills parts of the stack at random while documents go in: make faults FAULTS="--seed 7 --kills 200"
 	$(PY) -m tests.faults $(FAULTS)
+
+# For `leaks`: --seed, --requests, --documents, --readers, --parallel.
+LEAKS := --requests 50000
+leaks: setup  ## Asks a stack for documents while their access changes, and counts what it should not have told.
+	$(PY) -m tests.leaks $(LEAKS)
 
 fuzz: environment  ## Reads 2,000 damaged documents of every format; FUZZ="--seed 2 --inputs 9000" changes that.
 	$(PY) -m tests.fuzz $(FUZZ)
