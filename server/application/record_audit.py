@@ -28,7 +28,8 @@ class RecordOptions:
     """`places` bounds the calls whose records are not stored yet, running ones included: a call that finds none left is
     refused before it begins, since nothing is done that could not be recorded. Refused calls take none of them: of each
     tenant's (and of nobody's) `refusals` in `refusal_window_s` are recorded one by one, and the rest by their number,
-    so that whoever is kept out can fill neither the queue nor the disk.
+    so that whoever is kept out can fill neither the queue nor the disk. While `places` records wait, they are only
+    counted.
 
     Records that nobody waits for are stored `linger_s` after the first of them, at most `batch` in a transaction; a
     crash of the server loses what has lingered. A caller whose record must be stored first waits `patience_s` for it.
@@ -89,6 +90,7 @@ class RecordAudit:
         self._waiting: deque[_Waiting] = deque()
         self._taken = 0
         self._refusals: Counter[tuple[str, str]] = Counter()
+        self._omitted: Counter[tuple[str, str]] = Counter()
         self._window_ends = time.monotonic() + options.refusal_window_s
         self._broken: dict[ChainId, tuple[float, AuditBroken]] = {}
         self._something = asyncio.Event()
@@ -118,25 +120,30 @@ class RecordAudit:
         if time.monotonic() >= until:
             self._broken[chain] = (time.monotonic() + self._options.broken_s, error)
             self.take(system_record(chain.tenant, chain.audit_class, _RESUMED, ""))
-        return error
+        # A new one: one that is raised again and again holds the frames of all calls that met it.
+        return AuditBroken(error.tenant, error.audit_class, error.sequence, error.reason)
 
     def refused(self, record: AuditRecord) -> None:
         """Records a call that was turned away. Never waits and never fails; see RecordOptions for a flood of them."""
         if time.monotonic() >= self._window_ends:
             self._close_window()
         whose = record.tenant, record.actor_kind
-        self._refusals[whose] += 1
-        if self._refusals[whose] <= self._options.refusals:
+        if self._refusals[whose] < self._options.refusals and len(self._waiting) < self._options.places:
+            self._refusals[whose] += 1
             self.take(record)
+        else:
+            self._omitted[whose] += 1
 
-    def _close_window(self) -> None:
-        """Tells how many refused calls were not recorded one by one."""
+    def _close_window(self, *, ending: bool = False) -> None:
+        """Tells how many refused calls were not recorded one by one: with the next window, where nothing is taken now,
+        unless it is the last."""
         self._window_ends = time.monotonic() + self._options.refusal_window_s
-        for (tenant, actor_kind), refused in self._refusals.items():
-            if refused > self._options.refusals:
-                detail = f"actor_kind={actor_kind};calls={refused - self._options.refusals}"
-                self.take(system_record(tenant, AuditClass.AUDIT, _OMITTED, detail))
         self._refusals.clear()
+        for (tenant, actor_kind), calls in list(self._omitted.items()):
+            if ending or len(self._waiting) < self._options.places:
+                detail = f"actor_kind={actor_kind};calls={calls}"
+                self.take(system_record(tenant, AuditClass.AUDIT, _OMITTED, detail))
+                del self._omitted[tenant, actor_kind]
 
     def take(self, record: AuditRecord) -> None:
         self._waiting.append(_Waiting(record))
@@ -206,18 +213,19 @@ class RecordAudit:
         try:
             broken = await self._log.append([waiting.record for waiting in batch])
         except BaseException as error:
+            lost = DependencyUnavailable("the audit log", "the record could not be stored", retry_after_s=1.0)
             self._waiting.extendleft(waiting for waiting in reversed(batch) if waiting.lasting)
             self._something.set()
             for waiting in batch:
-                _tell(waiting, error if isinstance(error, PinakesError) else _LOST)
+                _tell(waiting, error if isinstance(error, PinakesError) else lost)
             raise
         until = time.monotonic() + self._options.broken_s
-        lost = 0
+        unrecorded = 0
         for waiting in batch:
             record = waiting.record
             flaw = broken.get(ChainId(record.tenant, record.audit_class))
             _tell(waiting, flaw)
-            lost += flaw is not None and waiting.lasting
+            unrecorded += flaw is not None and waiting.lasting
         for chain in {ChainId(waiting.record.tenant, waiting.record.audit_class) for waiting in batch}:
             if chain in broken:
                 self._broken[chain] = (until, broken[chain])
@@ -230,8 +238,8 @@ class RecordAudit:
                 )
             else:
                 self._broken.pop(chain, None)
-        if lost:
-            _log.error("audit_records_lost", records=lost, problem="their chains are broken")
+        if unrecorded:
+            _log.error("audit_records_lost", records=unrecorded, problem="their chains are broken")
 
     async def _anchor(self) -> None:
         await asyncio.sleep(self._options.anchor_every_s)
@@ -240,7 +248,7 @@ class RecordAudit:
         await self._anchors.keep()
 
     async def _finish(self) -> None:
-        self._close_window()
+        self._close_window(ending=True)
         try:
             async with asyncio.timeout(self._options.farewell_s):
                 for pause_s in (*_PAUSES_S, 0.0):
@@ -255,9 +263,6 @@ class RecordAudit:
             _log.error("audit_not_finished", problem=type(error).__name__)
         if self._waiting:
             _log.error("audit_records_lost", records=len(self._waiting), problem="the database did not take them")
-
-
-_LOST = DependencyUnavailable("the audit log", "the record could not be stored", retry_after_s=1.0)
 
 
 def now_us() -> int:

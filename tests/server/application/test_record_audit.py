@@ -169,6 +169,31 @@ async def test_how_many_were_refused_is_told_when_their_time_is_over(log: Memory
     assert log.records[1].detail == "actor_kind=system;calls=4"
 
 
+async def test_refused_calls_are_only_counted_while_nothing_more_can_wait(log: MemoryAuditLog) -> None:
+    log.failure = GONE
+    # Each is in a window of its own.
+    async with recording(log, places=4, refusal_window_s=0.0, linger_s=NEVER_S) as recorder:
+        for _ in range(100):
+            recorder.refused(record("refused"))
+        assert recorder.waiting == 4
+        log.failure = None
+    assert actions(log) == ["refused"] * 4 + ["audit.refusals_omitted"]
+    assert log.records[-1].detail == "actor_kind=system;calls=96"
+
+
+async def test_what_a_broken_chain_refuses_holds_no_earlier_call(log: MemoryAuditLog) -> None:
+    log.broken[ACCESS] = AuditBroken("acme", "access", 7, "changed")
+    async with recording(log) as recorder:
+        with recorder.place(ACCESS) as place, pytest.raises(AuditBroken):
+            await place.first(record("first", ACCESS))
+        frames = []
+        for _ in range(5):
+            with pytest.raises(AuditBroken) as refused, recorder.place(ACCESS):
+                raise AssertionError("it must not run")
+            frames.append(len(refused.traceback))
+    assert frames == frames[:1] * 5
+
+
 async def test_nothing_is_done_that_a_broken_chain_would_have_to_record(log: MemoryAuditLog) -> None:
     log.broken[ACCESS] = AuditBroken("acme", "access", 7, "changed")
     async with recording(log, broken_s=0.0) as recorder:
