@@ -14,6 +14,7 @@ from cachetools import LRUCache
 
 from server.application.answer_question import MOST_TOKENS, AnswerCommand, AnswerOptions
 from server.application.quota_ports import QuotaStore, RequestRates, TokenLedger
+from server.application.recent_readings import RecentReadings
 from server.application.reuse_answers import Answering
 from server.domain.answers import AnswerEvent, Completion
 from server.domain.deadline import Deadline
@@ -46,33 +47,19 @@ class FollowQuotas:
 
     def __init__(self, store: QuotaStore, options: QuotaOptions, now: Callable[[], float] = time.monotonic) -> None:
         self._store = store
-        self._options = options
-        self._now = now
-        self._read: LRUCache[str, tuple[float, Quota]] = LRUCache(options.tenants)
-        self._reading: dict[str, asyncio.Task[Quota]] = {}
+        self._default = options.default
+        self._readings = RecentReadings(self._in_force, options.keep_s, options.tenants, now)
 
     async def of(self, tenant: str) -> Quota:
         """Raises DependencyUnavailable, Overloaded."""
-        read = self._read.get(tenant)
-        if read is not None and self._now() - read[0] < self._options.keep_s:
-            return read[1]
-        reading = self._reading.get(tenant)
-        if reading is None:
-            reading = self._reading[tenant] = asyncio.create_task(self._fetch(tenant))
-        return await asyncio.shield(reading)
+        return await self._readings.of(tenant)
 
     def forget(self, tenant: str) -> None:
-        """What was read of it: it was changed here."""
-        self._read.pop(tenant, None)
+        """What was read of it, or is being read: it was changed here."""
+        self._readings.forget(tenant)
 
-    async def _fetch(self, tenant: str) -> Quota:
-        began = self._now()
-        try:
-            quota = (await self._store.own(tenant)).over(self._options.default)
-            self._read[tenant] = began, quota
-            return quota
-        finally:
-            del self._reading[tenant]
+    async def _in_force(self, tenant: str) -> Quota:
+        return (await self._store.own(tenant)).over(self._default)
 
 
 @dataclass(slots=True)

@@ -26,13 +26,18 @@ class Store:
     quota: Quota
     reads: int = 0
     fails: bool = False
+    held_up: asyncio.Event | None = None
+    """What is read from now on is told when this is set."""
 
     async def own(self, tenant: str) -> Quota:
         self.reads += 1
+        quota, held_up = self.quota, self.held_up
         await asyncio.sleep(0)
         if self.fails:
             raise DependencyUnavailable("PostgreSQL", "gone")
-        return self.quota
+        if held_up is not None:
+            await held_up.wait()
+        return quota
 
     async def get(self, tenant: str) -> HeldQuota:
         raise NotImplementedError
@@ -116,3 +121,24 @@ async def test_a_limit_that_cannot_be_looked_up_is_not_lifted() -> None:
         await own.spend("acme")
     store.fails = False
     await own.spend("acme")
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_who_asks_after_a_change_does_not_wait_for_a_reading_of_before_it(told: bool) -> None:
+    """Whether the change was made here, or by another server longer ago than a reading is used."""
+    clock, store = Clock(), Store(Quota(), held_up=asyncio.Event())
+    quotas = FollowQuotas(store, QuotaOptions(), clock)
+    before = asyncio.create_task(quotas.of("acme"))
+    while store.reads == 0:  # noqa: ASYNC110 - of code that knows no test
+        await asyncio.sleep(0)
+    held_up, store.held_up, store.quota = store.held_up, None, Quota(documents=1)
+    assert held_up is not None
+    if told:
+        quotas.forget("acme")
+    else:
+        clock.now += 5.0
+    assert (await quotas.of("acme")).documents == 1
+    held_up.set()
+    assert (await before).documents is None
+    assert (await quotas.of("acme")).documents == 1, "the older reading, which ends later, does not take its place"
+    assert store.reads == 2
