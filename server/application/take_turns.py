@@ -114,9 +114,7 @@ class TakeTurns:
             history = await self._histories.read(principal, conversation_id, options.past)
             if len(history.questions) < options.summarize_from:
                 return history
-            summary = await asyncio.to_thread(
-                summarized, history.summary, history.questions, options.summary_tokens
-            )
+            summary = await asyncio.to_thread(summarized, history.summary, history.questions, options.summary_tokens)
             known = history.summarized + len(history.questions)
             await self._histories.keep(principal, conversation_id, summary, known)
             return History(summary, known)
