@@ -9,11 +9,12 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from server.application.answer_question import AnswerCommand
+from server.application.privacy.masked_fields import FieldsMasker, mask_kept
 from server.application.privacy.masked_passages import masked_passage
 from server.application.privacy.masking import MaskedText, TextMasker, joined_spans, mask_pii
 from server.application.privacy_ports import Policies
 from server.application.reuse_answers import Answering
-from server.domain.answers import AnswerEvent, Citation, Completion, Delta, Sources
+from server.domain.answers import AnswerEvent, Citation, Completion, Delta, Sources, Unsupported
 from server.domain.deadline import Deadline
 from server.domain.principals import Principal
 from server.domain.privacy import PiiKind
@@ -43,7 +44,7 @@ class MaskAnswers:
                 async for event in events:
                     yield event
                 return
-            masking = _Masking(kinds)
+            masking = _Masking(FieldsMasker(kinds) if command.response_schema else TextMasker(kinds))
             async for event in events:
                 for shown in await asyncio.to_thread(masking.add, event):
                     yield shown
@@ -54,8 +55,8 @@ class MaskAnswers:
 class _Masking:
     """The events of one answer. In deltas is its text, and all other offsets count in it."""
 
-    def __init__(self, kinds: frozenset[PiiKind]) -> None:
-        self._masker = TextMasker(kinds)
+    def __init__(self, masker: TextMasker | FieldsMasker) -> None:
+        self._masker = masker
         self._waiting: deque[Citation] = deque()
 
     def add(self, event: AnswerEvent) -> list[AnswerEvent]:
@@ -66,7 +67,7 @@ class _Masking:
                 self._waiting.append(event)
                 return self._cited()
             case Completion():
-                return [*self.rest(), moved_completion(event, self._masker.whole)]
+                return [*self.rest(), moved_completion(event, self._masker.whole, self._masker.kinds)]
             case Sources():
                 return [_masked_sources(event, self._masker.kinds)]
 
@@ -77,15 +78,17 @@ class _Masking:
         told: list[AnswerEvent] = []
         while self._waiting and self._waiting[0].sentence.end <= self._masker.settled:
             citation = self._waiting.popleft()
-            told.append(replace(citation, sentence=self._masker.whole.span(citation.sentence)))
+            sentence = self._masker.whole.span(citation.sentence)
+            told.append(replace(citation, sentence=sentence, field=mask_pii(citation.field, self._masker.kinds).text))
         return told
 
 
-def moved_completion(completion: Completion, moved: MaskedText) -> Completion:
+def moved_completion(completion: Completion, moved: MaskedText, kinds: Collection[PiiKind]) -> Completion:
     return replace(
         completion,
         unsupported=tuple(
-            replace(span, start=moved.start(span.start), end=moved.end(span.end)) for span in completion.unsupported
+            Unsupported(moved.start(span.start), moved.end(span.end), mask_pii(span.field, kinds).text)
+            for span in completion.unsupported
         ),
         masked=joined_spans(completion.masked, moved),
     )
@@ -95,7 +98,7 @@ def masked_answer(answer: ShownAnswer, kinds: Collection[PiiKind]) -> ShownAnswe
     """An answer that was kept, by the policy of now. Its layout is no longer that of its text: see `masked_events`."""
     if not kinds:
         return answer
-    moved = mask_pii(answer.text, kinds)
+    moved = mask_kept(answer.text, kinds)
     completion = answer.completion
     return replace(
         answer,
@@ -104,7 +107,7 @@ def masked_answer(answer: ShownAnswer, kinds: Collection[PiiKind]) -> ShownAnswe
         withheld=tuple(map(moved.span, answer.withheld)),
         sources=_masked_sources(answer.sources, kinds),
         citations=tuple(_moved_citation(citation, moved, kinds) for citation in answer.citations),
-        completion=None if completion is None else moved_completion(completion, moved),
+        completion=None if completion is None else moved_completion(completion, moved, kinds),
         masked=joined_spans(answer.masked, moved),
     )
 
@@ -115,7 +118,7 @@ def masked_events(events: Sequence[NumberedEvent], kinds: Collection[PiiKind]) -
     if not kinds:
         yield from events
         return
-    moved = mask_pii("".join(each.event.text for each in events if isinstance(each.event, Delta)), kinds)
+    moved = mask_kept("".join(each.event.text for each in events if isinstance(each.event, Delta)), kinds)
     told = 0
     for numbered in events:
         event = numbered.event
@@ -126,7 +129,7 @@ def masked_events(events: Sequence[NumberedEvent], kinds: Collection[PiiKind]) -
             case Sources():
                 event = _masked_sources(event, kinds)
             case Completion():
-                event = moved_completion(event, moved)
+                event = moved_completion(event, moved, kinds)
             case _:
                 event = _moved_citation(event, moved, kinds)
         yield replace(numbered, event=event)
@@ -161,6 +164,7 @@ def _moved_citation(
         sentence=moved.span(citation.sentence),
         passage=passage,
         support=mask_pii(citation.passage.text, kinds).span(citation.support),
+        field=mask_pii(citation.field, kinds).text,
     )
 
 

@@ -63,13 +63,17 @@ class MaskedText:
 
 def masked(text: str, spans: Sequence[PiiSpan]) -> MaskedText:
     """`spans`: in order, without overlaps, as `find_pii` finds them."""
+    return replaced(text, spans, [MASKS[span.kind] for span in spans])
+
+
+def replaced(text: str, spans: Sequence[PiiSpan], by: Sequence[str]) -> MaskedText:
+    """As `masked`, each span by a word of its own."""
     if not spans:
         return MaskedText(text)
     parts: list[str] = []
     words: list[PiiSpan] = []
     at = length = 0
-    for span in spans:
-        word = MASKS[span.kind]
+    for span, word in zip(spans, by, strict=True):
         parts += (text[at : span.start], word)
         length += span.start - at
         words.append(PiiSpan(length, length + len(word), span.kind))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 from server.application.answer_question import AnswerCommand
 from server.application.keeping import kept_answer, replayed, shown_answer
 from server.application.privacy.masked_answers import MaskAnswers, masked_answer, masked_events
+from server.application.privacy.masked_fields import mask_fields
 from server.application.privacy.masked_passages import MaskedPassages, masked_passage
-from server.application.privacy.masking import mask_pii
+from server.application.privacy.masking import MASKS, mask_pii
 from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Completion, Delta, Sources, Unsupported
 from server.domain.conditions import Tagged
 from server.domain.deadline import Deadline
@@ -112,6 +114,85 @@ async def test_a_span_that_is_cut_between_deltas_does_not_come_out_in_part(cuts:
         if isinstance(event, Citation):
             assert event.sentence.end <= len(so_far), "a citation comes behind its sentence"
     assert so_far == mask_pii(whole, ALL).text
+
+
+FIELDS = (
+    '{"name": "Ana", "notes": "Ring\\na@example.org, or \\"b@example.org\\"", "phone": 2125550143, '
+    '"tel": "212-555-0143", "rooms": [12, 14], "212-555-0143": 1}'
+)
+MASKED_FIELDS = (
+    '{"name": "Ana", "notes": "Ring\\n[email], or \\"[email]\\"", "phone": "[phone]", "tel": "[phone]", '
+    '"rooms": [12, 14], "[phone]": 1}'
+)
+
+
+def in_fields() -> list[AnswerEvent]:
+    phone = FIELDS.index("2125550143")
+    unsupported = Unsupported(len(FIELDS) - 2, len(FIELDS) - 1, "/212-555-0143")
+    return [
+        EVENTS[0],
+        Delta(FIELDS),
+        Citation(TextSpan(phone, phone + 10), PASSAGE, TextSpan(25, 56), 0.9, "/phone"),
+        Completion(AnswerStatus.ANSWERED, None, (), (), (unsupported,), "generator@1", 7),
+    ]
+
+
+async def test_an_answer_in_fields_stays_json_and_its_places_hold() -> None:
+    answers = MaskAnswers(Maker(in_fields()), masking())
+    command = AnswerCommand("q", response_schema="{}")
+    live = [event async for event in answers.run(PRINCIPAL, command, Deadline.after(30))]
+    kept = shown_answer(kept_answer("a", "q", AnswerState.COMPLETED, None, in_fields(), NOW, NOW))
+    replay = [each.event for each in masked_events(tuple(replayed(kept, 0)), ALL)]
+    for events in (live, replay):
+        text = "".join(event.text for event in events if isinstance(event, Delta))
+        assert text == MASKED_FIELDS and json.loads(text)["phone"] == "[phone]"
+        _, _, cited, end = events
+        assert isinstance(cited, Citation) and isinstance(end, Completion)
+        assert text[cited.sentence.start : cited.sentence.end] == '"[phone]"'
+        assert [(text[each.start : each.end], each.field) for each in end.unsupported] == [("1", "/[phone]")]
+        assert [text[each.start : each.end] for each in end.masked] == ["[email]"] * 2 + ['"[phone]"'] + ["[phone]"] * 2
+    assert masked_answer(kept, ALL).text == MASKED_FIELDS
+
+
+async def test_a_refusal_in_place_of_fields_is_masked_as_text() -> None:
+    events = [EVENTS[0], Delta("Nothing of a@"), Delta("example.org is there."), COMPLETION]
+    answers = MaskAnswers(Maker(events), masking())
+    command = AnswerCommand("q", response_schema="{}")
+    shown = [event async for event in answers.run(PRINCIPAL, command, Deadline.after(30))]
+    assert text_of(shown) == "Nothing of [email] is there."
+
+
+_VALUES = st.sampled_from(
+    ["a@example.org", 2125550143, "Call\n212-555-0143", 'x\\a@b.co"', "\u30002125550143", 4111111111111111, 7.5, None]
+)
+
+
+@given(
+    st.recursive(
+        _VALUES | st.text(max_size=8),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["tel", "a@b.co", "n"]), inner),
+        max_leaves=12,
+    )
+)
+def test_masked_fields_are_json_of_the_same_form_without_what_is_masked(document: object) -> None:
+    written = json.dumps(document, ensure_ascii=False)
+    moved = mask_fields(written, ALL)
+    assert forms(json.loads(moved.text)) == forms(document)
+    assert "example.org" not in moved.text and "212-555" not in moved.text
+    for word, cut in zip(moved.spans, moved.cuts, strict=True):
+        assert moved.span(cut) == TextSpan(word.start, word.end)
+        assert moved.text[word.start : word.end].strip('"') == MASKS[word.kind]
+
+
+def forms(document: object) -> object:
+    """Containers and their lengths."""
+    match document:
+        case dict():
+            return [forms(each) for each in document.values()]
+        case list():
+            return [forms(each) for each in document]
+        case _:
+            return None
 
 
 async def test_an_answer_that_fails_gives_out_what_it_has_only_up_to_an_open_number() -> None:
