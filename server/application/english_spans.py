@@ -14,7 +14,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import groupby
+from itertools import groupby, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +22,7 @@ import numpy.typing as npt
 import Stemmer
 
 from server.application.english_words import MONTHS, ONES, SCALES, TEENS, TENS
-from server.application.span_candidates import MOST_SENTENCES, SpanCandidate, bucket, magnitude
+from server.application.span_candidates import MOST_OF_A_SENTENCE, MOST_SENTENCES, SpanCandidate, bucket, magnitude
 from server.domain.passages import TextSpan
 
 VERSION = 2
@@ -145,7 +145,7 @@ def english_candidates(
     for rank, text in enumerate(sentences[:MOST_SENTENCES]):
         sentence = _sentence(asked, text)
         of_sentence = [bucket("rank", rank), bucket("cov", int(coverages[rank] * 10))]
-        for first, last in _runs(asked, sentence):
+        for first, last in islice(_runs(asked, sentence), MOST_OF_A_SENTENCE):
             span = TextSpan(sentence.tokens[first].start, sentence.tokens[last].end)
             found.append(SpanCandidate(rank, span, text[span.start : span.end]))
             features.append(

@@ -13,13 +13,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from server.application.span_candidates import MOST_SENTENCES, SpanCandidate, bucket, magnitude
+from server.application.span_candidates import MOST_OF_A_SENTENCE, MOST_SENTENCES, SpanCandidate, bucket, magnitude
 from server.domain.passages import TextSpan
 
 VERSION = 1
@@ -76,7 +76,7 @@ def japanese_candidates(
     found: list[SpanCandidate] = []
     features: list[list[int]] = []
     for rank, sentence in enumerate(sentences[:MOST_SENTENCES]):
-        for candidate, measured in _of_sentence(asked, rank, sentence, coverages[rank]):
+        for candidate, measured in islice(_of_sentence(asked, rank, sentence, coverages[rank]), MOST_OF_A_SENTENCE):
             found.append(candidate)
             features.append(measured)
     return found, np.array(features, np.int32).reshape(-1, FEATURES)

@@ -17,7 +17,7 @@ from server.application.english_spans import english_candidates
 from server.application.evidence import Evidence, EvidenceOptions
 from server.application.extracting import Extract, ExtractOptions, Phrases, sentence_in
 from server.application.japanese_spans import FEATURES, japanese_candidates
-from server.application.span_candidates import BUCKETS, SpanCandidate
+from server.application.span_candidates import BUCKETS, MOST_OF_A_SENTENCE, SpanCandidate
 from server.application.span_model import SPAN_LANGUAGES, ChosenSpan, SpanModel, span_model
 from server.domain.passages import RankedPassage
 from tests.server.application.doubles import passage
@@ -104,6 +104,14 @@ def test_any_text_has_english_features(sentence: str, question: str) -> None:
 def test_three_sentences_are_looked_at(candidates: Callable[..., tuple[list[SpanCandidate], object]]) -> None:
     found, _ = candidates("何? What?", ["駅 station"] * 9, [0.5] * 9)
     assert {candidate.sentence for candidate in found} == {0, 1, 2}
+
+
+@pytest.mark.parametrize("candidates", [japanese_candidates, english_candidates])
+def test_a_column_of_numbers_costs_no_more_than_a_long_sentence(
+    candidates: Callable[..., tuple[list[SpanCandidate], object]],
+) -> None:
+    found, _ = candidates("何? What?", ["1st 2 駅 station " * 200] * 2, [0.5] * 2)
+    assert [sum(each.sentence == number for each in found) for number in (0, 1)] == [MOST_OF_A_SENTENCE] * 2
 
 
 def test_the_trained_model_finds_names_and_prices() -> None:
