@@ -58,7 +58,9 @@ class TokenCounts:
                 counts = await generator.token_counts([*new.values()], deadline.capped(self._options.count_s))
             except PinakesError as error:
                 _log.warning("tokens_not_counted", error=type(error).__name__)
-                self._rests_until = self._now() + self._options.rest_s
+                # A caller who had no time left says nothing of the generator: others go on asking it.
+                if deadline.remaining() > 0:
+                    self._rests_until = self._now() + self._options.rest_s
             else:
                 counted = dict(zip(new, counts, strict=True)) if counts is not None else {}
                 self._kept.update(counted)

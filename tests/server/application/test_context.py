@@ -26,7 +26,7 @@ from server.application.token_counts import TokenCountOptions, TokenCounts
 from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Completion, Sources
 from server.domain.deadline import Deadline
 from server.domain.documents import Block, BlockKind, Box, Line, Page
-from server.domain.errors import DependencyUnavailable, PinakesError
+from server.domain.errors import DependencyUnavailable, PinakesError, StageDeadline
 from server.domain.passages import Passage, RankedPassage
 from server.domain.retrieval import RetrievalSettings
 from tests.server.application.doubles import (
@@ -217,6 +217,14 @@ async def test_a_generator_that_cannot_count_now_is_left_alone_for_a_while() -> 
         assert await counts.of(["a b c d e f"], Deadline.after(9)) == [estimate_tokens("a b c d e f")]
     assert generator.asked == 1
     generator.problem, now = None, 6.0
+    assert await counts.of(["a b c d e f"], Deadline.after(9)) == [6]
+
+
+async def test_a_caller_without_time_does_not_keep_others_from_counting() -> None:
+    generator = FailingCounter("", counts=True, problem=StageDeadline("count"))
+    counts = TokenCounts(chain_of(generator), TokenCountOptions(), lambda: 0.0)
+    assert await counts.of(["a b c d e f"], Deadline.after(-1)) == [estimate_tokens("a b c d e f")]
+    generator.problem = None
     assert await counts.of(["a b c d e f"], Deadline.after(9)) == [6]
 
 
