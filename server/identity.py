@@ -51,7 +51,7 @@ async def identity_parts(settings: Settings, pool: PostgresPool, database_id: st
     tokens = OwnTokens(
         PostgresVerificationKeys(pool), settings.data_dir / "identity", f"pinakes:{database_id}", own.tokens, changes
     )
-    issuers = [IssuerTokens(each) for each in own.issuers]
+    issuers = [IssuerTokens(each, own.callers.operator_tenant) for each in own.issuers]
     known = IdentifyCallers(keys, sessions, refused, states, AnyTokens(tokens, issuers), secrets, own.callers)
     rules = GrantRules(own.callers.operator_tenant)
     users = PostgresUsers(pool)

@@ -43,7 +43,8 @@ class IssuerOptions:
     file; it is read again every `refresh_s`, and when a token names a key that is not in it, every `look_at_most_s` at
     most. Keys that could not be read again for `longest_s` are not used any more.
 
-    Its tokens are for `tenant`, if one is set, else for that of their claim `tenant_claim`; the role is their
+    Its tokens are for `tenant`, if one is set, else for that of their claim `tenant_claim`, which may be any but the
+    operator's: who may be somebody there is said in the settings, not by a provider of many tenants. The role is their
     `role_claim` (admin, power_user, user or viewer) and, where they have none, `default_role`; without either they are
     refused. A `development_secret_file` (HS256, for development alone) stands in for `jwks`."""
 
@@ -86,9 +87,10 @@ class _Key:
 class IssuerTokens:
     """Verifies the tokens of one issuer."""
 
-    def __init__(self, options: IssuerOptions, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, options: IssuerOptions, operator_tenant: str, now: Callable[[], float] = time.monotonic) -> None:
         """Raises DependencyUnavailable for a `development_secret_file` that holds none."""
         self._options = options
+        self._operator_tenant = operator_tenant
         self._now = now
         secret_file = options.development_secret_file
         self._keys: Mapping[str | None, _Key] = {} if secret_file is None else {None: _development_key(secret_file)}
@@ -121,11 +123,19 @@ class IssuerTokens:
             issuer=own.issuer,
             token_id=_text(claims["jti"]),
             expire_time=float(claims["exp"]),
-            tenant=own.tenant or _text(claims.get(own.tenant_claim)),
+            tenant=own.tenant or self._named_tenant(claims.get(own.tenant_claim)),
             user=_user(claims.get(own.user_claim)),
             groups=_groups(claims.get(own.groups_claim)),
             role=self._role(claims.get(own.role_claim)),
         )
+
+    def _named_tenant(self, told: object) -> str:
+        tenant = _text(told)
+        if tenant == self._operator_tenant:
+            raise Unauthenticated(
+                "tokens of the operator's tenant come from an issuer that the settings have for it alone"
+            )
+        return tenant
 
     def _role(self, told: object) -> Role | None:
         if told is None:

@@ -9,7 +9,7 @@ import hmac
 import json
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +147,8 @@ async def test_who_is_not_known_gets_in_nowhere_but_where_all_may(begin: Begin, 
         {"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA", "kid": "oct", "alg": "HS256"},
     ]
     jwks.write_text(json.dumps({"keys": keys}))
-    replica: Replica = await begin(issuers=(issuer_options(jwks),))
+    theirs_alone = issuer_options(jwks, tenant="default")
+    replica: Replica = await begin(issuers=(theirs_alone, replace(theirs_alone, issuer="https://many.test", tenant="")))
     await make_user(replica, "ana", Role.ADMIN)
     tokens = await signed_in(replica, "ana", "default")
     own = signing_key(replica.data / "identity", 1e9)
@@ -167,8 +168,11 @@ async def test_who_is_not_known_gets_in_nowhere_but_where_all_may(begin: Begin, 
     def their_token(key: Any = provider, algorithm: str = "EdDSA", kid: str | None = "ed", **more: Any) -> str:
         return _signed({k: v for k, v in (theirs | more).items() if v is not None}, key, algorithm, {"kid": kid})
 
+    def of_many(**more: Any) -> str:
+        return their_token(iss="https://many.test", **more)
+
     # What they are changed from is let in: so it is the change that is refused.
-    for good in (own_token(), their_token(), their_token(rsa, "RS256", "rsa", jti="k")):
+    for good in (own_token(), their_token(), their_token(rsa, "RS256", "rsa", jti="k"), of_many(tenant="acme")):
         assert await outcome(replica, "pinakes.v1.SearchService/Search", good) == IN
     key = await make_key(replica, Permission)
     revoked = await make_key(replica, Permission)
@@ -212,7 +216,8 @@ async def test_who_is_not_known_gets_in_nowhere_but_where_all_may(begin: Begin, 
         "theirs, without a role": their_token(role=None),
         "theirs, with a role of ours that users have not": their_token(role="service"),
         "theirs, as a service": their_token(sub="service:index"),
-        "theirs, without a tenant": their_token(tenant=None),
+        "theirs, without a tenant": of_many(tenant=None),
+        "theirs, of the operator's tenant": of_many(tenant="default"),
         "theirs, by a wrong key": their_token(Ed25519PrivateKey.generate()),
         "theirs, no signature": their_token("", "none"),
         "theirs, the RSA key as a secret": their_token(pem, "HS256", "rsa"),

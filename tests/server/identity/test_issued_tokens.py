@@ -62,7 +62,7 @@ def clock() -> Clock:
 
 
 def verifier(provider: Provider, clock: Clock, **options: Any) -> IssuerTokens:
-    return IssuerTokens(issuer_options(provider.file, **options), clock)
+    return IssuerTokens(issuer_options(provider.file, **options), "default", clock)
 
 
 async def test_what_the_claims_say_is_who_calls(provider: Provider, clock: Clock) -> None:
@@ -72,6 +72,14 @@ async def test_what_the_claims_say_is_who_calls(provider: Provider, clock: Clock
     fixed = verifier(provider, clock, tenant="default", user_claim="email", default_role=Role.VIEWER)
     found = await fixed.verify(provider.token("one", email="ana@acme.test", role=None))
     assert (found.tenant, found.user, found.role) == ("default", "ana@acme.test", Role.VIEWER)
+
+
+async def test_a_provider_of_many_tenants_names_nobody_of_the_operators(provider: Provider, clock: Clock) -> None:
+    provider.publish("one")
+    tokens = verifier(provider, clock)
+    with pytest.raises(Unauthenticated):
+        await tokens.verify(provider.token("one", tenant="default"))
+    assert (await tokens.verify(provider.token("one", tenant="rival"))).tenant == "rival"
 
 
 @pytest.mark.parametrize("role", [["user", "admin"], ["user", "user"], [], "root", 7, {"user": True}])
@@ -181,7 +189,7 @@ async def test_keys_are_fetched_once_for_many(
     url, asked = served
     provider.publish("one")
     options = IssuerOptions(issuer="https://idp.test", audience="pinakes-tests", jwks=f"{url}/jwks")
-    tokens = IssuerTokens(options, clock)
+    tokens = IssuerTokens(options, "default", clock)
     found = await asyncio.gather(*(tokens.verify(provider.token("one", jti=str(n))) for n in range(8)))
     assert len({each.token_id for each in found}) == 8
     assert asked == ["/jwks"]
@@ -194,7 +202,7 @@ async def test_a_redirection_is_not_followed(
     provider.publish("one")
     options = IssuerOptions(issuer="https://idp.test", audience="pinakes-tests", jwks=f"{url}/moved")
     with pytest.raises(DependencyUnavailable):
-        await IssuerTokens(options, clock).verify(provider.token("one"))
+        await IssuerTokens(options, "default", clock).verify(provider.token("one"))
     assert asked == ["/moved"]
 
 
@@ -203,7 +211,7 @@ async def test_a_secret_for_development_is_read_from_its_file(tmp_path: Path) ->
     file.write_text("s" * 31)
     options = IssuerOptions(issuer="https://idp.test", audience="pinakes-tests", development_secret_file=file)
     with pytest.raises(DependencyUnavailable, match="32 bytes"):
-        IssuerTokens(options)
+        IssuerTokens(options, "default")
     file.write_text("s" * 32)
     now = int(time.time())
     claims = {
@@ -213,7 +221,7 @@ async def test_a_secret_for_development_is_read_from_its_file(tmp_path: Path) ->
 
     async def verified(secret: str) -> IssuedToken | PinakesError:
         try:
-            return await IssuerTokens(options).verify(jwt.encode(claims, secret, "HS256"))
+            return await IssuerTokens(options, "default").verify(jwt.encode(claims, secret, "HS256"))
         except PinakesError as error:
             return error
 
