@@ -127,8 +127,8 @@ class FileBlobStore:
 
     async def put_derived(self, tenant: str, key: str, kind: str, data: bytes) -> None:
         """Not flushed to the disk: after a crash it is made again."""
-        sealed = seal(await self._data_keys.current(tenant), SealedName(tenant, key, kind), data)
-        await self._do(partial(_put_beside, self._path(key), kind, sealed))
+        path, name, data_key = self._path(key), SealedName(tenant, key, kind), await self._data_keys.current(tenant)
+        await self._do(lambda: _put_beside(path, kind, seal(data_key, name, data)))
 
     async def delete(self, key: str) -> None:
         path = self._path(key)

@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import os
 import weakref
+from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -51,26 +52,31 @@ class MemoryFile:
 
 
 class MemoryBudget:
-    """At most `limit_bytes` are taken at a time, or one share that is larger. Of one event loop."""
+    """At most `limit_bytes` are taken at a time, or one share that is larger. Shares are given in the order in which
+    they were asked for, so that small ones do not keep a large one out. Of one event loop."""
 
     def __init__(self, name: str, limit_bytes: int, wait_s: float) -> None:
         self._name = name
         self._limit = limit_bytes
         self._wait_s = wait_s
         self._changed = asyncio.Condition()
+        self._line: deque[object] = deque()
         self.taken_bytes = 0
 
     @asynccontextmanager
     async def share(self, size: int) -> AsyncIterator[None]:
         """Raises Overloaded when there is no room in time."""
         async with self._changed:
+            place = object()
+            self._line.append(place)
             try:
                 async with asyncio.timeout(self._wait_s):
-                    await self._changed.wait_for(
-                        lambda: self.taken_bytes == 0 or self.taken_bytes + size <= self._limit
-                    )
+                    await self._changed.wait_for(lambda: self._line[0] is place and self._fits(size))
             except TimeoutError as exc:
                 raise Overloaded(self._name, retry_after_s=1.0) from exc
+            finally:
+                self._line.remove(place)
+                self._changed.notify_all()
             self.taken_bytes += size
         try:
             yield
@@ -78,6 +84,9 @@ class MemoryBudget:
             self.taken_bytes -= size
             # Whoever waits looks again; a lock that is taken right now is given up to somebody who looks.
             await asyncio.shield(self._tell())
+
+    def _fits(self, size: int) -> bool:
+        return self.taken_bytes == 0 or self.taken_bytes + size <= self._limit
 
     async def _tell(self) -> None:
         async with self._changed:

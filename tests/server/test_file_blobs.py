@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from server.adapters.file_blobs import BlobOptions, FileBlobStore
+from server.adapters.memory_files import MemoryBudget
 from server.adapters.sealed_files import MAGIC
 from server.application.seal_blobs import SealBlobs
 from server.domain.errors import DependencyUnavailable, DocumentDamaged, DocumentTooLarge, KeyUnusable, Overloaded
@@ -213,6 +214,28 @@ async def test_memory_is_shared_out(tmp_path: Path, keys: MemoryKeys) -> None:
                         pass
         async with blobs.open(T, large.key) as path:
             assert path.stat().st_size == 500, "alone, it may be larger"
+
+
+async def test_a_large_share_is_not_kept_out_by_small_ones_and_who_leaves_lets_others_in() -> None:
+    budget = MemoryBudget("memory", 100, wait_s=60.0)
+    order: list[str] = []
+
+    async def take(name: str, size: int) -> None:
+        async with budget.share(size):
+            order.append(name)
+            await asyncio.sleep(0)
+
+    async with budget.share(60), asyncio.timeout(60):
+        large, small = asyncio.create_task(take("large", 80)), asyncio.create_task(take("small", 10))
+        gone, behind = asyncio.create_task(take("gone", 80)), asyncio.create_task(take("behind", 10))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert order == []
+        gone.cancel()
+        await asyncio.wait([gone])
+    await asyncio.gather(large, small, behind)
+    assert order == ["large", "small", "behind"]
+    assert budget.taken_bytes == 0
 
 
 def stored_before(root: Path, key: str, data: bytes) -> Path:
