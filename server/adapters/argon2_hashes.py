@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -39,10 +40,21 @@ class Argon2Hashes:
         # argon2-cffi leaves the interpreter lock while it hashes.
         self._threads = ThreadPoolExecutor(own.threads, thread_name_prefix="argon2")
         self._waiting = 0
+        self._places = 0
         self._nobodys = self._hasher.hash("nobody has this password")
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        if self._places >= self._most:
+            raise Overloaded("password hashing", retry_after_s=1.0)
+        self._places += 1
+        try:
+            yield
+        finally:
+            self._places -= 1
 
     async def hash(self, secret: str, deadline: Deadline) -> str:
         return await self._off_the_loop(lambda: self._hasher.hash(secret), deadline)
@@ -62,8 +74,12 @@ class Argon2Hashes:
     def outdated(self, hashed: str) -> bool:
         return self._hasher.check_needs_rehash(hashed)
 
+    @property
+    def _most(self) -> int:
+        return self._options.threads + self._options.waiting
+
     async def _off_the_loop(self, work: Callable[[], _T], deadline: Deadline) -> _T:
-        if self._waiting >= self._options.threads + self._options.waiting:
+        if self._waiting >= self._most:
             raise Overloaded("password hashing", retry_after_s=1.0)
         self._waiting += 1
         future = asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -47,7 +48,8 @@ class UserStore(Protocol):
 class SessionStore(Protocol):
     async def begin(self, user: User, token_id: str, digest: bytes, expire_time: datetime) -> str:
         """A new session with its first refresh token, of which `digest` is kept; returns the session's id. Raises
-        LoginRefused if the user has been disabled."""
+        LoginRefused if the user has been disabled or changed since it was read: what was proven may not be the password
+        any more."""
 
     async def rotate(
         self, token_id: str, digest: bytes, following: tuple[str, bytes], expire_time: datetime
@@ -103,6 +105,10 @@ class RefusedTokens(Protocol):
 
 class SecretHasher(Protocol):
     """Argon2id, off the event loop, a few at a time."""
+
+    def place(self) -> AbstractContextManager[None]:
+        """A place among those who wait, for what leads to a hash and costs something itself. There are as many as may
+        wait. Raises Overloaded."""
 
     async def hash(self, secret: str, deadline: Deadline) -> str:
         """Raises Overloaded, StageDeadline."""

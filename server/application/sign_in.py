@@ -145,16 +145,18 @@ class SignIn:
         check_name("user", name)
         check_name("tenant", tenant)
         password = prepared_password(password)
-        wait_s = await self._logins.attempt(tenant, name)
-        if wait_s > 0:
-            raise TooManyLogins(wait_s)
-        found = await self._users.find(tenant, name)
-        if found is None:
-            await self._hasher.matches_nothing(password, deadline)
-            raise LoginRefused
-        user, hashed = found
-        if not await self._hasher.matches(hashed, password, deadline) or user.disabled:
-            raise LoginRefused
+        # Attempts are kept, also under names of nobody: no more of them than there are hashes.
+        with self._hasher.place():
+            wait_s = await self._logins.attempt(tenant, name)
+            if wait_s > 0:
+                raise TooManyLogins(wait_s)
+            found = await self._users.find(tenant, name)
+            if found is None:
+                await self._hasher.matches_nothing(password, deadline)
+                raise LoginRefused
+            user, hashed = found
+            if not await self._hasher.matches(hashed, password, deadline) or user.disabled:
+                raise LoginRefused
         await self._logins.succeeded(tenant, name)
         if self._hasher.outdated(hashed):
             await self._users.rehash(user, hashed, await self._hasher.hash(password, deadline))

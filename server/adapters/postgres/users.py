@@ -125,11 +125,12 @@ class PostgresSessions:
     async def begin(self, user: User, token_id: str, digest: bytes, expire_time: datetime) -> str:
         session_id = str(uuid.uuid4())
         async with self._pool.transaction(user.tenant) as connection:
-            # Locked, so that whoever disables the user meanwhile also ends this session.
+            # Locked, so that whoever disables the user, or changes the password, meanwhile also ends this session.
             found = await _one(
                 connection,
-                "SELECT 1 FROM users WHERE user_id = %(user_id)s AND NOT disabled FOR SHARE",
-                {"user_id": user.user_id},
+                """SELECT 1 FROM users
+                   WHERE user_id = %(user_id)s AND NOT disabled AND update_time = %(update_time)s FOR SHARE""",
+                {"user_id": user.user_id, "update_time": user.update_time},
             )
             if found is None:
                 raise LoginRefused

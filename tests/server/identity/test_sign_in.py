@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import grpc
 import psycopg
@@ -18,12 +21,15 @@ from server.adapters.argon2_hashes import Argon2Hashes
 from server.adapters.postgres.api_keys import PostgresApiKeys, PostgresRefusedTokens
 from server.adapters.postgres.identity_changes import ChangeOptions, PostgresIdentityChanges
 from server.adapters.postgres.pool import PostgresPool
-from server.adapters.postgres.users import PostgresLoginCounter, PostgresSessions
+from server.adapters.postgres.users import PostgresLoginCounter, PostgresSessions, PostgresUsers
 from server.application.identify_callers import IdentifyCallers, IdentifyOptions
+from server.application.identity_rules import GrantRules
 from server.application.identity_states import IdentityStates, StateOptions
+from server.application.sign_in import SignIn, SignInOptions
 from server.domain.credentials import Credentials
-from server.domain.errors import Unauthenticated
-from server.domain.identities import IssuedToken
+from server.domain.deadline import Deadline
+from server.domain.errors import LoginRefused, Overloaded, Unauthenticated
+from server.domain.identities import IssuedToken, User, UserChange
 from server.domain.permissions import Permission, Role
 from tests.server.identity.conftest import CHEAP, PASSWORD, Begin, Replica
 from tests.server.identity.test_access import make_key, make_user, signed_in
@@ -107,6 +113,70 @@ async def test_failures_under_a_name_make_the_next_login_wait(replica: Replica, 
     right = wire.LoginRequest(user=user, password=PASSWORD)
     error = await refused(replica.call("AuthService/Login", right))
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and "TOO_MANY_LOGINS" in reason(error)
+
+
+class Issuer:
+    """Of tokens that nobody looks at."""
+
+    def issue(self, user_id: str, session_id: str, expire_time: datetime) -> str:
+        return session_id
+
+
+def signing_in(pool: PostgresPool, dsn: str, hasher: Argon2Hashes) -> SignIn:
+    return SignIn(
+        PostgresUsers(pool),
+        PostgresSessions(pool),
+        PostgresRefusedTokens(pool),
+        PostgresLoginCounter(pool),
+        hasher,
+        Issuer(),
+        IdentityStates(PostgresIdentityChanges(dsn), StateOptions()),
+        GrantRules("default"),
+        SignInOptions(),
+    )
+
+
+async def rows_of(pool: PostgresPool, table: str) -> int:
+    async with pool.spanning() as connection:
+        return len(await (await connection.execute(f"SELECT 1 FROM {table}".encode())).fetchall())
+
+
+async def test_no_more_attempts_are_kept_than_there_are_hashes(pool: PostgresPool, migrated_dsn: str) -> None:
+    hasher = Argon2Hashes(replace(CHEAP, waiting=0))
+    sign_in = signing_in(pool, migrated_dsn, hasher)
+    with hasher.place(), pytest.raises(Overloaded):
+        await sign_in.login("", "nobody", PASSWORD, Deadline.after(60))
+    assert await rows_of(pool, "login_attempts") == 0
+    with pytest.raises(LoginRefused):
+        await sign_in.login("", "nobody", PASSWORD, Deadline.after(60))
+    assert await rows_of(pool, "login_attempts") == 1
+    hasher.close()
+
+
+async def test_a_password_that_is_changed_while_it_is_proven_begins_no_session(
+    pool: PostgresPool, migrated_dsn: str
+) -> None:
+    users = PostgresUsers(pool)
+
+    class Slow(Argon2Hashes):
+        changes = True
+
+        async def matches(self, hashed: str, secret: str, deadline: Deadline) -> bool:
+            matched = await super().matches(hashed, secret, deadline)
+            if self.changes:
+                await users.change("default", "ana", UserChange(password_hash=await self.hash("another", deadline)))
+            return matched
+
+    hasher, deadline, now = Slow(CHEAP), Deadline.after(60), datetime.now(UTC)
+    ana = User(str(uuid4()), "default", "ana", Role.USER, (), False, now, now)
+    await users.create(ana, await hasher.hash(PASSWORD, deadline))
+    sign_in = signing_in(pool, migrated_dsn, hasher)
+    with pytest.raises(LoginRefused):
+        await sign_in.login("", "ana", PASSWORD, deadline)
+    assert await rows_of(pool, "sessions") == 0
+    hasher.changes = False
+    assert (await sign_in.login("", "ana", "another", deadline)).user.name == "ana"
+    hasher.close()
 
 
 async def test_a_login_that_succeeds_forgets_the_failures_before_it(pool: PostgresPool) -> None:
