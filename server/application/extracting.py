@@ -53,6 +53,8 @@ _WORD = re.compile(r"[^\W\d_]+")
 _UNIT = re.compile(r" ([a-z]+)\b")
 _HEADING_PENALTY = 2.0
 """What speaks, as the logarithm of odds, against a phrase of a line that does not end as a sentence does."""
+_CLOCK_TIME = re.compile(r"\d{1,2}:\d\d(?: ?[ap]\.?m\b\.?)?", re.IGNORECASE)
+_ASKS_FOR_TIME = re.compile(r"\b(?:when|time|hour|clock|departure|arrival|begin|start|end|open|close)", re.IGNORECASE)
 _DATING = re.compile(r"\b(?:in|since|until|during) $", re.IGNORECASE)
 
 
@@ -150,8 +152,11 @@ class Phrases:
     def _may_answer(self, phrase: str) -> bool:
         if not fits(self._kind, phrase):
             return False
-        if self._language != "en" or self._kind is AnswerKind.PHRASE:
+        if self._language != "en":
             return True
+        if self._kind is AnswerKind.PHRASE:
+            # The questions that the model was trained on hardly ever met one.
+            return not _CLOCK_TIME.fullmatch(phrase) or _ASKS_FOR_TIME.search(self._question) is not None
         if _VERBS & frozenset(phrase.lower().split()):
             return False  # a clause, not what the clause tells
         # The best sentence that names somebody says more than "the keeper".

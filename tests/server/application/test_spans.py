@@ -378,3 +378,16 @@ def test_nobody_is_told_by_a_word_without_a_capital() -> None:
     question, text = "Who owns the old pier?", "The old pier is owned by the keeper."
     phrases = Phrases(question, "en", AnswerKind.PERSON, evidence(question, text), ExtractOptions())
     assert phrases.drafted("the keeper") is None
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Which tug found the lost container?", "Bramble"),
+        ("What time did the tug find it?", "23:15"),
+    ],
+)
+def test_a_clock_time_answers_only_who_asks_for_one(question: str, answer: str) -> None:
+    text = "The tug Bramble found it at 23:15 and towed it to the South berth."
+    found = Phrases(question, "en", answer_kind(question, "en"), evidence(question, text), ExtractOptions()).likeliest()
+    assert found is not None and text[found.span.start : found.span.end] == answer
