@@ -51,8 +51,12 @@ async def test_it_runs(script: Script, address: str, tmp_path: Path) -> None:
     script.on("Answer", server.streams(delta("One."), cited, COMPLETION), server.hangs(delta("One")))
     report = tmp_path / "r.pdf"
     report.write_bytes(b"x" * 300_000)
+    key = tmp_path / "key"
+    key.write_text("pinakes.id.secret\n")
     process = await asyncio.create_subprocess_exec(
-        sys.executable, EXAMPLE, address, report, "why?", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *(sys.executable, EXAMPLE, address, report, "why?", key),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
     out, err = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, err.decode()
@@ -66,6 +70,8 @@ async def test_it_runs(script: Script, address: str, tmp_path: Path) -> None:
     ]
     assert lines[lines.index("cancel") + 1] == "  CANCELLED"
     assert script.seen("Search")[0].request.consistency_token == "9"
+    for method in ("UploadDocument", "WatchJob", "Search", "Answer"):
+        assert {each.metadata["authorization"] for each in script.seen(method)} == {"Bearer pinakes.id.secret"}
     cancelled = script.seen("Answer")[1]
     await asyncio.wait_for(cancelled.ended.wait(), 5)
     assert cancelled.cancelled
