@@ -113,11 +113,11 @@ def test_a_scanned_page_beside_tesseract() -> None:
 
 def test_a_page_looked_through_for_personal_data() -> None:
     shown = rows(privacy={"characters": 26_000, "seconds": {"English": [0.03, 0.01, 0.02], "Japanese": [0.04]}})
-    name = "personal data, {}: a page of 2,600 characters looked through"
-    assert [shown[name.format(language)].value for language in ("English", "Japanese")] == [
-        pytest.approx(2.0),
-        pytest.approx(4.0),
-    ]
+    name = "personal data, {}: a page of {} characters looked through"
+    assert shown[name.format("English", "2,600")].value == pytest.approx(2.0)
+    japanese = shown[name.format("Japanese", "1,000")]
+    assert japanese.value == pytest.approx(40 / 26)
+    assert japanese.aim is not None, "the workload names the row as the suite does"
     for language in ("English", "Japanese"):
         text = text_to_scan(language, 5_000)
         assert len(text) == 5_000 and text.count("@") > 3
