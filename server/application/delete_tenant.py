@@ -11,7 +11,7 @@ import structlog
 from server.application.background import repeat
 from server.application.encryption_ports import KeyCare
 from server.application.ports import Bell
-from server.domain.errors import InvalidField
+from server.domain.errors import InvalidField, PinakesError
 
 LONGEST_TENANT = 128
 _log = structlog.get_logger()
@@ -116,8 +116,16 @@ class DeleteTenant:
         for tenant in await self._keys.destroyed(await self._erasure.present()):
             _log.warning("deleted_tenant_came_back", tenant=tenant)
             await self._erasure.begin(tenant)
+        failure: PinakesError | None = None
         for tenant in await self._erasure.begun():
-            await self._finish(tenant)
+            try:
+                await self._finish(tenant)
+            except PinakesError as error:
+                # Those behind it do not wait for it.
+                _log.warning("tenant_not_deleted_yet", tenant=tenant, problem=str(error))
+                failure = error
+        if failure is not None:
+            raise failure
         await asyncio.sleep(self._options.every_s)
 
     async def _finish(self, tenant: str) -> DeletedTenant:

@@ -66,8 +66,12 @@ class BreakingEvents:
     def __init__(self, events: JetStreamEvents) -> None:
         self.events = events
         self.failures = 0
+        self.broken = ""
+        """A tenant."""
 
     async def forget(self, tenant: str) -> None:
+        if tenant == self.broken:
+            raise DependencyUnavailable("NATS", "it lost the tenant's stream")
         if self.failures:
             self.failures -= 1
             raise DependencyUnavailable("NATS", "it is down")
@@ -205,6 +209,21 @@ async def test_a_tenant_that_comes_back_with_an_older_copy_is_deleted_anew(
     background.cancel()
     await asyncio.wait((background,))
     assert "documents" in await rows_of(pool, "rival")
+
+
+async def test_a_deletion_that_fails_keeps_no_other_one_waiting(
+    pool: PostgresPool, events: BreakingEvents, deletion: DeleteTenant
+) -> None:
+    events.broken = "acme"
+    erasure = PostgresTenantErasure(pool)
+    for tenant in ("acme", "rival"):
+        await erasure.begin(tenant)
+    background = asyncio.create_task(deletion.run())
+    async with asyncio.timeout(60):
+        while await erasure.begun() != ["acme"]:  # noqa: ASYNC110 - the work knows no test
+            await asyncio.sleep(0.02)
+    background.cancel()
+    await asyncio.wait((background,))
 
 
 async def test_the_operators_tenant_is_not_deleted(deletion: DeleteTenant) -> None:
