@@ -34,6 +34,7 @@ _LONGEST_BEARER = 8_192
 _TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
 _LOOK_EVERY_S = 0.2
 _REVIEW_EVERY_S = 10.0
+_REVIEW_LIMIT_S = 10.0
 _LONGEST_UNKNOWN_S = 60.0
 
 
@@ -63,11 +64,12 @@ class Everybody:
 
 @dataclass(slots=True)
 class _Running:
-    """A call that was let in: by what, for what, and when that last was found right."""
+    """A call that was let in: by what, for what, when that last was found right, and when it last was asked about."""
 
     needed: Permission | Access
     credentials: Credentials
     confirmed: float
+    asked: float
     ended_by: PinakesError | None = None
 
 
@@ -109,7 +111,8 @@ class Gate:
         if needed is Access.PUBLIC or task is None:
             yield
             return
-        running = self._running[task] = _Running(needed, credentials_of(context), time.monotonic())
+        began = time.monotonic()
+        running = self._running[task] = _Running(needed, credentials_of(context), began, began)
         try:
             yield
         except asyncio.CancelledError:
@@ -135,21 +138,26 @@ class Gate:
 
     async def review(self) -> None:
         """Ends the calls whose callers would not be let in now; also those of whom it could not be found out for a
-        minute."""
-        for task, running in list(self._running.items()):
-            ended_by = await self._objection(running)
+        minute. Where answers take long, those whose turn does not come in time are the first ones next time."""
+        until = asyncio.get_running_loop().time() + _REVIEW_LIMIT_S
+        for task, running in sorted(self._running.items(), key=lambda each: each[1].asked):
+            ended_by = await self._objection(running, until)
             if ended_by is not None and running.ended_by is None and self._running.get(task) is running:
                 running.ended_by = ended_by
                 task.cancel()
 
-    async def _objection(self, running: _Running) -> PinakesError | None:
+    async def _objection(self, running: _Running, until: float) -> PinakesError | None:
+        if asyncio.get_running_loop().time() < until:
+            running.asked = time.monotonic()
         try:
-            known = await self._callers.identify(running.credentials)
+            # What is known already is told without waiting, also when the time is over.
+            async with asyncio.timeout_at(until):
+                known = await self._callers.identify(running.credentials)
         except CredentialsExpired:
             return None
         except Unauthenticated as error:
             return error
-        except PinakesError:
+        except (PinakesError, TimeoutError):
             if time.monotonic() - running.confirmed < _LONGEST_UNKNOWN_S:
                 return None
             return DependencyUnavailable("identity", "it cannot be found out whether the caller still may do this")

@@ -1,0 +1,82 @@
+"""Calls that go on while it cannot be found out whether their callers still may."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from server.domain.callers import Caller, CredentialKind
+from server.domain.credentials import Credentials
+from server.domain.errors import DependencyUnavailable
+from server.domain.permissions import Access
+from server.transport import authentication
+from server.transport.authentication import Gate
+from tests.server.application.doubles import PRINCIPAL
+
+METHOD = "/pinakes.v1.EventService/Subscribe"
+
+
+class Context:
+    """Of a call with this key."""
+
+    def __init__(self, bearer: str) -> None:
+        self._bearer = bearer
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self._bearer}"),)
+
+    def auth_context(self) -> dict[str, list[bytes]]:
+        return {}
+
+
+class Callers:
+    """Answers about `known` at once, and about nobody else."""
+
+    def __init__(self, *known: str) -> None:
+        self.version = 0
+        self.known = known
+        self.asked: list[str] = []
+
+    async def identify(self, credentials: Credentials) -> Caller:
+        self.asked.append(credentials.bearer)
+        if credentials.bearer not in self.known:
+            await asyncio.Event().wait()
+        return Caller(PRINCIPAL, CredentialKind.API_KEY)
+
+
+async def begun(gate: Gate, *bearers: str) -> dict[str, asyncio.Task[None]]:
+    async def call(context: Any) -> None:
+        with gate.watched(METHOD, context):
+            await asyncio.Event().wait()
+
+    calls = {bearer: asyncio.create_task(call(Context(bearer))) for bearer in bearers}
+    await asyncio.sleep(0)
+    return calls
+
+
+async def test_however_many_have_no_answer_all_are_ended_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authentication, "_REVIEW_LIMIT_S", 0.02)
+    monkeypatch.setattr(authentication, "_LONGEST_UNKNOWN_S", 0.0)
+    gate = Gate(Callers("known"), {METHOD.removeprefix("/"): Access.SIGNED_IN})
+    calls = await begun(gate, *(f"unknown-{number}" for number in range(200)), "known")
+    async with asyncio.timeout(60):
+        await gate.review()
+    known = calls.pop("known")
+    ended = await asyncio.gather(*calls.values(), return_exceptions=True)
+    assert all(isinstance(each, DependencyUnavailable) for each in ended)
+    assert not known.done(), "of whom it is known goes on, also when the time for asking is over"
+    known.cancel()
+
+
+async def test_those_whose_turn_did_not_come_are_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authentication, "_REVIEW_LIMIT_S", 0.2)
+    gate = Gate(callers := Callers(), {METHOD.removeprefix("/"): Access.SIGNED_IN})
+    calls = await begun(gate, "one", "two", "three")
+    for _ in range(3):
+        await gate.review()
+    # Only the first of each review is waited for.
+    assert len(callers.asked) == 9 and sorted(callers.asked[::3]) == ["one", "three", "two"]
+    for call in calls.values():
+        call.cancel()
