@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from pinakes.v1 import auth_service_pb2 as wire
 from server.application.identity_ports import KeyPage, UserPage
 from server.application.look_after_keys import NewKey
@@ -14,6 +10,7 @@ from server.application.sign_in import Revocation
 from server.domain.callers import Caller, CredentialKind
 from server.domain.identities import ApiKey, Tokens, User
 from server.domain.permissions import Role
+from server.transport.mapping import time_from_wire, timestamp_to_wire
 
 _ROLES = {
     Role.VIEWER: wire.ROLE_VIEWER,
@@ -36,9 +33,9 @@ _KINDS = {
 def tokens_to_wire(tokens: Tokens) -> wire.Tokens:
     return wire.Tokens(
         access_token=tokens.access_token,
-        access_expire_time=_timestamp(tokens.access_expire_time),
+        access_expire_time=timestamp_to_wire(tokens.access_expire_time),
         refresh_token=tokens.refresh_token,
-        refresh_expire_time=_timestamp(tokens.refresh_expire_time),
+        refresh_expire_time=timestamp_to_wire(tokens.refresh_expire_time),
     )
 
 
@@ -48,8 +45,8 @@ def user_to_wire(user: User) -> wire.User:
         role=_ROLES[user.role],
         groups=user.groups,
         disabled=user.disabled,
-        create_time=_timestamp(user.create_time),
-        update_time=_timestamp(user.update_time),
+        create_time=timestamp_to_wire(user.create_time),
+        update_time=timestamp_to_wire(user.update_time),
     )
 
 
@@ -65,10 +62,10 @@ def key_to_wire(key: ApiKey) -> wire.ApiKey:
         groups=key.groups,
         scopes=key.scopes,
         creator=key.creator,
-        create_time=_timestamp(key.create_time),
-        expire_time=None if key.expire_time is None else _timestamp(key.expire_time),
-        revoke_time=None if key.revoke_time is None else _timestamp(key.revoke_time),
-        last_use_time=None if key.last_use_time is None else _timestamp(key.last_use_time),
+        create_time=timestamp_to_wire(key.create_time),
+        expire_time=None if key.expire_time is None else timestamp_to_wire(key.expire_time),
+        revoke_time=None if key.revoke_time is None else timestamp_to_wire(key.revoke_time),
+        last_use_time=None if key.last_use_time is None else timestamp_to_wire(key.last_use_time),
     )
 
 
@@ -123,17 +120,13 @@ def new_key(request: wire.CreateApiKeyRequest) -> NewKey:
 
 
 def revocation(request: wire.RevokeRequest) -> Revocation:
+    """Raises InvalidField."""
     token = request.token
+    ends = token.HasField("expire_time")
     return Revocation(
         user=request.user,
         session_id=request.session_id,
         issuer=token.issuer,
         token_id=token.token_id,
-        expire_time=token.expire_time.ToDatetime(UTC) if token.HasField("expire_time") else None,
+        expire_time=time_from_wire("token.expire_time", token.expire_time) if ends else None,
     )
-
-
-def _timestamp(moment: datetime) -> Timestamp:
-    timestamp = Timestamp()
-    timestamp.FromDatetime(moment)
-    return timestamp
