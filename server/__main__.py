@@ -1,23 +1,22 @@
-"""`python -m server`, and the commands that `pinakes` gets from here: up, serve, worker, tune, doctor."""
+"""`python -m server`, and the commands that `pinakes` gets from here: up, serve, worker, tune, doctor, backup."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Callable, Coroutine, Iterator
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import structlog
 import typer
 import uvloop
 
 from server.backup_command import backup
+from server.command_options import ConfigOption, DataOption, fail, settings_of
 from server.domain.errors import PinakesError
-from server.settings import TUNED_FILE, InvalidSettings, Settings, load_settings, require_tls_1_3, stack_options
+from server.settings import TUNED_FILE, Settings, require_tls_1_3, stack_options
 from server.telemetry import configure_logging
 
 _log = structlog.get_logger()
@@ -25,9 +24,6 @@ _log = structlog.get_logger()
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The processes of Pinakes.")
 
 app.add_typer(backup, name="backup")
-
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="A TOML file with settings.", show_default=False)]
-DataOption = Annotated[Path | None, typer.Option("--data-dir", help="Where data is kept.", show_default="var")]
 
 
 @app.command()
@@ -38,19 +34,19 @@ def up(config: ConfigOption = None, data_dir: DataOption = None) -> None:
     from server.embedded.errors import EmbeddedError
     from server.embedded.stack import run_stack
 
-    settings = _settings(config, data_dir)
+    settings = settings_of(config, data_dir)
     with StackConsole() as console:
         try:
             status = asyncio.run(run_stack(stack_options(settings, config), console))
         except EmbeddedError as error:
-            _fail(str(error))
+            fail(str(error))
     raise typer.Exit(status)
 
 
 @app.command()
 def serve(config: ConfigOption = None, data_dir: DataOption = None) -> None:
     """Answers calls; PostgreSQL, NATS and Triton must be running. `up` does it all."""
-    settings = _settings(config, data_dir)
+    settings = settings_of(config, data_dir)
     if settings.server.tls.enabled:
         require_tls_1_3()
     from server.app import serve as run
@@ -63,7 +59,7 @@ def worker(config: ConfigOption = None, data_dir: DataOption = None) -> None:
     """Ingests documents; PostgreSQL, NATS and Triton must be running. `up` does it all."""
     from server.app import work as run
 
-    _run(run, _settings(config, data_dir))
+    _run(run, settings_of(config, data_dir))
 
 
 class Tunable(StrEnum):
@@ -86,7 +82,7 @@ def tune(
     index snapshot NAME`). `models`: how many processes of how many threads serve the models of texts, in which batches,
     in a Triton of its own; stop the server before, or it is measured, too.
     """
-    settings = _settings(config, data_dir)
+    settings = settings_of(config, data_dir)
     if what is Tunable.MODELS:
         _tune_models(settings, limit_s)
     else:
@@ -103,7 +99,7 @@ def _tune_index(settings: Settings) -> None:
         tuning, path = measure(settings.data_dir / "index", settings.data_dir / "snapshots", used)
         write_thresholds(settings.data_dir / TUNED_FILE, tuning.thresholds)
     except (PinakesError, OSError) as error:
-        _fail(str(error))
+        fail(str(error))
     found, before = tuning.thresholds, used.planner_thresholds
     typer.echo(f"on {path}, {tuning.rows:,} rows in the largest part with a graph:")
     flat = f"{found.flat_rows:,} (so far {before.flat_rows:,})"
@@ -127,7 +123,7 @@ def _tune_models(settings: Settings, limit_s: float) -> None:
 
     options = stack_options(settings)
     if options.triton_address is not None:
-        _fail("a Triton elsewhere is configured (triton.address): only the one that `pinakes up` starts is measured")
+        fail("a Triton elsewhere is configured (triton.address): only the one that `pinakes up` starts is measured")
     cores = len(os.sched_getaffinity(0))
     plan = Plan(options.profile, options.cache, settings.model_catalogue, options.environment, cores, limit_s=limit_s)
     typer.echo("slot    instances  threads  batch tokens  delay us     bulk ms   single ms")
@@ -136,7 +132,7 @@ def _tune_models(settings: Settings, limit_s: float) -> None:
         file = settings.data_dir / LAYOUTS_FILE
         write_layouts(file, tuned, cores)
     except (PinakesError, EmbeddedError, ModelFilesError, OSError) as error:
-        _fail(str(error))
+        fail(str(error))
     for each in tuned:
         best = each.best
         typer.echo(
@@ -156,20 +152,13 @@ def doctor(
     from server.embedded.console import findings_as_json, show_findings
     from server.embedded.doctor import examine
 
-    findings = examine(stack_options(_settings(config, data_dir)))
+    findings = examine(stack_options(settings_of(config, data_dir)))
     if as_json:
         text, healthy = findings_as_json(findings)
         typer.echo(text)
     else:
         healthy = show_findings(findings)
     raise typer.Exit(0 if healthy else 1)
-
-
-def _settings(config: Path | None, data_dir: Path | None) -> Settings:
-    try:
-        return load_settings(config, {} if data_dir is None else {"data_dir": data_dir})
-    except InvalidSettings as error:
-        _fail(str(error))
 
 
 def _run(main: Callable[[Settings], Coroutine[Any, Any, None]], settings: Settings) -> None:
@@ -193,7 +182,7 @@ def _run(main: Callable[[Settings], Coroutine[Any, Any, None]], settings: Settin
     except* (PinakesError, OSError) as group:
         problems = list(_messages(group))
     if problems:
-        _fail("\n".join(problems))
+        fail("\n".join(problems))
 
 
 def _messages(group: BaseExceptionGroup[BaseException]) -> Iterator[str]:
@@ -203,11 +192,6 @@ def _messages(group: BaseExceptionGroup[BaseException]) -> Iterator[str]:
             yield from _messages(error)
         else:
             yield str(error)
-
-
-def _fail(problem: str) -> NoReturn:
-    sys.stderr.write(problem.rstrip() + "\n")
-    raise typer.Exit(1)
 
 
 if __name__ == "__main__":

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from server.adapters.postgres.pool import PostgresPool
 from server.audit import accept_break
+from server.command_options import ConfigOption, DataOption, fail, settings_of
 from server.domain.audit import AuditClass, ChainBreak, ChainId
 from server.domain.errors import PinakesError
 from server.embedded.data_directory import DataDirectory
-from server.settings import InvalidSettings, Settings, load_settings
-
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="A TOML file with settings.", show_default=False)]
-DataOption = Annotated[Path | None, typer.Option("--data-dir", help="Where data is kept.", show_default="var")]
+from server.settings import Settings
 
 
 def accept_audit_break(
@@ -27,17 +24,17 @@ def accept_audit_break(
 ) -> None:
     """Lets a tenant's audit log go on whose end was found broken, while the servers run. Look into it before: `pinakes
     audit verify`, `pinakes audit export`. What is missing stays missing, and that it was accepted is recorded."""
-    settings = _settings(config, data_dir)
+    settings = settings_of(config, data_dir)
     dsn = settings.postgres.dsn.get_secret_value()
     if not dsn:
         endpoints = DataDirectory(settings.data_dir.absolute()).read_endpoints()
         if endpoints is None:
-            _fail("no stack runs on this data directory, and no postgres.dsn is set")
+            fail("no stack runs on this data directory, and no postgres.dsn is set")
         dsn = endpoints.postgres
     try:
         done = asyncio.run(_accept(settings, dsn, ChainId(tenant, audit_class)))
     except (PinakesError, OSError) as error:
-        _fail(str(error))
+        fail(str(error))
     if done is None:
         typer.echo("its end holds: nothing was done")
         return
@@ -49,15 +46,3 @@ def accept_audit_break(
 async def _accept(settings: Settings, dsn: str, chain: ChainId) -> tuple[ChainBreak, int] | None:
     async with PostgresPool(dsn, settings.postgres.pool) as pool:
         return await accept_break(settings, pool, chain)
-
-
-def _settings(config: Path | None, data_dir: Path | None) -> Settings:
-    try:
-        return load_settings(config, {} if data_dir is None else {"data_dir": data_dir})
-    except InvalidSettings as error:
-        _fail(str(error))
-
-
-def _fail(problem: str) -> NoReturn:
-    typer.echo(problem, err=True)
-    raise typer.Exit(1)

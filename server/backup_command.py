@@ -6,32 +6,31 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from server.adapters.backups import BackupFailed, Backups, Manifest, PostgresPrograms
 from server.adapters.file_master_keys import FileMasterKeys
+from server.command_options import ConfigOption, DataOption, fail, settings_of
 from server.embedded.data_directory import DataDirectory
 from server.embedded.errors import EmbeddedError
 from server.embedded.postgres import EmbeddedPostgres, postgres_program
 from server.embedded.process import running
-from server.settings import InvalidSettings, Settings, load_settings, stack_options
+from server.settings import Settings, stack_options
 
 backup = typer.Typer(
     help="Makes, verifies and restores backups of the database and the documents. The key folder needs its own.",
     no_args_is_help=True,
 )
 
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="A TOML file with settings.", show_default=False)]
-DataOption = Annotated[Path | None, typer.Option("--data-dir", help="Where data is kept.", show_default="var")]
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The backup's folder.")]
 
 
 @backup.command()
 def create(folder: Folder, config: ConfigOption = None, data_dir: DataOption = None) -> None:
     """Makes a backup, also while the server works."""
-    settings = _settings(config, data_dir)
+    settings = settings_of(config, data_dir)
     with _database(settings) as dsn:
         blobs = settings.data_dir / "blobs"
         made = _run(_backups(settings).create(dsn, blobs, folder.absolute()))
@@ -42,7 +41,7 @@ def create(folder: Folder, config: ConfigOption = None, data_dir: DataOption = N
 @backup.command()
 def verify(folder: Folder, config: ConfigOption = None, data_dir: DataOption = None) -> None:
     """Reads a whole backup: that nothing is missing or changed, and that the master key opens it."""
-    found = _run(_backups(_settings(config, data_dir)).verify(folder.absolute()))
+    found = _run(_backups(settings_of(config, data_dir)).verify(folder.absolute()))
     _tell(f"{folder}: {_size(found)}, made {found.create_time}; nothing is missing or changed")
 
 
@@ -50,7 +49,7 @@ def verify(folder: Folder, config: ConfigOption = None, data_dir: DataOption = N
 def restore(folder: Folder, config: ConfigOption = None, data_dir: DataOption = None) -> None:
     """Restores a backup into an empty data directory and database; the key folder must be in its place. The index is
     made anew when the server starts."""
-    settings = _settings(config, data_dir)
+    settings = settings_of(config, data_dir)
     with _database(settings, stopped=True) as dsn:
         found = _run(_backups(settings).restore(folder.absolute(), dsn, settings.data_dir / "blobs"))
     _tell(f"restored {_size(found)} of {found.create_time}; start with: pinakes up")
@@ -85,21 +84,14 @@ def _database(settings: Settings, *, stopped: bool = False) -> Iterator[str]:
             with running(server, directory.logs / "postgres-backup.log"):
                 yield server.dsn
     except EmbeddedError as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 def _run(work: Coroutine[Any, Any, Manifest]) -> Manifest:
     try:
         return asyncio.run(work)
     except BackupFailed as error:
-        _fail(str(error))
-
-
-def _settings(config: Path | None, data_dir: Path | None) -> Settings:
-    try:
-        return load_settings(config, {} if data_dir is None else {"data_dir": data_dir})
-    except InvalidSettings as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 def _size(manifest: Manifest) -> str:
@@ -107,8 +99,3 @@ def _size(manifest: Manifest) -> str:
 
 
 _tell: Callable[[str], None] = typer.echo
-
-
-def _fail(problem: str) -> NoReturn:
-    typer.echo(problem, err=True)
-    raise typer.Exit(1)
