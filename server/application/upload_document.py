@@ -102,9 +102,7 @@ class UploadDocument:
     async def _store(
         self, principal: Principal, header: UploadHeader, parts: AsyncIterator[bytes], deadline: Deadline, trace_id: str
     ) -> tuple[Document, Job]:
-        blob = await self._blobs.put(
-            principal.tenant, self._paced(parts, deadline), self._options.max_document_bytes
-        )
+        blob = await self._blobs.put(principal.tenant, self._paced(parts, deadline), self._options.max_document_bytes)
         # Set to None once the blob may belong to a document.
         surplus: StoredBlob | None = blob
         try:
