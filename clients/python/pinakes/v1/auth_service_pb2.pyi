@@ -594,7 +594,9 @@ class CreateUserRequest(_message.Message):
     role: Global___Role.ValueType
     """Required; not ROLE_SERVICE."""
     tenant: _builtins.str
-    """Another tenant than the caller's, for callers who may manage tenants; empty: the caller's."""
+    """Another tenant than the caller's, for callers who may manage tenants; empty: the caller's. So a tenant gets its first
+    administrator: users are listed, changed and revoked within their own tenant alone.
+    """
     @_builtins.property
     def groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """At most 64, each of 1 to 100 characters."""
@@ -803,7 +805,9 @@ class CreateApiKeyRequest(_message.Message):
     `service:NAME`.
     """
     tenant: _builtins.str
-    """Another tenant than the caller's, for callers who may manage tenants; empty: the caller's."""
+    """Another tenant than the caller's, for callers who may manage tenants; empty: the caller's. Keys are listed and revoked
+    within their own tenant alone.
+    """
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What its calls may do, such as `documents:read`: one at least, none that the caller lacks."""
