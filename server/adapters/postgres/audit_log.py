@@ -116,11 +116,13 @@ _LAST_BEFORE: LiteralString = """
 
 @dataclass(frozen=True, slots=True)
 class _Doubt:
-    """Of a chain whose commit was not answered: what would stand there, and for which records."""
+    """Of a chain whose commit was not answered: what would stand there, and for which records. `stored` are those that
+    earlier such commits are known to have stored."""
 
     sequence: int
     hash: bytes
     records: frozenset[AuditRecord]
+    stored: frozenset[AuditRecord]
 
 
 class PostgresAuditLog:
@@ -154,18 +156,20 @@ class PostgresAuditLog:
                         chain.tenant, chain.audit_class.value, found.sequence, found.reason.value
                     )
                     continue
-                fresh = await self._not_stored(connection, chain, wanted[chain])
+                stored = await self._stored(connection, chain)
+                fresh = [record for record in wanted[chain] if record not in stored]
                 made = _linked(heads[chain].signed.statement, fresh)
                 if made:
                     entries += made
                     signed.append(self._signer.sign(_head_of(made[-1])))
-                    self._doubts[chain] = _Doubt(made[-1].sequence, made[-1].hash, frozenset(wanted[chain]))
+                    self._doubts[chain] = _Doubt(made[-1].sequence, made[-1].hash, frozenset(fresh), stored)
             if entries:
                 await connection.execute(_APPEND, _columns(entries) | _head_columns(signed))
         for head in signed:
             self._written[head.statement.chain] = head
-            self._doubts.pop(head.statement.chain, None)
             self._anchors.note(head)
+        for chain in wanted.keys() - broken.keys():
+            self._doubts.pop(chain, None)
         return broken
 
     async def read(self, chain: ChainId, after: int, limit: int) -> ChainPart:
@@ -288,17 +292,16 @@ class PostgresAuditLog:
             return ChainBreak(statement.sequence + 1, BreakReason.INSERTED)
         return None
 
-    async def _not_stored(
-        self, connection: Connection, chain: ChainId, records: list[AuditRecord]
-    ) -> list[AuditRecord]:
-        """Those that an earlier call, whose commit was not answered, did not store."""
-        doubt = self._doubts.pop(chain, None)
+    async def _stored(self, connection: Connection, chain: ChainId) -> frozenset[AuditRecord]:
+        """What earlier calls, whose commits were not answered, have stored nevertheless. Whoever holds the chain's lock
+        knows that these have ended."""
+        doubt = self._doubts.get(chain)
         if doubt is None:
-            return records
+            return frozenset()
         cursor = await connection.execute(_HASH_AT, _of(chain) | {"sequence": doubt.sequence})
         row = await cursor.fetchone()
-        stored = row is not None and bytes(row["hash"]) == doubt.hash
-        return [record for record in records if record not in doubt.records] if stored else records
+        found = row is not None and bytes(row["hash"]) == doubt.hash
+        return doubt.stored | doubt.records if found else doubt.stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -400,6 +400,33 @@ async def test_records_whose_commit_was_not_answered_are_stored_once(
     assert await chronicle.broken() is None
 
 
+async def test_records_are_stored_once_also_when_the_next_commits_fail(
+    chronicle: Chronicle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two chains, of which one has nothing new to store the second time."""
+    other = replace(chronicle.chain, audit_class=AuditClass.APPLICATION)
+    records = [chronicle.record(1), chronicle.record(2, other.audit_class)]
+    whole = psycopg.AsyncConnection.commit
+    reached = iter([True, False, False, True])
+
+    async def not_answered(connection: psycopg.AsyncConnection[object]) -> None:
+        if next(reached):
+            await whole(connection)
+        await connection.close()
+        raise psycopg.OperationalError("the connection was lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(psycopg.AsyncConnection, "commit", not_answered)
+        for number in (3, 4, 5, 6):
+            with pytest.raises(DependencyUnavailable):
+                await chronicle.log.append(records)
+            records.append(chronicle.record(number))
+    assert not await chronicle.log.append(records)
+    assert [entry.record for entry in await chronicle.entries()] == [records[0], *records[2:]]
+    assert [entry.record for entry in await chronicle.entries(other)] == [records[1]]
+    assert await chronicle.broken() is None
+
+
 async def test_the_tables_refuse_changes_by_mistake(chronicle: Chronicle) -> None:
     await chronicle.write(3)
     for statement in (
