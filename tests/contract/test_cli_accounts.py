@@ -68,6 +68,21 @@ async def test_who_signs_in_stays_signed_in_until_signing_out(pinakes: Pinakes, 
     assert carried(script, "WhoAmI")[-1] is None
 
 
+async def test_who_signs_in_beside_a_key_is_told_that_the_key_goes_before(
+    pinakes: Pinakes, script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script.on("Login", server.returns(wire.LoginResponse(tokens=tokens(1))))
+    script.on("WhoAmI", server.returns(wire.WhoAmIResponse(tenant="acme", user="admin", role=wire.ROLE_ADMIN)))
+    password, key = tmp_path / "password", tmp_path / "admin.key"
+    password.write_text("a long password\n")
+    key.write_text(SECRET)
+    monkeypatch.setenv("PINAKES_API_KEY_FILE", str(key))
+    done = await pinakes("login", "ana", "--password-file", str(password))
+    assert done.exit_code == 0 and "PINAKES_API_KEY_FILE" in done.stderr
+    await pinakes("whoami")
+    assert carried(script, "WhoAmI") == [f"Bearer {SECRET}"]
+
+
 async def test_the_key_of_the_stack_of_this_directory_is_found(
     pinakes: Pinakes, script: Script, tmp_path: Path, address: str
 ) -> None:

@@ -86,11 +86,15 @@ class Credentials:
 
 def key_of_environment() -> str | None:
     """Raises OSError for a file that cannot be read."""
-    key = os.environ.get(API_KEY_VARIABLE)  # noqa: TID251 - the client's one reader of it
-    file = os.environ.get(API_KEY_FILE_VARIABLE)  # noqa: TID251
+    key, file = _environment()
     if key or not file:
         return key or None
     return read_key(Path(file))
+
+
+def key_in_environment() -> bool:
+    """Whether it names one, which may be in a file that cannot be read."""
+    return any(_environment())
 
 
 def read_key(file: Path) -> str:
@@ -199,6 +203,12 @@ class AsyncSigned:
             except LoginRefused:
                 pass  # as above
         return await self._sign_in(login)
+
+
+def _environment() -> tuple[str | None, str | None]:
+    """A key, and a file with one."""
+    read = os.environ.get  # noqa: TID251 - the client's one reader of it
+    return read(API_KEY_VARIABLE), read(API_KEY_FILE_VARIABLE)
 
 
 def _authorization(bearer: str | None) -> Metadata:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -34,6 +36,7 @@ from server.domain.permissions import Permission, Role
 from tests.server.identity.conftest import CHEAP, PASSWORD, Begin, Replica
 from tests.server.identity.test_access import make_key, make_user, signed_in
 
+README = Path(__file__).parents[3] / "README.md"
 LISTEN_ENDS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pinakes identity'"
 
 
@@ -455,6 +458,17 @@ async def test_the_first_key_is_made_once_and_for_this_user_alone(begin: Begin) 
     secret = file.read_text().strip()
     told = await replicas[0].call("AuthService/WhoAmI", wire.WhoAmIRequest(), secret)
     assert set(told.permissions) == set(Permission)
+
+
+async def test_a_first_key_that_was_lost_is_made_anew_as_the_readme_says(begin: Begin, migrated_dsn: str) -> None:
+    """In a role, since row security holds the owner of the tables, too."""
+    lost = (await begin()).admin
+    [said] = re.findall(r"If the first key is lost: `([^`]+)`", README.read_text(encoding="utf-8"))
+    async with await psycopg.AsyncConnection.connect(migrated_dsn, autocommit=True) as connection:
+        for statement in said.split("; "):
+            await connection.execute(statement.encode())
+    replica: Replica = await begin()
+    assert await known(replica, replica.admin) and not await known(replica, lost)
 
 
 async def test_the_last_use_of_a_key_is_recorded_also_when_the_server_ends(begin: Begin, pool: PostgresPool) -> None:

@@ -18,7 +18,7 @@ from pinakes.auth import ApiKey, Role, User
 from pinakes.cli import json_lines
 from pinakes.cli.connection import Connection
 from pinakes.cli.saved_login import SavedLogins
-from pinakes.credentials import Login
+from pinakes.credentials import Login, key_in_environment
 from pinakes.signing import log_in
 
 users = typer.Typer(help="Makes, lists and changes users.", no_args_is_help=True)
@@ -44,6 +44,8 @@ def login(
     wanted = Login(user, _password(password_file, confirm=False), tenant)
     SavedLogins().save(connection.address, log_in(connection.address, wanted, connection.tls, connection.options))
     print(f"signed in at {connection.address} as {user}")
+    if key_in_environment():
+        print("commands are not this user's before PINAKES_API_KEY and PINAKES_API_KEY_FILE are unset", file=sys.stderr)
 
 
 def logout(context: typer.Context) -> None:
