@@ -194,3 +194,13 @@ def giving(
     """GiveAnswers over these, with follow-ups told by rules."""
     taken = taking(turns or MemoryTurns(store))
     return GiveAnswers(maker, store, taken, FixedPolicies(), options or GiveOptions(delta_pause_s=0.0))
+
+
+def text_of(events: Sequence[AnswerEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Delta))
+
+
+def completion(events: Sequence[AnswerEvent]) -> Completion:
+    end = events[-1]
+    assert isinstance(end, Completion)
+    return end

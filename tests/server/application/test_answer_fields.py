@@ -17,11 +17,12 @@ from server.application.answer_question import AnswerCommand, AnswerOptions, Ans
 from server.application.attribution import Attribution, AttributionOptions
 from server.application.keeping import kept_answer, shown_answer
 from server.application.search_passages import SearchOptions, SearchPassages
-from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Completion, Degradation, Delta
+from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Degradation
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, InvalidField, NoGenerator, StageDeadline
 from server.domain.passages import Passage
 from server.domain.stored_answers import AnswerState
+from tests.server.application.answer_doubles import completion, text_of
 from tests.server.application.doubles import (
     PRINCIPAL,
     OneModel,
@@ -243,29 +244,19 @@ async def answered(
         return [event async for event in stream]
 
 
-def text(events: Sequence[AnswerEvent]) -> str:
-    return "".join(event.text for event in events if isinstance(event, Delta))
-
-
-def completion(events: Sequence[AnswerEvent]) -> Completion:
-    end = events[-1]
-    assert isinstance(end, Completion)
-    return end
-
-
 DOCUMENT = '{"name": "Sanderling", "launched": "2009-03-12", "passengers": 611, "kind": "tanker"}'
 
 
 async def test_an_answer_in_fields_cites_field_by_field() -> None:
     generator = ScriptedGenerator(DOCUMENT)
     events = await answered(generator, seed=7)
-    assert json.loads(text(events)) == json.loads(DOCUMENT) | {"passengers": None}
+    assert json.loads(text_of(events)) == json.loads(DOCUMENT) | {"passengers": None}
     cited = {event.field: event for event in events if isinstance(event, Citation)}
     assert set(cited) == {"/name", "/launched"}
     at = cited["/name"].sentence
-    assert text(events)[at.start : at.end] == "Sanderling"
+    assert text_of(events)[at.start : at.end] == "Sanderling"
     end = completion(events)
-    assert [(part.field, text(events)[part.start : part.end]) for part in end.unsupported] == [("/kind", "tanker")]
+    assert [(part.field, text_of(events)[part.start : part.end]) for part in end.unsupported] == [("/kind", "tanker")]
     assert (end.status, end.degradations) == (
         AnswerStatus.ANSWERED,
         (Degradation.NO_RERANKER, Degradation.DRAFT_REPLACED),
@@ -299,7 +290,7 @@ async def test_without_a_generator_a_sentence_takes_the_place_of_a_text_alone() 
     schema = schema_of(answer={"type": "string"}, year={"type": ["integer", "null"]})
     for generator, seconds in ((None, 30.0), (ScriptedGenerator("no JSON"), 30.0), (ScriptedGenerator("{}"), 2.0)):
         events = await answered(generator, schema, seconds)
-        assert json.loads(text(events)) == {"answer": "Lindholm", "year": None}
+        assert json.loads(text_of(events)) == {"answer": "Lindholm", "year": None}
         assert Degradation.EXTRACTIVE in completion(events).degradations
         assert [event.field for event in events if isinstance(event, Citation)] == ["/answer"]
     for generator, seconds in ((None, 30.0), (ScriptedGenerator(DOCUMENT), 2.0)):
@@ -311,5 +302,5 @@ async def test_a_kept_answer_is_json_also_where_a_text_is_withheld() -> None:
     events = await answered(ScriptedGenerator(DOCUMENT))
     kept = kept_answer("a", QUESTION, AnswerState.COMPLETED, None, events, MOMENT, MOMENT)
     whole = shown_answer(kept)
-    assert whole.text == text(events)
+    assert whole.text == text_of(events)
     assert [each.field for each in whole.citations if isinstance(each, Citation)] == ["/name", "/launched"]

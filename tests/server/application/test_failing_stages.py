@@ -22,7 +22,7 @@ from server.application.generation_chain import ChainOptions, GenerationChain, P
 from server.application.ports import EmbeddingKind, Embeddings, GeneratedText, GenerationRequest, Generator, Slot
 from server.application.reading import Reading
 from server.application.search_passages import SearchOptions, SearchPassages
-from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Completion, Degradation, Delta, Sources
+from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Completion, Degradation, Sources
 from server.domain.deadline import Deadline
 from server.domain.errors import (
     DependencyUnavailable,
@@ -38,6 +38,7 @@ from server.domain.generation import BreakerState, PassedOver, PassedOverReason
 from server.domain.passages import IndexQuery, IndexResult, Passage, Snippet, TextSpan
 from server.domain.principals import Principal
 from server.domain.retrieval import RetrievalSettings
+from tests.server.application.answer_doubles import completion, text_of
 from tests.server.application.doubles import (
     PRINCIPAL,
     OneModel,
@@ -179,16 +180,6 @@ async def told(
     except PinakesError as error:
         return events, error
     return events, None
-
-
-def text_of(events: Sequence[AnswerEvent]) -> str:
-    return "".join(event.text for event in events if isinstance(event, Delta))
-
-
-def completion(events: Sequence[AnswerEvent]) -> Completion:
-    end = events[-1]
-    assert isinstance(end, Completion)
-    return end
 
 
 # --- a deadline passes -------------------------------------------------------------------------------------------

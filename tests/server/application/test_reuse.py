@@ -22,7 +22,6 @@ from server.domain.answers import (
     AnswerEvent,
     AnswerStatus,
     Citation,
-    Completion,
     Degradation,
     Delta,
     Sources,
@@ -31,6 +30,7 @@ from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, IndexBehind, InvalidField, Overloaded
 from server.domain.passages import SearchFilter, SearchMode
 from server.domain.principals import Principal
+from tests.server.application.answer_doubles import completion, text_of
 from tests.server.application.doubles import (
     PRINCIPAL,
     OneModel,
@@ -120,16 +120,6 @@ def ids(outcome: SearchOutcome) -> list[str]:
     return [ranked.passage.chunk_id for ranked in outcome.passages]
 
 
-def text(events: Sequence[AnswerEvent]) -> str:
-    return "".join(event.text for event in events if isinstance(event, Delta))
-
-
-def end(events: Sequence[AnswerEvent]) -> Completion:
-    last = events[-1]
-    assert isinstance(last, Completion)
-    return last
-
-
 # --- the same again ----------------------------------------------------------------------------------------------
 
 
@@ -147,13 +137,13 @@ async def test_an_answer_that_is_repeated_is_told_again() -> None:
     first = await system.ask()
     again = await system.ask("  " + QUESTION)
     assert system.worked == (1, 1, 1)
-    assert text(again) == text(first)
+    assert text_of(again) == text_of(first)
     assert [event for event in again if isinstance(event, Citation | Sources)] == [
         event for event in first if isinstance(event, Citation | Sources)
     ]
-    assert (end(first).cached, end(again).cached) == (False, True)
-    assert [timing.stage for timing in end(again).timings] == ["cache", "total"]
-    assert replace(end(again), cached=False, timings=()) == replace(end(first), timings=())
+    assert (completion(first).cached, completion(again).cached) == (False, True)
+    assert [timing.stage for timing in completion(again).timings] == ["cache", "total"]
+    assert replace(completion(again), cached=False, timings=()) == replace(completion(first), timings=())
     assert len(again) <= len(first)
 
 
@@ -171,8 +161,8 @@ async def test_every_citation_still_follows_its_sentence() -> None:
 async def test_what_is_not_in_the_documents_is_kept_too() -> None:
     system = System()
     system.index.hits = ()
-    assert end(await system.ask()).status is AnswerStatus.NOT_IN_DOCUMENTS
-    assert (end(await system.ask()).cached, system.worked) == (True, (1, 1, 0))
+    assert completion(await system.ask()).status is AnswerStatus.NOT_IN_DOCUMENTS
+    assert (completion(await system.ask()).cached, system.worked) == (True, (1, 1, 0))
 
 
 async def test_hits_and_misses_are_counted() -> None:
@@ -230,7 +220,7 @@ async def test_another_search_is_made_anew(command: SearchCommand) -> None:
 async def test_another_question_is_answered_anew(command: AnswerCommand) -> None:
     system = System()
     await system.ask()
-    assert not end(await system.ask(command)).cached
+    assert not completion(await system.ask(command)).cached
     assert len(system.generator.requests) == 2
 
 
@@ -246,9 +236,9 @@ async def test_other_models_answer_anew() -> None:
     system = System()
     await system.ask()
     system.generators.filled = ScriptedGenerator("It carries 610 passengers.", fingerprint="generator@2")
-    assert end(await system.ask()).generator == "generator@2"
+    assert completion(await system.ask()).generator == "generator@2"
     system.reranker.filled = ScriptedReranker("ferry")
-    assert end(await system.ask()).reranker == "reranker@1"
+    assert completion(await system.ask()).reranker == "reranker@1"
 
 
 async def test_another_policy_of_the_tenant_answers_anew() -> None:
@@ -257,11 +247,11 @@ async def test_another_policy_of_the_tenant_answers_anew() -> None:
     await system.ask()
     system.policies.set(MASK_ALL)
     assert not (await system.find("ferry")).cached
-    assert not end(await system.ask()).cached
-    assert (await system.find("ferry")).cached and end(await system.ask()).cached
+    assert not completion(await system.ask()).cached
+    assert (await system.find("ferry")).cached and completion(await system.ask()).cached
     system.policies.set({})
     assert not (await system.find("ferry")).cached
-    assert not end(await system.ask()).cached
+    assert not completion(await system.ask()).cached
 
 
 async def test_without_a_policy_nothing_is_told_again() -> None:
@@ -279,7 +269,7 @@ async def test_what_another_model_made_meanwhile_is_not_kept_as_the_first_ones()
     first, second = (ScriptedReranker("ferry", fingerprint=name) for name in ("first", "second"))
     system.embedder.change = lambda: setattr(system.reranker, "filled", second)
     system.reranker.filled = first
-    assert end(await system.ask()).reranker == "second"
+    assert completion(await system.ask()).reranker == "second"
     system.reranker.filled = first
     assert (await system.find("another")).reranker == "second"
     assert (system.answers.kept.entries, system.search.kept.entries) == (0, 0)
@@ -289,10 +279,10 @@ async def test_whatever_the_index_takes_up_may_answer_otherwise() -> None:
     system = System()
     await system.ask()
     system.index.position += 1
-    assert not end(await system.ask()).cached
-    assert end(await system.ask()).cached
+    assert not completion(await system.ask()).cached
+    assert completion(await system.ask()).cached
     system.index.serving = "generation-2"
-    assert not end(await system.ask()).cached
+    assert not completion(await system.ask()).cached
     assert system.answers.kept.use.stale == 2
 
 
@@ -302,8 +292,8 @@ async def test_an_answer_waits_for_the_index_that_its_caller_wants() -> None:
     with pytest.raises(IndexBehind):
         await system.ask(AnswerCommand(QUESTION, consistency_token="log-8"))
     system.index.position = 8
-    assert not end(await system.ask(AnswerCommand(QUESTION, consistency_token="log-8"))).cached
-    assert end(await system.ask(AnswerCommand(QUESTION, consistency_token="log-7"))).cached
+    assert not completion(await system.ask(AnswerCommand(QUESTION, consistency_token="log-8"))).cached
+    assert completion(await system.ask(AnswerCommand(QUESTION, consistency_token="log-7"))).cached
 
 
 async def test_questions_are_as_long_as_the_settings_allow() -> None:
@@ -314,7 +304,7 @@ async def test_questions_are_as_long_as_the_settings_allow() -> None:
     with pytest.raises(InvalidField, match="query: must have at most 500"):
         await System().find(long)
     system = System(longest_query=600)
-    assert end(await system.ask(long)).status is AnswerStatus.ANSWERED
+    assert completion(await system.ask(long)).status is AnswerStatus.ANSWERED
     assert (await system.find(long)).passages
 
 
@@ -340,7 +330,7 @@ async def test_half_an_answer_is_not_kept(generator: ScriptedGenerator) -> None:
     system = System(generator)
     seconds = 30.0 if generator.finish_reason == "length" else 1.0
     for _ in range(2):
-        assert not end(await system.ask(seconds=seconds)).cached
+        assert not completion(await system.ask(seconds=seconds)).cached
     assert system.answers.kept.entries == 0
 
 
@@ -348,10 +338,10 @@ async def test_what_a_busy_reranker_left_out_is_not_kept() -> None:
     system = System()
     system.reranker.filled = ScriptedReranker("ticket", Overloaded("the model rerank", 1.0))
     assert (await system.find("ferry")).degradations == (Degradation.RERANK_SKIPPED,)
-    assert end(await system.ask()).degradations == (Degradation.RERANK_SKIPPED,)
+    assert completion(await system.ask()).degradations == (Degradation.RERANK_SKIPPED,)
     system.reranker.filled.failure = None
     assert (await system.find("ferry")).reranker == "reranker@1"
-    assert end(await system.ask()).degradations == ()
+    assert completion(await system.ask()).degradations == ()
 
 
 async def test_a_search_without_its_snippets_is_not_kept() -> None:
@@ -391,7 +381,7 @@ async def test_nobody_is_told_what_was_found_for_another() -> None:
 async def test_rights_are_part_of_what_is_asked(another: Principal) -> None:
     system = System()
     await system.ask()
-    assert not end(await system.ask(QUESTION, another)).cached
+    assert not completion(await system.ask(QUESTION, another)).cached
     assert not (await system.find("ferry", another)).cached
 
 
@@ -407,9 +397,9 @@ async def test_what_was_withdrawn_between_two_calls_is_not_told_again(withdrawn:
         del system.store.known["ferry"]
     assert "ferry" not in ids(await system.find("ferry"))
     told = await system.ask()
-    assert not end(told).cached
+    assert not completion(told).cached
     assert all(event.passage.chunk_id != "ferry" for event in told if isinstance(event, Citation))
-    assert "610" not in text(told)
+    assert "610" not in text_of(told)
     assert (system.search.kept.use.stale, system.answers.kept.use.stale) == (2, 1)
 
 
@@ -530,7 +520,7 @@ class Listener:
 
     async def until_text(self) -> Listener:
         async with asyncio.timeout(5):
-            while not text(self.heard):  # noqa: ASYNC110 - nothing tells when
+            while not text_of(self.heard):  # noqa: ASYNC110 - nothing tells when
                 await asyncio.sleep(0.001)
         return self
 
@@ -545,11 +535,11 @@ async def test_callers_at_the_same_time_hear_one_answer_as_it_comes() -> None:
     listeners = [await Listener(system).until_text() for _ in range(4)]
     generator.gate.set()
     told = await asyncio.gather(*(listener.task for listener in listeners))
-    assert {text(events) for events in told} == {"It was built in 2009. It carries 610 passengers."}
-    assert [end(events).cached for events in told] == [False, True, True, True]
+    assert {text_of(events) for events in told} == {"It was built in 2009. It carries 610 passengers."}
+    assert [completion(events).cached for events in told] == [False, True, True, True]
     assert system.worked == (1, 1, 1)
     assert system.answers.kept.use.shared == 3
-    assert end(await system.ask()).cached
+    assert completion(await system.ask()).cached
 
 
 async def test_who_began_may_leave_and_the_others_hear_the_end() -> None:
@@ -561,7 +551,7 @@ async def test_who_began_may_leave_and_the_others_hear_the_end() -> None:
     third = await Listener(system).until_text()
     generator.gate.set()
     for listener in (second, third):
-        assert text(await listener.task) == "It was built in 2009. It carries 610 passengers."
+        assert text_of(await listener.task) == "It was built in 2009. It carries 610 passengers."
     assert len(generator.requests) == 1
 
 
@@ -574,7 +564,7 @@ async def test_when_the_last_one_leaves_the_model_stops() -> None:
     assert (generator.ended, system.answers.kept.entries) == (1, 0)
     again = await Listener(system).until_text()
     generator.gate.set()
-    assert not end(await again.task).cached
+    assert not completion(await again.task).cached
 
 
 async def test_all_who_listen_hear_of_a_failure() -> None:
@@ -585,7 +575,7 @@ async def test_all_who_listen_hear_of_a_failure() -> None:
     told = await asyncio.gather(*(listener.task for listener in listeners), return_exceptions=True)
     assert all(isinstance(each, DependencyUnavailable) for each in told)
     generator.failure = None
-    assert not end(await system.ask()).cached
+    assert not completion(await system.ask()).cached
 
 
 async def test_who_may_not_read_its_sources_any_more_does_not_join_an_answer() -> None:
@@ -607,8 +597,8 @@ async def test_who_has_little_time_is_answered_alone() -> None:
     patient = await Listener(system).until_text()
     assert len(generator.requests) == 2
     generator.gate.set()
-    assert not end(await hasty.task).cached
-    assert not end(await patient.task).cached
+    assert not completion(await hasty.task).cached
+    assert not completion(await patient.task).cached
 
 
 async def test_who_has_far_more_time_does_not_end_with_another() -> None:
