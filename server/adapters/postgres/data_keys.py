@@ -123,7 +123,7 @@ class PostgresDataKeys:
     async def rewrap(self) -> tuple[str, int]:
         """Whatever fails, what was wrapped before stays usable: the former master keys stay."""
         async with self._pool.spanning() as connection:
-            # What others wrap meanwhile with the former master key stays wrapped with it.
+            # What is being wrapped with the former master key is waited for: an operator may take that away afterwards.
             await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('pinakes.master_keys', 0))")
             cursor = await connection.execute(
                 """SELECT tenant, key_id, master_key_id, wrapped FROM data_keys WHERE wrapped IS NOT NULL
@@ -228,7 +228,9 @@ class PostgresBlobOwners:
 
 
 async def _alone(connection: Connection, tenant: str) -> None:
-    """Until the end of the transaction nobody else makes, retires or destroys keys of the tenant."""
+    """Until the end of the transaction nobody else makes, retires or destroys keys of the tenant, nor wraps all keys
+    anew."""
+    await connection.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended('pinakes.master_keys', 0))")
     await connection.execute(
         "SELECT pg_advisory_xact_lock(hashtextextended('pinakes.data_keys', hashtextextended(%s, 0)))", (tenant,)
     )

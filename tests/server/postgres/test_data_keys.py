@@ -13,7 +13,7 @@ from server.adapters.encrypted_storage import EncryptionOptions, encrypted_stora
 from server.adapters.file_master_keys import FileMasterKeys
 from server.adapters.postgres.data_keys import PostgresDataKeys
 from server.adapters.postgres.pool import PostgresPool
-from server.application.encryption_ports import KeyState
+from server.application.encryption_ports import DataKey, KeyState, WrappedKey
 from server.domain.errors import DocumentDamaged, InvalidPageToken, KeyUnusable
 
 
@@ -78,6 +78,36 @@ async def test_a_new_master_key_wraps_all_and_rewrites_none(pool: PostgresPool, 
     masters.file.write_bytes(masters.file.with_suffix(".backup").read_bytes())
     with pytest.raises(KeyUnusable, match=f"master key {master_id} is missing"):
         await fresh(pool, masters).check()
+
+
+async def test_a_key_that_is_being_made_is_wrapped_with_the_new_master_key_too(
+    pool: PostgresPool, masters: FileMasterKeys
+) -> None:
+    """Else it would be lost when the former master key is taken away."""
+    wrapping, goes_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(FileMasterKeys):
+        async def wrap(self, tenant: str, key: DataKey) -> WrappedKey:
+            wrapped = await super().wrap(tenant, key)
+            wrapping.set()
+            await goes_on.wait()
+            return wrapped
+
+    async with asyncio.timeout(60):
+        making = asyncio.create_task(fresh(pool, Slow(masters.file.parent)).current("acme"))
+        await wrapping.wait()
+        rotating = asyncio.create_task(fresh(pool, masters).rewrap())
+        async with pool.as_login() as connection:
+            waits = "SELECT count(*) AS waiting FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            while not (await (await connection.execute(waits)).fetchone() or {})["waiting"]:
+                if rotating.done():
+                    break
+                await asyncio.sleep(0.01)
+        goes_on.set()
+        key, (master_id, count) = await asyncio.gather(making, rotating)
+    assert count == 1
+    assert {known.master_key_id for known in (await fresh(pool, masters).page("", 9, "")).keys} == {master_id}
+    assert await fresh(pool, masters).named("acme", key.key_id) == key
 
 
 async def test_a_rotation_that_fails_leaves_all_as_it_was(
