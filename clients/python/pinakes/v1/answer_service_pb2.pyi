@@ -224,7 +224,8 @@ class AnswerRequest(_message.Message):
     answer's text is then a JSON document that keeps to it. Each value that stands in the passages has a Citation with its
     `field`; one whose numbers, dates or names do not stand there is null, where the schema allows it, or else listed in
     `Completion.unsupported`. Without an answer in the documents, the text says so, and is no JSON. Where no generator writes,
-    and the passages' best sentence does not fit the schema, the call fails with UNAVAILABLE. Empty: the answer is a text.
+    and the passages' best sentence does not fit the schema, the call fails with UNAVAILABLE. Where a privacy policy masks a
+    number, a string with the word stands in its place, whatever the schema says. Empty: the answer is a text.
     """
     @_builtins.property
     def filter(self) -> _passage_pb2.SearchFilter:
