@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,9 +29,11 @@ from server.domain.credentials import (
     written_secret,
 )
 from server.domain.deadline import Deadline
-from server.domain.errors import InvalidField, LoginRefused, TooManyLogins, Unauthenticated, UserNotFound
+from server.domain.errors import InvalidField, LoginRefused, StageDeadline, TooManyLogins, Unauthenticated, UserNotFound
 from server.domain.identities import Tokens, User, UserChange
 from server.domain.principals import Principal
+
+_LONGEST_ATTEMPT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class SignIn:
         self._rules = rules
         self._options = options
         self._clock = clock
+        self._attempts: set[asyncio.Task[tuple[User, str]]] = set()
 
     async def login(self, tenant: str, name: str, password: str, deadline: Deadline) -> Tokens:
         """Raises LoginRefused, in the same way and after the same work whatever is wrong; TooManyLogins, also under a
@@ -145,22 +149,41 @@ class SignIn:
         check_name("user", name)
         check_name("tenant", tenant)
         password = prepared_password(password)
-        # Attempts are kept, also under names of nobody: no more of them than there are hashes.
+        # To its end, also when nobody waits any more: else attempts would be kept that cost no hash.
+        attempt = asyncio.create_task(self._attempted(tenant, name, password))
+        self._attempts.add(attempt)
+        attempt.add_done_callback(self._attempt_ended)
+        try:
+            async with asyncio.timeout(deadline.remaining()):
+                user, hashed = await asyncio.shield(attempt)
+        except TimeoutError:
+            raise StageDeadline("password hashing") from None
+        await self._logins.succeeded(tenant, name)
+        if self._hasher.outdated(hashed):
+            await self._users.rehash(user, hashed, await self._hasher.hash(password, deadline))
+        return user
+
+    async def _attempted(self, tenant: str, name: str, password: str) -> tuple[User, str]:
+        """The user, and the hash that the password fits. Attempts are kept, also under names of nobody: no more of them
+        than there are hashes."""
+        limit = Deadline.after(_LONGEST_ATTEMPT_S)
         with self._hasher.place():
             wait_s = await self._logins.attempt(tenant, name)
             if wait_s > 0:
                 raise TooManyLogins(wait_s)
             found = await self._users.find(tenant, name)
             if found is None:
-                await self._hasher.matches_nothing(password, deadline)
+                await self._hasher.matches_nothing(password, limit)
                 raise LoginRefused
             user, hashed = found
-            if not await self._hasher.matches(hashed, password, deadline) or user.disabled:
+            if not await self._hasher.matches(hashed, password, limit) or user.disabled:
                 raise LoginRefused
-        await self._logins.succeeded(tenant, name)
-        if self._hasher.outdated(hashed):
-            await self._users.rehash(user, hashed, await self._hasher.hash(password, deadline))
-        return user
+            return user, hashed
+
+    def _attempt_ended(self, attempt: asyncio.Task[tuple[User, str]]) -> None:
+        self._attempts.discard(attempt)
+        if not attempt.cancelled():
+            attempt.exception()  # told to who waits; if nobody does, to nobody
 
     async def _managed(self, principal: Principal, name: str) -> User:
         found = await self._users.find(principal.tenant, name)

@@ -125,9 +125,9 @@ class Issuer:
         return session_id
 
 
-def signing_in(pool: PostgresPool, dsn: str, hasher: Argon2Hashes) -> SignIn:
+def signing_in(pool: PostgresPool, dsn: str, hasher: Argon2Hashes, users: PostgresUsers | None = None) -> SignIn:
     return SignIn(
-        PostgresUsers(pool),
+        users or PostgresUsers(pool),
         PostgresSessions(pool),
         PostgresRefusedTokens(pool),
         PostgresLoginCounter(pool),
@@ -152,6 +152,31 @@ async def test_no_more_attempts_are_kept_than_there_are_hashes(pool: PostgresPoo
     assert await rows_of(pool, "login_attempts") == 0
     with pytest.raises(LoginRefused):
         await sign_in.login("", "nobody", PASSWORD, Deadline.after(60))
+    assert await rows_of(pool, "login_attempts") == 1
+    hasher.close()
+
+
+async def test_a_caller_who_leaves_has_caused_a_hash_like_others(pool: PostgresPool, migrated_dsn: str) -> None:
+    hashes = 0
+
+    class Counting(Argon2Hashes):
+        async def matches_nothing(self, secret: str, deadline: Deadline) -> None:
+            nonlocal hashes
+            await super().matches_nothing(secret, deadline)
+            hashes += 1
+
+    class Left(PostgresUsers):
+        async def find(self, tenant: str, name: str) -> tuple[User, str] | None:
+            login.cancel()
+            await asyncio.sleep(0)
+            return await super().find(tenant, name)
+
+    hasher = Counting(CHEAP)
+    sign_in = signing_in(pool, migrated_dsn, hasher, Left(pool))
+    login = asyncio.create_task(sign_in.login("", "nobody", PASSWORD, Deadline.after(60)))
+    with pytest.raises(asyncio.CancelledError):
+        await login
+    await eventually(lambda: hashes == 1)
     assert await rows_of(pool, "login_attempts") == 1
     hasher.close()
 
