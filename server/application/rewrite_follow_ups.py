@@ -1,12 +1,14 @@
 """Follow-up questions, rewritten by a generator so that they can be understood alone.
 
 A small model leaves words out and makes others up. So what it writes is only taken if it adds nothing but words of the
-conversation; and where it leaves out words of the question, the question is kept as it is, and what was added stands
-behind it in brackets, as the rules (`follow_ups`) have it.
+conversation; and where it leaves out words of the question, asks for something else or denies something else, the
+question is kept as it is, and what was added stands behind it in brackets, as the rules (`follow_ups`) have it.
 """
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -33,6 +35,12 @@ _FOLDER = Path(__file__).with_name("prompts")
 TEMPLATES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(_FOLDER.glob("rewriting/*.txt"))}
 """By language; `en` for any other."""
 _STAGE = "rewrite"
+_TURNING = re.compile(
+    r"\b(?:what|when|where|which|who|whom|whose|why|how|not|no|never|nor|cannot|without|before|after|until|between|over"
+    r"|under|more|most|few|only)\b|n't\b"
+    r"|誰|だれ|どこ|いつ|いくつ|いくら|なぜ|どちら|どれ|どの|どんな|どう|なに|何|ない|なか|なく|ません|まで|から|だけ|より"
+)
+"""Words without content that turn a question into another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +99,8 @@ class RewriteFollowUps:
 
 
 def usable(question: str, written: str, history: str) -> str | None:
-    """A question with all words of `question`, and besides only words of `history`; None if `written` has others, or
-    none of these. At most as long as a question may be."""
+    """A question with all content words of `question`, which asks for the same, and besides only words of `history`;
+    None if `written` has others, or none of these. At most as long as a question may be."""
     try:
         rewritten = normalized_query("question", written)
     except PinakesError:
@@ -104,7 +112,12 @@ def usable(question: str, written: str, history: str) -> str | None:
     added = content_words(rewritten, own)
     if not added:
         return None
-    if own <= terms_of(rewritten).all:
+    if own <= terms_of(rewritten).all and _turning(rewritten) == _turning(question):
         return rewritten
     combined = f"{question} ({' '.join(added)})"
     return combined if len(combined) <= MAX_QUERY_CHARACTERS else None
+
+
+def _turning(text: str) -> frozenset[str]:
+    folded = unicodedata.normalize("NFKC", text).casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    return frozenset(_TURNING.findall(folded))

@@ -99,6 +99,23 @@ async def test_no_word_of_the_question_is_lost(written: str, meant: str) -> None
     assert await talk.meant("When was it built?", rewrite=True) == MeantQuestion(meant)
 
 
+@pytest.mark.parametrize(
+    ("question", "written", "meant"),
+    [
+        ("When was it built?", "Where was the ferry built?", "When was it built? (ferry)"),
+        ("Why wasn’t it built?", "Why was the ferry built?", "Why wasn’t it built? (ferry)"),
+        ("What came before it?", "What came after the ferry?", "What came before it? (ferry)"),
+        ("Why was it not built?", "Why was the ferry built?", "Why was it not built? (ferry)"),
+        ("Why was it not built?", "Why was the ferry not built?", "Why was the ferry not built?"),
+        ("それはいつ建てられましたか", "フェリーはどこで建てられましたか", "それはいつ建てられましたか (フェリー)"),
+        ("それはなぜ運航しないのか", "フェリーはなぜ運航するのか", "それはなぜ運航しないのか (フェリー)"),
+        ("それはいつ建てられましたか", "フェリーはいつ建てられましたか", "フェリーはいつ建てられましたか"),
+    ],
+)
+def test_a_question_is_not_turned_into_another_one(question: str, written: str, meant: str) -> None:
+    assert usable(question, written, "The ferry. フェリー") == meant
+
+
 @dataclass
 class Silent(ScriptedGenerator):
     async def stream(self, request: GenerationRequest, deadline: Deadline) -> AsyncGenerator[GeneratedText, None]:
