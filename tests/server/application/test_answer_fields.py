@@ -288,12 +288,12 @@ async def test_what_does_not_keep_to_the_schema_is_never_shown(written: str) -> 
 
 async def test_without_a_generator_a_sentence_takes_the_place_of_a_text_alone() -> None:
     schema = schema_of(answer={"type": "string"}, year={"type": ["integer", "null"]})
-    for generator, seconds in ((None, 30.0), (ScriptedGenerator("no JSON"), 30.0), (ScriptedGenerator("{}"), 2.0)):
+    for generator, seconds in ((None, 30.0), (ScriptedGenerator("no JSON"), 30.0), (ScriptedGenerator("{}"), 3.9)):
         events = await answered(generator, schema, seconds)
         assert json.loads(text_of(events)) == {"answer": "Lindholm", "year": None}
         assert Degradation.EXTRACTIVE in completion(events).degradations
         assert [event.field for event in events if isinstance(event, Citation)] == ["/answer"]
-    for generator, seconds in ((None, 30.0), (ScriptedGenerator(DOCUMENT), 2.0)):
+    for generator, seconds in ((None, 30.0), (ScriptedGenerator(DOCUMENT), 3.9)):
         with pytest.raises((NoGenerator, StageDeadline)):
             await answered(generator, FERRY_SCHEMA, seconds)
 
