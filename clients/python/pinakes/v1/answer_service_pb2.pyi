@@ -111,7 +111,7 @@ class _DegradationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degradati
     names, or for being no phrase of theirs. Where nothing was left, the answer is the passages' sentence that fits best.
     """
     DEGRADATION_REWRITE_SKIPPED: _Degradation.ValueType  # 7
-    """A generator was to rewrite the follow-up question, and did not in time: rules did."""
+    """A generator was to rewrite the follow-up question, and did not in time, or with words of its own: rules did."""
 
 class Degradation(_Degradation, metaclass=_DegradationEnumTypeWrapper):
     """What the server left out or replaced while answering."""
@@ -135,7 +135,7 @@ DEGRADATION_DRAFT_REPLACED: Degradation.ValueType  # 6
 names, or for being no phrase of theirs. Where nothing was left, the answer is the passages' sentence that fits best.
 """
 DEGRADATION_REWRITE_SKIPPED: Degradation.ValueType  # 7
-"""A generator was to rewrite the follow-up question, and did not in time: rules did."""
+"""A generator was to rewrite the follow-up question, and did not in time, or with words of its own: rules did."""
 Global___Degradation: _TypeAlias = Degradation  # noqa: Y015
 
 class _PassedOverReason:

@@ -292,8 +292,8 @@ class RetrievalSettings(_message.Message):
     is the model's. With no passage left, the documents count as having no answer.
     """
     rewrite: _builtins.bool
-    """For answers in a conversation: a generator rewrites a question that refers to those before it; if it does not in time,
-    rules do (DEGRADATION_REWRITE_SKIPPED). False: rules do. The question's own words are searched in any case.
+    """For answers in a conversation: a generator rewrites a question that refers to those before it; if it does not in time, or
+    with words of its own, rules do (DEGRADATION_REWRITE_SKIPPED). False: rules do. The question's own words are searched in any case.
     """
     @_builtins.property
     def convex(self) -> Global___ConvexFusion:
