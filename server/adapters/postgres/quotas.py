@@ -35,10 +35,11 @@ _HELD = """
 """
 _ONE = _HELD.format(tenants="(SELECT %(tenant)s::text AS tenant)")
 _PAGE = _HELD.format(tenants="tenants") + " WHERE t.tenant > %(after)s ORDER BY t.tenant LIMIT %(limit)s"
-# The row of the day is locked until the transaction ends, and a month's days are added under it.
+# The row of the day is locked until the transaction ends, and a month's days are added under it. What turns out to be
+# less after midnight is not given back: it was reserved of the day before.
 _COUNT = """
     INSERT INTO token_usage AS held (tenant, day, tokens)
-    VALUES (%(tenant)s, (now() AT TIME ZONE 'UTC')::date, %(tokens)s)
+    VALUES (%(tenant)s, (now() AT TIME ZONE 'UTC')::date, greatest(0, %(tokens)s))
     ON CONFLICT (tenant, day) DO UPDATE SET tokens = greatest(0, held.tokens + %(tokens)s)
     RETURNING tokens
 """

@@ -134,6 +134,16 @@ async def test_tokens_that_are_reserved_at_the_same_time_do_not_exceed_it(quotas
     await quotas.reserve("rival", 100, quota)
 
 
+async def test_what_was_reserved_before_midnight_and_not_written_is_no_room_of_the_next_day(
+    quotas: PostgresQuotas,
+) -> None:
+    """The day has no row yet when the call ends."""
+    await quotas.correct("acme", -25)
+    assert (await quotas.get("acme")).usage.tokens_today == 0
+    with pytest.raises(QuotaExceeded):
+        await quotas.reserve("acme", 101, Quota(tokens_per_day=100))
+
+
 async def test_a_call_counts_what_it_wrote_or_if_it_was_broken_off_what_it_might_have(quotas: PostgresQuotas) -> None:
     await quotas.set("acme", Quota(tokens_per_day=100))
     meter = MeterTokens(FollowQuotas(quotas, QuotaOptions()), quotas)
