@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from pinakes.v1 import (
-    answer_service_pb2,
-    conversation_service_pb2,
-    passage_pb2,
-)
+from pinakes.v1 import answer_service_pb2, conversation_service_pb2, passage_pb2
 from server.application.answer_question import AnswerCommand
 from server.application.consistency import token_of
 from server.application.conversation_ports import ConversationPage

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pinakes.v1 import (
-    document_service_pb2,
-    error_reason_pb2,
-)
+from pinakes.v1 import document_service_pb2, error_reason_pb2
 from server.application.consistency import token_of
 from server.application.ingestion_failures import DEFECT
 from server.application.look_after_jobs import ReindexCommand
@@ -14,16 +11,7 @@ from server.application.ports import DeadLetterPage, WantedAccess, WantedLetters
 from server.application.share_document import etag_of
 from server.application.upload_document import UploadHeader
 from server.domain import errors
-from server.domain.documents import (
-    Box,
-    Document,
-    DocumentState,
-    Failure,
-    Job,
-    JobState,
-    Priority,
-    Stage,
-)
+from server.domain.documents import Box, Document, DocumentState, Failure, Job, JobState, Priority, Stage
 from server.domain.principals import AccessList, Principal
 from server.transport.mapping import time_from_wire, timestamp_to_wire
 from server.transport.status import RULES, reason_of

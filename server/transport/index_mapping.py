@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from pinakes.v1 import (
-    index_service_pb2,
-)
+from pinakes.v1 import index_service_pb2
 from server.application.consistency import token_of
 from server.application.look_after_index import BuildCommand, IndexStatus
-from server.domain.generations import (
-    Generation,
-    GenerationComparison,
-    GenerationState,
-    IndexCopy,
-    IndexSegment,
-)
+from server.domain.generations import Generation, GenerationComparison, GenerationState, IndexCopy, IndexSegment
 from server.transport.mapping import timestamp_to_wire
 
 _GENERATION_STATES = {

@@ -12,15 +12,10 @@ from datetime import UTC, datetime
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from pinakes.v1 import (
-    passage_pb2,
-    stage_timing_pb2,
-)
+from pinakes.v1 import passage_pb2, stage_timing_pb2
 from server.application.query import ConditionBudget
 from server.domain import errors
-from server.domain.answers import (
-    StageTiming,
-)
+from server.domain.answers import StageTiming
 from server.domain.conditions import (
     AllOf,
     AnyOf,
@@ -33,18 +28,8 @@ from server.domain.conditions import (
     OwnedBy,
     Tagged,
 )
-from server.domain.documents import (
-    Box,
-    LineSpan,
-)
-from server.domain.passages import (
-    BranchScore,
-    Passage,
-    RankedPassage,
-    SearchFilter,
-    Snippet,
-    TextSpan,
-)
+from server.domain.documents import Box, LineSpan
+from server.domain.passages import BranchScore, Passage, RankedPassage, SearchFilter, Snippet, TextSpan
 from server.transport.privacy_mapping import masked_to_wire
 
 
@@ -64,9 +49,7 @@ def regions_to_wire(passage: Passage, spans: Iterable[LineSpan]) -> list[passage
         if span.page not in regions:
             size = sizes.get(span.page)
             regions[span.page] = passage_pb2.PageRegion(
-                page=span.page,
-                page_width=size.width if size else 0.0,
-                page_height=size.height if size else 0.0,
+                page=span.page, page_width=size.width if size else 0.0, page_height=size.height if size else 0.0
             )
         if span.box is not None:
             regions[span.page].boxes.append(box_to_wire(span.box))

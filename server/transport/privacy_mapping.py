@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from pinakes.v1 import passage_pb2, privacy_service_pb2
 from server.application.privacy.look_after_privacy import ScannedText
 from server.domain.errors import InvalidField
@@ -60,9 +58,7 @@ def policy_to_wire(policy: PrivacyPolicy) -> privacy_service_pb2.PrivacyPolicy:
         updated_by=policy.updated_by,
     )
     if policy.update_time is not None:
-        changed = Timestamp()
-        changed.FromDatetime(policy.update_time)
-        wire.update_time.CopyFrom(changed)
+        wire.update_time.FromDatetime(policy.update_time)
     return wire
 
 

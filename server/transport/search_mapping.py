@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pinakes.v1 import (
-    passage_pb2,
-    query_pb2,
-    search_service_pb2,
-)
+from pinakes.v1 import passage_pb2, query_pb2, search_service_pb2
 from server.application.consistency import token_of
 from server.application.retrieval_profiles import ProfilePage
 from server.application.search_passages import SearchCommand, SearchOutcome
 from server.domain import errors
-from server.domain.answers import (
-    StageTiming,
-)
-from server.domain.conditions import (
-    Created,
-    OfDocuments,
-    Tagged,
-)
+from server.domain.answers import StageTiming
+from server.domain.conditions import Created, OfDocuments, Tagged
 from server.domain.passages import (
     ConvexFusion,
     DistributionFusion,
@@ -99,9 +89,7 @@ def profiles_response(page: ProfilePage) -> search_service_pb2.ListRetrievalProf
     return search_service_pb2.ListRetrievalProfilesResponse(
         profiles=[
             search_service_pb2.RetrievalProfile(
-                name=profile.name,
-                description=profile.description,
-                settings=settings_to_wire(profile.settings),
+                name=profile.name, description=profile.description, settings=settings_to_wire(profile.settings)
             )
             for profile in page.profiles
         ],
@@ -169,11 +157,7 @@ def _fusion(request: search_service_pb2.SearchRequest | search_service_pb2.Retri
 
 def _plan(plan: SegmentPlan) -> search_service_pb2.SegmentPlan:
     return search_service_pb2.SegmentPlan(
-        segment=plan.segment,
-        plan=plan.plan,
-        allowed=plan.allowed,
-        distances=plan.distances,
-        visited=plan.visited,
+        segment=plan.segment, plan=plan.plan, allowed=plan.allowed, distances=plan.distances, visited=plan.visited
     )
 
 

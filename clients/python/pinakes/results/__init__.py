@@ -72,16 +72,7 @@ from pinakes.results.models import (
     ModelState,
     WarmUp,
 )
-from pinakes.results.passages import (
-    Box,
-    MaskedSpan,
-    PageImage,
-    PageRegion,
-    Passage,
-    PiiKind,
-    TextSpan,
-    Thumbnail,
-)
+from pinakes.results.passages import Box, MaskedSpan, PageImage, PageRegion, Passage, PiiKind, TextSpan, Thumbnail
 from pinakes.results.search import (
     BranchScore,
     ProposedFilter,
@@ -94,12 +85,8 @@ from pinakes.results.search import (
     SegmentPlan,
     Snippet,
 )
-from pinakes.results.timings import (
-    StageTiming,
-)
-from pinakes.results.wire_enum import (
-    WireEnum,
-)
+from pinakes.results.timings import StageTiming
+from pinakes.results.wire_enum import WireEnum
 
 __all__ = [
     "Activation",
