@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import stat
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from server.adapters.durable_files import make_private
 from server.domain.audit import SignedStatement, Statement
 
 _log = structlog.get_logger()
@@ -80,22 +79,10 @@ def key_id_of(public: bytes) -> str:
 
 
 def _make(file: Path) -> None:
-    """Whole or not at all, and the first of several processes wins."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    descriptor, draft = tempfile.mkstemp(dir=file.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as out:
-            out.write(key)
-            out.flush()
-            os.fsync(out.fileno())
-        try:
-            os.link(draft, file)
-        except FileExistsError:
-            return
-    finally:
-        Path(draft).unlink()
-    _log.info("audit_key_made", file=str(file))
+    if make_private(file, key):
+        _log.info("audit_key_made", file=str(file))
 
 
 def _private_key(file: Path) -> Ed25519PrivateKey:

@@ -7,6 +7,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from server.adapters.durable_files import flush_folder
 from server.domain.errors import DependencyUnavailable, WrongDatabase
 
 BINDING_FILE = "database"
@@ -38,8 +39,4 @@ def _record(file: Path, database_id: str) -> None:
         os.fsync(draft.fileno())
         with suppress(FileExistsError):
             os.link(draft.name, file)
-    descriptor = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush_folder(file.parent)

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, TypeVar
 
+from server.adapters.durable_files import flush_folder
 from server.adapters.memory_files import MemoryBudget, MemoryFile
 from server.adapters.sealed_files import NotAuthentic, SealedFile, SealedHeader, SealedName, Sealer, seal
 from server.application.encryption_ports import DataKeys, SealingRecord
@@ -248,7 +249,7 @@ class _GrowingFile:
             self._file.close()
             self._unfinished.rename(self.path)
             for folder in list(self.path.parents)[:3]:
-                _flush_folder(folder)
+                flush_folder(folder)
 
     def abandon(self) -> None:
         with self._lock:
@@ -268,14 +269,6 @@ def stored_blobs(root: Path) -> list[Path]:
 
 def _folder_of(tenant: str) -> str:
     return hashlib.sha256(b"pinakes tenant\0" + tenant.encode()).hexdigest()[:16]
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _beside(path: Path, kind: str) -> Path:
@@ -318,7 +311,7 @@ def _seal_in_place(path: Path, sealer: Sealer) -> bool:
             unfinished.unlink()
             return False
         unfinished.rename(path)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except FileNotFoundError:
         unfinished.unlink(missing_ok=True)
         return False

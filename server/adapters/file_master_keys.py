@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from server.adapters.durable_files import flush_folder, make_private, write_private
 from server.application.encryption_ports import DataKey, WrappedKey
 from server.domain.errors import DependencyUnavailable, KeyUnusable
 
@@ -127,14 +128,14 @@ class FileMasterKeys:
         file = self._secret_file(tenant)
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._destroyed_file(tenant).touch(mode=0o600)
-        _flush_folder(file.parent)
+        flush_folder(file.parent)
         with suppress(FileNotFoundError):
             with file.open("r+b") as opened:
                 opened.write(bytes(_KEY_BYTES))
                 opened.flush()
                 os.fsync(opened.fileno())
             file.unlink()
-            _flush_folder(file.parent)
+            flush_folder(file.parent)
 
     def _masters(self) -> list[tuple[str, bytes]]:
         """Raises KeyUnusable."""
@@ -159,15 +160,8 @@ class FileMasterKeys:
             raise KeyUnusable(f"the keys of the tenant {tenant} were destroyed when it was deleted")
         if not file.exists():
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
-            _write_private(draft, secrets.token_bytes(_KEY_BYTES))
-            try:
-                with suppress(FileExistsError):
-                    os.link(draft, file)
-            finally:
-                draft.unlink()
-            _flush_folder(file.parent)
-            _flush_folder(self._folder)
+            make_private(file, secrets.token_bytes(_KEY_BYTES))
+            flush_folder(self._folder)
         return file.read_bytes()
 
     def _secret_file(self, tenant: str) -> Path:
@@ -179,9 +173,9 @@ class FileMasterKeys:
     def _write(self, masters: list[tuple[str, bytes]]) -> None:
         draft = self.file.with_name(f"{self.file.name}.{secrets.token_hex(8)}")
         lines = (f"{master_id} {base64.b64encode(key).decode()}\n" for master_id, key in masters)
-        _write_private(draft, (_HEAD + "".join(lines)).encode())
+        write_private(draft, (_HEAD + "".join(lines)).encode())
         draft.replace(self.file)
-        _flush_folder(self._folder)
+        flush_folder(self._folder)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -228,19 +222,3 @@ def _cipher(master: bytes, secret: bytes) -> AESGCM:
 
 def _names(*names: str) -> bytes:
     return "\0".join(names).encode()
-
-
-def _write_private(file: Path, content: bytes) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as opened:
-        opened.write(content)
-        opened.flush()
-        os.fsync(opened.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from server.adapters.durable_files import flush_folder
 from server.domain.errors import DependencyUnavailable
 
 _FILE = "token-signing-key.pem"
@@ -66,11 +67,7 @@ def write_secret(file: Path, content: bytes) -> None:
         out.flush()
         os.fsync(out.fileno())
     draft.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    flush_folder(file.parent)
 
 
 def _read(file: Path) -> SigningKey:
