@@ -101,7 +101,7 @@ class ServerOptions:
     answers: int = 256
     """Answer and ResumeAnswer calls, which are not among the concurrent calls either."""
     watches: int = 1_024
-    """WatchJob and Subscribe calls, which are not among the concurrent calls."""
+    """WatchJob, Subscribe and reflection calls, which are not among the concurrent calls."""
     streams_per_connection: int = 512
     """More than a gateway has at a time: on a new connection a client does not know the limit yet, and what it begins
     beyond it is refused as if the server were not there."""

@@ -26,7 +26,13 @@ from server.transport.status import internal_status, status_of
 _log = structlog.get_logger()
 
 _OURS = "/pinakes.v1."
-_KINDS = {"WatchJob": "watches", "Subscribe": "watches", "Answer": "answers", "ResumeAnswer": "answers"}
+_KINDS = {
+    "WatchJob": "watches",
+    "Subscribe": "watches",
+    "ServerReflectionInfo": "watches",
+    "Answer": "answers",
+    "ResumeAnswer": "answers",
+}
 _CALLS = "calls"
 _REQUEST_ID = "request_id"
 
@@ -53,8 +59,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     Nothing of a call runs before the gate has let its caller in, and, if it changes something, before it is recorded;
     `server/transport/identity.py` tells who it is from then on. At most `concurrent_calls` run at once; one more is
     refused with RESOURCE_EXHAUSTED and RetryInfo, since a queue in front of bounded queues would only hide the wait.
-    Watches, which cost little and last long, have `watches` places of their own; and so have answers, which wait for
-    the model and for their readers most of the time.
+    Watches, which cost little and last as long as their callers like (reflection, too), have `watches` places of their
+    own; and so have answers, which wait for the model and for their readers most of the time.
     """
 
     def __init__(

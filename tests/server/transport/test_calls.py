@@ -11,6 +11,7 @@ import pytest
 import structlog
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
 from pinakes.v1 import (
@@ -263,6 +264,28 @@ async def test_watches_end_as_soon_as_the_server_stops() -> None:
         await began.wait()
         await drained(server, calls, drain_s=3_600)
         assert (await refused(call)).code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_who_looks_at_the_contract_for_long_takes_no_place_of_calls() -> None:
+    async def search(request: bytes, context: Any) -> bytes:
+        return b"found"
+
+    calls = CallInterceptor(OPEN, UnrecordedCalls(), concurrent_calls=1)
+    server = grpc.aio.server(interceptors=[calls])
+    service: dict[str, Any] = {"Search": grpc.unary_unary_rpc_method_handler(search)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("pinakes.v1.SearchService", service),))
+    reflection.enable_server_reflection((reflection.SERVICE_NAME,), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        open_stub: Any = reflection_pb2_grpc.ServerReflectionStub  # its types know no methods
+        looking = open_stub(channel).ServerReflectionInfo(timeout=60)
+        await looking.write(reflection_pb2.ServerReflectionRequest(list_services=""))
+        assert (await looking.read()).HasField("list_services_response")
+        method: Any = channel.unary_unary("/pinakes.v1.SearchService/Search")
+        assert await method(b"", timeout=60) == b"found"
+        looking.cancel()
+    await server.stop(None)
 
 
 async def test_health_follows_the_probes() -> None:
