@@ -35,10 +35,13 @@ _FOLDER = Path(__file__).with_name("prompts")
 TEMPLATES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(_FOLDER.glob("rewriting/*.txt"))}
 """By language; `en` for any other."""
 _STAGE = "rewrite"
+_ASKING = re.compile(
+    r"\b(?:what|when|where|which|who|whom|whose|why|how)\b"
+    r"|誰|だれ|どこ|いつ|いくつ|いくら|なぜ|どちら|どれ|どの|どんな|どう|なに|何"
+)
 _TURNING = re.compile(
-    r"\b(?:what|when|where|which|who|whom|whose|why|how|not|no|never|nor|cannot|without|before|after|until|between|over"
-    r"|under|more|most|few|only)\b|n't\b"
-    r"|誰|だれ|どこ|いつ|いくつ|いくら|なぜ|どちら|どれ|どの|どんな|どう|なに|何|ない|なか|なく|ません|まで|から|だけ|より"
+    r"\b(?:not|no|never|nor|cannot|without|before|after|until|between|over|under|more|most|few|only)\b|n't\b"
+    r"|ない|なか|なく|ません|まで|から|だけ|より"
 )
 """Words without content that turn a question into another one."""
 
@@ -112,12 +115,19 @@ def usable(question: str, written: str, history: str) -> str | None:
     added = content_words(rewritten, own)
     if not added:
         return None
-    if own <= terms_of(rewritten).all and _turning(rewritten) == _turning(question):
+    if own <= terms_of(rewritten).all and not _turned(question, rewritten):
         return rewritten
     combined = f"{question} ({' '.join(added)})"
     return combined if len(combined) <= MAX_QUERY_CHARACTERS else None
 
 
-def _turning(text: str) -> frozenset[str]:
-    folded = unicodedata.normalize("NFKC", text).casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    return frozenset(_TURNING.findall(folded))
+def _turned(question: str, rewritten: str) -> bool:
+    """Whether it asks for something else, or says something else of it. A question may be asked for the first time."""
+    before, after = _folded(question), _folded(rewritten)
+    asking = set(_ASKING.findall(before))
+    another = bool(asking) and asking != set(_ASKING.findall(after))
+    return another or set(_TURNING.findall(before)) != set(_TURNING.findall(after))
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")

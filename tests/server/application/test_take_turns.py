@@ -107,6 +107,7 @@ async def test_no_word_of_the_question_is_lost(written: str, meant: str) -> None
         ("What came before it?", "What came after the ferry?", "What came before it? (ferry)"),
         ("Why was it not built?", "Why was the ferry built?", "Why was it not built? (ferry)"),
         ("Why was it not built?", "Why was the ferry not built?", "Why was the ferry not built?"),
+        ("And its price?", "What is the price of the ferry?", "What is the price of the ferry?"),
         ("それはいつ建てられましたか", "フェリーはどこで建てられましたか", "それはいつ建てられましたか (フェリー)"),
         ("それはなぜ運航しないのか", "フェリーはなぜ運航するのか", "それはなぜ運航しないのか (フェリー)"),
         ("それはいつ建てられましたか", "フェリーはいつ建てられましたか", "フェリーはいつ建てられましたか"),
