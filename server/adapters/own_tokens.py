@@ -68,7 +68,8 @@ class OwnTokens:
     async def start(self) -> None:
         """Raises DependencyUnavailable, also for a key that others may read."""
         await self._publish()
-        await self._look()
+        async with self._looking:
+            await self._look()
 
     async def run(self) -> None:
         """Keeps the own key known and renews it, until cancelled."""
@@ -128,8 +129,12 @@ class OwnTokens:
                 await self._look()
 
     async def _look(self) -> None:
-        self._looked = self._now()
-        found = await self._store.valid()
+        heard = None
+        # What is told while it is read may not be in it yet.
+        while heard != self.keys_version:
+            heard = self.keys_version
+            self._looked = self._now()
+            found = await self._store.valid()
         if self._keys.keys() - found.keys():
             self.keys_version += 1
         self._keys = {kid: Ed25519PublicKey.from_public_bytes(raw) for kid, raw in found.items()}
