@@ -16,7 +16,7 @@ TEXTS = {
     "kestrel.md": "The ferry Kestrel carries 212 passengers. It was launched in 1994 at the Orlo yard.",
     "orlo.md": "The Orlo yard employs 87 shipwrights. Its dry dock is 140 metres long.",
 }
-EXTRACTIVE_S = 1.5
+EXTRACTIVE_S = 3.5
 """With so little time an answer is a sentence of the documents, and comes at once."""
 
 

@@ -28,7 +28,7 @@ SCOPES = ("documents:read", "documents:write", "search", "answers:ask", "events:
 PHONE = "212-555-0143"
 TEXT = f"The keeper of the lighthouse Okinami is Ana Silva. The telephone number of the lighthouse Okinami is {PHONE}."
 QUESTION = "Explain how the lighthouse Okinami can be reached by telephone."
-EXTRACTIVE_S = 1.5
+EXTRACTIVE_S = 3.5
 PATIENCE_S = 60.0
 
 
