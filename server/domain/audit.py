@@ -52,7 +52,8 @@ class ActorKind(StrEnum):
 
 BEGUN = "BEGUN"
 """The result of an entry that was written before the call ran. Another one with its request id tells the outcome; where
-there is none, the server ended in between, and the outcome is unknown."""
+there is none, the server ended in between, or the call did not run since its caller had gone or been refused by then:
+the outcome is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
