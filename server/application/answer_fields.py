@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+from urllib.parse import unquote
 
 import jsonschema_rs
 
@@ -23,6 +24,9 @@ from server.domain.passages import Passage, TextSpan
 _FIELD = "response_schema"
 _MOST_CHARACTERS = 16_384
 _MOST_LEVELS = 64
+_MOST_PARTS = 20_000
+"""Of a schema, with what it refers to written out wherever it does, as far as documents are deep. Forty definitions
+that each name the next one twice would take a validator hours."""
 _WORDS = re.compile(r"[^\W_]+")
 _HUMPS = re.compile(r"(?<=[a-z\d])(?=[A-Z])")
 _ISO_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
@@ -36,7 +40,7 @@ _FIELD_WEIGHT = 2.0
 
 class AnswerSchema:
     """A JSON Schema (draft 2020-12 unless it says otherwise) that only refers to itself. Patterns are matched in linear
-    time, so that none can be a trap."""
+    time, and references cannot multiply without bound, so that none can be a trap."""
 
     def __init__(self, text: str) -> None:
         """Raises InvalidField. Cost: some ten microseconds, more for large ones; run it off the event loop."""
@@ -50,6 +54,8 @@ class AnswerSchema:
             raise InvalidField(_FIELD, "must be a JSON object")
         if _deeper_than(schema, _MOST_LEVELS):
             raise InvalidField(_FIELD, f"must not be nested more than {_MOST_LEVELS} deep")
+        if _parts(schema) > _MOST_PARTS:
+            raise InvalidField(_FIELD, f"must have at most {_MOST_PARTS:,} parts with its references written out")
         try:
             self._validator = jsonschema_rs.validator_for(
                 schema, offline=True, pattern_options=jsonschema_rs.RegexOptions()
@@ -287,6 +293,45 @@ def _written(document: Any) -> tuple[str, Mapping[str, TextSpan]]:
 
 def _escaped(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
+
+
+def _parts(schema: Mapping[str, Any]) -> int:
+    """What a validator may have to look at, as far as `_MOST_PARTS`. Raises InvalidField for references of other kinds
+    than `#` and `#/...`, whose places nothing else may move."""
+    count = 0
+    bases = ("$id", "id") if "draft-04" in str(schema.get("$schema")) else ("$id",)
+    waiting: list[tuple[Any, int]] = [(schema, 0)]
+    while waiting and count <= _MOST_PARTS:
+        part, followed = waiting.pop()
+        count += 1
+        if isinstance(part, list):
+            waiting += [(inner, followed) for inner in part]
+        if not isinstance(part, dict):
+            continue
+        moved = part is not schema and any(isinstance(part.get(key), str) for key in bases)
+        if moved or any(isinstance(part.get(key), str) for key in ("$dynamicRef", "$recursiveRef")):
+            raise InvalidField(_FIELD, "must refer to its parts by `$ref` alone, and have no `$id` within")
+        # What asks for what was not evaluated has its neighbours evaluated once more.
+        times = 1 + sum(key in part for key in ("unevaluatedProperties", "unevaluatedItems"))
+        waiting += [(inner, followed) for inner in part.values()] * times
+        reference = part.get("$ref")
+        if isinstance(reference, str) and followed < _MOST_LEVELS:
+            waiting.append((_referred(schema, reference), followed + 1))
+    return count
+
+
+def _referred(schema: Any, reference: str) -> Any:
+    """Raises InvalidField."""
+    pointer = unquote(reference)
+    if pointer != "#" and not pointer.startswith("#/"):
+        raise InvalidField(_FIELD, "must refer to nothing but its own parts, as `#/$defs/name`")
+    try:
+        for key in pointer.split("/")[1:]:
+            key = key.replace("~1", "/").replace("~0", "~")
+            schema = schema[int(key)] if isinstance(schema, list) else schema[key]
+    except (LookupError, TypeError, ValueError) as error:
+        raise InvalidField(_FIELD, "must refer to parts that it has") from error
+    return schema
 
 
 def _strings(schema: Any) -> Iterator[str]:

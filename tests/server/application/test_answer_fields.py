@@ -202,7 +202,8 @@ def _at(document: Any, pointer: str) -> Any:
         ('{"not":' * 65 + "{}" + "}" * 65, "nested more than 64 deep"),
         (json.dumps({"description": "x" * 16_384}), "at most 16,384 characters"),
         ('{"type": "nonsense"}', "must be a JSON Schema"),
-        ('{"$ref": "https://example.org/schema"}', "must be a JSON Schema"),
+        ('{"$ref": "https://example.org/schema"}', "nothing but its own parts"),
+        ('{"$ref": "#/$defs/none"}', "parts that it has"),
         ('{"type": "string", "pattern": "("}', "must be a JSON Schema"),
     ],
 )
@@ -221,6 +222,42 @@ def test_a_pattern_cannot_be_a_trap() -> None:
 def test_what_does_not_keep_to_the_schema_is_not_read(text: str) -> None:
     with pytest.raises(ValueError):
         AnswerSchema(json.dumps(schema_of(name=NULLABLE))).read(text)
+
+
+def doubling(levels: int) -> str:
+    """A schema in which each definition names the next one twice."""
+    named = {f"a{level}": {"anyOf": [{"$ref": f"#/$defs/a{level + 1}"}] * 2} for level in range(levels)}
+    return json.dumps({"$defs": named | {f"a{levels}": {"type": "null"}}, "$ref": "#/$defs/a0"})
+
+
+def nested_unevaluated(levels: int) -> Any:
+    inner = nested_unevaluated(levels - 1) if levels else {}
+    return {"allOf": [inner], "unevaluatedProperties": False}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        doubling(30),
+        json.dumps(nested_unevaluated(20)),
+        json.dumps({"anyOf": [{"properties": {"a": {"$ref": "#"}}}] * 2}),
+        json.dumps({"$dynamicRef": "#"}),
+        json.dumps({"properties": {"a": {"$id": "https://example.com/a", "$ref": "#"}}}),
+        json.dumps({"$ref": "https://json-schema.org/draft/2020-12/schema"}),
+    ],
+    ids=["doubling", "unevaluated", "recursion", "dynamic", "moved", "elsewhere"],
+)
+def test_a_schema_that_would_take_ages_is_refused(schema: str) -> None:
+    with pytest.raises(InvalidField, match="response_schema"):
+        AnswerSchema(schema)
+
+
+def test_a_schema_may_refer_to_its_parts_and_to_itself() -> None:
+    part = {"type": "object", "properties": {"name": {"$ref": "#/$defs/a~1b"}, "parts": {"items": {"$ref": "#"}}}}
+    schema = AnswerSchema(json.dumps(part | {"$defs": {"a/b": {"type": "string"}}}))
+    assert schema.accepts({"name": "x", "parts": [{"name": "y"}]})
+    assert not schema.accepts({"name": "x", "parts": [{"name": 1}]})
+    assert AnswerSchema(doubling(8)).accepts(None)
 
 
 # --- through an answer -------------------------------------------------------------------------------------------
