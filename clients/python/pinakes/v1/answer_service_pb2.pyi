@@ -221,7 +221,8 @@ class AnswerRequest(_message.Message):
     """As in SearchRequest."""
     response_schema: _builtins.str
     """A JSON Schema (draft 2020-12, an object as text of at most 16,384 characters, with references to its own parts only,
-    `#` or `#/...`, which make at most 20,000 parts where they are written out 64 deep): the answer's text is then a JSON document that keeps to it. Each value that stands in the passages has a Citation with its
+    `#` or `#/...`, which make at most 20,000 parts where they are written out 64 deep): the answer's text is then a
+    JSON document that keeps to it. Each value that stands in the passages has a Citation with its
     `field`; one whose numbers, dates or names do not stand there is null, where the schema allows it, or else listed in
     `Completion.unsupported`. Without an answer in the documents, the text says so, and is no JSON. Where no generator writes,
     and the passages' best sentence does not fit the schema, the call fails with UNAVAILABLE. Where a privacy policy masks a
