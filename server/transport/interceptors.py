@@ -7,7 +7,7 @@ import asyncio
 import inspect
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -131,7 +131,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return call
 
     def _streaming(self, method: str, behaviour: Behaviour) -> Behaviour:
-        async def call(request: Any, context: ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+        async def call(request: Any, context: ServicerContext[Any, Any]) -> None:
             request_id = uuid.uuid4().hex
             responses = behaviour(request, context)
             assert inspect.isasyncgen(responses), f"{method} must be an async generator"
@@ -143,10 +143,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                             with self._gate.watched(method, context), self._told_of_the_end():
                                 async for response in responses:
                                     record.answered(response)
-                                    yield response
+                                    # Not yielded: who ends the call while its client reads slowly ends it here.
+                                    await context.write(response)
             except PinakesError as error:
                 await context.abort_with_status(status_of(error))
-            except (asyncio.CancelledError, GeneratorExit, AbortError):
+            except (asyncio.CancelledError, AbortError):
                 raise
             except Exception:  # noqa: BLE001 - as above
                 await context.abort_with_status(internal_status(request_id))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
 import pytest
 
 from server.domain.callers import Caller, CredentialKind
 from server.domain.credentials import Credentials
-from server.domain.errors import DependencyUnavailable
+from server.domain.errors import DependencyUnavailable, Unauthenticated
 from server.domain.permissions import Access
 from server.transport import authentication
 from server.transport.authentication import Gate
+from server.transport.interceptors import CallInterceptor
+from tests.server.application.audit_doubles import UnrecordedCalls
 from tests.server.application.doubles import PRINCIPAL
 
 METHOD = "/pinakes.v1.EventService/Subscribe"
@@ -38,9 +42,12 @@ class Callers:
         self.version = 0
         self.known = known
         self.asked: list[str] = []
+        self.revoked = False
 
     async def identify(self, credentials: Credentials) -> Caller:
         self.asked.append(credentials.bearer)
+        if self.revoked:
+            raise Unauthenticated("revoked")
         if credentials.bearer not in self.known:
             await asyncio.Event().wait()
         return Caller(PRINCIPAL, CredentialKind.API_KEY)
@@ -68,6 +75,39 @@ async def test_however_many_have_no_answer_all_are_ended_in_time(monkeypatch: py
     assert all(isinstance(each, DependencyUnavailable) for each in ended)
     assert not known.done(), "of whom it is known goes on, also when the time for asking is over"
     known.cancel()
+
+
+async def test_who_reads_slowly_is_told_why_the_call_has_ended() -> None:
+    """Also while the server waits for the client to read on."""
+    sent = 0
+
+    async def events(request: bytes, context: Any) -> AsyncIterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 1
+            yield b"x" * 2**20
+
+    gate = Gate(callers := Callers("known"), {METHOD.removeprefix("/"): Access.SIGNED_IN})
+    server = grpc.aio.server(interceptors=[CallInterceptor(gate, UnrecordedCalls(), concurrent_calls=1)])
+    service: dict[str, Any] = {"Subscribe": grpc.unary_stream_rpc_method_handler(events)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("pinakes.v1.EventService", service),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        method: Any = channel.unary_stream(METHOD)
+        call = method(b"", metadata=grpc.aio.Metadata(("authorization", "Bearer known")), timeout=60)
+        await call.read()
+        before = 0
+        while sent > before:
+            before = sent
+            await asyncio.sleep(0.2)
+        callers.revoked = True
+        await gate.review()
+        with pytest.raises(grpc.aio.AioRpcError) as told:
+            while await call.read() is not grpc.aio.EOF:
+                pass
+    await server.stop(None)
+    assert told.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
 async def test_those_whose_turn_did_not_come_are_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
