@@ -144,7 +144,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                                 async for response in responses:
                                     record.answered(response)
                                     # Not yielded: who ends the call while its client reads slowly ends it here.
-                                    await context.write(response)
+                                    await _written(context, response)
             except PinakesError as error:
                 await context.abort_with_status(status_of(error))
             except (asyncio.CancelledError, AbortError):
@@ -199,6 +199,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             if asyncio.current_task() in self._ended:
                 raise DependencyUnavailable("the server", "it is stopping", retry_after_s=0.2) from None
             raise
+
+
+async def _written(context: ServicerContext[Any, Any], response: Any) -> None:
+    """Raises CancelledError also where the connection is lost: nobody waits for the call any more."""
+    try:
+        await context.write(response)
+    except grpc.aio.InternalError:
+        raise asyncio.CancelledError from None
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from server.domain.errors import DependencyUnavailable, Unauthenticated
 from server.domain.permissions import Access
 from server.transport import authentication
 from server.transport.authentication import Gate
-from server.transport.interceptors import CallInterceptor
+from server.transport.interceptors import CallInterceptor, _written
 from tests.server.application.audit_doubles import UnrecordedCalls
 from tests.server.application.doubles import PRINCIPAL
 
@@ -108,6 +108,18 @@ async def test_who_reads_slowly_is_told_why_the_call_has_ended() -> None:
                 pass
     await server.stop(None)
     assert told.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_a_connection_that_is_lost_is_no_defect() -> None:
+    """gRPC tells it of a write in different ways."""
+
+    class Lost:
+        async def write(self, response: bytes) -> None:
+            raise grpc.aio.InternalError("lost")
+
+    lost: Any = Lost()
+    with pytest.raises(asyncio.CancelledError):
+        await _written(lost, b"x")
 
 
 async def test_those_whose_turn_did_not_come_are_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
