@@ -1,4 +1,4 @@
-"""What keeping and showing answers needs from the world. Failures are raised as `server.domain.errors`."""
+"""What making, keeping and showing answers needs from the world. Failures are raised as `server.domain.errors`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,31 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from server.domain.deadline import Deadline
 from server.domain.principals import Principal
 from server.domain.stored_answers import KeptAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSpan:
+    """A piece of a text that may answer a question: its characters from `start` to before `end`. `score` is the
+    logarithm of how much likelier the reader takes it to be than that the text answers nothing; it can be compared
+    among texts."""
+
+    start: int
+    end: int
+    score: float
+
+
+class PassageReader(Protocol):
+    """Reads texts with a question in mind."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    async def read(self, question: str, texts: Sequence[str], deadline: Deadline) -> list[tuple[ReadSpan, ...]]:
+        """For each text up to five spans that do not overlap, best first; none of a text without words. Raises
+        StageDeadline, DependencyUnavailable, Overloaded."""
 
 
 @dataclass(frozen=True, slots=True)
