@@ -63,7 +63,7 @@ class FloatGraph(EncoderGraph):
 
     def _embeddings(self) -> str:
         hidden = self._shape.hidden
-        words, used = self._weights.matrix("emb.word", hidden), len(self._weights.vocabulary.pieces)
+        words, used = self._tables.matrix("emb.word", hidden), len(self._tables.vocabulary.pieces)
         table = Q4Matrix(words.nibbles[:used], words.scales[:used]).dequantized()
         word = self._node("Gather", [self._float("words", table), "input_ids"], "word", axis=0)
         return self._normalized(self._node("Add", [word, self._positions(self._dtype)], "embedded"), "emb.ln", "x")

@@ -23,12 +23,11 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from triton_models.embed.quantization import int8_rows, outlier_columns
 from triton_models.embed.weights import BLOCK, E5Weights, Shape
 
 _FUSED = "com.microsoft"
 _OPSET, _IR_VERSION = 21, 10
-_INT8_MAX = 127
-_OUTLIER_RATIO = 8.0
 _ACTIVATION_LIMIT = 6.0
 """Activations of the other neurons are cut off here, which is rare."""
 
@@ -111,7 +110,7 @@ class LayersGraph(ABC):
     def _product_with_outliers(self, x: str, name: str, columns: int) -> str:
         """x @ W.T + b, with the columns of outliers apart."""
         matrix = self._weights.matrix(name + ".w", columns).dequantized()
-        outliers = _outliers(matrix)
+        outliers = outlier_columns(matrix)
         if not len(outliers):
             return self._int8_product(x, name, matrix, name)
         chosen = self._node("Gather", [x, self._constant(name + ".outliers", outliers)], name + ".chosen", axis=2)
@@ -126,7 +125,7 @@ class LayersGraph(ABC):
         return self._int8_product(x, name, self._weights.matrix(name + ".w", columns).dequantized(), name)
 
     def _int8_product(self, x: str, name: str, matrix: npt.NDArray[np.float32], output: str) -> str:
-        values, scales = _int8(matrix)
+        values, scales = int8_rows(matrix)
         inputs = [
             self._constant(name + ".w", values.T),
             self._constant(name + ".scale", scales),
@@ -158,15 +157,15 @@ class LayersGraph(ABC):
 class EncoderGraph(LayersGraph):
     """The parts of the encoder. `float_network.py` puts standard operators in the place of some."""
 
-    _weights: E5Weights
-
-    def __init__(self, weights: E5Weights) -> None:
-        super().__init__(weights)
+    def __init__(self, weights: E5Weights, layers: LayerWeights | None = None) -> None:
+        """`layers` takes the place of the weights' own."""
+        super().__init__(layers or weights)
+        self._tables = weights
 
     def _embeddings(self) -> str:
         hidden = self._shape.hidden
-        words = self._weights.matrix("emb.word", hidden)
-        used = len(self._weights.vocabulary.pieces)
+        words = self._tables.matrix("emb.word", hidden)
+        used = len(self._tables.vocabulary.pieces)
         table = [self._constant("words", words.packed()[:used]), "input_ids"]
         table.append(self._constant("words.scale", words.scales[:used]))
         word = self._node(
@@ -177,20 +176,25 @@ class EncoderGraph(LayersGraph):
     def _positions(self, dtype: npt.DTypeLike) -> str:
         """[length, hidden]"""
         hidden = self._shape.hidden
-        table = self._weights.floats("emb.pos").reshape(-1, hidden) + self._weights.floats("emb.type")[:hidden]
+        table = self._tables.floats("emb.pos").reshape(-1, hidden) + self._tables.floats("emb.type")[:hidden]
         length = self._node("Shape", ["input_ids"], "length", start=1, end=2)
         start = self._constant("start", np.zeros(1, np.int64))
         return self._node("Slice", [self._constant("positions", table.astype(dtype)), start, length], "position")
 
 
-def _outliers(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """Columns with a weight far larger than what rows have usually."""
-    sizes = np.abs(matrix)
-    found: npt.NDArray[np.int64] = np.flatnonzero(sizes.max(axis=0) > _OUTLIER_RATIO * np.median(sizes.max(axis=1)))
-    return found
+class TokenGraph(EncoderGraph):
+    """The encoder without its pooling: the output is hidden, float32[n, length, hidden]."""
 
+    def graph(self) -> onnx.GraphProto:
+        x = self._embeddings()
+        for layer in range(self._shape.layers):
+            x = self._layer(f"l{layer}.", x)
+        outputs = self._finished(x)
+        ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["n", "length"])
+        mask = helper.make_tensor_value_info("attention_mask", TensorProto.INT32, ["n", "length"])
+        return helper.make_graph(self._nodes, "tokens", [ids, mask], outputs, list(self._constants.values()))
 
-def _int8(matrix: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """int8[rows, columns] and float32[rows]: the matrix is nearly values * scales[:, None]."""
-    scales = np.abs(matrix).max(axis=1) / _INT8_MAX
-    return np.rint(matrix / scales[:, None]).astype(np.int8), scales.astype(np.float32)
+    def _finished(self, x: str) -> list[onnx.ValueInfoProto]:
+        """The outputs that the graph makes of the last layer's."""
+        self._node("Identity", [x], "hidden")
+        return [helper.make_tensor_value_info("hidden", TensorProto.FLOAT, ["n", "length", self._shape.hidden])]

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from triton_models.embed.network import EncoderGraph
+from triton_models.embed.network import TokenGraph
 from triton_models.embed.weights import E5Weights
 from triton_models.rerank.head import Head, log_information
 
@@ -24,28 +24,10 @@ def write_network(weights: E5Weights, head: Head, path: Path) -> None:
 
 def write_token_network(weights: E5Weights, path: Path) -> None:
     """The encoder alone, as training reads it: its only output is hidden, float32[n, length, hidden]."""
-    onnx.save(_TokenGraph(weights).model(), path)
+    onnx.save(TokenGraph(weights).model(), path)
 
 
-class _TokenGraph(EncoderGraph):
-    """The encoder up to its last layer."""
-
-    def graph(self) -> onnx.GraphProto:
-        x = self._embeddings()
-        for layer in range(self._shape.layers):
-            x = self._layer(f"l{layer}.", x)
-        outputs = self._finished(x)
-        ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["n", "length"])
-        mask = helper.make_tensor_value_info("attention_mask", TensorProto.INT32, ["n", "length"])
-        return helper.make_graph(self._nodes, "reranker", [ids, mask], outputs, list(self._constants.values()))
-
-    def _finished(self, x: str) -> list[onnx.ValueInfoProto]:
-        """The outputs that the graph makes of the last layer's."""
-        self._node("Identity", [x], "hidden")
-        return [helper.make_tensor_value_info("hidden", TensorProto.FLOAT, ["n", "length", self._shape.hidden])]
-
-
-class RerankGraph(_TokenGraph):
+class RerankGraph(TokenGraph):
     """`float_network.py` puts standard operators in the place of some."""
 
     def __init__(self, weights: E5Weights, head: Head) -> None:
@@ -68,6 +50,6 @@ class RerankGraph(_TokenGraph):
     def _importance(self, centered: str) -> None:
         direction = self._constant("head.importance", self._head.importance)
         context = self._node("MatMul", [centered, direction], "head.context")
-        share = np.float32(self._head.information_weight) * log_information(self._weights.vocabulary.scores)
+        share = np.float32(self._head.information_weight) * log_information(self._tables.vocabulary.scores)
         piece = self._node("Gather", [self._constant("head.information", share), "input_ids"], "head.piece")
         self._node("Exp", [self._node("Add", [context, piece], "head.logarithm")], "importance")
