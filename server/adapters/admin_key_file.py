@@ -8,12 +8,13 @@ from pathlib import Path
 
 import structlog
 
+from server.adapters.file_failures import unusable
 from server.adapters.signing_keys import write_secret
 from server.application.identity_ports import ApiKeyStore, SecretHasher
 from server.application.look_after_keys import new_first_key
 from server.domain.credentials import API_KEY_PREFIX, parsed_secret
 from server.domain.deadline import Deadline
-from server.domain.errors import DependencyUnavailable, Unauthenticated
+from server.domain.errors import Unauthenticated
 
 ADMIN_KEY_FILE = "admin.key"
 _LIMIT_S = 60.0
@@ -43,7 +44,7 @@ async def ensure_first_key(
         else:
             await asyncio.to_thread(draft.unlink, missing_ok=True)
     except OSError as exc:
-        raise DependencyUnavailable(str(file), exc.strerror or type(exc).__name__) from exc
+        raise unusable("the file of the first key", exc, file) from exc
 
 
 async def _finish(file: Path, draft: Path, keys: ApiKeyStore) -> None:

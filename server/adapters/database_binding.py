@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from server.adapters.durable_files import flush_folder
-from server.domain.errors import DependencyUnavailable, WrongDatabase
+from server.adapters.file_failures import unusable
+from server.domain.errors import WrongDatabase
 
 BINDING_FILE = "database"
 
@@ -26,7 +27,7 @@ def bind(directory: Path, database_id: str) -> None:
             _record(file, database_id)
         recorded = file.read_text(encoding="utf-8").strip()
     except OSError as exc:
-        raise DependencyUnavailable(str(directory), exc.strerror or type(exc).__name__) from exc
+        raise unusable("a directory of the server", exc, directory) from exc
     if recorded != database_id:
         raise WrongDatabase(str(directory), recorded, database_id)
 

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import BinaryIO, Self, TypeVar
 
 from server.adapters.durable_files import flush_folder
+from server.adapters.file_failures import unusable
 from server.adapters.memory_files import MemoryBudget, MemoryFile
 from server.adapters.sealed_files import NotAuthentic, SealedFile, SealedHeader, SealedName, Sealer, seal
 from server.application.encryption_ports import DataKeys, SealingRecord
@@ -202,7 +203,7 @@ class FileBlobStore:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except OSError as exc:
-            raise DependencyUnavailable(_NAME, exc.strerror or type(exc).__name__) from exc
+            raise unusable(_NAME, exc) from exc
 
 
 class _GrowingFile:

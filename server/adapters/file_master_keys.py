@@ -29,11 +29,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from server.adapters.durable_files import flush_folder, make_private, write_private
+from server.adapters.file_failures import unusable
 from server.application.encryption_ports import DataKey, WrappedKey
-from server.domain.errors import DependencyUnavailable, KeyUnusable
+from server.domain.errors import KeyUnusable
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
+_NO_KEYS = "the master keys cannot be read"
 _PURPOSE = b"pinakes data key wrapping 1"
 _HEAD = "# Master keys of Pinakes, the newest last. Keep a copy apart from the backups of the data.\n"
 
@@ -81,8 +83,9 @@ class FileMasterKeys:
             if not self.file.exists():
                 if not create:
                     raise KeyUnusable(
-                        f"the master keys are missing: {self.file} is not there, and stored documents are encrypted "
-                        "with keys that need it; put the file back, or set encryption.key_folder to where it is"
+                        "the master keys are missing",
+                        f"{self.file} is not there, and stored documents are encrypted with keys that need it; put the "
+                        "file back, or set encryption.key_folder to where it is",
                     )
                 self._write([_new_master()])
             self._masters()
@@ -104,14 +107,15 @@ class FileMasterKeys:
         masters = dict(self._masters())
         if wrapped.master_key_id not in masters:
             raise KeyUnusable(
-                f"the master key {wrapped.master_key_id} is missing in {self.file}, and data keys are wrapped with it; "
-                "put it back"
+                f"the master key {wrapped.master_key_id} is missing",
+                f"data keys are wrapped with it; put it back in {self.file}",
             )
         try:
             secret = self._secret_file(wrapped.tenant).read_bytes()
         except FileNotFoundError as exc:
             raise KeyUnusable(
-                f"{self._folder} has no secret of the tenant {wrapped.tenant}: it was destroyed, or is missing"
+                f"there is no secret of the tenant {wrapped.tenant}: it was destroyed, or is missing",
+                f"in {self._folder}",
             ) from exc
         nonce, sealed = wrapped.wrapped[:_NONCE_BYTES], wrapped.wrapped[_NONCE_BYTES:]
         names = _names(wrapped.tenant, wrapped.key_id, wrapped.master_key_id)
@@ -119,8 +123,9 @@ class FileMasterKeys:
             key = _cipher(masters[wrapped.master_key_id], secret).decrypt(nonce, sealed, names)
         except InvalidTag as exc:
             raise KeyUnusable(
-                f"the data key {wrapped.key_id} of the tenant {wrapped.tenant} does not open with the keys in "
-                f"{self._folder}: one of the two was changed"
+                f"the data key {wrapped.key_id} of the tenant {wrapped.tenant} does not open: it, or what it is "
+                "wrapped with, was changed",
+                f"the keys are those in {self._folder}",
             ) from exc
         return DataKey(wrapped.key_id, key)
 
@@ -142,15 +147,15 @@ class FileMasterKeys:
         try:
             with self.file.open("r", encoding="ascii") as opened:
                 if os.fstat(opened.fileno()).st_mode & 0o077:
-                    raise KeyUnusable(f"others may read {self.file}: chmod 600 it")
+                    raise KeyUnusable("others may read the master keys", f"chmod 600 {self.file}")
                 text = opened.read()
         except FileNotFoundError as exc:
-            raise KeyUnusable(f"the master keys are missing: {self.file} is not there") from exc
+            raise KeyUnusable("the master keys are missing", f"{self.file} is not there") from exc
         except UnicodeDecodeError as exc:
-            raise KeyUnusable(f"{self.file} is no file of master keys") from exc
+            raise KeyUnusable(_NO_KEYS, f"{self.file} is no file of master keys") from exc
         masters = [_master_of(line.split(), self.file) for line in text.splitlines() if line and line[0] != "#"]
         if not masters:
-            raise KeyUnusable(f"{self.file} holds no master key")
+            raise KeyUnusable(_NO_KEYS, f"{self.file} holds no master key")
         return masters
 
     def _tenant_secret(self, tenant: str) -> bytes:
@@ -192,7 +197,7 @@ class FileMasterKeys:
         try:
             return await asyncio.to_thread(work)
         except OSError as exc:
-            raise DependencyUnavailable("the key folder", exc.strerror or type(exc).__name__) from exc
+            raise unusable("the key folder", exc, self._folder) from exc
 
 
 def _new_master() -> tuple[str, bytes]:
@@ -210,9 +215,9 @@ def _master_of(fields: list[str], file: Path) -> tuple[str, bytes]:
         master_id, encoded = fields
         key = base64.b64decode(encoded, validate=True)
     except (ValueError, binascii.Error) as exc:
-        raise KeyUnusable(f"{file} has a line that is no master key") from exc
+        raise KeyUnusable(_NO_KEYS, f"{file} has a line that is no master key") from exc
     if len(key) != _KEY_BYTES or _id_of(key) != master_id:
-        raise KeyUnusable(f"the master key {master_id} in {file} was changed")
+        raise KeyUnusable(f"the master key {master_id} was changed", f"in {file}")
     return master_id, key
 
 

@@ -18,6 +18,7 @@ import structlog
 
 import index
 from index import IndexOptions
+from server.adapters.index_failures import EXPECTED, index_unavailable
 from server.adapters.index_terms import operation, search_request, search_result
 from server.adapters.search_lane import SearchLane
 from server.domain.deadline import Deadline
@@ -193,7 +194,7 @@ class HybridPassageIndex:
                 await self._write(functools.partial(self._index.install, rebuild))
         except index.HelperStopped:
             return False
-        except (index.HybridIndexError, DependencyUnavailable, OSError, ValueError) as error:
+        except (*EXPECTED, DependencyUnavailable) as error:
             _log.warning("index_rebuild_failed", generation=self.generation, reason=str(error))
             return False
         finally:
@@ -217,5 +218,5 @@ class HybridPassageIndex:
             return await asyncio.wrap_future(self._writer.submit(change))
         except told:
             raise
-        except (index.HybridIndexError, OSError, ValueError) as error:  # Tantivy raises ValueError for most things
-            raise DependencyUnavailable("the index", str(error)) from error
+        except EXPECTED as error:
+            raise index_unavailable(error) from error

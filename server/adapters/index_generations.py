@@ -21,6 +21,7 @@ import kernels
 from index.hybrid import LOCK_FILE
 from server.adapters.database_binding import BINDING_FILE, bind
 from server.adapters.hybrid_passage_index import HybridPassageIndex, PassageIndexOptions
+from server.adapters.index_failures import EXPECTED, index_unavailable
 from server.adapters.reading.lane import Lane
 from server.adapters.search_lane import SearchLane
 from server.domain.deadline import Deadline
@@ -265,8 +266,10 @@ class HybridIndexGenerations:
             if name not in self._views:
                 return ""
             if isinstance(error, OSError) and error.errno != errno.EIO:
-                raise DependencyUnavailable("the index", str(error)) from error
-            self._damage[name] = str(error)
+                raise index_unavailable(error) from error
+            _log.error("index_damaged", generation=name, problem=str(error))
+            told = f"the file {error.path.name} is damaged" if isinstance(error, index.IndexCorrupt) else error.strerror
+            self._damage[name] = told or "a file cannot be read"
         return self._damage.get(name, "")
 
     async def close(self) -> None:
@@ -353,7 +356,7 @@ def _open(
                     _empty(directory, directory / name, problem)
         raise DependencyUnavailable("the index", "it stays damaged, however often it is begun anew")
     except (index.HybridIndexError, OSError) as error:
-        raise DependencyUnavailable("the index", str(error)) from error
+        raise index_unavailable(error) from error
 
 
 def _bind(directory: Path, database_id: str) -> None:
@@ -407,5 +410,5 @@ def _checked(opened: index.Generations, dimension: int, fingerprint: str) -> ind
 async def _translated(work: Awaitable[T]) -> T:
     try:
         return await work
-    except (index.HybridIndexError, OSError, ValueError) as error:
-        raise DependencyUnavailable("the index", str(error)) from error
+    except EXPECTED as error:
+        raise index_unavailable(error) from error

@@ -18,6 +18,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
+from server.adapters.file_failures import unusable
 from server.adapters.own_tokens import OwnTokens, decoded
 from server.application.background import repeat
 from server.domain.errors import DependencyUnavailable, Unauthenticated
@@ -210,9 +211,11 @@ def _development_key(file: Path) -> _Key:
     try:
         secret = file.read_bytes().strip()
     except OSError as exc:
-        raise DependencyUnavailable(str(file), exc.strerror or type(exc).__name__) from exc
+        raise unusable("the development key", exc, file) from exc
     if len(secret) < _SHORTEST_SECRET:
-        raise DependencyUnavailable(str(file), f"a secret must have {_SHORTEST_SECRET} bytes at least")
+        raise DependencyUnavailable(
+            "the development key", f"a secret must have {_SHORTEST_SECRET} bytes at least", detail=str(file)
+        )
     return _Key(secret, "HS256")
 
 

@@ -39,7 +39,7 @@ class CatalogueFiles:
                 self._read, self._stamp = _known(load_catalogue(additions=additions)), stamp
         except (ModelFilesError, OSError) as error:
             if self._read is None:
-                raise DependencyUnavailable("the model catalogue", str(error)) from error
+                raise DependencyUnavailable("the model catalogue", "it cannot be read", detail=str(error)) from error
             if self._read.problem != str(error):
                 _log.warning("model_catalogue_unreadable", problem=str(error))
                 self._read = replace(self._read, problem=str(error))

@@ -23,9 +23,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from server.adapters.durable_files import flush_folder
+from server.adapters.file_failures import unusable
 from server.domain.errors import DependencyUnavailable
 
 _FILE = "token-signing-key.pem"
+_NAME = "the signing key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def signing_key(directory: Path, renew_after_s: float) -> SigningKey:
         write_secret(file, _pem(Ed25519PrivateKey.generate()))
         return _read(file)
     except OSError as exc:
-        raise DependencyUnavailable(f"the signing key in {file}", exc.strerror or type(exc).__name__) from exc
+        raise unusable(_NAME, exc, file) from exc
 
 
 def write_secret(file: Path, content: bytes) -> None:
@@ -74,14 +76,14 @@ def _read(file: Path) -> SigningKey:
     with file.open("rb") as opened:
         state = os.fstat(opened.fileno())
         if state.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise DependencyUnavailable(f"the signing key in {file}", "others may read it: chmod 600, or delete it")
+            raise DependencyUnavailable(_NAME, "others may read it", detail=f"chmod 600 {file}, or delete it")
         content = opened.read(16_384)
     try:
         private = load_pem_private_key(content, None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         private = None
     if not isinstance(private, Ed25519PrivateKey):
-        raise DependencyUnavailable(f"the signing key in {file}", "it is no Ed25519 key: delete it to have one made")
+        raise DependencyUnavailable(_NAME, "it is no Ed25519 key", detail=f"delete {file} to have one made")
     public = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     return SigningKey(hashlib.sha256(public).hexdigest()[:16], private, public, state.st_mtime)
 

@@ -26,5 +26,5 @@ class DeleteDocument:
                 await self._blobs.delete(key)
             except DependencyUnavailable as error:
                 # The sweep will find it.
-                _log.warning("blob_not_deleted", document_id=document_id, problem=error.problem)
+                _log.warning("blob_not_deleted", document_id=document_id, problem=str(error))
         return deletion.position

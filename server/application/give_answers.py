@@ -320,7 +320,7 @@ def _outcome(live: _LiveAnswer) -> tuple[AnswerState, Failure | None, Exception 
     if error is None:
         return AnswerState.COMPLETED, None, None
     if isinstance(error, PinakesError):
-        return AnswerState.FAILED, Failure(type(error).__name__, str(error)), error
+        return AnswerState.FAILED, Failure(type(error).__name__, error.told), error
     if not isinstance(error, Exception):
         raise error
     if not live.feed.readers:

@@ -60,7 +60,7 @@ def judge(error: Exception, lease: Lease, options: RetryOptions, spread: float) 
 
 def failure_of(error: Exception, lease: Lease) -> Failure:
     if isinstance(error, PinakesError):
-        return Failure(type(error).__name__, str(error))
+        return Failure(type(error).__name__, error.told)
     return Failure(DEFECT, f"an internal error; the server's log holds it under job {lease.job.job_id}")
 
 

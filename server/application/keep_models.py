@@ -85,7 +85,7 @@ class KeepModels:
                 _log.warning("model_not_loaded", slot=slot, model=name, problem=str(error))
                 # Once until it is loaded, and not for what will pass.
                 if not outage and self._failures[name] == 1:
-                    await self._announcer.tell(SystemAlert(AlertKind.MODEL_FAILED, name, str(error)))
+                    await self._announcer.tell(SystemAlert(AlertKind.MODEL_FAILED, name, error.told))
             else:
                 self._failures.pop(name, None)
                 # Rather than at the next look: somebody may be waiting for it.

@@ -98,7 +98,7 @@ class ShowPages:
         try:
             await self._derived.put_derived(document.tenant, key, _THUMBNAIL, made.image)
         except DependencyUnavailable as error:
-            _log.warning("thumbnail_not_kept", document_id=document_id, problem=error.problem)
+            _log.warning("thumbnail_not_kept", document_id=document_id, problem=str(error))
         return made
 
     async def _hidden(self, document: Document, page: int) -> tuple[Box, ...]:

@@ -164,7 +164,7 @@ class UploadDocument:
             await self._blobs.delete(blob.key)
         except DependencyUnavailable as error:
             # The sweep will find it.
-            _log.warning("blob_not_deleted", key=blob.key, problem=error.problem)
+            _log.warning("blob_not_deleted", key=blob.key, problem=str(error))
 
 
 def _checked(principal: Principal, header: UploadHeader) -> UploadHeader:

@@ -59,7 +59,7 @@ PinakesError
 └── IndexAhead                     the index holds more than the change log (nor does this: the process ends)
 
 Adapters translate foreign errors into these (`raise … from exc`); `server/transport/status.py` is the one table
-from here to gRPC. Messages are one sentence for the caller, never document text.
+from here to gRPC. Messages are one sentence, never document text.
 """
 
 from __future__ import annotations
@@ -70,7 +70,13 @@ from server.domain.generation import PassedOver
 
 
 class PinakesError(Exception):
-    """Root of the tree. `str(error)` is one sentence that a caller may read."""
+    """Root of the tree. `told` is one sentence for callers, which names no path, host or setting of the server.
+    `detail` is for operators alone: `str(error)`, with both, belongs in the log and on the server's own terminal."""
+
+    def __init__(self, told: str, detail: str = "") -> None:
+        super().__init__(f"{told} ({detail})" if detail else told)
+        self.told = told
+        self.detail = detail
 
 
 class InvalidRequest(PinakesError):
@@ -361,8 +367,8 @@ class StageDeadline(PinakesError):
 class DependencyUnavailable(PinakesError):
     """`dependency` does not answer (or answers with a failure of its own); retrying later can help."""
 
-    def __init__(self, dependency: str, problem: str, retry_after_s: float = 1.0) -> None:
-        super().__init__(f"{dependency} is unavailable: {problem}")
+    def __init__(self, dependency: str, problem: str, retry_after_s: float = 1.0, *, detail: str = "") -> None:
+        super().__init__(f"{dependency} is unavailable: {problem}", detail)
         self.dependency = dependency
         self.problem = problem
         self.retry_after_s = retry_after_s
@@ -395,10 +401,10 @@ class ModelNotInstalled(PinakesError):
 
 
 class SlotMisconfigured(ModelNotInstalled):
-    """The settings of `slot` are wrong: `problem` says how, without the key."""
+    """The settings of `slot` are wrong: `problem` tells operators how, without the key."""
 
     def __init__(self, slot: str, problem: str) -> None:
-        PinakesError.__init__(self, f"the slot {slot} is not set up correctly: {problem}; ask the operator")
+        PinakesError.__init__(self, f"the slot {slot} is not set up correctly; ask the operator", problem)
         self.slot = slot
         self.problem = problem
 
@@ -498,10 +504,10 @@ class LeaseLost(PinakesError):
 
 
 class KeyUnusable(PinakesError):
-    """`problem` says which key is missing, wrong or destroyed. Waiting does not help."""
+    """`problem` says which key is missing, wrong or destroyed; `detail` where it should be. Waiting does not help."""
 
-    def __init__(self, problem: str) -> None:
-        super().__init__(problem)
+    def __init__(self, problem: str, detail: str = "") -> None:
+        super().__init__(problem, detail)
         self.problem = problem
 
 
@@ -514,10 +520,10 @@ class DocumentDamaged(PinakesError):
 
 
 class CertificateUnusable(PinakesError):
-    """The files of the server's certificate cannot be used: `problem` says why."""
+    """The files of the server's certificate cannot be used: `problem` says why, `detail` which files they are."""
 
-    def __init__(self, problem: str) -> None:
-        super().__init__(f"TLS: {problem}")
+    def __init__(self, problem: str, detail: str) -> None:
+        super().__init__(f"TLS: {problem}", detail)
         self.problem = problem
 
 
@@ -526,8 +532,9 @@ class WrongDatabase(PinakesError):
 
     def __init__(self, directory: str, recorded: str, found: str) -> None:
         super().__init__(
+            "the data directory belongs to another database",
             f"{directory} belongs to the database {recorded}, and the connected one is {found}: "
-            "connect to the right database or choose another data directory"
+            "connect to the right database or choose another data directory",
         )
         self.directory = directory
         self.recorded = recorded

@@ -64,7 +64,7 @@ class KnownModels:
         if name in self.models:
             return self.models[name]
         if self.problem:
-            raise DependencyUnavailable("the model catalogue", self.problem)
+            raise DependencyUnavailable("the model catalogue", "it cannot be read", detail=self.problem)
         raise ModelNotFound(name)
 
 

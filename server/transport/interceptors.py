@@ -220,6 +220,9 @@ def _logged(method: str, request_id: str) -> Iterator[None]:
         yield
     except PinakesError as error:
         outcome = type(error).__name__
+        if error.detail:
+            # What callers are not told: who runs the server finds it under the call's request_id.
+            _log.warning("call_hindered", method=method, request_id=request_id, problem=str(error))
         raise
     except (asyncio.CancelledError, GeneratorExit):
         outcome = "cancelled"

@@ -43,14 +43,14 @@ def _bad_request(error: errors.PinakesError) -> list[Message]:
 
 
 def _quota_failure(error: errors.PinakesError) -> list[Message]:
-    violation = error_details_pb2.QuotaFailure.Violation(subject="upload", description=str(error))
+    violation = error_details_pb2.QuotaFailure.Violation(subject="upload", description=error.told)
     return [error_details_pb2.QuotaFailure(violations=[violation])]
 
 
 def _quota_exceeded(error: errors.PinakesError) -> list[Message]:
     """RetryInfo only where waiting helps."""
     assert isinstance(error, errors.QuotaExceeded)
-    violation = error_details_pb2.QuotaFailure.Violation(subject=error.quota, description=str(error))
+    violation = error_details_pb2.QuotaFailure.Violation(subject=error.quota, description=error.told)
     failure: list[Message] = [error_details_pb2.QuotaFailure(violations=[violation])]
     return failure if error.retry_after_s is None else [*failure, *_retry_info(error)]
 
@@ -214,9 +214,9 @@ def reason_of(error: type[errors.PinakesError]) -> Reason.ValueType:
 
 
 def status_of(error: errors.PinakesError) -> grpc.Status:
-    """The status, with ErrorInfo and what else the caller needs to act."""
+    """The status, with ErrorInfo and what else the caller needs to act; what is for operators stays in the log."""
     rule = _rule(type(error))
-    return _status(rule.code, str(error), rule.reason, rule.metadata(error), rule.details(error))
+    return _status(rule.code, error.told, rule.reason, rule.metadata(error), rule.details(error))
 
 
 def internal_status(request_id: str) -> grpc.Status:

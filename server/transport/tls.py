@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from server.application.watch_certificate import CertificateState
 from server.domain.errors import CertificateUnusable
 
+_NO_CERTIFICATE = "a file holds no certificate in PEM"
+
 _log = structlog.get_logger()
 
 
@@ -90,7 +92,7 @@ class ServerCertificate:
         except CertificateUnusable as error:
             # Two files cannot be replaced at once: the next look may find both.
             self._problem = error.problem
-            _log.warning("certificate_not_reloaded", problem=error.problem)
+            _log.warning("certificate_not_reloaded", problem=str(error))
         else:
             self._problem = ""
             _log.info("certificate_reloaded", sha256=self._current.fingerprint, expires=str(self._current.expires))
@@ -105,23 +107,25 @@ class ServerCertificate:
         try:
             certificate = x509.load_pem_x509_certificates(chain)[0]
         except ValueError as exc:
-            raise CertificateUnusable(f"{self._certificate_file} holds no certificate in PEM") from exc
+            raise CertificateUnusable(_NO_CERTIFICATE, str(self._certificate_file)) from exc
         try:
             own = load_pem_private_key(key, None).public_key()
         except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
-            raise CertificateUnusable(f"{self._key_file} holds no private key in PEM without a password") from exc
+            raise CertificateUnusable("there is no private key in PEM without a password", str(self._key_file)) from exc
         form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         if own.public_bytes(*form) != certificate.public_key().public_bytes(*form):
-            raise CertificateUnusable(f"{self._key_file} is not the key of {self._certificate_file}")
+            files = f"{self._key_file}, {self._certificate_file}"
+            raise CertificateUnusable("the key is not the key of the certificate", files)
         now, expires = datetime.now(UTC), certificate.not_valid_after_utc
         if not certificate.not_valid_before_utc <= now < expires:
             span = f"from {certificate.not_valid_before_utc} to {expires}"
-            raise CertificateUnusable(f"{self._certificate_file} is valid {span}, and it is {now:%Y-%m-%d %H:%M} UTC")
+            told = f"the certificate is valid {span}, and it is {now:%Y-%m-%d %H:%M} UTC"
+            raise CertificateUnusable(told, str(self._certificate_file))
         if roots is not None:
             try:
                 x509.load_pem_x509_certificates(roots)
             except ValueError as exc:
-                raise CertificateUnusable(f"{self._client_ca_file} holds no certificate in PEM") from exc
+                raise CertificateUnusable(_NO_CERTIFICATE, str(self._client_ca_file)) from exc
         fingerprint = hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
         return _Loaded(chain, key, roots, fingerprint, expires)
 
@@ -153,4 +157,4 @@ def _content(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as exc:
-        raise CertificateUnusable(f"{file} cannot be read: {exc.strerror}") from exc
+        raise CertificateUnusable(f"a file cannot be read: {exc.strerror}", str(file)) from exc

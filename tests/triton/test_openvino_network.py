@@ -12,15 +12,21 @@ import pytest
 
 from tests.triton.tiny_encoder import write_tiny_encoder
 from triton_models.embed.encoder import LENGTHS, MAX_TOKENS, PREFIXES, Encoder, EncoderOptions, padded
-from triton_models.embed.networks import TokenNetwork, cpu_network, onnxruntime_network, onnxruntime_session
-from triton_models.embed.openvino_network import can_run, openvino_network
+from triton_models.embed.networks import (
+    TokenNetwork,
+    cpu_network,
+    onnxruntime_network,
+    onnxruntime_session,
+    openvino_is_faster,
+)
+from triton_models.embed.openvino_network import openvino_network
 from triton_models.embed.tokenizer import E5Tokenizer
 from triton_models.errors import ConversionFailed
 from triton_models.preparation import prepare
 from triton_models.prepared import PreparedModels
 from triton_models.rerank.openvino_network import openvino_network as rerank_openvino
 
-needs_cpu = pytest.mark.skipif(not can_run(), reason="a CPU without AVX512-VNNI or AVX512-BF16")
+needs_cpu = pytest.mark.skipif(not openvino_is_faster(), reason="a CPU without AVX512-VNNI or AVX512-BF16")
 GOLDEN_TEXTS = [
     "The lighthouse keeper wrote the weather into the log every evening.",
     "灯台守は毎晩、日誌に天気を書き込んだ。",

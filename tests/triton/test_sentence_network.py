@@ -12,8 +12,7 @@ import pytest
 from tests.triton.tiny_encoder import write_tiny_encoder
 from triton_models.catalogue import load_catalogue
 from triton_models.embed.encoder import padded
-from triton_models.embed.networks import TokenNetwork, onnxruntime_network
-from triton_models.embed.openvino_network import can_run
+from triton_models.embed.networks import TokenNetwork, onnxruntime_network, openvino_is_faster
 from triton_models.errors import ConversionFailed
 from triton_models.fetching import ArtifactStore
 from triton_models.preparation import prepare
@@ -53,7 +52,7 @@ def test_scores_are_those_that_were_measured(files: dict[str, Path], run: Callab
     assert scores[2] == pytest.approx(np.mean(scores[[0, 1, 3]]))
 
 
-@pytest.mark.skipif(not can_run(), reason="a CPU without AVX512-VNNI or AVX512-BF16")
+@pytest.mark.skipif(not openvino_is_faster(), reason="a CPU without AVX512-VNNI or AVX512-BF16")
 def test_openvino_runs_it_as_onnx_runtime_does(files: dict[str, Path]) -> None:
     """To the quantization of both; and a vector does not depend on its padding."""
     tokenizer = SentenceTokenizer(files["tokenizer"], 256)

@@ -14,7 +14,6 @@ from bench.suites.bare_models.hub_folder import write_hub_folder
 from bench.suites.index.processes import OWN_PYTHON, Worker, WorkerFailed
 from triton_models.catalogue import load_catalogue
 from triton_models.embed.float_network import write_float_network
-from triton_models.embed.openvino_network import can_run
 from triton_models.embed.weights import E5Weights
 from triton_models.fetching import ArtifactStore
 from triton_models.preparation import default_cache, prepare
@@ -66,7 +65,7 @@ def bare_encoders(
         INT8: partial(encoders.onnxruntime_int8, files.tokenizer, files.network, threads),
         BFLOAT16: partial(encoders.openvino_bfloat16, files.tokenizer, files.floats, threads),
     }
-    if can_run():
+    if openvino_is_faster():
         own[OWN] = partial(encoders.openvino_int8, files.tokenizer, files.network, threads)
     peers = {SENTENCE_TRANSFORMERS: partial(encoders.sentence_transformers_float, files.hub, threads)}
     absent: dict[str, str] = {}

@@ -113,7 +113,7 @@ async def give_up(connection: Connection, job: Mapping[str, Any], failure: Failu
 
 async def cancel(connection: Connection, job: Mapping[str, Any], error: PinakesError) -> None:
     """PENDING, RUNNING → CANCELLED because of `error`. The lease's token grows, so that its holder is refused."""
-    await _end(connection, job, "cancelled", Failure(type(error).__name__, str(error)))
+    await _end(connection, job, "cancelled", Failure(type(error).__name__, error.told))
     await connection.execute("DELETE FROM outbox WHERE job_id = %(job_id)s", job)
 
 

@@ -28,6 +28,7 @@ SAMPLES: dict[str, Any] = {
     "job_id": "j1",
     "generation": "generation-2",
     "snapshot": "monday",
+    "detail": "in /var/lib",
     "resource": "calls",
     "retry_after_s": 1.5,
     "stage": "embed",
@@ -72,7 +73,7 @@ def leaves(root: type[errors.PinakesError] = errors.PinakesError) -> Iterator[ty
 
 def sample(error: type[errors.PinakesError]) -> errors.PinakesError:
     names = list(inspect.signature(error.__init__).parameters)[1:]
-    return error(*(SAMPLES[name] for name in names))
+    return error(**{name: SAMPLES[name] for name in names})
 
 
 def details(status: grpc.Status) -> dict[str, Any]:
@@ -99,7 +100,8 @@ def test_every_error_has_a_status_and_a_reason(error: type[errors.PinakesError])
     assert info.domain == DOMAIN
     assert f"ERROR_REASON_{info.reason}" == error_reason_pb2.ErrorReason.Name(reason_of(error))
     assert status.code is not grpc.StatusCode.OK
-    assert status.details == str(sample(error))
+    assert status.details == sample(error).told
+    assert SAMPLES["detail"] not in str(status)
 
 
 def test_an_error_without_a_rule_is_a_defect() -> None:
