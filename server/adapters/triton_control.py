@@ -39,6 +39,8 @@ _BY_REQUEST = "unloaded"
 """Triton's reason why a model that was unloaded is not available."""
 _ABSENT = "failed to poll from model repository"
 _CAUSE = re.compile(r"is at UNAVAILABLE state: (?:\w+: )?(.*?)(?:\n\nAt:.*)?;?\s*$", re.DOTALL)
+_FOLDERS = re.compile(r"(?<![\w./])/(?:[^/\s'\":,;]+/)+")
+"""Of a path, all but its last part: callers are told the causes of failed loads, too."""
 _THEIR_FAULT = ("INVALID_ARGUMENT", "INTERNAL", "NOT_FOUND", "UNKNOWN")
 
 Headers = Mapping[str, str]
@@ -136,7 +138,7 @@ def _cause(message: str) -> str:
     if _ABSENT in message:
         return "Triton's repository does not have it; add it with `python -m triton_models render`"
     found = _CAUSE.search(message)
-    return " ".join((found[1] if found else message).split())
+    return _FOLDERS.sub("", " ".join((found[1] if found else message).split()))
 
 
 # --- warming -------------------------------------------------------------------------------------------------------

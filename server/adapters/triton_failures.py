@@ -20,13 +20,14 @@ def _without_values(problem: str) -> str:
 def translated(
     failure: InferenceServerException | grpc.RpcError, model: str, dependency: str | None = None
 ) -> PinakesError:
-    """The failure of a call to `model`, to be raised from it. `dependency`: what was called, if it is no model."""
+    """The failure of a call to `model`, to be raised from it. `dependency`: what was called, if it is no model. What
+    Triton says may name addresses and files: it is for operators."""
     if isinstance(failure, grpc.aio.AioRpcError):
-        status, problem = failure.code().name, _without_values(failure.details() or failure.code().name)
+        status, detail = failure.code().name, _without_values(failure.details() or failure.code().name)
     elif isinstance(failure, InferenceServerException):
-        status, problem = str(failure.status()).removeprefix("StatusCode."), _without_values(failure.message())
+        status, detail = str(failure.status()).removeprefix("StatusCode."), _without_values(failure.message())
     else:
-        status, problem = "", type(failure).__name__
+        status, detail = type(failure).__name__, ""
     if status == "DEADLINE_EXCEEDED":
         return StageDeadline(model)
-    return DependencyUnavailable(dependency or f"the model {model}", problem)
+    return DependencyUnavailable(dependency or f"the model {model}", f"it fails with {status}", detail=detail)
