@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,23 +19,33 @@ TokenNetwork = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int32]], npt.NDAr
 """From ids int64[n, length] and mask int32[n, length] (1: token, 0: padding) to vectors float32[n, hidden] of length 1.
 For one thread at a time."""
 
+_N = TypeVar("_N")
+
 LENGTH_STEP = 16
 """Served networks see lengths that are multiples of this: tensor cores work in such tiles, and requests of one length
 can be joined to a batch."""
 
 
 def cpu_network(network: Path, threads: int) -> TokenNetwork:
-    """The ONNX file on the CPU, by what is fastest there: OpenVINO for the encoder that `network.py` writes where the
-    CPU has what it needs, else ONNX Runtime."""
-    # The two take a second to import: only one of them is wanted.
-    from triton_models.embed import openvino_network
+    """The ONNX file on the CPU, by what is fastest there."""
 
-    if openvino_network.can_run():
+    def openvino() -> TokenNetwork:
+        from triton_models.embed.openvino_network import openvino_network
+
+        return openvino_network(network, threads)
+
+    return fastest_on_cpu(openvino, lambda: onnxruntime_network(network, threads))
+
+
+def fastest_on_cpu(openvino: Callable[[], _N], onnxruntime: Callable[[], _N]) -> _N:
+    """One of both: OpenVINO's for a network of ours where that is faster, else ONNX Runtime's. OpenVINO takes a second
+    to import: where it is not wanted, the function that imports it is not called."""
+    if openvino_is_faster():
         try:
-            return openvino_network.openvino_network(network, threads)
-        except ConversionFailed:  # another encoder
+            return openvino()
+        except ConversionFailed:  # another network
             pass
-    return onnxruntime_network(network, threads)
+    return onnxruntime()
 
 
 def onnxruntime_network(network: Path, threads: int) -> TokenNetwork:
@@ -82,6 +93,11 @@ def onnxruntime_session(network: Path, threads: int) -> onnxruntime.InferenceSes
     return onnxruntime.InferenceSession(
         str(network), options, providers=["CPUExecutionProvider"], disabled_optimizers=["SkipLayerNormFusion"]
     )
+
+
+def openvino_is_faster() -> bool:
+    """On this CPU, for the networks that `network.py` writes."""
+    return has_vnni() and has_bfloat16()
 
 
 def has_vnni() -> bool:

@@ -23,7 +23,7 @@ from openvino import Node, Type
 from openvino import opset13 as op
 
 from triton_models.embed.encoder_file import PARTS, EncoderFile, Int8Matrix
-from triton_models.embed.networks import TokenNetwork, has_bfloat16, has_vnni
+from triton_models.embed.networks import TokenNetwork
 
 _GROUP = 384
 """Inputs that share a scale when activations are quantized: the width of most products."""
@@ -31,11 +31,6 @@ _MASKED = 1e4
 _NIBBLE_ZERO = 8
 
 Run = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int32]], tuple[npt.NDArray[np.float32], ...]]
-
-
-def can_run() -> bool:
-    """Whether OpenVINO is the faster one on this CPU."""
-    return has_vnni() and has_bfloat16()
 
 
 def openvino_network(network: Path, threads: int) -> TokenNetwork:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from triton_models.embed.tokenizer import write_tokenizer
+from triton_models.embed.conversion import convert_encoder
 from triton_models.embed.weights import E5Weights
 from triton_models.progress import OnProgress, Progress
 from triton_models.rerank.head import Head
@@ -14,26 +14,18 @@ from triton_models.rerank.network import write_network
 from triton_models.rerank.sentence_network import write_network as write_sentence_network
 from triton_models.rerank.sentence_weights import SentenceWeights
 
-_STEPS = 3
 _NETWORK = "model.onnx"
 _TOKENIZER = "tokenizer.json"
 
 
 def convert_reranker(weights: Path, head: Path, folder: Path, on_progress: OnProgress) -> dict[str, str]:
     """Writes the files; returns their paths by role. About 5 seconds. Raises ConversionFailed."""
-
-    def report(done: int) -> None:
-        on_progress(Progress("converting the reranker", done, _STEPS, "steps"))
-
-    report(0)
     trained = Head.load(head)
-    parsed = E5Weights(weights)
-    report(1)
-    roles = write_tokenizer(parsed.vocabulary, folder)
-    report(2)
-    write_network(parsed, trained, folder / _NETWORK)
-    report(3)
-    return {"network": _NETWORK, **roles}
+
+    def write(parsed: E5Weights, path: Path) -> None:
+        write_network(parsed, trained, path)
+
+    return convert_encoder("the reranker", weights, write, folder, on_progress)
 
 
 def convert_sentences(weights: Path, tokenizer: Path, folder: Path, on_progress: OnProgress) -> dict[str, str]:

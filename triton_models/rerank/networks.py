@@ -9,37 +9,31 @@ import numpy.typing as npt
 
 from triton_models.bls import call_model
 from triton_models.embed import networks
-from triton_models.embed.networks import TokenNetwork, onnxruntime_session, padded_to_step
-from triton_models.errors import ConversionFailed
+from triton_models.embed.networks import TokenNetwork, fastest_on_cpu, onnxruntime_session, padded_to_step
 from triton_models.rerank.reranker import RerankNetwork, TokenVectors
 from triton_models.runtimes import Runtimes
 
 
 def cpu_network(network: Path, threads: int) -> RerankNetwork:
-    """The ONNX file on the CPU, by OpenVINO where that is faster, else by ONNX Runtime."""
-    # The two take a second to import: only one of them is wanted.
-    from triton_models.embed.openvino_network import can_run
-    from triton_models.rerank.openvino_network import openvino_network
+    """The ONNX file on the CPU, by what is fastest there."""
 
-    if can_run():
-        try:
-            return openvino_network(network, threads)
-        except ConversionFailed:  # another network
-            pass
-    return onnxruntime_network(network, threads)
+    def openvino() -> RerankNetwork:
+        from triton_models.rerank.openvino_network import openvino_network
+
+        return openvino_network(network, threads)
+
+    return fastest_on_cpu(openvino, lambda: onnxruntime_network(network, threads))
 
 
 def sentence_network(network: Path, threads: int) -> TokenNetwork:
-    """An encoder of whole texts on the CPU, by OpenVINO where that is faster, else by ONNX Runtime."""
-    from triton_models.embed.openvino_network import can_run
-    from triton_models.rerank.openvino_sentence_network import openvino_network
+    """An encoder of whole texts on the CPU, by what is fastest there."""
 
-    if can_run():
-        try:
-            return openvino_network(network, threads)
-        except ConversionFailed:  # another network
-            pass
-    return networks.onnxruntime_network(network, threads)
+    def openvino() -> TokenNetwork:
+        from triton_models.rerank.openvino_sentence_network import openvino_network
+
+        return openvino_network(network, threads)
+
+    return fastest_on_cpu(openvino, lambda: networks.onnxruntime_network(network, threads))
 
 
 def onnxruntime_network(network: Path, threads: int) -> RerankNetwork:

@@ -14,6 +14,7 @@ from bench.suites.bare_models.hub_folder import write_hub_folder
 from bench.suites.index.processes import OWN_PYTHON, Worker, WorkerFailed
 from triton_models.catalogue import load_catalogue
 from triton_models.embed.float_network import write_float_network
+from triton_models.embed.networks import openvino_is_faster
 from triton_models.embed.weights import E5Weights
 from triton_models.fetching import ArtifactStore
 from triton_models.preparation import default_cache, prepare
