@@ -3,61 +3,61 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from pinakes import where
+from pinakes.cli.option_groups import OptionGroup
 from pinakes.options import SearchFilter
-
-TagOption = Annotated[list[str] | None, typer.Option(help="Only documents that carry this tag; repeatable.")]
-AnyTagOption = Annotated[
-    list[str] | None, typer.Option(help="Only documents that carry at least one of these; repeatable.")
-]
-NotTagOption = Annotated[list[str] | None, typer.Option(help="No document that carries this tag; repeatable.")]
-DocumentOption = Annotated[list[str] | None, typer.Option(help="Only this document, by its id; repeatable.")]
-LanguageOption = Annotated[list[str] | None, typer.Option(help="Only passages in this language (en, ja); repeatable.")]
-CreatedAfterOption = Annotated[
-    str | None,
-    typer.Option(metavar="TIME", help="Only documents created at this time (2026-01-31, or with T12:00Z) or later."),
-]
-CreatedBeforeOption = Annotated[
-    str | None, typer.Option(metavar="TIME", help="Only documents created before this time (a day: before it begins).")
-]
-PagesOption = Annotated[
-    str | None, typer.Option(metavar="FIRST-LAST", help="Only passages on these pages: 3-7, 3-, -7 or 3.")
-]
 
 _PAGES = re.compile(r"(?P<first>\d*)(?P<to>-?)(?P<last>\d*)")
 
 
-def search_filter(
-    *,
-    documents: Sequence[str] | None = None,
-    tags: Sequence[str] | None = None,
-    any_tags: Sequence[str] | None = None,
-    not_tags: Sequence[str] | None = None,
-    languages: Sequence[str] | None = None,
-    created_after: str | None = None,
-    created_before: str | None = None,
-    pages: str | None = None,
-) -> SearchFilter:
-    """Raises typer.BadParameter for a time or a range that cannot be read."""
-    conditions: list[where.Condition] = []
-    if any_tags:
-        conditions.append(where.tags(*any_tags))
-    if not_tags:
-        conditions.append(~where.tags(*not_tags))
-    if created_after or created_before:
-        not_before = _time("--created-after", created_after) if created_after else None
-        before = _time("--created-before", created_before) if created_before else None
-        conditions.append(where.created(not_before=not_before, before=before))
-    if pages:
-        conditions.append(_page_range(pages))
-    condition = where.all_of(*conditions) if conditions else None
-    return SearchFilter(documents or (), tags or (), languages or (), condition)
+@dataclass(frozen=True, slots=True)
+class FilterOptions(OptionGroup):
+    panel: ClassVar[str] = "Where to look"
+
+    tag: Annotated[list[str] | None, typer.Option(help="Only documents that carry this tag; repeatable.")] = None
+    any_tag: Annotated[
+        list[str] | None, typer.Option(help="Only documents that carry at least one of these; repeatable.")
+    ] = None
+    not_tag: Annotated[list[str] | None, typer.Option(help="No document that carries this tag; repeatable.")] = None
+    document: Annotated[list[str] | None, typer.Option(help="Only this document, by its id; repeatable.")] = None
+    language: Annotated[list[str] | None, typer.Option(help="Only passages in this language (en, ja); repeatable.")] = (
+        None
+    )
+    created_after: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Only documents created at this time (2026-01-31, or with T12:00Z) or later."
+        ),
+    ] = None
+    created_before: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Only documents created before this time (a day: before it begins)."),
+    ] = None
+    pages: Annotated[
+        str | None, typer.Option(metavar="FIRST-LAST", help="Only passages on these pages: 3-7, 3-, -7 or 3.")
+    ] = None
+
+    def filter(self) -> SearchFilter:
+        """Raises typer.BadParameter for a time or a range that cannot be read."""
+        conditions: list[where.Condition] = []
+        if self.any_tag:
+            conditions.append(where.tags(*self.any_tag))
+        if self.not_tag:
+            conditions.append(~where.tags(*self.not_tag))
+        if self.created_after or self.created_before:
+            not_before = _time("--created-after", self.created_after) if self.created_after else None
+            before = _time("--created-before", self.created_before) if self.created_before else None
+            conditions.append(where.created(not_before=not_before, before=before))
+        if self.pages:
+            conditions.append(_page_range(self.pages))
+        condition = where.all_of(*conditions) if conditions else None
+        return SearchFilter(self.document or (), self.tag or (), self.language or (), condition)
 
 
 def _time(option: str, text: str) -> datetime:

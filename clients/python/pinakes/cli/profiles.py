@@ -16,8 +16,6 @@ from pinakes.cli.connection import Connection
 from pinakes.results import SearchMode
 from pinakes.retrieval import RetrievalSettings
 
-ProfileOption = Annotated[str, typer.Option(metavar="NAME", help="A retrieval profile: see `pinakes profiles`.")]
-
 
 def profiles(
     context: typer.Context,

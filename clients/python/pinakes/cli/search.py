@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import sys
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import typer
 from rich.console import Console
@@ -14,18 +15,9 @@ from rich.text import Text
 from pinakes.cli import json_lines
 from pinakes.cli.answer_view import timing_line
 from pinakes.cli.connection import Connection
-from pinakes.cli.filter_options import (
-    AnyTagOption,
-    CreatedAfterOption,
-    CreatedBeforeOption,
-    DocumentOption,
-    LanguageOption,
-    NotTagOption,
-    PagesOption,
-    TagOption,
-    search_filter,
-)
-from pinakes.cli.profiles import ProfileOption
+from pinakes.cli.filter_options import FilterOptions
+from pinakes.cli.option_groups import OptionGroup, grouped
+from pinakes.cli.retrieval_options import RetrievalOptions
 from pinakes.options import ConvexFusion, DistributionFusion, ReciprocalRankFusion, SearchOptions
 from pinakes.results import QueryUnderstanding, RankedPassage, SearchDebug, SearchMode, SearchResults
 
@@ -41,82 +33,80 @@ class FusionName(enum.StrEnum):
     DISTRIBUTION = "distribution"
 
 
-def search(
-    context: typer.Context,
-    query: Annotated[str, typer.Argument(help="What to look for.")],
-    limit: Annotated[int, typer.Option(min=1, max=100, help="At most this many passages.")] = 10,
+@dataclass(frozen=True, slots=True)
+class RankingOptions(OptionGroup):
+    panel: ClassVar[str] = "What comes first"
+
+    limit: Annotated[int, typer.Option(min=1, max=100, help="At most this many passages.")] = 10
     mode: Annotated[
         SearchMode, typer.Option(help="Which branches of the index are asked; unspecified: the profile's choice.")
-    ] = SearchMode.UNSPECIFIED,
-    tag: TagOption = None,
-    any_tag: AnyTagOption = None,
-    not_tag: NotTagOption = None,
-    document: DocumentOption = None,
-    language: LanguageOption = None,
-    created_after: CreatedAfterOption = None,
-    created_before: CreatedBeforeOption = None,
-    pages: PagesOption = None,
+    ] = SearchMode.UNSPECIFIED
     fusion: Annotated[
         FusionName | None, typer.Option(help="How the branches are put together; the server's choice is convex.")
-    ] = None,
+    ] = None
     dense_weight: Annotated[
         float,
         typer.Option(min=0, max=1, help="With --fusion: weight of the dense branch; the lexical one has the rest."),
-    ] = 0.5,
+    ] = 0.5
     diversity: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Prefers passages that say different things; 1 is relevance alone."),
-    ] = None,
+    ] = None
     rerank: Annotated[
         bool | None, typer.Option("--rerank/--no-rerank", help="Reorders with the reranker if there is one.")
-    ] = None,
-    profile: ProfileOption = "",
-    consistency_token: Annotated[str, typer.Option(help="Waits until the index has come this far.")] = "",
-    apply_filters: Annotated[
-        bool,
-        typer.Option("--apply-filters", help="Narrows the search by what the query says: #tag, upload days, names."),
-    ] = False,
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Searches anew, whatever is kept of earlier searches.")
-    ] = False,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Shows each branch's places and the index's plans.")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Prints the whole result as one line of JSON.")] = False,
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShowingOptions(OptionGroup):
+    panel: ClassVar[str] = "What is shown"
+
+    explain: Annotated[bool, typer.Option("--explain", help="Shows each branch's places and the index's plans.")] = (
+        False
+    )
+    json: Annotated[bool, typer.Option("--json", help="Prints the whole result as one line of JSON.")] = False
+
+
+@grouped
+def search(
+    context: typer.Context,
+    query: Annotated[str, typer.Argument(help="What to look for.")],
+    filters: FilterOptions,
+    retrieval: RetrievalOptions,
+    ranking: RankingOptions,
+    showing: ShowingOptions,
 ) -> None:
     """Finds the passages that fit a query best."""
     connection: Connection = context.obj
-    options = SearchOptions(
-        limit=limit,
-        filter=search_filter(
-            documents=document,
-            tags=tag,
-            any_tags=any_tag,
-            not_tags=not_tag,
-            languages=language,
-            created_after=created_after,
-            created_before=created_before,
-            pages=pages,
-        ),
-        mode=mode,
-        profile=profile,
-        consistency_token=consistency_token,
-        debug=json or explain,
-        no_cache=no_cache,
-        apply_proposed_filters=apply_filters,
-    )
-    if rerank is not None:
-        options["rerank"] = rerank
-    if fusion is not None:
-        options["fusion"] = _fusion(fusion, dense_weight)
-    if diversity is not None:
-        options["diversity"] = diversity
+    options = _options(filters, retrieval, ranking, debug=showing.json or showing.explain)
     with connection.open() as client:
         results = client.search(query, **options)
-    if json:
+    if showing.json:
         json_lines.write(results, sys.stdout)
     else:
-        show_results(results, Console(highlight=False), explain=explain)
+        show_results(results, Console(highlight=False), explain=showing.explain)
+
+
+def _options(
+    filters: FilterOptions, retrieval: RetrievalOptions, ranking: RankingOptions, *, debug: bool
+) -> SearchOptions:
+    options = SearchOptions(
+        filter=filters.filter(),
+        profile=retrieval.profile,
+        consistency_token=retrieval.consistency_token,
+        no_cache=retrieval.no_cache,
+        apply_proposed_filters=retrieval.apply_filters,
+        limit=ranking.limit,
+        mode=ranking.mode,
+        debug=debug,
+    )
+    if ranking.rerank is not None:
+        options["rerank"] = ranking.rerank
+    if ranking.fusion is not None:
+        options["fusion"] = _fusion(ranking.fusion, ranking.dense_weight)
+    if ranking.diversity is not None:
+        options["diversity"] = ranking.diversity
+    return options
 
 
 def show_results(results: SearchResults, console: Console, *, explain: bool = False) -> None:
