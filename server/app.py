@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import kernels
-from server.adapters import triton_embedder, triton_generator, triton_recognizer, triton_reranker
+from server.adapters import triton_embedder, triton_generator, triton_reader, triton_recognizer, triton_reranker
 from server.adapters.circuit_breaker import CircuitBreaker
 from server.adapters.database_binding import bind
 from server.adapters.document_reader import FileDocumentReader
@@ -62,9 +62,11 @@ from server.adapters.triton_client import TritonConnection
 from server.adapters.triton_control import TritonModelControl
 from server.adapters.triton_embedder import TritonEmbedder
 from server.adapters.triton_generator import TritonGenerator
+from server.adapters.triton_reader import TritonReader
 from server.adapters.triton_recognizer import TritonTextRecognizer
 from server.adapters.triton_reranker import TritonReranker
 from server.application.announcing import OutboxAnnouncer
+from server.application.answer_ports import PassageReader
 from server.application.answer_question import AnswerQuestion
 from server.application.caching import CacheView
 from server.application.delete_document import DeleteDocument
@@ -165,6 +167,7 @@ class _Models:
     aliases: FollowAliases
     embedder: ServedSlot[Embedder] | EndpointSlot[Embedder]
     reranker: ServedSlot[Reranker]
+    reader: ServedSlot[PassageReader]
     recognizer: ServedSlot[TextRecognizer]
     generator: ServedSlot[Generator] | EndpointSlot[Generator]
 
@@ -341,6 +344,9 @@ async def _models(settings: Settings, pool: PostgresPool) -> AsyncIterator[_Mode
         def reranker(model: str, deadline: Deadline) -> Awaitable[Reranker]:
             return TritonReranker.connect(triton, model, deadline)
 
+        def reader(model: str, deadline: Deadline) -> Awaitable[PassageReader]:
+            return TritonReader.connect(triton, model, deadline)
+
         def recognizer(model: str, deadline: Deadline) -> Awaitable[TextRecognizer]:
             return TritonTextRecognizer.connect(triton, model, deadline, settings.triton.recognizer)
 
@@ -349,17 +355,18 @@ async def _models(settings: Settings, pool: PostgresPool) -> AsyncIterator[_Mode
 
         embed = await _embedding_endpoint(settings, opened) or ServedSlot(triton_embedder.SLOT, triton, embedder)
         rerank = ServedSlot(triton_reranker.SLOT, triton, reranker)
+        read = ServedSlot(triton_reader.SLOT, triton, reader)
         ocr = ServedSlot(triton_recognizer.SLOT, triton, recognizer)
         generate = await _generation_endpoint(settings, opened) or ServedSlot(triton_generator.SLOT, triton, generator)
         catalogue, store = CatalogueFiles(settings.model_catalogue), PostgresModelAliases(pool)
-        filled = dict(zip(SLOTS, (embed, generate, ocr, rerank), strict=True))
+        filled = dict(zip(SLOTS, (embed, generate, ocr, read, rerank), strict=True))
         slots: dict[str, FilledSlot] = {name: slot for name, slot in filled.items() if isinstance(slot, ServedSlot)}
         fixed = {name: slot.serving for name, slot in filled.items() if isinstance(slot, EndpointSlot)}
         aliases = FollowAliases(store, catalogue, triton, slots, settings.models.aliases, fixed)
         # A mistake in it is told at the start rather than waited for.
         await catalogue.read()
         await opened.enter_async_context(_in_background(aliases.run()))
-        yield _Models(triton, catalogue, store, aliases, embed, rerank, ocr, generate)
+        yield _Models(triton, catalogue, store, aliases, embed, rerank, read, ocr, generate)
 
 
 async def _embedding_endpoint(settings: Settings, opened: AsyncExitStack) -> EndpointSlot[Embedder] | None:
@@ -578,6 +585,7 @@ def _health_watch(
         triton_recognizer.SLOT: models.recognizer.ready,
         triton_generator.SLOT: models.generator.ready,
         triton_reranker.SLOT: models.reranker.ready,
+        triton_reader.SLOT: models.reader.ready,
     }
     (
         encryption,

@@ -19,6 +19,7 @@ from index.storage import replace_file
 from server.adapters.triton_client import TritonConnection
 from server.adapters.triton_control import TritonModelControl
 from server.adapters.triton_embedder import TritonEmbedder
+from server.adapters.triton_reader import TritonReader
 from server.adapters.triton_reranker import TritonReranker
 from server.application.ports import EmbeddingKind
 from server.domain.deadline import Deadline
@@ -189,9 +190,20 @@ async def _reranking(connection: TritonConnection, model: str) -> tuple[Call, Ca
     )
 
 
+async def _reading(connection: TritonConnection, model: str) -> tuple[Call, Call]:
+    """A passage, and those that an answer is looked for in."""
+    reader = await TritonReader.connect(connection, model, Deadline.after(_CALL_S))
+    passages = [_text(160)] * 5
+    return (
+        lambda: reader.read(_text(20), passages[:1], Deadline.after(_CALL_S)),
+        lambda: reader.read(_text(20), passages, Deadline.after(_CALL_S)),
+    )
+
+
 _CALLS: Mapping[str, Callable[[TritonConnection, str], Awaitable[tuple[Call, Call]]]] = {
     "embed": _embedding,
     "rerank": _reranking,
+    "read": _reading,
 }
 
 

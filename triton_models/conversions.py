@@ -8,7 +8,7 @@ from pathlib import Path
 from triton_models.errors import UnknownName
 from triton_models.progress import OnProgress
 
-_VERSIONS = {"e5": 2, "late-interaction": 1, "sentences": 1}
+_VERSIONS = {"e5": 2, "late-interaction": 1, "reader": 1, "sentences": 1}
 """Grows with every change of a conversion that changes its results; with it, what was converted before is not used."""
 
 
@@ -30,6 +30,10 @@ def convert(name: str, artifacts: Mapping[str, Path], folder: Path, on_progress:
         from triton_models.rerank.conversion import convert_reranker
 
         return convert_reranker(artifacts["weights"], artifacts["head"], folder, on_progress)
+    if name == "reader":
+        from triton_models.read.conversion import convert_reader
+
+        return convert_reader(artifacts["weights"], artifacts["trained"], folder, on_progress)
     if name == "sentences":
         from triton_models.rerank.conversion import convert_sentences
 

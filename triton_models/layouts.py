@@ -18,7 +18,7 @@ from triton_models.errors import InvalidCatalogue
 
 LAYOUTS_FILE = "tuned-models.toml"
 """In the data directory."""
-TUNED_SLOTS = ("embed", "rerank")
+TUNED_SLOTS = ("embed", "rerank", "read")
 """Whose templates have all that a layout says."""
 _BATCH_TOKENS = (512, 1_024, 2_048, 4_096)
 _QUEUE_DELAYS_US = (0, 500, 2_000)

@@ -14,11 +14,12 @@ import grpc
 from PIL import Image
 from tritonclient.utils import InferenceServerException
 
-from server.adapters import triton_embedder, triton_generator, triton_recognizer, triton_reranker
+from server.adapters import triton_embedder, triton_generator, triton_reader, triton_recognizer, triton_reranker
 from server.adapters.triton_client import TritonConnection
 from server.adapters.triton_embedder import TritonEmbedder
 from server.adapters.triton_failures import translated
 from server.adapters.triton_generator import TritonGenerator
+from server.adapters.triton_reader import TritonReader
 from server.adapters.triton_recognizer import TritonTextRecognizer
 from server.adapters.triton_reranker import TritonReranker
 from server.application.ports import EmbeddingKind, GenerationRequest
@@ -161,6 +162,12 @@ async def _rerank(connection: TritonConnection, model: str, deadline: Deadline) 
         await reranker.rerank(_SHORT, texts, deadline)
 
 
+async def _read(connection: TritonConnection, model: str, deadline: Deadline) -> None:
+    reader = await TritonReader.connect(connection, model, deadline)
+    for texts in ([_PASSAGE], [_PASSAGE] * 5):
+        await reader.read(_SHORT, texts, deadline)
+
+
 async def _recognize(connection: TritonConnection, model: str, deadline: Deadline) -> None:
     recognizer = await TritonTextRecognizer.connect(connection, model, deadline)
     encoded = io.BytesIO()
@@ -178,6 +185,7 @@ async def _generate(connection: TritonConnection, model: str, deadline: Deadline
 _ROUND: Mapping[str, Callable[[TritonConnection, str, Deadline], Awaitable[None]]] = {
     triton_embedder.SLOT: _embed,
     triton_reranker.SLOT: _rerank,
+    triton_reader.SLOT: _read,
     triton_recognizer.SLOT: _recognize,
     triton_generator.SLOT: _generate,
 }

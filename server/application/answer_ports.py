@@ -29,8 +29,8 @@ class PassageReader(Protocol):
     def fingerprint(self) -> str: ...
 
     async def read(self, question: str, texts: Sequence[str], deadline: Deadline) -> list[tuple[ReadSpan, ...]]:
-        """For each text up to five spans that do not overlap, best first; none of a text without words. Raises
-        StageDeadline, DependencyUnavailable, Overloaded."""
+        """For each text up to five spans that do not overlap, best first; none of a text without words. Of a text some
+        1,000 tokens are read. Raises StageDeadline, DependencyUnavailable, Overloaded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from server.domain.errors import DependencyUnavailable, ModelNotFound
 
-SLOTS = ("embed", "generate", "ocr", "rerank")
+SLOTS = ("embed", "generate", "ocr", "read", "rerank")
 """What the server needs models for."""
 EMBEDDING_SLOT = "embed"
 _ALIAS = ".default"

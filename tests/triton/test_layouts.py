@@ -20,7 +20,7 @@ from tests.triton.small_catalogue import sha256
 from tests.triton.tiny_encoder import write_tiny_encoder
 from triton_models.catalogue import load_catalogue
 from triton_models.errors import InvalidCatalogue
-from triton_models.layouts import LAYOUTS_FILE, Layout, Timing, layouts_text, read_layouts, search
+from triton_models.layouts import LAYOUTS_FILE, TUNED_SLOTS, Layout, Timing, layouts_text, read_layouts, search
 from triton_models.preparation import prepare
 from triton_models.rendering import profile_layout, render
 
@@ -65,7 +65,7 @@ async def _constant(layout: Layout) -> Timing:
     return Timing(1.0, 1.0)
 
 
-@given(st.dictionaries(st.sampled_from(["embed", "rerank"]), LAYOUTS), st.integers(1, 64))
+@given(st.dictionaries(st.sampled_from(TUNED_SLOTS), LAYOUTS), st.integers(1, 64))
 def test_what_is_written_is_read_on_as_many_cores_only(layouts: dict[str, Layout], cores: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / LAYOUTS_FILE

@@ -22,6 +22,9 @@ from triton_models.ocr import detection
 from triton_models.ocr.detection import DetectionOptions
 from triton_models.ocr.recognition import LINE_HEIGHT, STRIDE, Steps
 from triton_models.ocr.served import INPUT, PROBABILITY_MAP, STEP_OUTPUTS
+from triton_models.read import float_network as reader_network
+from triton_models.read.reader import OUTPUT as LOGITS
+from triton_models.read.weights import ReaderWeights
 from triton_models.rerank import float_network as rerank_network
 from triton_models.rerank.head import Head
 
@@ -128,6 +131,24 @@ class TokenEncoder(TextEncoder):
 
 
 @dataclass(frozen=True, slots=True)
+class SpanReader(TextEncoder):
+    """The reader: token ids of question and passage to two logits for each token."""
+
+    sources: tuple[str, ...] = ("weights", "trained")
+    outputs: tuple[Tensor, ...] = (Tensor(LOGITS, "float32", (BATCH, "length", 2)),)
+    least_agreement: float = 0.98
+
+    def write(self, artifacts: Mapping[str, Path], path: Path, precision: Precision) -> None:
+        weights, trained = E5Weights(artifacts["weights"]), ReaderWeights.load(artifacts["trained"])
+        reader_network.write_float_network(weights, trained, path, precision)
+
+    def agreement(self, expected: Arrays, found: Arrays) -> float:
+        """1 less the mean difference of the logits, as a share of how much they differ among tokens."""
+        ours, theirs = expected[LOGITS], found[LOGITS]
+        return float(1 - np.mean(np.abs(ours - theirs)) / np.std(ours))
+
+
+@dataclass(frozen=True, slots=True)
 class TextDetector:
     """A page to a map of how likely there is text."""
 
@@ -186,6 +207,7 @@ class TextRecognizer:
 NETWORKS: dict[tuple[str, str], Network] = {
     ("embed", "network"): TextEncoder(),
     ("rerank", "network"): TokenEncoder(),
+    ("read", "network"): SpanReader(),
     ("ocr", "detector"): TextDetector(),
     ("ocr", "recognizer"): TextRecognizer(),
 }

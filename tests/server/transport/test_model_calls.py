@@ -54,7 +54,7 @@ async def test_a_version_is_replaced_by_another(served: Served) -> None:
     described = await served.models.describe("qwen@2")
     assert [artifact.role for artifact in described.artifacts] == ["weights"]
     aliases = {alias.name: alias for alias in await served.models.aliases()}
-    assert set(aliases) == {"embed.default", "generate.default", "ocr.default", "rerank.default"}
+    assert set(aliases) == {"embed.default", "generate.default", "ocr.default", "read.default", "rerank.default"}
     assert aliases["rerank.default"].models == () and aliases["embed.default"].by_default
 
 
