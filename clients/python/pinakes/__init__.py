@@ -10,17 +10,9 @@
 
 from pinakes import where
 from pinakes.answers import AnswerSoFar
-from pinakes.async_client import (
-    AsyncAnswers,
-    AsyncClient,
-    AsyncConversations,
-    AsyncDocuments,
-    AsyncEvents,
-    AsyncIndex,
-    AsyncModels,
-)
+from pinakes.async_client import AsyncClient
 from pinakes.auth import ApiKey, AsyncAuth, Auth, CredentialKind, Identity, NewApiKey, Role, User
-from pinakes.client import Answers, Client, Conversations, Documents, Events, Index, Models
+from pinakes.client import Client
 from pinakes.credentials import Login, Tokens
 from pinakes.errors import PinakesError
 from pinakes.options import (
@@ -118,6 +110,12 @@ from pinakes.results import (
 )
 from pinakes.retrieval import RetrievalProfile, RetrievalSettings
 from pinakes.retry import RetryPolicy
+from pinakes.services.answers import Answers, AsyncAnswers
+from pinakes.services.conversations import AsyncConversations, Conversations
+from pinakes.services.documents import AsyncDocuments, Documents
+from pinakes.services.events import AsyncEvents, Events
+from pinakes.services.index import AsyncIndex, Index
+from pinakes.services.models import AsyncModels, Models
 from pinakes.streams import AsyncStream, Stream
 from pinakes.tls import Tls
 
