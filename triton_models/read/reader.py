@@ -71,8 +71,9 @@ class Reading(NamedTuple):
     truncated: bool
 
 
-class _Window(NamedTuple):
-    """Of the text `text`. `first`: where in `ids` the passage's tokens begin. places: int32[tokens, 2], of them."""
+class Window(NamedTuple):
+    """What the network is given of the text `text`. `first`: where in `ids` the passage's tokens begin. places:
+    int32[tokens, 2], of them."""
 
     text: int
     ids: list[int]
@@ -96,7 +97,7 @@ class Reader:
         """
         options = self._options
         asked = {question: self._question(question) for question in dict.fromkeys(questions) if question.strip()}
-        windows: list[_Window] = []
+        windows: list[Window] = []
         truncated = [False] * len(texts)
         for place, (question, text) in enumerate(zip(questions, texts, strict=True)):
             if question in asked and text.strip():
@@ -112,6 +113,10 @@ class Reader:
             for question, spans, cut in zip(questions, found, truncated, strict=True)
         ]
 
+    def first_window(self, question: str, text: str) -> Window:
+        """As far as a window goes."""
+        return self._windows(0, self._question(question), text)[0][0]
+
     def warm_up(self) -> None:
         """See `encoder.warm_up`."""
         warm_up(self._network, self._options.window_tokens)
@@ -122,7 +127,7 @@ class Reader:
         ids = self._tokenizer.encode(PREFIXES["query"] + question[: _CHARACTERS * most])[1:-1]
         return [BOS, *ids[:most], EOS, EOS]
 
-    def _windows(self, place: int, question: list[int], text: str) -> tuple[list[_Window], bool]:
+    def _windows(self, place: int, question: list[int], text: str) -> tuple[list[Window], bool]:
         """And whether the end of the text is in none of them."""
         options = self._options
         size = options.window_tokens - len(question) - 1
@@ -132,12 +137,12 @@ class Reader:
         # The last window begins where the one before it does not reach the end.
         starts = range(0, max(1, min(len(ids), most) - options.overlap_tokens), step)
         windows = [
-            _Window(place, [*question, *ids[start : start + size], EOS], len(question), places[start : start + size])
+            Window(place, [*question, *ids[start : start + size], EOS], len(question), places[start : start + size])
             for start in starts
         ]
         return windows, len(ids) > most or len(text) > _CHARACTERS * most
 
-    def _spans(self, window: _Window, logits: Floats) -> list[Span]:
+    def _spans(self, window: Window, logits: Floats) -> list[Span]:
         places = window.places
         own = logits[window.first : window.first + len(places)]
         if not np.isfinite(own).all() or not np.isfinite(logits[0]).all():
