@@ -43,7 +43,7 @@ def torch_network(network: Path, device: str, threads: int) -> TokenNetwork:
 
 
 @dataclass(frozen=True, slots=True)
-class _Linear:
+class Linear:
     """weight: [outputs, inputs]. bias: [outputs]."""
 
     weight: torch.Tensor
@@ -54,7 +54,7 @@ class _Linear:
 
 
 @dataclass(frozen=True, slots=True)
-class _Norm:
+class Norm:
     weight: torch.Tensor
     bias: torch.Tensor
     epsilon: float
@@ -64,15 +64,15 @@ class _Norm:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layer:
+class EncoderLayer:
     """`joint`: query, key and value in one product."""
 
-    joint: _Linear
-    output: _Linear
-    attention_norm: _Norm
-    inner: _Linear
-    outer: _Linear
-    output_norm: _Norm
+    joint: Linear
+    output: Linear
+    attention_norm: Norm
+    inner: Linear
+    outer: Linear
+    output_norm: Norm
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ class TorchEncoder:
 
     words: torch.Tensor
     positions: torch.Tensor
-    norm: _Norm
-    layers: tuple[_Layer, ...]
+    norm: Norm
+    layers: tuple[EncoderLayer, ...]
     heads: int
     constants: Callable[[str], torch.Tensor]
 
@@ -106,7 +106,7 @@ class TorchEncoder:
         tokens = mask.bool()[:, None, None, :]
         x = self.norm(functional.embedding(ids, self.words) + self.positions[: ids.shape[1]])
         for layer in self.layers:
-            x = layer.attention_norm(x + layer.output(_attended(layer.joint(x), tokens, self.heads)))
+            x = layer.attention_norm(x + layer.output(attended(layer.joint(x), tokens, self.heads)))
             x = layer.output_norm(x + layer.outer(functional.gelu(layer.inner(x))))
         return x.float()
 
@@ -127,10 +127,10 @@ class _Tensors:
         nibbles = np.stack([packed & 15, packed >> 4], axis=2).reshape(len(packed), -1)
         return self.tensor((nibbles.astype(np.float32) - 8) * np.repeat(scales, block, axis=1))
 
-    def layer(self, prefix: str) -> _Layer:
+    def layer(self, prefix: str) -> EncoderLayer:
         parts = [self._linear(prefix + part) for part in PARTS]
-        joint = _Linear(torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts]))
-        return _Layer(
+        joint = Linear(torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts]))
+        return EncoderLayer(
             joint=joint,
             output=self._linear(prefix + "ao"),
             attention_norm=self.norm(prefix + "aln", prefix + "middle"),
@@ -139,9 +139,9 @@ class _Tensors:
             output_norm=self.norm(prefix + "oln", prefix + "out"),
         )
 
-    def norm(self, name: str, node: str) -> _Norm:
+    def norm(self, name: str, node: str) -> Norm:
         weight, bias = (self.tensor(self._file.constant(name + part)) for part in (".w", ".b"))
-        return _Norm(weight, bias, self._file.epsilon(node))
+        return Norm(weight, bias, self._file.epsilon(node))
 
     def _linear(self, name: str) -> _Linear:
         values, scales, bias = self._file.matrix(name)
@@ -149,11 +149,11 @@ class _Tensors:
         outliers = self._file.outliers(name)
         if outliers is not None:
             matrix[:, outliers.columns] = outliers.weights.T
-        return _Linear(self.tensor(matrix), self.tensor(bias))
+        return Linear(self.tensor(matrix), self.tensor(bias))
 
 
-def _attended(joint: torch.Tensor, tokens: torch.Tensor, heads: int) -> torch.Tensor:
-    """joint: [n, length, 3 * hidden]. [n, length, hidden]."""
+def attended(joint: torch.Tensor, tokens: torch.Tensor, heads: int) -> torch.Tensor:
+    """joint: [n, length, 3 * hidden]: query, key and value. tokens: bool[n, 1, 1, length]. Gives [n, length, hidden]."""
     n, length, width = joint.shape
     query, key, value = joint.view(n, length, 3, heads, width // (3 * heads)).permute(2, 0, 3, 1, 4)
     mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=tokens)
