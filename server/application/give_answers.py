@@ -211,7 +211,7 @@ class GiveAnswers:
             searched = mask_pii(searched, await self._masked_for(principal)).text
         async with aclosing(self._maker.run(principal, command, deadline)) as events:
             async for event in events:
-                if isinstance(event, Sources):
+                if isinstance(event, Sources) and searched:
                     event = replace(event, searched=searched)
                 elif isinstance(event, Completion) and rewrite_skipped:
                     event = replace(event, degradations=(*event.degradations, Degradation.REWRITE_SKIPPED))

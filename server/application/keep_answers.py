@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -17,6 +18,9 @@ from server.domain.errors import DependencyUnavailable, Overloaded, PinakesError
 
 _ATTEMPTS = 4
 _BATCH = 64
+_PAUSE_S = 0.05
+"""Between two transactions, unless there is a whole batch for the next one. An answer is kept at once if none has been
+for so long."""
 
 _log = structlog.get_logger()
 
@@ -28,11 +32,12 @@ class _Waiting:
 
 
 class KeepAnswers:
-    """One transaction at a time; what ends meanwhile goes into the next one."""
+    """One transaction at a time; what ends meanwhile, and in `_PAUSE_S` behind it, goes into the next one."""
 
     def __init__(self, store: AnswerStore) -> None:
         self._store = store
         self._waiting: deque[_Waiting] = deque()
+        self._full = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
 
     async def run(self, answer: OwnAnswer) -> bool:
@@ -40,6 +45,8 @@ class KeepAnswers:
         two seconds."""
         waiting = _Waiting(answer)
         self._waiting.append(waiting)
+        if len(self._waiting) >= _BATCH:
+            self._full.set()
         if self._keeping is None or self._keeping.done():
             self._keeping = asyncio.create_task(self._keep_waiting())
         return await waiting.kept
@@ -53,6 +60,10 @@ class KeepAnswers:
     async def _keep_waiting(self) -> None:
         while self._waiting:
             await self._keep([self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))])
+            if len(self._waiting) < _BATCH:
+                self._full.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._full.wait(), _PAUSE_S)
 
     async def _keep(self, batch: Sequence[_Waiting]) -> None:
         kept = False

@@ -39,7 +39,7 @@ class Usage:
     completion_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Sources:
     """`searched` is what was searched and asked in place of a follow-up question; empty: the question itself.
     `understanding` is what was read in it, `narrowed` whether the filters that it proposes were applied."""
@@ -55,7 +55,7 @@ class Delta:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Citation:
     """`sentence` (of the answer) is supported by `support` (of the passage's text) with `score`, 0 to 1. Of an answer
     in fields it is the value at `field`, a JSON Pointer."""

@@ -31,6 +31,7 @@ from server.transport.mapping import (
 )
 from server.transport.privacy_mapping import masked_to_wire
 from server.transport.search_mapping import retrieval_settings, understood_to_wire
+from server.transport.wire_forms import made_once
 
 _ANSWER_STATUSES = {
     AnswerStatus.ANSWERED: answer_service_pb2.ANSWER_STATUS_ANSWERED,
@@ -93,6 +94,7 @@ def answer_response(answer_id: str, sequence: int, event: AnswerEvent) -> answer
     return response
 
 
+@made_once
 def sources_to_wire(sources: Sources) -> answer_service_pb2.Sources:
     return answer_service_pb2.Sources(
         passages=[ranked_to_wire(ranked) for ranked in sources.passages],
@@ -101,6 +103,7 @@ def sources_to_wire(sources: Sources) -> answer_service_pb2.Sources:
     )
 
 
+@made_once
 def citation_to_wire(citation: Citation) -> answer_service_pb2.Citation:
     passage = citation.passage
     support = citation.support

@@ -264,6 +264,22 @@ async def test_what_ends_at_a_time_is_kept_together_and_none_spoils_the_others(g
     assert max(given.store.batches) > 10
 
 
+async def test_answers_that_end_soon_after_another_wait_for_company(
+    given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keep_answers, "_PAUSE_S", 3_600.0)
+    monkeypatch.setattr(keep_answers, "_BATCH", 3)
+    for number in range(4):
+        given.maker.step(4)
+        async for _ in given.give.run(PRINCIPAL, AnswerCommand(str(number)), soon()):
+            pass
+        for _ in range(20):
+            await asyncio.sleep(0)
+        # The first one alone; the others when there are enough of them.
+        assert given.store.batches == ([1] if number < 3 else [1, 3])
+    await given.give.close()
+
+
 async def test_what_cannot_be_kept_can_be_resumed_while_its_window_lasts() -> None:
     given = Given(GiveOptions(delta_pause_s=0.0, keep=False))
     given.maker.step(3)
