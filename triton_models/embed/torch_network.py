@@ -143,7 +143,7 @@ class _Tensors:
         weight, bias = (self.tensor(self._file.constant(name + part)) for part in (".w", ".b"))
         return Norm(weight, bias, self._file.epsilon(node))
 
-    def _linear(self, name: str) -> _Linear:
+    def _linear(self, name: str) -> Linear:
         values, scales, bias = self._file.matrix(name)
         matrix = values.T.astype(np.float32) * scales[:, None]
         outliers = self._file.outliers(name)
