@@ -88,7 +88,8 @@ from server.application.look_after_conversations import LookAfterConversations
 from server.application.look_after_index import LookAfterIndex
 from server.application.look_after_jobs import LookAfterJobs
 from server.application.look_after_models import LookAfterModels
-from server.application.ports import Embedder, FilledSlot, Generator, Reranker, TextRecognizer
+from server.application.model_control_ports import FilledSlot
+from server.application.model_ports import Embedder, Generator, Reranker, TextRecognizer
 from server.application.privacy.follow_policies import FollowPolicies
 from server.application.privacy.masked_answers import MaskAnswers
 from server.application.privacy.masked_passages import MaskedPassages

@@ -21,7 +21,7 @@ from server.adapters.triton_control import TritonModelControl
 from server.adapters.triton_embedder import TritonEmbedder
 from server.adapters.triton_reader import TritonReader
 from server.adapters.triton_reranker import TritonReranker
-from server.application.ports import EmbeddingKind
+from server.application.model_ports import EmbeddingKind
 from server.domain.deadline import Deadline
 from server.domain.models import CatalogueModel
 from server.embedded.process import running

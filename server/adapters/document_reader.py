@@ -12,7 +12,7 @@ from server.adapters.reading.opening import ReadingOptions
 from server.adapters.reading.page_views import ViewOptions
 from server.adapters.reading.reader_process import ReaderProcess, ReaderProcessOptions
 from server.application.page_image_ports import PageView, PageWish
-from server.application.ports import PageImage, Probe
+from server.application.reading_ports import PageImage, Probe
 from server.domain.documents import Box, Page
 
 # To be raised when the same file comes to be read differently: pages read are kept by it.

@@ -23,8 +23,8 @@ from server.adapters.durable_files import flush_folder
 from server.adapters.file_failures import unusable
 from server.adapters.memory_files import MemoryBudget, MemoryFile
 from server.adapters.sealed_files import NotAuthentic, SealedFile, SealedHeader, SealedName, Sealer, seal
+from server.application.document_ports import StoredBlob
 from server.application.encryption_ports import DataKeys, SealingRecord
-from server.application.ports import StoredBlob
 from server.domain.errors import DependencyUnavailable, DocumentDamaged, DocumentTooLarge
 
 _NAME = "the blob store"

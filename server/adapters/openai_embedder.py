@@ -15,7 +15,7 @@ import numpy.typing as npt
 from server.adapters.openai_endpoint import OpenAiEndpoint
 from server.adapters.places import Places
 from server.adapters.triton_batches import BatchOptions, split
-from server.application.ports import EmbeddingKind, Embeddings
+from server.application.model_ports import EmbeddingKind, Embeddings
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, InvalidField
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.adapters.openai_endpoint import OpenAiEndpoint
-from server.application.ports import ChosenToken, GeneratedText, GenerationRequest, ScoredToken
+from server.application.model_ports import ChosenToken, GeneratedText, GenerationRequest, ScoredToken
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, InvalidField
 

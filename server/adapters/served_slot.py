@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from server.application.ports import ModelReadiness
+from server.application.model_control_ports import ModelReadiness
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, ModelNotInstalled
 

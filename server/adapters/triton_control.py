@@ -22,7 +22,7 @@ from server.adapters.triton_generator import TritonGenerator
 from server.adapters.triton_reader import TritonReader
 from server.adapters.triton_recognizer import TritonTextRecognizer
 from server.adapters.triton_reranker import TritonReranker
-from server.application.ports import EmbeddingKind, GenerationRequest
+from server.application.model_ports import EmbeddingKind, GenerationRequest
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, ModelLoadFailed
 from server.domain.models import CatalogueModel, LoadedState, ModelState, WarmUp

@@ -10,7 +10,7 @@ import numpy as np
 
 from server.adapters.triton_batches import BatchCalls, BatchOptions, by_size, split, text_input
 from server.adapters.triton_client import TritonConnection, instances_of
-from server.application.ports import EmbeddingKind, Embeddings
+from server.application.model_ports import EmbeddingKind, Embeddings
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable
 

@@ -15,7 +15,7 @@ from tritonclient.utils import InferenceServerException
 
 from server.adapters.triton_client import TritonConnection
 from server.adapters.triton_failures import translated
-from server.application.ports import ChosenToken, GeneratedText, GenerationRequest, ScoredToken
+from server.application.model_ports import ChosenToken, GeneratedText, GenerationRequest, ScoredToken
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, InvalidField, Overloaded, PinakesError
 

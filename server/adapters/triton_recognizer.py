@@ -15,7 +15,7 @@ from tritonclient.utils import InferenceServerException
 
 from server.adapters.triton_client import TritonConnection
 from server.adapters.triton_failures import translated
-from server.application.ports import RecognizedCharacter, RecognizedImage, RecognizedLine
+from server.application.model_ports import RecognizedCharacter, RecognizedImage, RecognizedLine
 from server.domain.deadline import Deadline
 from server.domain.documents import Box
 from server.domain.errors import StageDeadline, UnreadableDocument

@@ -13,7 +13,7 @@ from server.application.context import ContextOptions, good_enough, place_of, sh
 from server.application.drafting import HeldText, ModelNames, OpenAnswer
 from server.application.extracting import Extract
 from server.application.generation_chain import Generation
-from server.application.ports import GeneratedText, GenerationRequest
+from server.application.model_ports import GeneratedText, GenerationRequest
 from server.application.prompting import fields_request, not_in_documents, phrase_request, sentences_request
 from server.application.query import bounded, normalized_query
 from server.application.reading import Reading, ReadingOptions

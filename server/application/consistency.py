@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.application.ports import PassageIndex
+from server.application.search_ports import PassageIndex
 from server.application.timing import StageClock
 from server.domain.deadline import Deadline
 from server.domain.errors import InvalidField

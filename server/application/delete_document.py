@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import structlog
 
-from server.application.ports import Bell, BlobStore, DocumentCatalog
+from server.application.document_ports import BlobStore, DocumentCatalog
+from server.application.job_ports import Bell
 from server.domain.errors import DependencyUnavailable
 from server.domain.principals import Principal
 

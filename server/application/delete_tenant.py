@@ -10,7 +10,7 @@ import structlog
 
 from server.application.background import repeat
 from server.application.encryption_ports import KeyCare
-from server.application.ports import Bell
+from server.application.job_ports import Bell
 from server.domain.errors import InvalidField, PinakesError
 
 LONGEST_TENANT = 128

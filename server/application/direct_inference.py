@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from server.application.ports import (
+from server.application.model_ports import (
     ChosenToken,
     Embedder,
     EmbeddingKind,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from server.application.background import repeat
-from server.application.ports import AliasStore, FilledSlot, ModelCatalogue, ModelReadiness
+from server.application.model_control_ports import AliasStore, FilledSlot, ModelCatalogue, ModelReadiness
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, PinakesError
 from server.domain.models import EMBEDDING_SLOT, Alias, KnownModels, alias_of

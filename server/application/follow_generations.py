@@ -7,7 +7,8 @@ from contextlib import suppress
 
 from server.application.announcing import Announcer
 from server.application.follow_log import FollowLog, FollowOptions
-from server.application.ports import Bell, ChangeLog, FollowedGenerations
+from server.application.index_ports import ChangeLog, FollowedGenerations
+from server.application.job_ports import Bell
 from server.domain.events import IndexCommitted
 
 

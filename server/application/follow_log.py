@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from server.application.background import repeat
-from server.application.ports import Bell, ChangeLog, LogView
+from server.application.index_ports import ChangeLog, LogView
+from server.application.job_ports import Bell
 from server.domain.errors import IndexAhead
 
 

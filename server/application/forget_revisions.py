@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from server.application.background import repeat
-from server.application.ports import RevisionStore
+from server.application.document_ports import RevisionStore
 
 _log = structlog.get_logger()
 

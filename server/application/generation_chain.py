@@ -14,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from server.application.ports import GeneratedText, GenerationRequest, Generator, Slot
+from server.application.model_ports import GeneratedText, GenerationRequest, Generator, Slot
 from server.domain.deadline import Deadline
 from server.domain.errors import (
     DependencyUnavailable,

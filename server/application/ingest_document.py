@@ -12,7 +12,7 @@ import structlog
 from server.application.background import trace_of
 from server.application.ingestion_failures import RetryOptions, Verdict, judge, worn_out
 from server.application.ingestion_stages import IngestionStages, StageOptions, patiently
-from server.application.ports import Bell, Busy, JobLedger
+from server.application.job_ports import Bell, Busy, JobLedger
 from server.domain.documents import Lease
 from server.domain.errors import DependencyUnavailable, JobCancelled, LeaseLost, Overloaded, PinakesError
 

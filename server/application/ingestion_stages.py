@@ -16,22 +16,13 @@ import numpy.typing as npt
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from server.application.chunking import ChunkingOptions, chunk_pages
+from server.application.document_ports import BlobStore
 from server.application.headings import under_headings
+from server.application.job_ports import ChunkWriter, JobLedger, StageResults
+from server.application.model_ports import Embedder, EmbeddingKind, Slot, TextRecognizer
 from server.application.page_records import RECORD_VERSION, decode_page, encode_page, storable
-from server.application.ports import (
-    BlobStore,
-    ChunkWriter,
-    DocumentReader,
-    Embedder,
-    EmbeddingKind,
-    JobLedger,
-    PageImage,
-    Probe,
-    Slot,
-    StageResults,
-    TextRecognizer,
-)
 from server.application.privacy.screening import ScreenDocuments, Screened
+from server.application.reading_ports import DocumentReader, PageImage, Probe
 from server.application.recognized_pages import page_from_recognition
 from server.domain.deadline import Deadline
 from server.domain.documents import Chunk, Lease, Page, PageReading, SensitivePart, Stage

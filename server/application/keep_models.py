@@ -12,7 +12,7 @@ from server.application.announcing import Announcer
 from server.application.background import repeat
 from server.application.follow_aliases import FollowAliases
 from server.application.load_models import LoadModels
-from server.application.ports import ModelReadiness
+from server.application.model_control_ports import ModelReadiness
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, PinakesError
 from server.domain.events import AlertKind, SystemAlert

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from server.application.ports import DocumentCatalog, DocumentPage
+from server.application.document_ports import DocumentCatalog, DocumentPage
 from server.domain.documents import Document, DocumentState
 from server.domain.errors import InvalidField
 from server.domain.principals import Principal

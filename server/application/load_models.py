@@ -14,7 +14,7 @@ import structlog
 
 from server.application.announcing import Announcer
 from server.application.follow_aliases import FollowAliases
-from server.application.ports import ModelCatalogue, ModelControl, ModelMemory
+from server.application.model_control_ports import ModelCatalogue, ModelControl, ModelMemory
 from server.domain.deadline import Deadline
 from server.domain.errors import (
     ModelInUse,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from server.application.follow_generations import FollowGenerations
-from server.application.ports import ChangeLog, IndexCare, IndexGenerations
+from server.application.index_ports import ChangeLog, IndexCare, IndexGenerations
 from server.application.query import bounded
 from server.domain.deadline import Deadline
 from server.domain.errors import InvalidField

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from server.application.ports import Bell, DeadLetterPage, JobControl, NewIngestion, WantedLetters
+from server.application.job_ports import Bell, DeadLetterPage, JobControl, NewIngestion, WantedLetters
 from server.application.upload_document import MAX_REQUEST_ID_CHARACTERS, check_text
 from server.domain.documents import Job, Priority, Stage
 from server.domain.errors import InvalidField

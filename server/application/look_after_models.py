@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from server.application.follow_aliases import FollowAliases
+from server.application.index_ports import IndexGenerations
 from server.application.load_models import LoadModels
-from server.application.ports import AliasStore, IndexGenerations, ModelCatalogue, ModelControl
+from server.application.model_control_ports import AliasStore, ModelCatalogue, ModelControl
 from server.application.query import bounded
 from server.domain.deadline import Deadline
 from server.domain.errors import EmbeddingMismatch, InvalidField, InvalidPageToken

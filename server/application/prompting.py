@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from server.application.headings import under_headings
-from server.application.ports import GenerationRequest
+from server.application.model_ports import GenerationRequest
 from server.application.table_rows import rows_asked_about
 from server.domain.passages import Passage
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from server.application.caching import BoundedCache, CacheOptions, SharedWork, held_bytes
-from server.application.ports import Embedder, EmbeddingKind, Slot
+from server.application.model_ports import Embedder, EmbeddingKind, Slot
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable
 

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from server.application.line_joining import starts_item
+from server.application.model_ports import RecognizedCharacter, RecognizedImage, RecognizedLine
 from server.application.page_layout.blocks import TypeSizes, column_blocks
 from server.application.page_layout.columns import Item
 from server.application.page_layout.geometry import FrameMap, Glyph, Piece, Rule, center
 from server.application.page_layout.tables import find_ruled_tables, holds
-from server.application.ports import PageImage, RecognizedCharacter, RecognizedImage, RecognizedLine
+from server.application.reading_ports import PageImage
 from server.application.sentences import ends_sentence
 from server.domain.documents import Block, BlockKind, Box, Line, Page
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from server.application.background import repeat
-from server.application.ports import Bell, Outbox, WorkQueue
+from server.application.job_ports import Bell, Outbox, WorkQueue
 
 _log = structlog.get_logger()
 

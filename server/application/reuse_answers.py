@@ -13,11 +13,12 @@ from typing import Protocol
 from server.application.answer_question import AnswerCommand
 from server.application.caching import BoundedCache, CacheOptions, held_bytes
 from server.application.consistency import catch_up
-from server.application.ports import Generator, PassageIndex, PassageStore, Reranker, Slot
+from server.application.model_ports import Generator, Reranker, Slot
 from server.application.privacy_ports import Policies
 from server.application.query import normalized_query
 from server.application.reuse_searches import IndexVersion, all_readable, passages_size, slot_version
 from server.application.search_passages import LASTING
+from server.application.search_ports import PassageIndex, PassageStore
 from server.application.timing import StageClock, today, within
 from server.domain.answers import AnswerEvent, AnswerStatus, Completion, Degradation, Delta, Sources
 from server.domain.deadline import Deadline

@@ -9,10 +9,11 @@ from datetime import date
 
 from server.application.caching import BoundedCache, CacheOptions, SharedWork, held_bytes
 from server.application.consistency import catch_up
-from server.application.ports import Generator, PassageIndex, PassageStore, Reranker, Slot
+from server.application.model_ports import Generator, Reranker, Slot
 from server.application.privacy_ports import Policies
 from server.application.query import normalized_query
 from server.application.search_passages import PassageSearch, SearchCommand, SearchOutcome
+from server.application.search_ports import PassageIndex, PassageStore
 from server.application.timing import StageClock, today, within
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, ModelNotInstalled

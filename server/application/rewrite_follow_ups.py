@@ -21,7 +21,7 @@ from server.application.follow_ups import content_words, refers
 from server.application.generation_chain import Generation
 from server.application.grounding import facts_of
 from server.application.language import detect_language
-from server.application.ports import GenerationRequest
+from server.application.model_ports import GenerationRequest
 from server.application.prompting import filled
 from server.application.query import MAX_QUERY_CHARACTERS, normalized_query
 from server.application.terms import terms_of

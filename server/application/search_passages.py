@@ -13,7 +13,7 @@ import structlog
 
 from server.application.caching import CacheOptions
 from server.application.consistency import catch_up
-from server.application.ports import DocumentNames, Embedder, Highlighter, PassageIndex, PassageStore, Reranker, Slot
+from server.application.model_ports import Embedder, Reranker, Slot
 from server.application.query import (
     MAX_LIMIT,
     MAX_QUERY_CHARACTERS,
@@ -23,6 +23,7 @@ from server.application.query import (
 )
 from server.application.query_vectors import QueryVectors, Vector
 from server.application.retrieval_profiles import ProfileOptions, RetrievalProfiles, checked_settings
+from server.application.search_ports import DocumentNames, Highlighter, PassageIndex, PassageStore
 from server.application.timing import StageClock, today, within
 from server.application.understanding import understand
 from server.application.understanding.narrowing import MOST_NAMESAKES, narrowed, with_documents, without_tags

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from server.application.ports import Bell, DocumentSharing, PassageIndex, WantedAccess
+from server.application.document_ports import DocumentSharing, WantedAccess
+from server.application.job_ports import Bell
+from server.application.search_ports import PassageIndex
 from server.application.upload_document import checked_access
 from server.domain.deadline import Deadline
 from server.domain.documents import Document

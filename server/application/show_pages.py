@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import structlog
 
+from server.application.document_ports import BlobStore
 from server.application.page_image_ports import (
     THUMBNAIL_SIZE,
     DerivedBlobs,
@@ -19,7 +20,6 @@ from server.application.page_image_ports import (
     PageWish,
     SensitivePages,
 )
-from server.application.ports import BlobStore
 from server.application.privacy_ports import Policies
 from server.domain.deadline import Deadline
 from server.domain.documents import Box, Document

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from server.application.background import repeat
-from server.application.ports import BlobReferences, BlobStore
+from server.application.document_ports import BlobReferences, BlobStore
 
 _log = structlog.get_logger()
 

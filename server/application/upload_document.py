@@ -9,15 +9,9 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from server.application.ports import (
-    Bell,
-    BlobStore,
-    DocumentCatalog,
-    DocumentReader,
-    NewDocument,
-    StoredBlob,
-    WantedAccess,
-)
+from server.application.document_ports import BlobStore, DocumentCatalog, NewDocument, StoredBlob, WantedAccess
+from server.application.job_ports import Bell
+from server.application.reading_ports import DocumentReader
 from server.domain.deadline import Deadline
 from server.domain.documents import Document, Job, Priority
 from server.domain.errors import DependencyUnavailable, InvalidField, Overloaded, StageDeadline, UnreadableDocument

@@ -9,8 +9,8 @@ import structlog
 
 from server.application.announcing import Announcer
 from server.application.background import repeat
+from server.application.index_ports import IndexCare
 from server.application.look_after_index import LookAfterIndex
-from server.application.ports import IndexCare
 from server.domain.errors import GenerationExists
 from server.domain.events import AlertKind, SystemAlert
 from server.domain.generations import Generation, GenerationState

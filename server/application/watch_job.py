@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from server.application.ports import DocumentCatalog
+from server.application.document_ports import DocumentCatalog
 from server.domain.deadline import Deadline
 from server.domain.documents import Job
 from server.domain.principals import Principal

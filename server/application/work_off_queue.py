@@ -9,7 +9,7 @@ import structlog
 
 from server.application.background import repeat, trace_of
 from server.application.ingest_document import IngestDocument
-from server.application.ports import Busy, Delivery, WorkQueue
+from server.application.job_ports import Busy, Delivery, WorkQueue
 from server.domain.documents import Lease
 from server.domain.errors import PinakesError
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pinakes.v1 import document_service_pb2, error_reason_pb2
 from server.application.consistency import token_of
+from server.application.document_ports import WantedAccess
 from server.application.ingestion_failures import DEFECT
+from server.application.job_ports import DeadLetterPage, WantedLetters
 from server.application.look_after_jobs import ReindexCommand
 from server.application.page_image_ports import PageView, PageWish
-from server.application.ports import DeadLetterPage, WantedAccess, WantedLetters
 from server.application.share_document import etag_of
 from server.application.upload_document import UploadHeader
 from server.domain import errors

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pinakes.v1 import inference_service_pb2
-from server.application.ports import (
+from server.application.model_ports import (
     ChosenToken,
     EmbeddingKind,
     Embeddings,

@@ -18,7 +18,7 @@ from server.adapters.circuit_breaker import BreakerOptions, CircuitBreaker
 from server.adapters.triton_failures import translated
 from server.application.caching import BoundedCache, CacheOptions
 from server.application.generation_chain import ChainOptions, GenerationChain, Provider
-from server.application.ports import GenerationRequest
+from server.application.model_ports import GenerationRequest
 from server.domain.deadline import Deadline
 from server.telemetry import CacheMetrics, GeneratorMetrics, LossyStream, MetricsOptions, metrics_served
 from tests.server.application.doubles import OneModel, ScriptedGenerator

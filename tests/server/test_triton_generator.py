@@ -11,7 +11,7 @@ import pytest
 
 from server.adapters.triton_client import TritonConnection
 from server.adapters.triton_generator import TritonGenerator, TritonGeneratorOptions
-from server.application.ports import GeneratedText, GenerationRequest
+from server.application.model_ports import GeneratedText, GenerationRequest
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from server.adapters.triton_batches import BatchOptions, shares, split
 from server.adapters.triton_client import TritonConnection
 from server.adapters.triton_embedder import TritonEmbedder
-from server.application.ports import EmbeddingKind
+from server.application.model_ports import EmbeddingKind
 from server.domain.deadline import Deadline
 from server.domain.errors import Overloaded, StageDeadline
 from tests.triton.small_catalogue import default_model

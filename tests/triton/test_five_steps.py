@@ -29,7 +29,7 @@ from server.application.announcing import OutboxAnnouncer
 from server.application.follow_aliases import AliasOptions, FollowAliases
 from server.application.load_models import LoadModels, LoadOptions
 from server.application.look_after_models import LookAfterModels
-from server.application.ports import EmbeddingKind
+from server.application.model_ports import EmbeddingKind
 from server.domain.deadline import Deadline
 from server.embedded.process import running
 from server.embedded.triton import EmbeddedTriton

@@ -10,7 +10,7 @@ import pytest
 
 from server.adapters.triton_client import TritonConnection
 from server.adapters.triton_generator import GeneratorStatistics, TritonGenerator
-from server.application.ports import GeneratedText, GenerationRequest
+from server.application.model_ports import GeneratedText, GenerationRequest
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, InvalidField, Overloaded, PinakesError, StageDeadline
 from tests.triton.small_catalogue import default_model

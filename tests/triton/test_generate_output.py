@@ -15,7 +15,7 @@ from tritonclient.grpc import InferInput
 
 from server.adapters.triton_client import TritonConnection
 from server.adapters.triton_generator import TritonGenerator
-from server.application.ports import ChosenToken, GeneratedText, GenerationRequest
+from server.application.model_ports import ChosenToken, GeneratedText, GenerationRequest
 from server.domain.deadline import Deadline
 from server.domain.errors import InvalidField
 from tests.triton.small_catalogue import default_model

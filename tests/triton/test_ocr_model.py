@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from server.adapters.triton_recognizer import TritonTextRecognizer
-from server.application.ports import RecognizedImage
+from server.application.model_ports import RecognizedImage
 from server.domain.deadline import Deadline
 from server.domain.errors import StageDeadline, UnreadableDocument
 

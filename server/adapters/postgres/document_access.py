@@ -10,7 +10,7 @@ from server.adapters.postgres import change_log
 from server.adapters.postgres.identifiers import parsed_id
 from server.adapters.postgres.pool import Connection, PostgresPool
 from server.adapters.postgres.rows import DOCUMENT_COLUMNS, document_of
-from server.application.ports import WantedAccess
+from server.application.document_ports import WantedAccess
 from server.domain.documents import Document
 from server.domain.errors import AccessChanged, DocumentNotFound, InvalidField
 from server.domain.principals import AccessList, Principal

@@ -14,7 +14,7 @@ from server.adapters.postgres.identifiers import new_id, parsed_id
 from server.adapters.postgres.page_tokens import page_token, resume_after
 from server.adapters.postgres.pool import Connection, PostgresPool
 from server.adapters.postgres.rows import DOCUMENT_COLUMNS, JOB_COLUMNS, VISIBLE, document_of, job_of, seeing
-from server.application.ports import Deletion, DocumentPage, NewDocument
+from server.application.document_ports import Deletion, DocumentPage, NewDocument
 from server.domain import events
 from server.domain.documents import Document, DocumentState, Job, JobState
 from server.domain.errors import (

@@ -18,7 +18,7 @@ from server.adapters.postgres.identifiers import parsed_id
 from server.adapters.postgres.page_tokens import page_token, resume_after
 from server.adapters.postgres.pool import Connection, PostgresPool
 from server.adapters.postgres.rows import JOB_COLUMNS, VISIBLE, job_of, seeing
-from server.application.ports import DeadLetterPage, NewIngestion, WantedLetters
+from server.application.job_ports import DeadLetterPage, NewIngestion, WantedLetters
 from server.domain.documents import DeadLetter, DocumentState, Job, JobState
 from server.domain.errors import (
     DeadLetterNotFound,

@@ -12,7 +12,7 @@ from server.adapters.postgres.fence import HOLDS, fenced, hold, refuse
 from server.adapters.postgres.identifiers import parsed_id
 from server.adapters.postgres.pool import Connection, PostgresPool
 from server.adapters.postgres.rows import DOCUMENT_COLUMNS, JOB_COLUMNS, document_of, job_of
-from server.application.ports import Busy
+from server.application.job_ports import Busy
 from server.domain.documents import Failure, JobState, Lease, Stage
 from server.domain.events import JobProgress
 

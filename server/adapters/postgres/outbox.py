@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from server.adapters.postgres.pool import PostgresPool
-from server.application.ports import WorkQueue
+from server.application.job_ports import WorkQueue
 from server.domain.errors import DependencyUnavailable
 
 # Everybody else locks a job before its outbox entry. Here it is the other way round, so nothing here waits for a job:

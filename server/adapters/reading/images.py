@@ -12,7 +12,7 @@ from server.adapters.reading.archives import parsing
 from server.adapters.reading.page_views import fitting_scale
 from server.adapters.reading.pdf import encode_gray
 from server.adapters.reading.probing import JPEG, PNG, TIFF, WEBP
-from server.application.ports import PageImage
+from server.application.reading_ports import PageImage
 from server.domain.errors import UnreadableDocument
 
 _PIL_FORMATS = MappingProxyType({PNG: "PNG", JPEG: "JPEG", TIFF: "TIFF", WEBP: "WEBP"})

@@ -18,7 +18,7 @@ from server.adapters.reading.pdf import PdfFile, PdfOptions
 from server.adapters.reading.plain_text import read_plain_text
 from server.adapters.reading.probing import CSV, EMAIL, HTML, IMAGES, MARKDOWN, PDF
 from server.adapters.reading.text_decoding import decode_text
-from server.application.ports import PageImage
+from server.application.reading_ports import PageImage
 from server.domain.documents import Block, Page
 from server.domain.errors import UnreadableDocument
 

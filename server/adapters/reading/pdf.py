@@ -19,7 +19,7 @@ from server.adapters.reading.layout import body_size, lay_out
 from server.adapters.reading.page_views import fitting_scale
 from server.adapters.reading.pdf_content import PageContent, read_content
 from server.adapters.reading.text_layer import TextLayerOptions, is_usable, runs_together
-from server.application.ports import PageImage
+from server.application.reading_ports import PageImage
 from server.domain.documents import Page
 from server.domain.errors import EncryptedDocument, UnreadableDocument
 

@@ -37,7 +37,7 @@ from server.adapters.reading.reader_program import (
     Unsupported,
 )
 from server.application.page_image_ports import PageView, PageWish
-from server.application.ports import PageImage, Probe
+from server.application.reading_ports import PageImage, Probe
 from server.domain.documents import Box, Page, Stage
 from server.domain.errors import (
     DependencyUnavailable,

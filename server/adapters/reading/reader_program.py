@@ -21,7 +21,7 @@ from server.adapters.reading.opening import DocumentFile, ReadingOptions, check_
 from server.adapters.reading.page_views import blacked_out, page_view, thumbnail_of_image, thumbnail_of_text
 from server.adapters.reading.probing import PDF, detect_media_type
 from server.application.page_image_ports import PageView, PageWish
-from server.application.ports import PageImage
+from server.application.reading_ports import PageImage
 from server.domain.documents import Box, Page
 from server.domain.errors import EncryptedDocument, UnreadableDocument, UnsupportedFormat
 

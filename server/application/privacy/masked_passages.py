@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from server.application.ports import PassageStore
 from server.application.privacy.masking import joined_spans, mask_pii, moved_lines
 from server.application.privacy_ports import Policies
+from server.application.search_ports import PassageStore
 from server.domain.passages import Passage
 from server.domain.principals import Principal
 from server.domain.privacy import PiiKind

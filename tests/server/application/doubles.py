@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from server.application.generation_chain import ChainOptions, GenerationChain, Provider
-from server.application.ports import EmbeddingKind, Embeddings, GeneratedText, GenerationRequest, Generator, Slot
+from server.application.model_ports import EmbeddingKind, Embeddings, GeneratedText, GenerationRequest, Generator, Slot
 from server.domain.deadline import Deadline
 from server.domain.errors import IndexBehind, ModelNotInstalled, PinakesError
 from server.domain.generation import BreakerState

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from server.application.direct_inference import DirectInference, MeanLogProbability
-from server.application.ports import ChosenToken, GenerationRequest, Generator, ScoredToken, Slot
+from server.application.model_ports import ChosenToken, GenerationRequest, Generator, ScoredToken, Slot
 from server.domain.deadline import Deadline
 from server.domain.errors import InvalidField
 from tests.server.application.doubles import ScriptedGenerator

@@ -19,7 +19,7 @@ from server.application import answer_question
 from server.application.answer_question import AnswerCommand, AnswerOptions, AnswerQuestion
 from server.application.attribution import Attribution
 from server.application.generation_chain import ChainOptions, GenerationChain, Provider
-from server.application.ports import EmbeddingKind, Embeddings, GeneratedText, GenerationRequest, Generator, Slot
+from server.application.model_ports import EmbeddingKind, Embeddings, GeneratedText, GenerationRequest, Generator, Slot
 from server.application.reading import Reading
 from server.application.search_passages import SearchOptions, SearchPassages
 from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Completion, Degradation, Sources

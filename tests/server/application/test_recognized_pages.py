@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from server.application.ports import PageImage, RecognizedCharacter, RecognizedImage, RecognizedLine
+from server.application.model_ports import RecognizedCharacter, RecognizedImage, RecognizedLine
+from server.application.reading_ports import PageImage
 from server.application.recognized_pages import page_from_recognition
 from server.domain.documents import BlockKind, Box, Page
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from server.application.answer_question import AnswerCommand, AnswerOptions, AnswerQuestion
 from server.application.caching import CacheOptions
-from server.application.ports import EmbeddingKind, Embeddings, GeneratedText, GenerationRequest
+from server.application.model_ports import EmbeddingKind, Embeddings, GeneratedText, GenerationRequest
 from server.application.reuse_answers import ReuseAnswers
 from server.application.reuse_searches import ReuseSearches
 from server.application.search_passages import SearchCommand, SearchOptions, SearchOutcome, SearchPassages

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from server.application.ports import EmbeddingKind
+from server.application.model_ports import EmbeddingKind
 from server.application.search_passages import SearchCommand, SearchOptions, SearchOutcome, SearchPassages
 from server.application.timing import StageClock
 from server.domain.answers import Degradation

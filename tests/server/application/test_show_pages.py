@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from server.application.document_ports import StoredBlob
 from server.application.page_image_ports import PageView, PageWish
-from server.application.ports import StoredBlob
 from server.application.show_pages import ShowOptions, ShowPages
 from server.domain.deadline import Deadline
 from server.domain.documents import Box, Document, DocumentState, SensitivePart

@@ -18,7 +18,7 @@ from server.application.chunking import estimate_tokens
 from server.application.conversation_history import summarized
 from server.application.give_answers import GiveAnswers
 from server.application.keeping import kept_answer
-from server.application.ports import GeneratedText, GenerationRequest
+from server.application.model_ports import GeneratedText, GenerationRequest
 from server.application.query import MAX_QUERY_CHARACTERS
 from server.application.rewrite_follow_ups import usable
 from server.application.take_turns import MeantQuestion, TakeTurns, TurnOptions

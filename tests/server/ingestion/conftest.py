@@ -27,17 +27,10 @@ from server.application.delete_document import DeleteDocument
 from server.application.ingest_document import IngestDocument, IngestOptions
 from server.application.ingestion_failures import RetryOptions
 from server.application.ingestion_stages import IngestionStages, StageOptions
-from server.application.ports import (
-    Busy,
-    DocumentReader,
-    EmbeddingKind,
-    Embeddings,
-    PageImage,
-    Probe,
-    RecognizedImage,
-    RecognizedLine,
-)
+from server.application.job_ports import Busy
+from server.application.model_ports import EmbeddingKind, Embeddings, RecognizedImage, RecognizedLine
 from server.application.privacy.screening import ScreenDocuments
+from server.application.reading_ports import DocumentReader, PageImage, Probe
 from server.application.relay_outbox import RelayOptions, RelayOutbox
 from server.application.upload_document import UploadDocument, UploadHeader, UploadOptions
 from server.application.watch_job import WatchJob, WatchOptions

@@ -14,7 +14,7 @@ from reportlab.pdfgen.canvas import Canvas
 from server.adapters.document_reader import FileDocumentReader
 from server.adapters.postgres.change_log import PostgresChangeLog
 from server.adapters.postgres.passage_store import PostgresPassageStore
-from server.application.ports import Embeddings
+from server.application.model_ports import Embeddings
 from server.application.upload_document import UploadHeader, UploadOptions
 from server.domain.deadline import Deadline
 from server.domain.documents import DocumentState, Job, JobState

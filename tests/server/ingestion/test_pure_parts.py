@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.application.ingestion_failures import RetryOptions, judge, worn_out
+from server.application.model_ports import RecognizedImage, RecognizedLine
 from server.application.page_records import decode_page, encode_page, storable
-from server.application.ports import PageImage, RecognizedImage, RecognizedLine
+from server.application.reading_ports import PageImage
 from server.application.recognized_pages import page_from_recognition
 from server.domain.documents import (
     Block,

@@ -10,8 +10,8 @@ import pytest
 from server.adapters.postgres.change_log import PostgresChangeLog
 from server.adapters.postgres.job_control import PostgresJobControl
 from server.adapters.postgres.passage_store import PostgresPassageStore
+from server.application.job_ports import WantedLetters
 from server.application.look_after_jobs import LookAfterJobs, ReindexCommand
-from server.application.ports import WantedLetters
 from server.application.upload_document import UploadHeader, UploadOptions
 from server.domain.deadline import Deadline
 from server.domain.documents import DocumentState, JobState, Stage

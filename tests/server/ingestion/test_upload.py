@@ -11,7 +11,7 @@ import pytest
 
 from server.adapters.postgres.blob_references import PostgresBlobReferences
 from server.adapters.postgres.database_identity import database_id
-from server.application.ports import NewDocument
+from server.application.document_ports import NewDocument
 from server.application.sweep_blobs import SweepBlobs, SweepOptions
 from server.application.upload_document import UploadHeader, UploadOptions
 from server.domain.deadline import Deadline

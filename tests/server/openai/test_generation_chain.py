@@ -16,7 +16,7 @@ from server.adapters.circuit_breaker import BreakerOptions, CircuitBreaker
 from server.adapters.openai_endpoint import OpenAiEndpoint, OpenAiEndpointOptions
 from server.adapters.openai_generator import OpenAiGenerator
 from server.application.generation_chain import ChainOptions, GenerationChain, Provider, Writing
-from server.application.ports import GenerationRequest, Generator
+from server.application.model_ports import GenerationRequest, Generator
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, NoGenerator, StageDeadline
 from server.domain.generation import BreakerState, PassedOver, PassedOverReason

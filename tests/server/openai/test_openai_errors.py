@@ -16,7 +16,7 @@ from server.adapters.endpoint_slot import EndpointSlot
 from server.adapters.openai_embedder import OpenAiEmbedder, OpenAiEmbedderOptions
 from server.adapters.openai_endpoint import OpenAiEndpoint, OpenAiEndpointOptions
 from server.adapters.openai_generator import OpenAiGenerator, OpenAiGeneratorOptions
-from server.application.ports import EmbeddingKind, GeneratedText, GenerationRequest
+from server.application.model_ports import EmbeddingKind, GeneratedText, GenerationRequest
 from server.domain.deadline import Deadline
 from server.domain.errors import (
     DependencyUnavailable,

@@ -18,7 +18,7 @@ import pytest
 from server.adapters.openai_embedder import OpenAiEmbedder
 from server.adapters.openai_endpoint import OpenAiEndpoint, OpenAiEndpointOptions
 from server.adapters.openai_generator import OpenAiGenerator, OpenAiGeneratorOptions
-from server.application.ports import EmbeddingKind, GeneratedText, GenerationRequest
+from server.application.model_ports import EmbeddingKind, GeneratedText, GenerationRequest
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, InvalidField, SlotMisconfigured
 from tests.server.application.test_look_after_index import eventually

@@ -17,7 +17,7 @@ from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
 from server.adapters.postgres.job_ledger import PostgresJobLedger
 from server.adapters.postgres.passage_store import PostgresPassageStore
 from server.adapters.postgres.pool import PostgresPool
-from server.application.ports import NewDocument, StoredBlob
+from server.application.document_ports import NewDocument, StoredBlob
 from server.domain.documents import Box, Chunk, Document, Job, Lease, LineSpan, PageReading
 from server.domain.passages import Passage
 from server.domain.principals import AccessList, Principal

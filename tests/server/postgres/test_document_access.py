@@ -15,7 +15,8 @@ from server.adapters.postgres.job_control import PostgresJobControl
 from server.adapters.postgres.job_ledger import PostgresJobLedger
 from server.adapters.postgres.passage_store import PostgresPassageStore
 from server.adapters.postgres.pool import PostgresPool
-from server.application.ports import WantedAccess, WantedLetters
+from server.application.document_ports import WantedAccess
+from server.application.job_ports import WantedLetters
 from server.domain.documents import Failure
 from server.domain.errors import AccessChanged, DocumentNotFound, InvalidField, JobNotFound
 from server.domain.permissions import Role

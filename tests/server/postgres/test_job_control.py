@@ -17,7 +17,8 @@ from server.adapters.postgres.passage_store import PostgresPassageStore
 from server.adapters.postgres.pool import PostgresPool
 from server.adapters.postgres.replaced_revisions import PostgresReplacedRevisions
 from server.adapters.postgres.stage_results import PostgresStageResults
-from server.application.ports import NewDocument, NewIngestion, WantedLetters
+from server.application.document_ports import NewDocument
+from server.application.job_ports import NewIngestion, WantedLetters
 from server.domain.documents import Chunk, Document, DocumentState, Failure, Job, JobState, Lease, LineSpan, Stage
 from server.domain.errors import (
     DeadLetterNotFound,

@@ -19,7 +19,7 @@ from server.adapters.postgres.job_control import PostgresJobControl
 from server.adapters.postgres.job_ledger import PostgresJobLedger
 from server.adapters.postgres.passage_store import PostgresPassageStore
 from server.adapters.postgres.replaced_revisions import PostgresReplacedRevisions
-from server.application.ports import NewIngestion
+from server.application.job_ports import NewIngestion
 from server.domain.documents import DocumentState, Failure, JobState, Lease
 from server.domain.errors import (
     DeadLetterNotFound,

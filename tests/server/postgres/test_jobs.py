@@ -12,7 +12,7 @@ from server.adapters.postgres.job_ledger import PostgresJobLedger
 from server.adapters.postgres.outbox import PostgresOutbox
 from server.adapters.postgres.pool import PostgresPool
 from server.adapters.postgres.stage_results import PostgresStageResults
-from server.application.ports import Busy, Delivery
+from server.application.job_ports import Busy, Delivery
 from server.domain.documents import DocumentState, Failure, JobState, Lease, Stage
 from server.domain.errors import DependencyUnavailable, JobCancelled, LeaseLost
 from tests.server.postgres.conftest import ANA, Archive, make_chunks

@@ -9,8 +9,8 @@ from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
 from server.adapters.postgres.pool import PostgresPool
 from server.adapters.postgres.quotas import PostgresQuotas
 from server.adapters.postgres.request_rates import PostgresRequestRates
+from server.application.document_ports import NewDocument
 from server.application.limit_tenants import FollowQuotas, LimitRequests, MeterTokens, QuotaOptions
-from server.application.ports import NewDocument
 from server.domain.errors import InvalidPageToken, QuotaExceeded
 from server.domain.principals import Principal
 from server.domain.quotas import Quota, Usage

@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 
 import server.adapters.postgres as adapters
 from server.adapters.postgres.pool import PostgresPool
-from server.application.ports import NewDocument
+from server.application.document_ports import NewDocument
 from server.domain.principals import Principal
 from tests.server.postgres.conftest import ANA, Archive
 

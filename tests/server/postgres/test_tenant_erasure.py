@@ -21,7 +21,7 @@ from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
 from server.adapters.postgres.pool import PostgresPool
 from server.adapters.postgres.tenant_erasure import KEPT, PostgresTenantErasure, tables_of_tenants
 from server.application.delete_tenant import DeleteTenant, DeleteTenantOptions
-from server.application.ports import StoredBlob
+from server.application.document_ports import StoredBlob
 from server.domain.errors import DependencyUnavailable, DocumentNotFound, InvalidField, KeyUnusable, LeaseLost
 from server.domain.events import DocumentUploaded, Event
 from server.domain.principals import Principal

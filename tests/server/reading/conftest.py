@@ -15,7 +15,7 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from server.adapters.document_reader import FileDocumentReader
-from server.application.ports import PageImage
+from server.application.reading_ports import PageImage
 from server.domain.documents import Page
 
 SHARED_LOOP = pytest.mark.asyncio(loop_scope="module")

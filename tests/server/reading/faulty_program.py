@@ -8,7 +8,7 @@ from pathlib import Path
 
 from server.adapters.reading import opening, reader_program
 from server.adapters.reading.pdf import PdfFile, PdfOptions
-from server.application.ports import PageImage
+from server.application.reading_ports import PageImage
 from server.domain.documents import Page
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from server.application.ports import PageImage
+from server.application.reading_ports import PageImage
 from server.domain.errors import UnreadableDocument
 from tests.server.reading.conftest import SHARED_LOOP, ReadFile
 

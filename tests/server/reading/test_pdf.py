@@ -20,7 +20,7 @@ from reportlab.pdfgen.canvas import Canvas
 from server.adapters.reading import pdf
 from server.adapters.reading.pdf import PdfFile, PdfOptions
 from server.adapters.reading.pdf_content import PageContent, read_content
-from server.application.ports import PageImage
+from server.application.reading_ports import PageImage
 from server.domain.documents import BlockKind, Box, Page
 from server.domain.errors import EncryptedDocument, UnreadableDocument
 from tests.server.reading.conftest import (

@@ -13,7 +13,7 @@ import pytest
 
 from server.adapters.document_reader import DocumentReaderOptions, FileDocumentReader
 from server.adapters.reading.opening import ReadingOptions
-from server.application.ports import Probe
+from server.application.reading_ports import Probe
 from server.domain.errors import UnreadableDocument
 from tests.server.reading.conftest import draw, eventually, put, reader_processes
 

@@ -17,7 +17,7 @@ from server.adapters.document_reader import DocumentReaderOptions, FileDocumentR
 from server.adapters.memory_files import MemoryFile
 from server.adapters.reading import reader_process
 from server.adapters.reading.reader_process import ReaderProcessOptions
-from server.application.ports import Probe
+from server.application.reading_ports import Probe
 from server.domain.errors import DependencyUnavailable, Overloaded, StageDeadline, UnreadableDocument
 from tests.server.reading.conftest import PATIENCE_S, draw, eventually, put, reader_processes
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from server.adapters.document_reader import FileDocumentReader
-from server.application.ports import PageImage
+from server.application.reading_ports import PageImage
 from server.domain.documents import Page
 from tests.server.reading.conftest import SHARED_LOOP
 

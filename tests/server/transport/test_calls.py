@@ -21,7 +21,7 @@ from pinakes.v1 import (
     search_service_pb2_grpc,
 )
 from server.application.answer_question import AnswerOptions, AnswerQuestion
-from server.application.ports import EmbeddingKind, Embeddings
+from server.application.model_ports import EmbeddingKind, Embeddings
 from server.application.search_passages import SearchOptions, SearchPassages
 from server.domain.deadline import Deadline
 from server.transport.answer_servicer import AnswerServicer

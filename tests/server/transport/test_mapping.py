@@ -27,14 +27,13 @@ from pinakes.v1 import (
 from server.application.audit_ports import EntryPage
 from server.application.conversation_ports import ConversationPage
 from server.application.ingestion_failures import DEFECT
+from server.application.job_ports import DeadLetterPage
 from server.application.keeping import quoted_alone
 from server.application.look_after_conversations import ShownTurns
 from server.application.look_after_index import IndexStatus
 from server.application.look_after_models import ModelPage
-from server.application.page_image_ports import PageView
-from server.application.ports import (
+from server.application.model_ports import (
     ChosenToken,
-    DeadLetterPage,
     Embeddings,
     GeneratedText,
     RecognizedCharacter,
@@ -42,6 +41,7 @@ from server.application.ports import (
     RecognizedLine,
     ScoredToken,
 )
+from server.application.page_image_ports import PageView
 from server.application.privacy.look_after_privacy import ScannedText
 from server.application.retrieval_profiles import ProfilePage
 from server.application.search_passages import SearchOutcome
