@@ -94,6 +94,7 @@ from server.application.privacy.follow_policies import FollowPolicies
 from server.application.privacy.masked_answers import MaskAnswers
 from server.application.privacy.masked_passages import MaskedPassages
 from server.application.privacy.screening import ScreenDocuments
+from server.application.readable_together import ReadableTogether
 from server.application.relay_events import RelayEvents
 from server.application.relay_outbox import RelayOutbox
 from server.application.retrieval_profiles import RetrievalProfiles
@@ -471,7 +472,7 @@ def _answering(
     meter: MeterTokens,
 ) -> _Answering:
     index, policies = searching.index, followed_policies(stores.pool, settings.policies)
-    passages = MaskedPassages(PostgresPassageStore(stores.pool), policies)
+    passages = MaskedPassages(ReadableTogether(PostgresPassageStore(stores.pool)), policies)
     names = PostgresDocumentNames(stores.pool)
     anew = SearchPassages(
         models.embedder, models.reranker, index, passages, names, searching.highlighter, settings.search
