@@ -153,7 +153,7 @@ class _Tensors:
 
 
 def attended(joint: torch.Tensor, tokens: torch.Tensor, heads: int) -> torch.Tensor:
-    """joint: [n, length, 3 * hidden]: query, key and value. tokens: bool[n, 1, 1, length]. Gives [n, length, hidden]."""
+    """joint: [n, length, 3 * hidden], query, key and value. tokens: bool[n, 1, 1, length]. To [n, length, hidden]."""
     n, length, width = joint.shape
     query, key, value = joint.view(n, length, 3, heads, width // (3 * heads)).permute(2, 0, 3, 1, 4)
     mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=tokens)
