@@ -28,10 +28,16 @@ class Casing:
     def restored(self, text: str) -> str:
         """`text`, of the same length, with capitals for names and for its first letter."""
         named = _GENITIVE.sub("s", _WORD.sub(self._written, text))
-        return named[:1].upper() + named[1:]
+        return _capital(named[:1]) + named[1:]
 
     def _written(self, found: re.Match[str]) -> str:
         word = found.group()
         known = self._small[word]
         is_name = self._capital[word] > known or not known
-        return word.capitalize() if is_name and len(word) > 1 else word
+        return _capital(word) if is_name and len(word) > 1 else word
+
+
+def _capital(word: str) -> str:
+    """As it was if it would get longer, as by ß."""
+    written = word.capitalize()
+    return written if len(written) == len(word) else word

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from training.json_lines import read_json_lines
 
 PAIRS = "train_pairs/*.jsonl"
 CORPUS, QUERIES, JUDGEMENTS = "corpus.jsonl", "train/queries.jsonl", "train/qrels.tsv"
@@ -88,13 +88,13 @@ def _limited(name: str, answers: Mapping[str, list[str]], limits: ExampleLimits,
 
 def _pairs(path: Path) -> dict[str, list[str]]:
     answers: dict[str, list[str]] = {}
-    for pair in _lines(path):
+    for pair in read_json_lines(path):
         answers.setdefault(pair["positive"], []).append(pair["query"])
     return answers
 
 
 def _judged(data_set: Path) -> dict[str, list[str]]:
-    queries = {query["_id"]: query["text"] for query in _lines(data_set / QUERIES)}
+    queries = {query["_id"]: query["text"] for query in read_json_lines(data_set / QUERIES)}
     asked: dict[str, list[str]] = {}
     with (data_set / JUDGEMENTS).open(encoding="utf-8", newline="") as file:
         for query_id, article_id, gain in list(csv.reader(file, delimiter="\t"))[1:]:
@@ -102,12 +102,6 @@ def _judged(data_set: Path) -> dict[str, list[str]]:
                 asked.setdefault(article_id, []).append(queries[query_id])
     return {
         f"{article['title']}\n{article['text']}" if article.get("title") else article["text"]: asked[article["_id"]]
-        for article in _lines(data_set / CORPUS)
+        for article in read_json_lines(data_set / CORPUS)
         if article["_id"] in asked
     }
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)

@@ -30,8 +30,8 @@ def mined(
     found: list[Rows] = []
     for start in range(0, len(examples.questions), _QUESTIONS_AT_ONCE):
         rows = slice(start, start + _QUESTIONS_AT_ONCE)
-        near = _best(questions.embeddings[rows] @ passages.embeddings.T, each)
-        alike = _best((asked[rows] @ lexical.T).toarray(), each)
+        near = best_columns(questions.embeddings[rows] @ passages.embeddings.T, each)
+        alike = best_columns((asked[rows] @ lexical.T).toarray(), each)
         for question, by_vector, by_words in zip(examples.questions[rows], near, alike, strict=True):
             around = [
                 row
@@ -66,7 +66,7 @@ def counts(texts: TokenVectors) -> sparse.csr_matrix:
     return times
 
 
-def _best(scores: Floats, count: int) -> Rows:
+def best_columns(scores: Floats, count: int) -> Rows:
     """int64[q, count] or fewer, the greatest first."""
     count = min(count, scores.shape[1])
     chosen = np.argpartition(-scores, count - 1, axis=1)[:, :count]

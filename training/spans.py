@@ -12,9 +12,7 @@ by heart (with 5,000 of them, character F1 on held-out ones fell from .562 to .5
 
 from __future__ import annotations
 
-import json
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,14 +25,14 @@ from server.application.sentences import split_sentences
 from server.application.span_candidates import BUCKETS
 from server.application.span_model import SPAN_LANGUAGES
 from training.casing import Casing
+from training.json_lines import read_json_lines
+from training.marked_pairs import FIRST_MARKS, Mark, Pair, checked, read_casing, read_marks, read_pairs
 
 _FIRST_SQUARE = 1e-3
 _GOOD_ENOUGH = 0.5
 """A question none of whose candidates is as like an answer as this teaches nothing."""
 _PARTLY_RIGHT = 0.6
 _PARTLY_RIGHT_WEIGHT = 0.15
-_LABELS = Path(__file__).with_name("labels") / "squad_answers.tsv"
-_CASED_SETS = ("en_nq_qed", "en_scifact", "en_pubmedqa", "en_cranfield", "en_cisi", "en_npl")
 _NEARBY, _BESIDE = 12, 2
 """Of the sentences of so many pairs on each side, the likeliest stand beside the one that answers."""
 
@@ -69,14 +67,10 @@ class SpanQuality:
     best: float
 
 
-class OtherPairs(ValueError):
-    """The pairs are not those that were labelled."""
-
-
 def read_questions(data: Path, part: str, most: int, seed: int) -> list[SpanQuestion]:
     """Of a Japanese retrieval set's `part`, those whose paragraph is in its corpus; `most` of them, drawn."""
-    paragraphs = {row["_id"]: row["text"] for row in _rows(data / "corpus.jsonl")}
-    rows = [row for row in _rows(data / part / "queries.jsonl") if row["gold_paragraph"] in paragraphs]
+    paragraphs = {row["_id"]: row["text"] for row in read_json_lines(data / "corpus.jsonl")}
+    rows = [row for row in read_json_lines(data / part / "queries.jsonl") if row["gold_paragraph"] in paragraphs]
     order = np.random.default_rng(seed).permutation(len(rows))[:most]
     return [
         SpanQuestion("ja", row["text"], tuple(row["answers"]), _sentences(paragraphs[row["gold_paragraph"]]))
@@ -84,20 +78,14 @@ def read_questions(data: Path, part: str, most: int, seed: int) -> list[SpanQues
     ]
 
 
-def read_labelled(data: Path, most: int, seed: int, labels: Path = _LABELS) -> list[SpanQuestion]:
+def read_labelled(data: Path, most: int, seed: int, labels: Path = FIRST_MARKS) -> list[SpanQuestion]:
     """Of the pairs in `data`/train_pairs, those with a label; `most` of them, drawn. Their texts are in small letters;
     the corpora in `data` tell which words are names. Raises OtherPairs."""
-    pairs = list(_rows(data / "train_pairs" / "en_squad_train_sentences.jsonl"))
-    corpora = (data / name / "corpus.jsonl" for name in _CASED_SETS)
-    casing = Casing(row["text"] for path in corpora if path.exists() for row in _rows(path))
-    marked = [tuple(map(int, line.split("\t"))) for line in labels.read_text(encoding="utf-8").splitlines()]
+    pairs = read_pairs(data)
+    casing = read_casing(data)
+    marked = read_marks(labels)
     order = np.random.default_rng(seed).permutation(len(marked))[:most]
     return [_labelled(pairs, marked[at], casing) for at in order]
-
-
-def checksum(pair: Mapping[str, str]) -> int:
-    """What a label keeps of its pair."""
-    return zlib.crc32(f"{pair['query']}\n{pair['positive']}".encode()) & 0xFFFF
 
 
 def learned(questions: Sequence[SpanQuestion]) -> npt.NDArray[np.float32]:
@@ -178,22 +166,14 @@ def _candidates(
     return features, np.array(likeness), [each.text for each in found]
 
 
-def _labelled(pairs: Sequence[Mapping[str, str]], mark: tuple[int, ...], casing: Casing) -> SpanQuestion:
-    line, start, end, known = mark
-    if line >= len(pairs) or checksum(pairs[line]) != known:
-        raise OtherPairs(f"line {line + 1} of the pairs is not the one that was labelled")
-    question, answering = pairs[line]["query"], pairs[line]["positive"]
-    nearby = pairs[max(0, line - _NEARBY) : line + _NEARBY + 1]
-    others = [text for text in dict.fromkeys(pair["positive"] for pair in nearby) if text != answering]
+def _labelled(pairs: Sequence[Pair], mark: Mark, casing: Casing) -> SpanQuestion:
+    question, answering = checked(pairs, mark)
+    nearby = pairs[max(0, mark.line - _NEARBY) : mark.line + _NEARBY + 1]
+    others = [text for text in dict.fromkeys(pair.positive for pair in nearby) if text != answering]
     order = np.argsort(-coverages(question, [answering, *others])[1:], kind="stable")[:_BESIDE].tolist()
     sentences = tuple(casing.restored(text) for text in (answering, *(others[at] for at in order)))
-    return SpanQuestion("en", question, (answering[start:end],), sentences, answering=0)
+    return SpanQuestion("en", question, (answering[mark.start : mark.end],), sentences, answering=0)
 
 
 def _sentences(paragraph: str) -> tuple[str, ...]:
     return tuple(paragraph[span.start : span.end] for span in split_sentences(paragraph))
-
-
-def _rows(path: Path) -> Iterator[Mapping[str, str]]:
-    with path.open(encoding="utf-8") as file:
-        yield from map(json.loads, file)

@@ -22,16 +22,8 @@ from server.application.span_model import SPAN_LANGUAGES, ChosenSpan, SpanModel,
 from server.domain.passages import RankedPassage
 from tests.server.application.doubles import passage
 from training.casing import Casing
-from training.spans import (
-    OtherPairs,
-    SpanQuestion,
-    checksum,
-    learned,
-    quality,
-    read_labelled,
-    read_questions,
-    save,
-)
+from training.marked_pairs import OtherPairs, Pair, checksum
+from training.spans import SpanQuestion, learned, quality, read_labelled, read_questions, save
 
 QUESTION = "沖波港のターミナル長は誰ですか。"
 SENTENCES = ["沖波港のターミナル長は榊原直樹である。", "駐車料金は１日７００円で、入口の機械で払う。"]
@@ -237,11 +229,11 @@ def test_labels_are_read_with_the_sentences_nearby_and_only_of_the_pairs_that_we
     file.write_text("\n".join(map(json.dumps, pairs)), encoding="utf-8")
     labels = tmp_path / "labels.tsv"
     start = pairs[2]["positive"].index("ida")
-    labels.write_text(f"2\t{start}\t{start + 10}\t{checksum(pairs[2])}\n", encoding="utf-8")
+    labels.write_text(f"2\t{start}\t{start + 10}\t{checksum(Pair(**pairs[2]))}\n", encoding="utf-8")
     (read,) = read_labelled(tmp_path, 9, seed=0, labels=labels)
     assert read.answers == ("ida brandt",) and read.answering == 0 and len(read.sentences) == 3
     assert read.sentences[0].startswith("Pier 2 ")
-    labels.write_text(f"1\t{start}\t{start + 10}\t{checksum(pairs[2])}\n", encoding="utf-8")
+    labels.write_text(f"1\t{start}\t{start + 10}\t{checksum(Pair(**pairs[2]))}\n", encoding="utf-8")
     with pytest.raises(OtherPairs, match="line 2"):
         read_labelled(tmp_path, 9, seed=0, labels=labels)
 
