@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import structlog
 
 from server.application.audit_ports import AuditLog, AuditRetention, AuditSigner
-from server.application.background import repeat
+from server.application.background import repeat, trace_of
 from server.application.record_audit import RecordAudit, now_us, system_record
 from server.application.verify_audit import VerifyAudit
 from server.domain.audit import AuditClass, ChainBreak, ChainId, Purpose, Statement
 from server.domain.deadline import Deadline
+from server.domain.errors import DependencyUnavailable, Overloaded, PinakesError
 
 _log = structlog.get_logger()
 
@@ -68,8 +69,25 @@ class PruneAudit:
         await asyncio.sleep(self._options.every_s)
 
     async def prune(self, time_us: int) -> int:
-        """Removes what is too old at that time; how many entries. Raises StageDeadline after an hour."""
-        return sum([await self._prune(chain, time_us) for chain in await self._log.chains(None)])
+        """Removes what is too old at that time; how many entries. A chain that cannot be pruned, for one because it
+        takes more than an hour to verify, is logged, and keeps no other one waiting. Raises DependencyUnavailable,
+        Overloaded: then none can."""
+        removed = 0
+        for chain in await self._log.chains(None):
+            try:
+                removed += await self._prune(chain, time_us)
+            except (DependencyUnavailable, Overloaded):
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one tenant's chain, the others' are pruned
+                problem = str(error) if isinstance(error, PinakesError) else type(error).__name__
+                _log.error(
+                    "audit_chain_not_pruned",
+                    tenant=chain.tenant,
+                    audit_class=chain.audit_class.value,
+                    problem=problem,
+                    trace=trace_of(error),
+                )
+        return removed
 
     async def _prune(self, chain: ChainId, time_us: int) -> int:
         before_us = time_us - int(self._options.days(chain.audit_class) * _DAY_US)

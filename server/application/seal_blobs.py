@@ -9,6 +9,7 @@ import structlog
 
 from server.application.background import repeat
 from server.application.encryption_ports import BlobOwners, PlainBlobs, SealingRecord
+from server.domain.errors import KeyUnusable
 
 _log = structlog.get_logger()
 
@@ -51,16 +52,18 @@ class SealBlobs:
             await asyncio.wait((work, ended))
 
     async def seal(self) -> bool:
-        """Whether all are encrypted then. Raises KeyUnusable, DependencyUnavailable."""
+        """Whether all are encrypted then. Those of a tenant whose keys cannot be used wait for another time, and keep
+        nobody else's waiting. Raises DependencyUnavailable."""
         sealed = 0
         left = False
         batch: list[str] = []
+        hindered: set[str] = set()
         async for key in self._blobs.keys():
             batch.append(key)
             if len(batch) == self._options.batch:
-                done = await self._batch(batch)
+                done = await self._batch(batch, hindered)
                 sealed, left, batch = sealed + done, left or done < len(batch), []
-        done = await self._batch(batch)
+        done = await self._batch(batch, hindered)
         sealed, left = sealed + done, left or done < len(batch)
         if sealed:
             _log.info("blobs_encrypted", blobs=sealed)
@@ -68,9 +71,17 @@ class SealBlobs:
             await self._record.record()
         return not left
 
-    async def _batch(self, keys: list[str]) -> int:
-        """How many are encrypted or gone."""
+    async def _batch(self, keys: list[str], hindered: set[str]) -> int:
+        """How many are encrypted or gone. Adds tenants whose keys cannot be used to `hindered`."""
         owners = await self._owners.tenants(keys) if keys else {}
+        done = 0
         for key, tenant in owners.items():
-            await self._blobs.seal(tenant, key)
-        return len(owners)
+            if tenant in hindered:
+                continue
+            try:
+                await self._blobs.seal(tenant, key)
+                done += 1
+            except KeyUnusable as error:
+                hindered.add(tenant)
+                _log.error("blobs_not_encrypted", tenant=tenant, problem=str(error))
+        return done

@@ -13,7 +13,8 @@ import pytest
 from server.adapters.file_blobs import BlobOptions, FileBlobStore
 from server.adapters.memory_files import MemoryBudget
 from server.adapters.sealed_files import MAGIC
-from server.application.seal_blobs import SealBlobs
+from server.application.encryption_ports import DataKey
+from server.application.seal_blobs import SealBlobs, SealOptions
 from server.domain.errors import DependencyUnavailable, DocumentDamaged, DocumentTooLarge, KeyUnusable, Overloaded
 from tests.server.keys import MemoryKeys, MemoryRecord
 
@@ -252,6 +253,38 @@ class Owners:
 
     async def tenants(self, keys: Sequence[str]) -> dict[str, str]:
         return {key: self.owners[key] for key in keys if key in self.owners}
+
+
+class KeysWithout(MemoryKeys):
+    """Those of one tenant cannot be used."""
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__()
+        self.missing = tenant
+        self.asked: list[str] = []
+
+    async def current(self, tenant: str) -> DataKey:
+        self.asked.append(tenant)
+        if tenant == self.missing:
+            raise KeyUnusable("the master key is missing")
+        return await super().current(tenant)
+
+
+async def test_a_tenant_whose_keys_cannot_be_used_keeps_nobody_elses_blobs_in_the_clear(
+    record: MemoryRecord, tmp_path: Path
+) -> None:
+    owners = {"1" * 32: "lost", "2" * 32: "lost", "3" * 32: T}
+    paths = {key: stored_before(tmp_path, key, b"text") for key in owners}
+    keys = KeysWithout("lost")
+    async with FileBlobStore(tmp_path / "blobs", keys, record) as blobs:
+        sealing = SealBlobs(blobs, Owners(owners), record, SealOptions(batch=1))
+        assert not await sealing.seal()
+        assert [key for key, path in paths.items() if path.read_bytes()[:8] == MAGIC] == ["3" * 32]
+        assert sorted(keys.asked) == ["lost", T], "it is found out once in a round"
+        assert not await record.all_sealed()
+        keys.missing = ""
+        assert await sealing.seal()
+    assert all(path.read_bytes()[:8] == MAGIC for path in paths.values())
 
 
 async def test_older_blobs_are_read_as_they_are_until_all_are_encrypted(
