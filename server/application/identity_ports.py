@@ -45,6 +45,14 @@ class UserStore(Protocol):
         """The same password in a better hash; nothing, if the password has changed since."""
 
 
+@dataclass(frozen=True, slots=True)
+class SessionTimes:
+    """A session ends `refresh_s` after its last refresh, and at the latest `longest_s` after its login."""
+
+    refresh_s: float
+    longest_s: float
+
+
 class SessionStore(Protocol):
     async def begin(self, user: User, token_id: str, digest: bytes, expire_time: datetime) -> str:
         """A new session with its first refresh token, of which `digest` is kept; returns the session's id. Raises
@@ -52,11 +60,11 @@ class SessionStore(Protocol):
         any more."""
 
     async def rotate(
-        self, token_id: str, digest: bytes, following: tuple[str, bytes], expire_time: datetime
+        self, token_id: str, digest: bytes, following: tuple[str, bytes], times: SessionTimes
     ) -> Session | None:
-        """Uses a refresh token up and puts another in its place; the session lasts until `expire_time` then. One that
-        was used before revokes the session, which is returned so. None: the token is unknown, wrong, expired or
-        revoked."""
+        """Uses a refresh token up and puts another in its place, by which the session lasts longer. One that was used
+        before revokes the session, which is returned so; used ones are known for `refresh_s`, as long as they could
+        have been good. None: the token is unknown, wrong, expired or revoked."""
 
     async def find(self, session_id: str) -> Session | None: ...
 

@@ -14,6 +14,7 @@ from server.application.identity_ports import (
     RefusedTokens,
     SecretHasher,
     SessionStore,
+    SessionTimes,
     TokenIssuer,
     UserStore,
 )
@@ -38,11 +39,13 @@ _LONGEST_ATTEMPT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class SignInOptions:
-    """Who signs in without a tenant is of `tenant`. A session ends `refresh_s` after its last refresh."""
+    """Who signs in without a tenant is of `tenant`. A session ends `refresh_s` after its last refresh, and
+    `longest_s` after its login at the latest: then a password is asked for again."""
 
     tenant: str = "default"
     access_s: float = 900.0
     refresh_s: float = 7 * 86_400.0
+    longest_s: float = 90 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ class SignIn:
         tenant = tenant or self._options.tenant
         user = await self._proven(tenant, name, password, deadline)
         token_id, secret = str(uuid4()), new_secret()
-        ends = self._in(self._options.refresh_s)
+        ends = self._in(min(self._options.refresh_s, self._options.longest_s))
         session_id = await self._sessions.begin(user, token_id, secret_digest(secret), ends)
         return self._tokens(user, session_id, token_id, secret, ends)
 
@@ -99,16 +102,16 @@ class SignIn:
         except Unauthenticated:
             raise LoginRefused from None
         following, next_secret = str(uuid4()), new_secret()
-        ends = self._in(self._options.refresh_s)
+        times = SessionTimes(self._options.refresh_s, self._options.longest_s)
         session = await self._sessions.rotate(
-            token_id, secret_digest(secret), (following, secret_digest(next_secret)), ends
+            token_id, secret_digest(secret), (following, secret_digest(next_secret)), times
         )
         if session is None:
             raise LoginRefused
         self._states.forget("session", session.session_id)
         if session.revoked:
             raise LoginRefused
-        return self._tokens(session.user, session.session_id, following, next_secret, ends)
+        return self._tokens(session.user, session.session_id, following, next_secret, session.expire_time)
 
     async def logout(self, caller: Caller) -> None:
         """Raises InvalidField for a caller without a session."""

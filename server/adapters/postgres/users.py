@@ -13,7 +13,7 @@ import psycopg
 
 from server.adapters.postgres.page_tokens import resume_after_text, text_token
 from server.adapters.postgres.pool import Connection, PostgresPool, among_all_tenants
-from server.application.identity_ports import UserPage
+from server.application.identity_ports import SessionTimes, UserPage
 from server.domain.errors import LoginRefused, UserExists, UserNotFound
 from server.domain.identities import Session, User, UserChange
 from server.domain.permissions import Role
@@ -29,6 +29,16 @@ _WAIT_S = """
           - extract(epoch FROM clock_timestamp() - a.last_time) END)::float8
 """
 # Sessions are kept for a while after their end, so that a token that was stolen from one is known for what it is.
+_EXTEND = """
+    UPDATE sessions SET expire_time = least(
+        now() + make_interval(secs => %(refresh_s)s), create_time + make_interval(secs => %(longest_s)s)
+    )
+    WHERE session_id = %(session_id)s RETURNING expire_time AS session_expire_time
+"""
+_FORGET_USED = """
+    DELETE FROM refresh_tokens
+    WHERE session_id = %(session_id)s AND use_time < now() - make_interval(secs => %(refresh_s)s)
+"""
 _PRUNE = "DELETE FROM sessions WHERE expire_time < now() - interval '1 day'"
 
 
@@ -143,7 +153,7 @@ class PostgresSessions:
         return session_id
 
     async def rotate(
-        self, token_id: str, digest: bytes, following: tuple[str, bytes], expire_time: datetime
+        self, token_id: str, digest: bytes, following: tuple[str, bytes], times: SessionTimes
     ) -> Session | None:
         async with self._pool.spanning() as connection:
             row = await _one(
@@ -151,9 +161,9 @@ class PostgresSessions:
                 f"""SELECT t.digest, t.use_time, {_SESSION}
                     FROM refresh_tokens t JOIN sessions s USING (session_id) JOIN users u USING (user_id)
                     WHERE t.token_id::text = %(token_id)s AND s.expire_time > now() AND s.revoke_time IS NULL
-                      AND NOT u.disabled
+                      AND s.create_time > now() - make_interval(secs => %(longest_s)s) AND NOT u.disabled
                     FOR UPDATE OF t, s""",
-                {"token_id": token_id},
+                {"token_id": token_id, "longest_s": times.longest_s},
             )
             # Who has the id alone ends nobody's session.
             if row is None or not hmac.compare_digest(bytes(row["digest"]), digest):
@@ -162,11 +172,12 @@ class PostgresSessions:
                 await _revoke(connection, row["session_id"])
                 return replace(session_of(row), revoked=True)
             await connection.execute("UPDATE refresh_tokens SET use_time = now() WHERE token_id = %s", (token_id,))
-            await connection.execute(
-                "UPDATE sessions SET expire_time = %s WHERE session_id = %s", (expire_time, row["session_id"])
-            )
+            values = {"session_id": row["session_id"], "refresh_s": times.refresh_s, "longest_s": times.longest_s}
+            await connection.execute(_FORGET_USED.encode(), values)
+            extended = await _one(connection, _EXTEND, values)
+            assert extended is not None, "it is locked"
             await _keep_token(connection, row["tenant"], following[0], row["session_id"], following[1])
-            return session_of({**row, "session_expire_time": expire_time})
+            return session_of({**row, **extended})
 
     async def find(self, session_id: str) -> Session | None:
         async with self._pool.spanning() as connection:

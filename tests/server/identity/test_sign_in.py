@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -253,6 +253,48 @@ async def test_of_two_refreshes_at_once_one_succeeds_and_the_session_ends(replic
     calls = (replica.call("AuthService/Refresh", refresh) for _ in range(4))
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert sum(not isinstance(each, BaseException) for each in outcomes) == 1
+    assert not await known(replica, tokens.access_token)
+
+
+async def change(pool: PostgresPool, statement: str) -> None:
+    async with pool.spanning() as connection:
+        await connection.execute(statement.encode())
+
+
+async def test_however_often_it_is_refreshed_a_session_ends(replica: Replica, pool: PostgresPool) -> None:
+    await make_user(replica, "ana", Role.USER)
+    tokens = await signed_in(replica, "ana", "")
+    ends = []
+    for age in ("1 day", "89 days"):
+        await change(pool, f"UPDATE sessions SET create_time = now() - interval '{age}'")
+        refresh = wire.RefreshRequest(refresh_token=tokens.refresh_token)
+        tokens = (await replica.call("AuthService/Refresh", refresh)).tokens
+        ends.append(tokens.refresh_expire_time.ToDatetime(UTC) - datetime.now(UTC))
+    assert timedelta(days=6) < ends[0] < timedelta(days=8), "as any"
+    assert ends[1] < timedelta(days=2), "90 days after the login"
+    # Also one that was given longer, before there was such an end.
+    await change(pool, "UPDATE sessions SET create_time = now() - interval '91 days'")
+    again = wire.RefreshRequest(refresh_token=tokens.refresh_token)
+    assert "LOGIN_REFUSED" in reason(await refused(replica.call("AuthService/Refresh", again)))
+
+
+async def test_used_refresh_tokens_are_forgotten_when_they_could_not_be_good_any_more(
+    replica: Replica, pool: PostgresPool
+) -> None:
+    await make_user(replica, "ana", Role.USER)
+    first = await signed_in(replica, "ana", "")
+    tokens = first
+    for _ in range(3):
+        refresh = wire.RefreshRequest(refresh_token=tokens.refresh_token)
+        tokens = (await replica.call("AuthService/Refresh", refresh)).tokens
+    assert await rows_of(pool, "refresh_tokens") == 4
+    await change(pool, "UPDATE refresh_tokens SET use_time = use_time - interval '8 days'")
+    refresh = wire.RefreshRequest(refresh_token=tokens.refresh_token)
+    tokens = (await replica.call("AuthService/Refresh", refresh)).tokens
+    assert await rows_of(pool, "refresh_tokens") == 2, "the one that was used now, and the one for the next time"
+    await refused(replica.call("AuthService/Refresh", wire.RefreshRequest(refresh_token=first.refresh_token)))
+    assert await known(replica, tokens.access_token), "it proves nothing, for or against"
+    await refused(replica.call("AuthService/Refresh", refresh))
     assert not await known(replica, tokens.access_token)
 
 
