@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -13,47 +10,20 @@ from server.adapters.triton_client import TritonConnection
 from server.adapters.triton_reranker import TritonReranker
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, StageDeadline
-from server.embedded.process import free_port, running
-from server.embedded.triton import EmbeddedTriton
-from tests.triton.small_catalogue import file_artifact
-from triton_models.catalogue import Catalogue, Slot, load_catalogue
-from triton_models.preparation import prepare
-from triton_models.rendering import render
-from triton_models.rerank.head import Head
+from server.embedded.process import free_port
+from tests.triton.conftest import RERANKER, PairTriton
 
 pytestmark = [pytest.mark.stack, pytest.mark.models]
 
-MODEL = "late@1"
 SENTENCES = "all-minilm-l6-v2@1"
 QUERY = "Who wrote the weather into the log?"
 ANSWER = "The lighthouse keeper wrote the weather into the log every evening."
 OTHER = "Apples are picked in September, before the first frost."
 
 
-@pytest.fixture(scope="module")
-def reranking_triton(
-    model_cache: Path, tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
-) -> Iterator[str]:
-    """host:port of a Triton that serves only a reranker, with a head that is not trained."""
-    folder = tmp_path_factory.mktemp("reranking")
-    encoder = load_catalogue().artifacts["e5-small-q4"]
-    Head.untrained(np.zeros(384, np.float32), rank=4, seed=1).save(folder / "head.npz")
-    head = file_artifact(folder / "head.npz", (folder / "head.npz").read_bytes())
-    slot = Slot(
-        model="late", version=1, conversion="late-interaction", artifacts={"weights": "e5-small-q4", "head": "head"}
-    )
-    catalogue = Catalogue(artifacts={"e5-small-q4": encoder, "head": head}, slots={"rerank": slot})
-    fetched = model_cache / "artifacts" / encoder.sha256
-    models = prepare(folder / "cache", catalogue=catalogue, local=fetched)
-    repository = render("cpu", models, folder / "repository", cores=1)
-    server = EmbeddedTriton(repository, folder / "data", environment)
-    with running(server, folder / "triton.log"):
-        yield server.address
-
-
-async def test_scores_come_in_the_order_of_the_texts(reranking_triton: str) -> None:
-    async with TritonConnection(reranking_triton) as connection:
-        reranker = await TritonReranker.connect(connection, MODEL, Deadline.after(10), BatchOptions(texts=3))
+async def test_scores_come_in_the_order_of_the_texts(pair_triton: PairTriton) -> None:
+    async with TritonConnection(pair_triton.address) as connection:
+        reranker = await TritonReranker.connect(connection, RERANKER, Deadline.after(10), BatchOptions(texts=3))
         assert reranker.fingerprint.startswith("late@1.1+")
         texts = [[OTHER, ANSWER, " "][i % 3] for i in range(20)]
         scores = await reranker.rerank(QUERY, texts, Deadline.after(10))
@@ -62,16 +32,16 @@ async def test_scores_come_in_the_order_of_the_texts(reranking_triton: str) -> N
     assert by_text[1].min() > by_text[0].max() > by_text[2].max() == by_text[2].min() == -1.0
 
 
-async def test_a_text_of_a_million_characters_costs_what_the_model_reads_of_it(reranking_triton: str) -> None:
-    async with TritonConnection(reranking_triton) as connection:
-        reranker = await TritonReranker.connect(connection, MODEL, Deadline.after(10))
+async def test_a_text_of_a_million_characters_costs_what_the_model_reads_of_it(pair_triton: PairTriton) -> None:
+    async with TritonConnection(pair_triton.address) as connection:
+        reranker = await TritonReranker.connect(connection, RERANKER, Deadline.after(10))
         [long, short] = await reranker.rerank(QUERY, [ANSWER + " and" * 250_000, OTHER], Deadline.after(30))
     assert long > short
 
 
-async def test_a_blank_query_is_refused_and_the_model_goes_on(reranking_triton: str) -> None:
-    async with TritonConnection(reranking_triton) as connection:
-        reranker = await TritonReranker.connect(connection, MODEL, Deadline.after(10))
+async def test_a_blank_query_is_refused_and_the_model_goes_on(pair_triton: PairTriton) -> None:
+    async with TritonConnection(pair_triton.address) as connection:
+        reranker = await TritonReranker.connect(connection, RERANKER, Deadline.after(10))
         with pytest.raises(DependencyUnavailable, match="QUERY must have words"):
             await reranker.rerank(" \n", [ANSWER], Deadline.after(10))
         assert (await reranker.rerank(QUERY, [ANSWER], Deadline.after(10))).shape == (1,)
@@ -91,15 +61,15 @@ async def test_an_encoder_of_whole_texts_reranks(triton_url: str) -> None:
             await reranker.rerank(" ", [ANSWER], Deadline.after(10))
 
 
-async def test_no_texts_need_no_call(reranking_triton: str) -> None:
-    async with TritonConnection(reranking_triton) as connection:
-        reranker = await TritonReranker.connect(connection, MODEL, Deadline.after(10))
+async def test_no_texts_need_no_call(pair_triton: PairTriton) -> None:
+    async with TritonConnection(pair_triton.address) as connection:
+        reranker = await TritonReranker.connect(connection, RERANKER, Deadline.after(10))
         assert (await reranker.rerank("query", [], Deadline.after(10))).shape == (0,)
 
 
-async def test_a_passed_deadline_is_told(reranking_triton: str) -> None:
-    async with TritonConnection(reranking_triton) as connection:
-        reranker = await TritonReranker.connect(connection, MODEL, Deadline.after(10))
+async def test_a_passed_deadline_is_told(pair_triton: PairTriton) -> None:
+    async with TritonConnection(pair_triton.address) as connection:
+        reranker = await TritonReranker.connect(connection, RERANKER, Deadline.after(10))
         with pytest.raises(StageDeadline):
             await reranker.rerank("query", ["text"], Deadline.after(-1))
 
@@ -107,4 +77,4 @@ async def test_a_passed_deadline_is_told(reranking_triton: str) -> None:
 async def test_an_absent_server_is_told() -> None:
     async with TritonConnection(f"127.0.0.1:{free_port()}") as connection:
         with pytest.raises(DependencyUnavailable):
-            await TritonReranker.connect(connection, MODEL, Deadline.after(10))
+            await TritonReranker.connect(connection, RERANKER, Deadline.after(10))
