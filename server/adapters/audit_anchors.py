@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from server.adapters.durable_files import locked
 from server.application.audit_ports import AuditSigner
 from server.domain.audit import AuditClass, ChainId, Purpose, SignedStatement, Statement, canonical
 
@@ -28,15 +29,18 @@ class FileAuditAnchors:
     """A line for each. Of each chain the newest is known, and older ones about an hour apart; the others go when the
     file has grown too long. Lines that were not signed by a trusted key do not count.
 
+    Several processes may use a file: each knows the lines of the others since it last opened it or wrote it afresh.
     The newest of each chain is logged each minute, too (`audit_anchor`): whoever collects the logs elsewhere has
     anchors that nobody on this machine can remove.
     """
 
-    def __init__(self, file: Path, longest_file: int = _LONGEST_FILE) -> None:
+    def __init__(self, file: Path, signer: AuditSigner, longest_file: int = _LONGEST_FILE) -> None:
+        """Knows nothing yet: see `open`."""
         self._file = file
+        self._signer = signer
         self._longest = longest_file
         self._lines = 0
-        self._known: defaultdict[ChainId, deque[SignedStatement]] = defaultdict(lambda: deque(maxlen=_KEPT))
+        self._known = _Known()
         self._noted: dict[ChainId, SignedStatement] = {}
         self._unlogged: dict[ChainId, SignedStatement] = {}
         self._log_at = time.monotonic() + _LOGGED_EVERY_S
@@ -44,25 +48,19 @@ class FileAuditAnchors:
     @classmethod
     def open(cls, file: Path, signer: AuditSigner, longest_file: int = _LONGEST_FILE) -> FileAuditAnchors:
         """Blocks. Raises OSError."""
-        lines = [line for line in file.read_text().splitlines() if line] if file.exists() else []
-        found = [signed for signed in map(_parsed, lines) if signed is not None and signer.trusts(signed)]
-        if len(found) < len(lines):
-            # The last one, if the machine went down while it was written.
-            _log.warning("audit_anchors_not_trusted", file=str(file), lines=len(lines) - len(found))
-        anchors = cls(file, longest_file)
-        for signed in sorted(found, key=lambda signed: signed.statement.sequence):
-            anchors._remember(signed)
-        if len(anchors._kept()) < len(found):
-            anchors._write_afresh()
-        else:
-            anchors._lines = len(lines)
+        anchors = cls(file, signer, longest_file)
+        if file.exists():
+            with locked(anchors._lock):
+                found = anchors._load()
+                if len(anchors._known.kept()) < found:
+                    anchors._write(anchors._known.kept())
         return anchors
 
     def note(self, head: SignedStatement) -> None:
         self._noted[head.statement.chain] = head
 
     def of(self, chain: ChainId) -> Sequence[Statement]:
-        return tuple(signed.statement for signed in self._known.get(chain, ()))
+        return tuple(signed.statement for signed in self._known.of(chain))
 
     async def keep(self) -> int:
         noted, self._noted = self._noted, {}
@@ -73,9 +71,9 @@ class FileAuditAnchors:
                 self._noted = noted | self._noted
                 raise
             for head in noted.values():
-                self._remember(head)
+                self._known.remember(head)
             self._unlogged |= noted
-            if self._lines > max(self._longest, 2 * len(self._kept())):
+            if self._lines > max(self._longest, 2 * len(self._known.kept())):
                 await asyncio.to_thread(self._write_afresh)
         if time.monotonic() >= self._log_at:
             self._log_at = time.monotonic() + _LOGGED_EVERY_S
@@ -84,18 +82,12 @@ class FileAuditAnchors:
                 _log.info("audit_anchor", **{f"anchored_{name}": value for name, value in head.members.items()})
         return len(noted)
 
-    def _remember(self, signed: SignedStatement) -> None:
-        known = self._known[signed.statement.chain]
-        if len(known) > 1 and known[-1].statement.time_us - known[-2].statement.time_us < _SPACING_US:
-            known.pop()
-        known.append(signed)
-
-    def _kept(self) -> list[SignedStatement]:
-        return [signed for known in self._known.values() for signed in known]
+    @property
+    def _lock(self) -> Path:
+        return self._file.with_suffix(".lock")
 
     def _append(self, heads: Sequence[SignedStatement]) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self._file.open("ab") as out:
+        with locked(self._lock), self._file.open("ab") as out:
             # A line that the machine did not finish ends here.
             out.write(b"\n" + _lines_of(heads))
             out.flush()
@@ -103,8 +95,25 @@ class FileAuditAnchors:
         self._lines += len(heads)
 
     def _write_afresh(self) -> None:
-        """With what is known alone."""
-        kept = self._kept()
+        """With what it holds and is worth keeping alone."""
+        with locked(self._lock):
+            self._load()
+            self._write(self._known.kept())
+
+    def _load(self) -> int:
+        """Knows what the file holds, also by others; how many lines count."""
+        lines = [line for line in self._file.read_text().splitlines() if line]
+        found = [signed for signed in map(_parsed, lines) if signed is not None and self._signer.trusts(signed)]
+        if len(found) < len(lines):
+            # The last one, if the machine went down while it was written.
+            _log.warning("audit_anchors_not_trusted", file=str(self._file), lines=len(lines) - len(found))
+        known = _Known()
+        for signed in sorted(found, key=lambda signed: signed.statement.sequence):
+            known.remember(signed)
+        self._known, self._lines = known, len(lines)
+        return len(found)
+
+    def _write(self, kept: Sequence[SignedStatement]) -> None:
         draft = self._file.with_suffix(".draft")
         with draft.open("wb") as out:
             out.write(_lines_of(kept))
@@ -112,6 +121,25 @@ class FileAuditAnchors:
             os.fsync(out.fileno())
         draft.replace(self._file)
         self._lines = len(kept)
+
+
+class _Known:
+    """Of each chain the newest, and older ones about an hour apart."""
+
+    def __init__(self) -> None:
+        self._chains: defaultdict[ChainId, deque[SignedStatement]] = defaultdict(lambda: deque(maxlen=_KEPT))
+
+    def of(self, chain: ChainId) -> Sequence[SignedStatement]:
+        return tuple(self._chains.get(chain, ()))
+
+    def kept(self) -> list[SignedStatement]:
+        return [signed for known in self._chains.values() for signed in known]
+
+    def remember(self, signed: SignedStatement) -> None:
+        known = self._chains[signed.statement.chain]
+        if len(known) > 1 and known[-1].statement.time_us - known[-2].statement.time_us < _SPACING_US:
+            known.pop()
+        known.append(signed)
 
 
 def _lines_of(heads: Sequence[SignedStatement]) -> bytes:

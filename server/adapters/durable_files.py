@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -30,6 +32,18 @@ def make_private(file: Path, content: bytes) -> bool:
         draft.unlink()
     flush_folder(file.parent)
     return made
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """One at a time, of all processes; `file` is there for nothing else. Its folder is made, for this user alone."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def flush_folder(folder: Path) -> None:

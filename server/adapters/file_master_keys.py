@@ -13,12 +13,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -28,7 +27,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from server.adapters.durable_files import flush_folder, make_private, write_private
+from server.adapters.durable_files import flush_folder, locked, make_private, write_private
 from server.adapters.file_failures import unusable
 from server.application.encryption_ports import DataKey, WrappedKey
 from server.domain.errors import KeyUnusable
@@ -79,7 +78,7 @@ class FileMasterKeys:
         return await self._do(lambda: [tenant for tenant in tenants if self._destroyed_file(tenant).exists()])
 
     def _prepare(self, create: bool) -> None:
-        with self._locked():
+        with locked(self._folder / "lock"):
             if not self.file.exists():
                 if not create:
                     raise KeyUnusable(
@@ -91,7 +90,7 @@ class FileMasterKeys:
             self._masters()
 
     def _renew(self) -> str:
-        with self._locked():
+        with locked(self._folder / "lock"):
             masters = [*self._masters(), _new_master()]
             self._write(masters)
             return masters[-1][0]
@@ -181,17 +180,6 @@ class FileMasterKeys:
         write_private(draft, (_HEAD + "".join(lines)).encode())
         draft.replace(self.file)
         flush_folder(self._folder)
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """One at a time writes the file of master keys."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(lock)
 
     async def _do(self, work: Callable[[], _T]) -> _T:
         try:

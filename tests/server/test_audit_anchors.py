@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -61,13 +62,28 @@ async def test_lines_that_nobody_with_the_key_wrote_do_not_count(signer: FileAud
 async def test_what_could_not_be_written_is_written_the_next_time(signer: FileAuditSigner, tmp_path: Path) -> None:
     folder = tmp_path / "audit"
     folder.touch()
-    anchors = FileAuditAnchors(folder / "anchors.jsonl")
+    anchors = FileAuditAnchors(folder / "anchors.jsonl", signer)
     anchors.note(signer.sign(head(3)))
     with pytest.raises(OSError):
         await anchors.keep()
     folder.unlink()
     assert await anchors.keep() == 1
     assert sequences(FileAuditAnchors.open(folder / "anchors.jsonl", signer)) == [3]
+
+
+async def test_of_two_processes_neither_loses_what_the_other_wrote(signer: FileAuditSigner, tmp_path: Path) -> None:
+    file = tmp_path / "anchors.jsonl"
+    one, other = (FileAuditAnchors.open(file, signer, longest_file=10) for _ in range(2))
+
+    async def write(anchors: FileAuditAnchors, chain: ChainId) -> None:
+        for sequence in range(1, 60):
+            anchors.note(signer.sign(head(sequence, chain)))
+            await anchors.keep()
+
+    await asyncio.gather(write(one, CHAIN), write(other, OTHER))
+    after = FileAuditAnchors.open(file, signer)
+    for chain in (CHAIN, OTHER):
+        assert (sequences(after, chain)[0], sequences(after, chain)[-1]) == (1, 59)
 
 
 def test_a_key_that_others_can_read_is_refused(signer: FileAuditSigner, tmp_path: Path) -> None:
