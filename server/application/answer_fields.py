@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
-from urllib.parse import unquote
 
 import jsonschema_rs
 
 from server.application.attribution import Attribution
-from server.application.grounding import Facts, Quantity, facts_of
-from server.application.phrases import Phrasebook
-from server.application.sentences import split_sentences
-from server.application.terms import terms_of
+from server.application.field_evidence import Evidence, FieldFinder
+from server.application.schema_fields import SchemaField, field_at, referred
 from server.domain.errors import InvalidField
 from server.domain.passages import Passage, TextSpan
 
@@ -27,15 +22,6 @@ _MOST_LEVELS = 64
 _MOST_PARTS = 20_000
 """Of a schema, with what it refers to written out wherever it does, as far as documents are deep. Forty definitions
 that each name the next one twice would take a validator hours."""
-_WORDS = re.compile(r"[^\W_]+")
-_HUMPS = re.compile(r"(?<=[a-z\d])(?=[A-Z])")
-_ISO_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
-_MONTHS = (
-    *("january", "february", "march", "april", "may", "june", "july", "august", "september", "october"),
-    *("november", "december"),
-)
-_FIELD_WEIGHT = 2.0
-"""What a word of the field's name counts, beside 1 for a word of the question, in choosing the sentence to cite."""
 
 
 class AnswerSchema:
@@ -64,7 +50,11 @@ class AnswerSchema:
             raise InvalidField(_FIELD, f"must be a JSON Schema: {str(error).partition(chr(10))[0]}") from error
         self.text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
         self._schema = schema
-        self.words = frozenset(_strings(schema))
+
+    def field(self, pointer: str, name: str, value: Any) -> SchemaField:
+        """What the schema says of the value at a JSON Pointer."""
+        path = [key.replace("~1", "/").replace("~0", "~") for key in pointer.split("/")[1:]]
+        return field_at(self._schema, path, name, value)
 
     def accepts(self, document: Any) -> bool:
         return self._validator.is_valid(document)
@@ -91,15 +81,6 @@ class AnswerSchema:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """`span` of passage number `passage` has the value, with `score`, 0 to 1."""
-
-    passage: int
-    span: TextSpan
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
 class Value:
     """A value of the document that is not null: `span` of its text (without the quotes of a string). Without `evidence`
     no passage has it."""
@@ -122,17 +103,21 @@ def grounded(
     document: Any, schema: AnswerSchema, question: str, passages: Sequence[Passage], attribution: Attribution
 ) -> FieldsAnswer:
     """The document with each value looked up in the passages: a number as a number, a date as a day, a string word for
-    word, or as a sentence that a passage supports. One whose numbers, dates or names no passage has becomes null, if
-    the schema allows that. What the schema itself says (one of several words, true or false) is no quotation: it stays.
+    word, or as a sentence that a passage supports. What the schema offers to choose from stands for what a passage says
+    in words of its own: one of several words for a sentence that has it, or, where no sentence has any of them, for the
+    one that speaks of the field; true and false for one that speaks of the field and says that it is so, or not so. A
+    choice without such a sentence becomes null, if the schema allows that, and so does a value whose numbers, dates or
+    names no passage has.
 
     Cost: milliseconds; run it off the event loop."""
-    finder = _Finder(question, passages, attribution)
+    finder = FieldFinder(question, passages, attribution)
     found: dict[str, Evidence | None] = {}
     dropped = False
     for pointer, name, value in list(_leaves(document)):
-        evidence = finder.find(name, value)
-        chosen = isinstance(value, bool) or value in schema.words
-        if evidence is None and not chosen and finder.is_foreign(value):
+        field = schema.field(pointer, name, value)
+        evidence = finder.find(field, value)
+        chosen = isinstance(value, bool) or value in field.options
+        if evidence is None and (chosen or finder.is_foreign(value)):
             without = _with(document, pointer, None)
             if schema.accepts(without):
                 document, dropped = without, True
@@ -142,92 +127,6 @@ def grounded(
     values = [Value(pointer, spans[pointer], evidence) for pointer, evidence in found.items()]
     values.sort(key=lambda value: value.span.start)
     return FieldsAnswer(text, tuple(values), dropped)
-
-
-@dataclass(frozen=True, slots=True)
-class _Sentence:
-    passage: int
-    span: TextSpan
-    text: str
-    facts: Facts
-    terms: frozenset[str]
-
-
-class _Finder:
-    def __init__(self, question: str, passages: Sequence[Passage], attribution: Attribution) -> None:
-        self._passages = passages
-        self._attribution = attribution
-        self._asked = terms_of(question).all
-        self._sentences = [
-            _Sentence(number, span, text, facts_of(text), terms_of(text).all)
-            for number, passage in enumerate(passages)
-            for span in split_sentences(passage.text)
-            for text in [passage.text[span.start : span.end]]
-        ]
-        self._phrases = Phrasebook([sentence.text for sentence in self._sentences])
-
-    def find(self, name: str, value: Any) -> Evidence | None:
-        if isinstance(value, bool):
-            return None
-        if isinstance(value, int | float):
-            number = Decimal(str(value))
-            return self._closest(name, [each for each in self._sentences if _has(each.facts, number)])
-        date = _ISO_DATE.fullmatch(value)
-        if date is not None:
-            year, month, day = map(int, date.groups())
-            dated = [each for each in self._sentences if _is_dated(each, year, month, day)]
-            if dated:
-                return self._closest(name, dated)
-        quoted = self._phrases.quotations(value, 1.0)
-        if quoted:
-            return self._closest(name, [self._sentences[each.text] for each in quoted])
-        support = self._attribution.support(value)
-        if support is None:
-            return None
-        place = next(place for place, passage in enumerate(self._passages) if passage is support.passage)
-        return Evidence(place, support.span, support.score)
-
-    def is_foreign(self, value: Any) -> bool:
-        """Whether a value that was not found has a number, a date or a name that no passage has, or is one."""
-        if not isinstance(value, str) or _ISO_DATE.fullmatch(value):
-            return True
-        # A field holds a name without a sentence around it: its first word is no sentence's beginning.
-        return self._attribution.is_foreign(value) or self._attribution.is_foreign(f"it is {value}")
-
-    def _closest(self, name: str, sentences: Sequence[_Sentence]) -> Evidence | None:
-        """Of those that have the value, the one that shares most with the question and the field's name; of equals the
-        first, which ranks higher."""
-        field = terms_of(" ".join(_WORDS.findall(_HUMPS.sub(" ", name)))).all
-        best: _Sentence | None = None
-        most = -1.0
-        for sentence in sentences:
-            closeness = len(self._asked & sentence.terms) + _FIELD_WEIGHT * len(field & sentence.terms)
-            if closeness > most:
-                best, most = sentence, closeness
-        return None if best is None else Evidence(best.passage, best.span, 1.0)
-
-
-def _has(facts: Facts, number: Decimal) -> bool:
-    return any(each.number == number for each in facts.numbers)
-
-
-def _is_dated(sentence: _Sentence, year: int, month: int, day: int) -> bool:
-    numbers = sentence.facts.numbers
-    if {Quantity(Decimal(year), "年"), Quantity(Decimal(month), "月"), Quantity(Decimal(day), "日")} <= numbers:
-        return True
-    if not 1 <= month <= 12:
-        return False
-    name = _MONTHS[month - 1]
-    word = rf"(?:{name}|{name[:3]}|sept)\.?" if month == 9 else rf"(?:{name}|{name[:3]})\.?"
-    ordinal = rf"0?{day}(?:st|nd|rd|th)?"
-    forms = (
-        rf"{year}(?P<first>[-/.])0?{month}(?P=first)0?{day}",
-        rf"0?{day}(?P<second>[/.])0?{month}(?P=second){year}",
-        rf"0?{month}/0?{day}/{year}",
-        rf"{ordinal}(?:\s+of)?\s+{word},?\s+{year}",
-        rf"{word}\s+{ordinal},?\s+{year}",
-    )
-    return re.search(rf"(?<!\d)(?:{'|'.join(forms)})(?!\d)", sentence.text, re.IGNORECASE) is not None
 
 
 def _leaves(document: Any, pointer: str = "", name: str = "") -> Iterator[tuple[str, str, Any]]:
@@ -322,31 +221,12 @@ def _parts(schema: Mapping[str, Any]) -> int:
 
 def _referred(schema: Any, reference: str) -> Any:
     """Raises InvalidField."""
-    pointer = unquote(reference)
-    if pointer != "#" and not pointer.startswith("#/"):
+    if reference != "#" and not reference.startswith("#/"):
         raise InvalidField(_FIELD, "must refer to nothing but its own parts, as `#/$defs/name`")
     try:
-        for key in pointer.split("/")[1:]:
-            key = key.replace("~1", "/").replace("~0", "~")
-            schema = schema[int(key)] if isinstance(schema, list) else schema[key]
+        return referred(schema, reference)
     except (LookupError, TypeError, ValueError) as error:
         raise InvalidField(_FIELD, "must refer to parts that it has") from error
-    return schema
-
-
-def _strings(schema: Any) -> Iterator[str]:
-    """What a schema offers to choose from: `enum` and `const`, anywhere."""
-    match schema:
-        case dict():
-            for key, value in schema.items():
-                if key in ("enum", "const"):
-                    offered = value if isinstance(value, list) else [value]
-                    yield from (each for each in offered if isinstance(each, str))
-                else:
-                    yield from _strings(value)
-        case list():
-            for value in schema:
-                yield from _strings(value)
 
 
 def _deeper_than(document: Any, levels: int) -> bool:

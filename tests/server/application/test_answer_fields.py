@@ -16,6 +16,7 @@ from server.application.answer_fields import AnswerSchema, FieldsAnswer, grounde
 from server.application.answer_question import AnswerCommand, AnswerOptions, AnswerQuestion
 from server.application.attribution import Attribution, AttributionOptions
 from server.application.keeping import kept_answer, shown_answer
+from server.application.schema_fields import SchemaField
 from server.application.search_passages import SearchOptions, SearchPassages
 from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Degradation
 from server.domain.deadline import Deadline
@@ -31,6 +32,7 @@ from tests.server.application.doubles import (
     ScriptedHighlighter,
     ScriptedIndex,
     ScriptedNames,
+    ScriptedReader,
     ScriptedStore,
     chain_of,
     hit,
@@ -99,7 +101,7 @@ def test_what_no_passage_has_is_null_where_the_schema_allows_it() -> None:
     found = ground({"name": "Marstrand", "launched": "2009-03-13", "passengers": 611, "kind": "tanker"}, FERRY_SCHEMA)
     assert json.loads(found.text) == {"name": None, "launched": None, "passengers": None, "kind": "tanker"}
     assert found.dropped
-    assert quotes(found) == {"/kind": ""}, "chosen from the schema, and said to have no evidence"
+    assert quotes(found) == {"/kind": ""}, "the schema wants one, and it is said to have no evidence"
 
 
 def test_what_no_passage_has_and_must_be_there_is_left_and_told_of() -> None:
@@ -137,6 +139,101 @@ def test_numbers_are_the_same_however_they_are_written() -> None:
         "/height": "高さは三十メートルである。",
         "/year": "城ヶ島の灯台は1870年9月13日に点灯した。",
     }
+
+
+RULES = "Dogs are allowed on the car deck. Smoking is not permitted on board. The café was never closed in winter."
+JAPANESE_RULES = "犬を連れて乗船することができます。船内での喫煙は禁止です。予約しなければなりません。"
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "description", "value", "sentence"),
+    [
+        (RULES, "dogsAllowed", "", True, "Dogs are allowed on the car deck."),
+        (RULES, "dogs_allowed", "", False, None),
+        (RULES, "is_smoking_permitted", "", False, "Smoking is not permitted on board."),
+        (RULES, "is_smoking_permitted", "", True, None),
+        (RULES, "no_smoking", "", True, "Smoking is not permitted on board."),
+        (RULES, "no_smoking", "", False, None),
+        (RULES, "pets", "Whether dogs may come: are they allowed?", True, "Dogs are allowed on the car deck."),
+        (RULES, "has_swimming_pool", "", True, None),
+        (RULES, "has_swimming_pool", "", False, None),
+        (JAPANESE_RULES, "dogs", "犬を連れて行けるか", True, "犬を連れて乗船することができます。"),
+        (JAPANESE_RULES, "smoking", "喫煙できるか", False, "船内での喫煙は禁止です。"),
+        (JAPANESE_RULES, "smoking", "喫煙できるか", True, None),
+        (JAPANESE_RULES, "booking", "予約するのか", True, "予約しなければなりません。"),
+    ],
+)
+def test_true_and_false_stand_for_a_sentence_that_says_so(
+    text: str, field: str, description: str, value: bool, sentence: str | None
+) -> None:
+    passages = [passage("a", text)]
+    for kind in (["boolean", "null"], "boolean"):
+        schema = schema_of(**{field: {"type": kind, "description": description}})
+        found = ground({field: value}, schema, passages)
+        kept = sentence is not None or kind == "boolean"
+        assert json.loads(found.text) == {field: value if kept else None}
+        assert quotes(found, passages) == ({f"/{field}": sentence or ""} if kept else {})
+
+
+def test_yes_and_no_are_true_and_false() -> None:
+    schema = schema_of(dogs={"enum": ["yes", "no", None]}, smoking={"enum": ["yes", "no", None]})
+    passages = [passage("a", RULES)]
+    found = ground({"dogs": "no", "smoking": "no"}, schema, passages)
+    assert json.loads(found.text) == {"dogs": None, "smoking": "no"}
+    assert quotes(found, passages) == {"/smoking": "Smoking is not permitted on board."}
+
+
+def test_a_field_whose_name_says_nothing_is_the_question() -> None:
+    passages = [passage("a", "The lighthouse is old. The ferry Sanderling is known to be fast.")]
+    found = ground({"answer": True}, schema_of(answer={"type": "boolean"}), passages)
+    assert quotes(found, passages) == {"/answer": "The ferry Sanderling is known to be fast."}
+
+
+def test_a_word_of_the_schemas_stands_where_a_passage_has_it_or_has_none_of_them() -> None:
+    text = "The Storm Petrel burns methanol in both engines. The crossing is rough in winter. Its lamp is on."
+    passages = [passage("a", text)]
+    schema = schema_of(
+        fuel={"enum": ["diesel", "methanol", None]},
+        engines={"enum": ["dieselEngine", "bothEngines"]},
+        comfort={"enum": ["low", "high", None], "description": "of the crossing"},
+        colour={"enum": ["red", "green", None]},
+        lamp={"enum": ["on", "off", None]},
+    )
+    document = {"fuel": "methanol", "engines": "bothEngines", "comfort": "low", "colour": "red", "lamp": "on"}
+    found = ground(document, schema, passages)
+    assert json.loads(found.text) == document | {"colour": None}
+    assert quotes(found, passages) == {
+        "/fuel": "The Storm Petrel burns methanol in both engines.",
+        "/engines": "The Storm Petrel burns methanol in both engines.",
+        "/comfort": "The crossing is rough in winter.",
+        "/lamp": "Its lamp is on.",
+    }
+    other = ground({"fuel": "diesel", "lamp": "off"}, schema | {"required": []}, passages)
+    assert json.loads(other.text) == {"fuel": None, "lamp": None}, "the passages say the other one"
+
+
+def test_what_is_said_of_a_field_is_found_wherever_the_schema_has_it() -> None:
+    rule = {"type": ["boolean", "null"], "description": "whether dogs are allowed"}
+    described = {
+        "$defs": {"rule": rule, "ship": {"properties": {"pets": {"$ref": "#/$defs/rule"}}}},
+        "properties": {
+            "fleet": {"type": "array", "items": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/ship"}]}},
+            "pair": {"prefixItems": [{"type": "integer"}, {"allOf": [{"$ref": "#/$defs/ship"}]}]},
+            "others": {"additionalProperties": {"oneOf": [{"const": "x", "title": "of another"}, rule]}},
+            "self": {"$ref": "#"},
+        },
+    }
+    schema = AnswerSchema(json.dumps(described))
+    said = "whether dogs are allowed"
+    for pointer, value in (
+        ("/fleet/3/pets", True),
+        ("/pair/1/pets", True),
+        ("/others/a~1b", True),
+        ("/self/self/fleet/0/pets", True),
+    ):
+        assert schema.field(pointer, "pets", value).description == said
+    assert schema.field("/others/c", "c", "x") == SchemaField("c", f"of another {said}", frozenset({"x"}))
+    assert schema.field("/unknown/1", "unknown", True) == SchemaField("unknown")
 
 
 def test_the_sentence_that_is_cited_is_the_one_the_field_speaks_of() -> None:
@@ -275,7 +372,9 @@ async def answered(
         ScriptedHighlighter(),
         SearchOptions(),
     )
-    answering = AnswerQuestion(search, chain_of(*([generator] if generator else [])), AnswerOptions())
+    answering = AnswerQuestion(
+        search, chain_of(*([generator] if generator else [])), OneModel(ScriptedReader({})), AnswerOptions()
+    )
     asked = AnswerCommand(QUESTION, response_schema=json.dumps(schema), **command)
     async with aclosing(answering.run(PRINCIPAL, asked, Deadline.after(seconds))) as stream:
         return [event async for event in stream]
