@@ -478,11 +478,13 @@ def _answering(
         models.embedder, models.reranker, index, passages, names, searching.highlighter, settings.search
     )
     search = ReuseSearches(anew, models.reranker, index, passages, policies, settings.caches.searches)
-    answer = AnswerQuestion(search, chain, settings.answers)
+    answer = AnswerQuestion(search, chain, models.reader, settings.answers)
     # What another generator wrote is not kept.
     first = chain.providers[0].slot
     masked = MaskAnswers(MeterAnswers(answer, meter, settings.answers), policies)
-    answers = ReuseAnswers(masked, first, models.reranker, index, passages, policies, settings.caches.answers)
+    answers = ReuseAnswers(
+        masked, first, models.reranker, models.reader, index, passages, policies, settings.caches.answers
+    )
     caches: dict[str, CacheView] = {
         "query_vectors": anew.vectors.kept,
         "searches": search.kept,

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 
+import structlog
+
 from server.application.answer_fields import AnswerSchema, FieldsAnswer, grounded
 from server.application.answer_kinds import AnswerKind
+from server.application.answer_ports import PassageReader, ReadSpan
 from server.application.context import ContextOptions, good_enough, place_of, shown, within_budget
 from server.application.drafting import HeldText, ModelNames, OpenAnswer
 from server.application.extracting import Extract
 from server.application.generation_chain import Generation
-from server.application.model_ports import GeneratedText, GenerationRequest
+from server.application.model_ports import GeneratedText, GenerationRequest, Slot
 from server.application.prompting import fields_request, not_in_documents, phrase_request, sentences_request
 from server.application.query import bounded, normalized_query
 from server.application.reading import Reading, ReadingOptions
@@ -23,10 +26,19 @@ from server.application.timing import StageClock, within
 from server.application.token_counts import TokenCountOptions, TokenCounts
 from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Degradation, Sources, Unsupported, Usage
 from server.domain.deadline import Deadline
-from server.domain.errors import DependencyUnavailable, InvalidField, NoGenerator, Overloaded, StageDeadline
+from server.domain.errors import (
+    DependencyUnavailable,
+    InvalidField,
+    ModelNotInstalled,
+    NoGenerator,
+    Overloaded,
+    StageDeadline,
+)
 from server.domain.passages import RankedPassage, SearchFilter
 from server.domain.principals import Principal
 from server.domain.retrieval import RetrievalSettings
+
+_log = structlog.get_logger()
 
 _LONGEST_DOCUMENT = 65_536
 """Characters after which a model that writes a document is stopped: no engine gives so many for the most tokens."""
@@ -48,6 +60,8 @@ class AnswerOptions:
     generation_reserve_s: float = 4.0
     """With less than this left of the deadline the answer is extractive: about what two cores need to read the context
     and to begin."""
+    read_reserve_s: float = 0.5
+    """The reader is skipped when less than this is left of the deadline, and gets all but half of it."""
     context: ContextOptions = field(default_factory=ContextOptions)
     counting: TokenCountOptions = field(default_factory=TokenCountOptions)
     reading: ReadingOptions = field(default_factory=ReadingOptions)
@@ -83,9 +97,12 @@ class _Asked:
 
 
 class AnswerQuestion:
-    def __init__(self, search: PassageSearch, generation: Generation, options: AnswerOptions) -> None:
+    def __init__(
+        self, search: PassageSearch, generation: Generation, reader: Slot[PassageReader], options: AnswerOptions
+    ) -> None:
         self._search = search
         self._generation = generation
+        self._reader = reader
         self._tokens = TokenCounts(generation, options.counting)
         self._options = options
 
@@ -134,9 +151,12 @@ class AnswerQuestion:
         yield Sources(sources, understanding=found.understanding, narrowed=found.narrowed)
         models = ModelNames(found.embedder, found.reranker, found.index.position)
         answer = OpenAnswer(models, found.degradations, clock)
+        spans = await self._read(question, chosen, answer, deadline)
         with clock.stage("read"):
             async with within(deadline, "read"):
-                reading = await asyncio.to_thread(Reading, question, chosen, found.passages, self._options.reading)
+                reading = await asyncio.to_thread(
+                    Reading, question, chosen, found.passages, self._options.reading, spans
+                )
         asked = _Asked(max_tokens, command.seed, deadline, schema)
         async with aclosing(self._answered(reading, answer, asked)) as events:
             async for event in events:
@@ -171,6 +191,27 @@ class AnswerQuestion:
         tokens = {passage.chunk_id: count for passage, count in zip(passages, counts, strict=True)}
         places = {place_of(passage): passage for passage in beside}
         return within_budget(good, places, lambda passage: tokens[passage.chunk_id], context)
+
+    async def _read(
+        self, question: str, chosen: Sequence[RankedPassage], answer: OpenAnswer, deadline: Deadline
+    ) -> Sequence[tuple[ReadSpan, ...]]:
+        """What the reader finds in each of the passages; nothing without one, or when it fails."""
+        try:
+            reader = self._reader.model()
+            if deadline.remaining() < self._options.read_reserve_s:
+                raise StageDeadline("reader")
+            with answer.clock.stage("reader"):
+                texts = [ranked.passage.text for ranked in chosen]
+                spans = await reader.read(question, texts, deadline.less(self._options.read_reserve_s / 2))
+        except ModelNotInstalled:
+            answer.degrade(Degradation.NO_READER)
+            return ()
+        except (DependencyUnavailable, Overloaded, StageDeadline) as error:
+            _log.warning("read_skipped", error=type(error).__name__)
+            answer.degrade(Degradation.READ_SKIPPED)
+            return ()
+        answer.reader = reader.fingerprint
+        return spans
 
     async def _answered(self, reading: Reading, answer: OpenAnswer, asked: _Asked) -> AsyncGenerator[AnswerEvent, None]:
         if reading.refused:

@@ -19,6 +19,8 @@ _RIVAL = 5
 """A passage that answers stands out from the sixth candidate, even where five say the same."""
 _UNCOVERED = 0.05
 _SUREST = 0.99
+_SURE_SCORE = 15.0
+"""A reader's scores beyond it say nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,11 @@ class AnswerabilityOptions:
     unknown_lexical_lead: float = 0.4
     """What counts where fewer than six candidates are in the language of the best one, and there is no rival to lead:
     what unanswerable training questions have in the middle."""
+    read_intercept: float = -1.0
+    read_others: float = 0.5
+    read_score: float = 0.5
+    """Where a reader has read the passages, what its best score and the logarithm of the odds by all the others add to
+    the logarithm of the odds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +76,11 @@ def answerability(
     coverages: npt.NDArray[np.float64],
     absent: float,
     options: AnswerabilityOptions,
+    read: float | None = None,
 ) -> Answerability:
     """Whether the `chosen` of the `candidates` answer. coverages: float64[n], of the sentences of the chosen ones, as
-    in `Evidence`. absent: as `absent_share` of the candidates. 0 for no passages."""
+    in `Evidence`. absent: as `absent_share` of the candidates. read: what a reader gives its best phrase, as
+    `ReadPhrases.strongest`; None where none has read them. 0 for no passages."""
     if not chosen:
         return Answerability(0.0, 0.0, 0.0, 0.0, 0.0)
     searched = any(ranked.dense is not None for ranked in candidates)
@@ -93,6 +102,9 @@ def answerability(
         + options.coverage * coverage
         + options.lexical_lead * lexical_lead
     )
+    if read is not None:
+        read = min(max(read, -_SURE_SCORE), _SURE_SCORE)
+        logit = options.read_intercept + options.read_others * logit + options.read_score * read
     probability = _sigmoid(logit)
     if coverage < options.least_coverage or (len(candidates) > _RIVAL and absent > options.most_absent):
         probability = min(probability, _UNCOVERED)

@@ -61,6 +61,7 @@ class OpenAnswer:
         self.clock = clock
         self.usage: Usage | None = None
         self.generator = ""
+        self.reader = ""
         self.passed_over: tuple[PassedOver, ...] = ()
         self._models = models
         self._degradations = list(degradations)
@@ -106,6 +107,7 @@ class OpenAnswer:
             index_position=self._models.index_position,
             confidence=confidence,
             passed_over=self.passed_over,
+            reader=self.reader,
         )
 
     def _last(self, characters: int) -> TextSpan:

@@ -8,6 +8,8 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import islice
 
 import numpy as np
 
@@ -89,7 +91,8 @@ class Phrases:
     """The phrases of the likeliest sentences that might answer, and how likely each is.
 
     None is looked for where a sentence is asked for, or where the best one is a row of a table, which means nothing
-    without its head. Cost: 10 ms in Japanese, 25 ms in English; run it off the event loop.
+    without its head. Cost: 10 ms in Japanese, 25 ms in English, when the first one is asked for that no rule chooses;
+    run its methods off the event loop.
     """
 
     def __init__(
@@ -97,40 +100,63 @@ class Phrases:
     ) -> None:
         self._question, self._language, self._kind = question, language, kind
         self._evidence, self._options = evidence, options
-        self._sentences: tuple[EvidenceSentence, ...] = ()
-        self._odds: SpanOdds | None = None
-        self._ruled: Extract | None = None
+        # The sentences, the likeliest first; none where no phrase is looked for.
+        self._order: list[int] = []
         if kind is AnswerKind.SENTENCES or not evidence.coverages.any():
             return
         order = np.argsort(-evidence.scores, kind="stable").tolist()
-        if _is_row(evidence.sentences[order[0]]):
-            return
-        if language == "en":
-            self._ruled = _only_one(question, kind, evidence, order[:_ENGLISH_SENTENCES], options)
-        model = span_model(language)
-        if model is None or self._ruled is not None:
-            return
-        likeliest = [number for number in order if not _is_row(evidence.sentences[number])][:MOST_SENTENCES]
-        self._sentences = tuple(evidence.sentences[number] for number in likeliest)
-        self._odds = model.read(
-            question,
+        if not is_row(evidence.sentences[order[0]].text):
+            self._order = order
+
+    @property
+    def looked_for(self) -> bool:
+        """Whether a phrase can be the answer at all."""
+        return bool(self._order)
+
+    @cached_property
+    def ruled(self) -> Extract | None:
+        """The only date or the only number of the best sentence of an English passage, or of the second best where that
+        has none, if one is asked for."""
+        if self._language != "en" or not self._order:
+            return None
+        return _only_one(self._question, self._kind, self._evidence, self._order[:_ENGLISH_SENTENCES], self._options)
+
+    @cached_property
+    def _sentences(self) -> tuple[EvidenceSentence, ...]:
+        """Those that the model chooses from."""
+        if self.ruled is not None:
+            return ()
+        return tuple(self._evidence.sentences[number] for number in self._likeliest)
+
+    @cached_property
+    def _odds(self) -> SpanOdds | None:
+        model = span_model(self._language)
+        if model is None or not self._sentences:
+            return None
+        return model.read(
+            self._question,
             [sentence.text for sentence in self._sentences],
             [
-                float(evidence.scores[number]) - _HEADING_PENALTY * (not ends_sentence(evidence.sentences[number].text))
-                for number in likeliest
+                float(self._evidence.scores[number])
+                - _HEADING_PENALTY * (not ends_sentence(self._evidence.sentences[number].text))
+                for number in self._likeliest
             ],
-            evidence.coverages[likeliest].tolist(),
+            self._evidence.coverages[self._likeliest].tolist(),
         )
 
+    @cached_property
+    def _likeliest(self) -> list[int]:
+        rows = (number for number in self._order if not is_row(self._evidence.sentences[number].text))
+        return list(islice(rows, MOST_SENTENCES))
+
     def certain(self) -> Extract | None:
-        """One that needs no generator to be asked: in English the only date or the only number of the best sentence, or
-        of the second best where that has none, if one is asked for; in other languages and else the trained model's, if
-        it is likely enough."""
-        return self._ruled or self._at_least(self._odds, self._options.certain.get(self._language, math.inf))
+        """One that needs no generator to be asked: what a rule chooses, and else the trained model, if it is likely
+        enough."""
+        return self.ruled or self._at_least(self._odds, self._options.certain.get(self._language, math.inf))
 
     def likeliest(self) -> Extract | None:
         """None where none is likely enough to be shown."""
-        return self._ruled or self._at_least(self._odds, self._options.least_probability)
+        return self.ruled or self._at_least(self._odds, self._options.least_probability)
 
     def drafted(self, draft: str) -> Extract | None:
         """The likeliest where a generator says `draft`, which may stand in none of the sentences."""
@@ -186,8 +212,9 @@ def _names_somebody(phrase: str, question: str) -> bool:
     return bool(words) and words[0][0].isupper() and not names <= frozenset(_WORD.findall(question.lower()))
 
 
-def _is_row(sentence: EvidenceSentence) -> bool:
-    return sentence.text.startswith("|")
+def is_row(sentence: str) -> bool:
+    """Whether a sentence is a row of a table."""
+    return sentence.startswith("|")
 
 
 def _may_tell(question: str, language: str, kind: AnswerKind, evidence: Evidence, number: int) -> bool:

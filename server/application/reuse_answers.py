@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Protocol
 
+from server.application.answer_ports import PassageReader
 from server.application.answer_question import AnswerCommand
 from server.application.caching import BoundedCache, CacheOptions, held_bytes
 from server.application.consistency import catch_up
@@ -26,7 +27,7 @@ from server.domain.passages import RankedPassage
 from server.domain.principals import Principal
 
 _EVENT_BYTES = 400
-_LASTING = LASTING | {Degradation.DRAFT_REPLACED}
+_LASTING = LASTING | {Degradation.DRAFT_REPLACED, Degradation.NO_READER}
 """What the same question would meet again: also what is wrong with the model's draft."""
 _KEPT_STATUSES = frozenset({AnswerStatus.ANSWERED, AnswerStatus.NOT_IN_DOCUMENTS})
 
@@ -52,6 +53,7 @@ class AnswerKey:
     command: AnswerCommand
     reranker: str
     generator: str
+    reader: str
     policy: int
     day: date
 
@@ -69,6 +71,7 @@ class ReuseAnswers:
         answering: Answering,
         generator: Slot[Generator],
         reranker: Slot[Reranker],
+        reader: Slot[PassageReader],
         index: PassageIndex,
         store: PassageStore,
         policies: Policies,
@@ -78,6 +81,7 @@ class ReuseAnswers:
         self._answering = answering
         self._generator = generator
         self._reranker = reranker
+        self._reader = reader
         self._index = index
         self._store = store
         self._policies = policies
@@ -104,7 +108,7 @@ class ReuseAnswers:
             return
         wanted = replace(command, question=question, consistency_token="")
         policy = await self._policies.of(principal.tenant)
-        models = slot_version(self._reranker), slot_version(self._generator)
+        models = slot_version(self._reranker), slot_version(self._generator), slot_version(self._reader)
         key = AnswerKey(principal, wanted, *models, policy.version, today())
         version = IndexVersion.of(self._index)
         found = self.kept.find(key, version)
@@ -165,7 +169,14 @@ class ReuseAnswers:
         assert isinstance(end, Completion)
         whole = end.status in _KEPT_STATUSES and _LASTING.issuperset(end.degradations)
         # A model may have been changed since the key was made.
-        by_these = end.reranker in ("", key.reranker) and end.generator in ("", key.generator)
+        by_these = all(
+            made in ("", expected)
+            for made, expected in (
+                (end.reranker, key.reranker),
+                (end.generator, key.generator),
+                (end.reader, key.reader),
+            )
+        )
         still = version == IndexVersion.of(self._index)
         if whole and by_these and still and end.index_position == version.position:
             self.kept.keep(key, version, _joined(events))

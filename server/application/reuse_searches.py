@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
+from server.application.answer_ports import PassageReader
 from server.application.caching import BoundedCache, CacheOptions, SharedWork, held_bytes
 from server.application.consistency import catch_up
 from server.application.model_ports import Generator, Reranker, Slot
@@ -57,7 +58,7 @@ class IndexVersion:
         return (found.position, found.generation) == (self.position, self.generation)
 
 
-def slot_version(slot: Slot[Reranker] | Slot[Generator]) -> str:
+def slot_version(slot: Slot[Reranker] | Slot[Generator] | Slot[PassageReader]) -> str:
     """The fingerprint of the model that serves; none: empty; one that cannot be called: `-`."""
     try:
         return slot.model().fingerprint

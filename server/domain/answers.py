@@ -25,6 +25,8 @@ class Degradation(enum.Enum):
     OTHER_GENERATOR = "other_generator"
     DRAFT_REPLACED = "draft_replaced"
     REWRITE_SKIPPED = "rewrite_skipped"
+    NO_READER = "no_reader"
+    READ_SKIPPED = "read_skipped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,10 @@ class Unsupported(TextSpan):
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """`generator`, `embedder` and `reranker` are fingerprints of the models that made the answer; empty for one that
-    was not asked. `cached`: the answer was made for an earlier call, or for another one at the same time. `confidence`:
-    how likely the answer is right, or, of NOT_IN_DOCUMENTS, that the documents do not have it. `masked`: where in its
-    text words stand in the place of personal data, in order."""
+    """`generator`, `embedder`, `reranker` and `reader` are fingerprints of the models that made the answer; empty for
+    one that was not asked. `cached`: the answer was made for an earlier call, or for another one at the same time.
+    `confidence`: how likely the answer is right, or, of NOT_IN_DOCUMENTS, that the documents do not have it. `masked`:
+    where in its text words stand in the place of personal data, in order."""
 
     status: AnswerStatus
     usage: Usage | None
@@ -94,6 +96,7 @@ class Completion:
     passed_over: tuple[PassedOver, ...] = ()
     confidence: float = 0.0
     masked: tuple[PiiSpan, ...] = ()
+    reader: str = ""
 
 
 AnswerEvent = Sources | Delta | Citation | Completion

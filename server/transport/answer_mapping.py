@@ -141,6 +141,7 @@ def completion_to_wire(completion: Completion) -> answer_service_pb2.Completion:
         passed_over=[_passed_over(each) for each in completion.passed_over],
         confidence=completion.confidence,
         masked=masked_to_wire(completion.masked),
+        reader=completion.reader,
     )
 
 

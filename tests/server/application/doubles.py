@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from server.application.answer_ports import ReadSpan
 from server.application.generation_chain import ChainOptions, GenerationChain, Provider
 from server.application.model_ports import EmbeddingKind, Embeddings, GeneratedText, GenerationRequest, Generator, Slot
 from server.domain.deadline import Deadline
@@ -42,6 +43,28 @@ class OneModel(Generic[_M]):
         if self.filled is None:
             raise ModelNotInstalled("slot")
         return self.filled
+
+
+@dataclass
+class ScriptedReader:
+    """Finds `phrases` in the texts that have them, with their scores; nothing in others."""
+
+    phrases: Mapping[str, float]
+    fingerprint: str = "reader@1"
+    failure: Exception | None = None
+    asked: list[tuple[str, list[str]]] = field(default_factory=list)
+
+    async def read(self, question: str, texts: Sequence[str], deadline: Deadline) -> list[tuple[ReadSpan, ...]]:
+        self.asked.append((question, list(texts)))
+        if self.failure is not None:
+            raise self.failure
+        return [tuple(self._spans(text)) for text in texts]
+
+    def _spans(self, text: str) -> Iterator[ReadSpan]:
+        for phrase, score in self.phrases.items():
+            start = text.find(phrase)
+            if start >= 0:
+                yield ReadSpan(start, start + len(phrase), score)
 
 
 @dataclass

@@ -6,8 +6,10 @@ from contextlib import aclosing
 
 import pytest
 
+from server.application.answer_ports import PassageReader
 from server.application.answer_question import AnswerCommand, AnswerOptions, AnswerQuestion
 from server.application.generation_chain import GenerationChain
+from server.application.model_ports import Slot
 from server.application.search_passages import SearchOptions, SearchPassages
 from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Completion, Degradation, Delta, Sources
 from server.domain.deadline import Deadline
@@ -22,6 +24,7 @@ from tests.server.application.doubles import (
     ScriptedHighlighter,
     ScriptedIndex,
     ScriptedNames,
+    ScriptedReader,
     ScriptedStore,
     chain_of,
     hit,
@@ -43,6 +46,7 @@ MASTER = "Who is the master of the ferry Sanderling?"
 def answering(
     generator: ScriptedGenerator | OneModel[ScriptedGenerator] | GenerationChain,
     hits: Sequence[IndexHit] = (hit("ferry", 1), hit("ticket", 2, 0.8)),
+    reader: Slot[PassageReader] | None = None,
 ) -> AnswerQuestion:
     store = ScriptedStore({name: passage(name, text) for name, text in TEXTS.items()})
     search = SearchPassages(
@@ -55,7 +59,7 @@ def answering(
         SearchOptions(),
     )
     generation = generator if isinstance(generator, GenerationChain) else chain_of(generator)
-    return AnswerQuestion(search, generation, AnswerOptions())
+    return AnswerQuestion(search, generation, reader or OneModel(ScriptedReader({})), AnswerOptions())
 
 
 async def events(answer: AnswerQuestion, command: AnswerCommand, seconds: float = 30.0) -> list[AnswerEvent]:
@@ -320,3 +324,50 @@ async def test_nothing_to_extract_is_said() -> None:
     stream = await events(answering(ScriptedGenerator(""), hits), AnswerCommand("それはどうですか"), seconds=1.0)
     assert completion(stream).status is AnswerStatus.NOT_IN_DOCUMENTS
     assert text(stream)
+
+
+# --- a reader -------------------------------------------------------------------------------------------------------
+
+
+async def test_what_a_reader_finds_is_told_in_the_passages_words_and_no_generator_is_asked() -> None:
+    generator, reader = ScriptedGenerator("Never said."), ScriptedReader({"610 passengers": 8.0, "2009": 2.0})
+    stream = await events(answering(generator, reader=OneModel(reader)), AnswerCommand("What does the ferry carry?"))
+    assert text(stream) == "610 passengers"
+    [citation] = [event for event in stream if isinstance(event, Citation)]
+    support = citation.passage.text[citation.support.start : citation.support.end]
+    assert support == "The ferry Sanderling carries 610 passengers."
+    end = completion(stream)
+    assert (end.status, end.reader, end.generator) == (AnswerStatus.ANSWERED, "reader@1", "")
+    assert reader.asked == [("What does the ferry carry?", [TEXTS["ferry"]])]
+    assert generator.requests == []
+
+
+async def test_a_reader_that_finds_nothing_likely_speaks_for_a_refusal() -> None:
+    command = AnswerCommand("What does the ferry Sanderling carry?")
+    answers = {}
+    for score in (-15.0, 15.0):
+        reader = OneModel(ScriptedReader({"610 passengers": score}))
+        answers[score] = completion(await events(answering(ScriptedGenerator("It."), reader=reader), command))
+    assert [answers[score].status for score in sorted(answers)] == [
+        AnswerStatus.NOT_IN_DOCUMENTS,
+        AnswerStatus.ANSWERED,
+    ]
+
+
+async def test_without_a_reader_or_with_a_failing_one_answers_go_on_and_say_so() -> None:
+    failing = ScriptedReader({"610": 9.0}, failure=DependencyUnavailable("the model read", "it broke"))
+    for slot, told in (
+        (OneModel[ScriptedReader](), Degradation.NO_READER),
+        (OneModel(failing), Degradation.READ_SKIPPED),
+    ):
+        generator = ScriptedGenerator("It carries 610 passengers.")
+        stream = await events(answering(generator, reader=slot), AnswerCommand(QUESTION))
+        assert text(stream) == "It carries 610 passengers."
+        assert (completion(stream).degradations[-1], completion(stream).reader) == (told, "")
+
+
+async def test_a_reader_is_not_asked_when_the_time_is_short() -> None:
+    reader = ScriptedReader({"610": 9.0})
+    stream = await events(answering(ScriptedGenerator("Late."), reader=OneModel(reader)), AnswerCommand(QUESTION), 0.4)
+    assert Degradation.READ_SKIPPED in completion(stream).degradations
+    assert reader.asked == []

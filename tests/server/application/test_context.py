@@ -37,6 +37,7 @@ from tests.server.application.doubles import (
     ScriptedHighlighter,
     ScriptedIndex,
     ScriptedNames,
+    ScriptedReader,
     ScriptedReranker,
     ScriptedStore,
     chain_of,
@@ -249,7 +250,7 @@ async def answered(
         ScriptedHighlighter(),
         SearchOptions(),
     )
-    answering = AnswerQuestion(search, chain_of(generator), AnswerOptions())
+    answering = AnswerQuestion(search, chain_of(generator), OneModel(ScriptedReader({})), AnswerOptions())
     command = AnswerCommand("Describe how many passengers the ferry carries.", retrieval=settings)
     async with aclosing(answering.run(PRINCIPAL, command, Deadline.after(30))) as stream:
         return [event async for event in stream]

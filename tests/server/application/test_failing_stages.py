@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.application import answer_question
+from server.application.answer_ports import ReadSpan
 from server.application.answer_question import AnswerCommand, AnswerOptions, AnswerQuestion
 from server.application.attribution import Attribution
 from server.application.generation_chain import ChainOptions, GenerationChain, Provider
@@ -47,6 +48,7 @@ from tests.server.application.doubles import (
     ScriptedHighlighter,
     ScriptedIndex,
     ScriptedNames,
+    ScriptedReader,
     ScriptedReranker,
     ScriptedStore,
     chain_of,
@@ -123,6 +125,11 @@ class Parts:
                 await parts.enter("rerank", deadline)
                 return await super().rerank(query, texts, deadline)
 
+        class Reader(ScriptedReader):
+            async def read(self, question: str, texts: Sequence[str], deadline: Deadline) -> list[tuple[ReadSpan, ...]]:
+                await parts.enter("reader", deadline)
+                return await super().read(question, texts, deadline)
+
         class Index(ScriptedIndex):
             async def search(
                 self, query: IndexQuery, vector: npt.NDArray[np.float32] | None, deadline: Deadline
@@ -162,7 +169,7 @@ class Parts:
             SearchOptions(),
         )
         chain = chain_of(*(self.generators or (OneModel(ScriptedGenerator(DRAFT)),)))
-        return AnswerQuestion(search, chain, options or AnswerOptions())
+        return AnswerQuestion(search, chain, OneModel(Reader({})), options or AnswerOptions())
 
 
 async def told(
@@ -201,6 +208,14 @@ async def test_a_late_reranker_is_left_out_and_that_is_told() -> None:
     events, error = await told(Parts(frozenset({"rerank"})), ExpiringAt("rerank"))
     assert error is None
     assert completion(events).degradations == (Degradation.RERANK_SKIPPED,)
+    assert text_of(events) == DRAFT.rstrip()
+
+
+async def test_a_late_reader_is_left_out_and_that_is_told() -> None:
+    events, error = await told(Parts(frozenset({"reader"})), ExpiringAt("reader"))
+    assert error is None
+    assert completion(events).degradations == (Degradation.READ_SKIPPED,)
+    assert completion(events).reader == ""
     assert text_of(events) == DRAFT.rstrip()
 
 
@@ -443,7 +458,7 @@ async def test_whoever_leaves_frees_the_generator_and_teaches_the_breaker_nothin
         generator, breaker = LateGenerator("", begun=begun), Counting()
         chain = GenerationChain([Provider("1", OneModel(generator), breaker)], ChainOptions())
         search = Parts().answering()._search
-        answering = AnswerQuestion(search, chain, AnswerOptions())
+        answering = AnswerQuestion(search, chain, OneModel(ScriptedReader({})), AnswerOptions())
         events = answering.run(PRINCIPAL, AnswerCommand(QUESTION), Deadline.after(PATIENT_S))
         task = asyncio.ensure_future(_consumed(events))
         while not generator.requests:  # noqa: ASYNC110 - bounded by the test's own time

@@ -22,6 +22,7 @@ from tests.server.application.doubles import (
     ScriptedHighlighter,
     ScriptedIndex,
     ScriptedNames,
+    ScriptedReader,
     ScriptedReranker,
     ScriptedStore,
     chain_of,
@@ -77,7 +78,12 @@ async def test_the_default_profile_can_be_set_and_others_do_not_build_on_it() ->
 
 async def test_what_a_profile_leaves_open_is_the_servers_choice_for_answers_too() -> None:
     searching = Searching()
-    answering = AnswerQuestion(searching.search, chain_of(OneModel(ScriptedGenerator("It says so."))), AnswerOptions())
+    answering = AnswerQuestion(
+        searching.search,
+        chain_of(OneModel(ScriptedGenerator("It says so."))),
+        OneModel(ScriptedReader({})),
+        AnswerOptions(),
+    )
     for profile in ("words", "default"):
         command = AnswerCommand("text of 29", profile=profile, retrieval=RetrievalSettings(candidates=2, rerank=True))
         async with aclosing(answering.run(PRINCIPAL, command, Deadline.after(30))) as events:

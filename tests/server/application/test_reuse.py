@@ -39,6 +39,7 @@ from tests.server.application.doubles import (
     ScriptedHighlighter,
     ScriptedIndex,
     ScriptedNames,
+    ScriptedReader,
     ScriptedReranker,
     ScriptedStore,
     chain_of,
@@ -76,6 +77,7 @@ class System:
     ) -> None:
         self.embedder = ChangingEmbedder()
         self.reranker: OneModel[ScriptedReranker] = OneModel()
+        self.reader: OneModel[ScriptedReader] = OneModel(ScriptedReader({}))
         self.index = ScriptedIndex((hit("ferry", 1), hit("ticket", 2, 0.8)), position=7)
         self.store = ScriptedStore({name: passage(name, text) for name, text in TEXTS.items()})
         self.highlighter = ScriptedHighlighter()
@@ -93,9 +95,9 @@ class System:
         )
         self.vectors = anew.vectors
         self.search = ReuseSearches(anew, self.reranker, self.index, self.store, self.policies, cache)
-        answer = AnswerQuestion(self.search, chain_of(self.generators), AnswerOptions())
+        answer = AnswerQuestion(self.search, chain_of(self.generators), self.reader, AnswerOptions())
         self.answers = ReuseAnswers(
-            answer, self.generators, self.reranker, self.index, self.store, self.policies, cache
+            answer, self.generators, self.reranker, self.reader, self.index, self.store, self.policies, cache
         )
 
     async def find(
@@ -332,6 +334,23 @@ async def test_half_an_answer_is_not_kept(generator: ScriptedGenerator) -> None:
     for _ in range(2):
         assert not completion(await system.ask(seconds=seconds)).cached
     assert system.answers.kept.entries == 0
+
+
+async def test_an_answer_of_another_reader_is_not_told_again() -> None:
+    system = System()
+    for name in ("first", "second"):
+        system.reader.filled = ScriptedReader({}, fingerprint=name)
+        assert not completion(await system.ask()).cached
+        again = completion(await system.ask())
+        assert again.cached and again.reader == name
+
+
+async def test_what_was_not_read_for_a_busy_reader_is_not_kept() -> None:
+    system = System()
+    system.reader.filled = ScriptedReader({}, failure=Overloaded("the model read", 1.0))
+    for _ in range(2):
+        end = completion(await system.ask())
+        assert Degradation.READ_SKIPPED in end.degradations and not end.cached
 
 
 async def test_what_a_busy_reranker_left_out_is_not_kept() -> None:

@@ -39,6 +39,7 @@ from tests.server.application.doubles import (
     ScriptedHighlighter,
     ScriptedIndex,
     ScriptedNames,
+    ScriptedReader,
     ScriptedStore,
     chain_of,
     hit,
@@ -107,7 +108,9 @@ async def wire() -> AsyncIterator[Wire]:
     search_service_pb2_grpc.add_SearchServiceServicer_to_server(
         SearchServicer(identity, search, search.profiles), server
     )
-    give = giving(AnswerQuestion(search, chain_of(generator), AnswerOptions()), MemoryStore())
+    give = giving(
+        AnswerQuestion(search, chain_of(generator), OneModel(ScriptedReader({})), AnswerOptions()), MemoryStore()
+    )
     answers = AnswerServicer(identity, give)
     answer_service_pb2_grpc.add_AnswerServiceServicer_to_server(answers, server)
     port = server.add_insecure_port("127.0.0.1:0")

@@ -267,6 +267,7 @@ def completion() -> Completion:
         index_position=9,
         embedder="e5@1",
         reranker="r@1",
+        reader="reader@1",
         cached=True,
         passed_over=(PassedOver("own", PassedOverReason.RESTING),),
         confidence=0.5,

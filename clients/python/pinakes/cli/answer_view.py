@@ -32,6 +32,8 @@ NOTES = {
     Degradation.NO_RERANKER: "no reranker is installed",
     Degradation.RERANK_SKIPPED: "the reranker was skipped",
     Degradation.RERANK_REDUCED: "the reranker read fewer passages, for lack of time",
+    Degradation.NO_READER: "no reader is installed: a simpler model looked for the phrase that answers",
+    Degradation.READ_SKIPPED: "the reader was skipped: a simpler model looked for the phrase that answers",
     Degradation.EXTRACTIVE: "no text was generated: this is the sentence of the sources that fits best",
     Degradation.OTHER_GENERATOR: "another generator wrote than the one that comes first",
     Degradation.REWRITE_SKIPPED: "rules completed the follow-up question: no model did in time",

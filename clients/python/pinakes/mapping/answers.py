@@ -123,4 +123,5 @@ def _completion(answer_id: str, sequence: int, wire: answer_service_pb2.Completi
         ),
         confidence=wire.confidence,
         masked=masked_spans(wire.masked),
+        reader=wire.reader,
     )

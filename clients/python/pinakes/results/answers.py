@@ -42,6 +42,8 @@ class Degradation(WireEnum):
     OTHER_GENERATOR = "other_generator"
     DRAFT_REPLACED = "draft_replaced"
     REWRITE_SKIPPED = "rewrite_skipped"
+    NO_READER = "no_reader"
+    READ_SKIPPED = "read_skipped"
 
 
 class PassedOverReason(WireEnum):
@@ -126,8 +128,8 @@ class PassedOverGenerator:
 @dataclass(frozen=True, slots=True)
 class Completion:
     """How the answer ended. Always the last event. `unsupported` are sentences that no passage supports. `generator`,
-    `embedder` and `reranker` are fingerprints of the models that were asked; empty for one that was not. `cached`: the
-    answer was made for another call that asked the same, and nothing has changed. `passed_over` are the generators that
+    `embedder`, `reranker` and `reader` are fingerprints of the models that were asked; empty for one that was not.
+    `cached`: the answer was made for another call that asked the same, and nothing has changed. `passed_over` are the generators that
     come before the one that wrote. `confidence`: how likely the answer is right, 0 to 1, or, of NOT_IN_DOCUMENTS, that
     the documents do not have it."""
 
@@ -147,6 +149,7 @@ class Completion:
     confidence: float = 0.0
     masked: tuple[MaskedSpan, ...] = ()
     """Where personal data was masked in the answer's text."""
+    reader: str = ""
 
 
 AnswerEvent = Sources | Delta | Citation | Completion

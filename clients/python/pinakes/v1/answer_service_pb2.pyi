@@ -112,6 +112,10 @@ class _DegradationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degradati
     """
     DEGRADATION_REWRITE_SKIPPED: _Degradation.ValueType  # 7
     """A generator was to rewrite the follow-up question, and did not in time, or with words of its own: rules did."""
+    DEGRADATION_NO_READER: _Degradation.ValueType  # 8
+    """No reader is installed: phrases are chosen by simpler models, or drafted by the generator."""
+    DEGRADATION_READ_SKIPPED: _Degradation.ValueType  # 9
+    """The reader did not answer in time, or failed: as without one."""
 
 class Degradation(_Degradation, metaclass=_DegradationEnumTypeWrapper):
     """What the server left out or replaced while answering."""
@@ -136,6 +140,10 @@ names, or for being no phrase of theirs. Where nothing was left, the answer is t
 """
 DEGRADATION_REWRITE_SKIPPED: Degradation.ValueType  # 7
 """A generator was to rewrite the follow-up question, and did not in time, or with words of its own: rules did."""
+DEGRADATION_NO_READER: Degradation.ValueType  # 8
+"""No reader is installed: phrases are chosen by simpler models, or drafted by the generator."""
+DEGRADATION_READ_SKIPPED: Degradation.ValueType  # 9
+"""The reader did not answer in time, or failed: as without one."""
 Global___Degradation: _TypeAlias = Degradation  # noqa: Y015
 
 class _PassedOverReason:
@@ -551,6 +559,7 @@ class Completion(_message.Message):
     PASSED_OVER_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     MASKED_FIELD_NUMBER: _builtins.int
+    READER_FIELD_NUMBER: _builtins.int
     status: Global___AnswerStatus.ValueType
     """How it ended."""
     generator: _builtins.str
@@ -567,6 +576,8 @@ class Completion(_message.Message):
     """
     confidence: _builtins.float
     """How likely the answer is right, 0 to 1; of NOT_IN_DOCUMENTS, how likely the documents do not have it."""
+    reader: _builtins.str
+    """Fingerprint of the model that read the passages with the question in mind; empty when none did."""
     @_builtins.property
     def usage(self) -> Global___Usage:
         """How much was read and written; absent when no generator ran."""
@@ -607,10 +618,11 @@ class Completion(_message.Message):
         passed_over: _abc.Iterable[Global___PassedOverGenerator] | None = ...,
         confidence: _builtins.float = ...,
         masked: _abc.Iterable[_passage_pb2.MaskedRange] | None = ...,
+        reader: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_usage", b"_usage", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_usage", b"_usage", "cached", b"cached", "confidence", b"confidence", "degradations", b"degradations", "embedder", b"embedder", "generator", b"generator", "index_position", b"index_position", "masked", b"masked", "passed_over", b"passed_over", "reranker", b"reranker", "status", b"status", "timings", b"timings", "unsupported", b"unsupported", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_usage", b"_usage", "cached", b"cached", "confidence", b"confidence", "degradations", b"degradations", "embedder", b"embedder", "generator", b"generator", "index_position", b"index_position", "masked", b"masked", "passed_over", b"passed_over", "reader", b"reader", "reranker", b"reranker", "status", b"status", "timings", b"timings", "unsupported", b"unsupported", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__usage: _TypeAlias = _typing.Literal["usage"]  # noqa: Y015
     _WhichOneofArgType__usage: _TypeAlias = _typing.Literal["_usage", b"_usage"]  # noqa: Y015
