@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,9 +70,26 @@ def local_key(file: Path = LOCAL_KEY_FILE) -> str | None:
 
 
 def default_address(endpoints_file: Path = ENDPOINTS_FILE) -> str:
-    """The running local stack's address if its file says so, else the default."""
+    """The running local stack's address if its file says so, else the default. What a stack left behind that was killed
+    does not count: somebody else may be at its address."""
     try:
+        if _abandoned(endpoints_file.with_name("lock")):
+            return DEFAULT_ADDRESS
         told = json.loads(endpoints_file.read_text(encoding="utf-8"))["server"]
     except (OSError, ValueError, KeyError, TypeError):
         return DEFAULT_ADDRESS
     return told if isinstance(told, str) and told else DEFAULT_ADDRESS
+
+
+def _abandoned(lock: Path) -> bool:
+    """Whether nobody holds the lock of a stack, which is held until the last of its processes has ended."""
+    if sys.platform == "win32" or not lock.exists():
+        return False
+    import fcntl  # not to be had everywhere; where it is not, there is no `pinakes up`
+
+    with lock.open() as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
