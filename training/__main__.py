@@ -1,4 +1,4 @@
-"""`python -m training`: trains the head of the reranker, and says how good it is."""
+"""`python -m training`: trains the reader, the reranker's head and the models of phrases, and says how good each is."""
 
 from __future__ import annotations
 
@@ -13,20 +13,18 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.suites.index.datasets import read_data_sets
+from training.encoder import encoder_file, encoder_tokenizer
 from training.examples import ExampleLimits, NoExamples, read_examples
 from training.mining import mined
+from training.reader.command import reader_command
 from training.spans import LEARNING, learned, quality, read_labelled, read_questions
 from training.spans import save as save_spans
 from training.tokens import TokenReader
-from triton_models.catalogue import load_catalogue
 from triton_models.digests import sha256_of
 from triton_models.embed.networks import onnxruntime_network
-from triton_models.embed.tokenizer import E5Tokenizer, write_tokenizer
 from triton_models.embed.weights import E5Weights
-from triton_models.fetching import ArtifactStore
 from triton_models.preparation import default_cache, prepare
 from triton_models.prepared import PreparedModels
-from triton_models.progress import silent
 from triton_models.rerank.head import Head, log_information
 from triton_models.rerank.network import write_token_network
 from triton_models.rerank.sentences import SentenceOptions, SentenceReranker, SentenceTokenizer
@@ -34,9 +32,10 @@ from triton_models.rerank.sentences import SentenceOptions, SentenceReranker, Se
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Trains Pinakes' own models.")
 console = Console()
 
-_ENCODER = "e5-small-q4"
 _MAX_TOKENS = 256
 _MINED_EACH, _NEIGHBOURS = 24, 6
+
+app.command("reader")(reader_command)
 
 
 @app.callback()
@@ -68,7 +67,7 @@ def rerank_command(
     except NoExamples as exc:
         console.print(f"[red]{exc}[/red]", soft_wrap=True)
         raise typer.Exit(1) from None
-    weights = E5Weights(_encoder())
+    weights = E5Weights(encoder_file())
     reader = _reader(weights, out, threads)
     lessons = []
     for source in sources:
@@ -119,7 +118,7 @@ def evaluate_command(
 
     out.mkdir(parents=True, exist_ok=True)
     wanted = frozenset(sets.split(",")) if sets else None
-    weights = E5Weights(_encoder())
+    weights = E5Weights(encoder_file())
     reader = _reader(weights, out, threads)
     trained = Head.load(head) if head else Head.untrained(np.zeros(weights.shape.hidden, np.float32), rank=1, seed=1)
     late = by_late_interaction(trained, log_information(weights.vocabulary.scores))
@@ -177,17 +176,10 @@ def _sentences(model: str, threads: int) -> SentenceReranker:
     return SentenceReranker(onnxruntime_network(files["network"], threads), tokenizer, options)
 
 
-def _encoder() -> Path:
-    artifact = load_catalogue().artifacts[_ENCODER]
-    return ArtifactStore(default_cache()).fetch(_ENCODER, artifact, silent)
-
-
 def _reader(weights: E5Weights, out: Path, threads: int) -> TokenReader:
     network = out / "encoder.onnx"
-    files = write_tokenizer(weights.vocabulary, out)
     write_token_network(weights, network)
-    tokenizer = E5Tokenizer(out / files["tokenizer"], out / files["normalization"])
-    return TokenReader(network, tokenizer, out / "tokens", _MAX_TOKENS, threads)
+    return TokenReader(network, encoder_tokenizer(weights, out), out / "tokens", _MAX_TOKENS, threads)
 
 
 if __name__ == "__main__":

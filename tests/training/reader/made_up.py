@@ -5,7 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
+from tests.triton.tiny_e5 import write_tiny_e5
+from training.encoder import encoder_tokenizer
 from training.reader.questions import ParagraphQuestion, Paragraphs, SentenceQuestion, Sentences
+from triton_models.embed.tokenizer import E5Tokenizer
+from triton_models.embed.weights import E5Weights
 
 _PORTS = ("沖波", "白浜", "黒崎", "磯部", "青島", "浦賀")
 _KEEPERS = ("榊原直樹", "立花千代", "水野健", "森本葵", "岸田蓮", "堀江澪")
@@ -39,7 +46,8 @@ def paragraphs() -> Paragraphs:
 
 def sentences() -> Sentences:
     """A question of each second sentence; builders are named in sentences without a question, too."""
-    texts, questions = [], []
+    texts: list[str] = []
+    questions = []
     for number, (place, builder) in enumerate(zip(_PLACES, _BUILDERS, strict=True)):
         text = f"The pier of {place} was built by {builder} in 19{number + 10}."
         start = text.index(builder)
@@ -62,3 +70,13 @@ def write_paragraphs(folder: Path) -> None:
     (folder / "train").mkdir(parents=True)
     for path, lines in ((folder / "corpus.jsonl", rows[::-1]), (folder / "train" / "queries.jsonl", asked)):
         path.write_text("\n".join(json.dumps(line, ensure_ascii=False) for line in lines), encoding="utf-8")
+
+
+def tiny_tokenizer(folder: Path) -> E5Tokenizer:
+    """Of single letters."""
+    write_tiny_e5(folder / "e5.bin")
+    return encoder_tokenizer(E5Weights(folder / "e5.bin"), folder)
+
+
+def no_network(ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+    raise AssertionError("nothing is to be read")

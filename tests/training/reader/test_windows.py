@@ -18,7 +18,9 @@ _DRAWS = 60
 
 def sources() -> list[tuple[WindowSource, list[tuple[str, ...]]]]:
     """With the accepted answers of each question."""
-    english = [(sentences().texts[each.sentence][each.start : each.end],) for each in sentences().questions]
+    english: list[tuple[str, ...]] = [
+        (sentences().texts[each.sentence][each.start : each.end],) for each in sentences().questions
+    ]
     japanese = [each.answers for each in paragraphs().questions]
     return [(SentenceWindows(sentences()), english), (ParagraphWindows(paragraphs()), japanese)]
 
