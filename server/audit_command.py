@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from server.adapters.postgres.pool import PostgresPool
-from server.audit import accept_break
+from server.parts.audit import accept_break
 from server.command_options import ConfigOption, DataOption, fail, settings_of
 from server.domain.audit import AuditClass, ChainBreak, ChainId
 from server.domain.errors import PinakesError

@@ -21,7 +21,7 @@ from server.adapters.postgres.identity_changes import ChangeOptions
 from server.adapters.postgres.pool import PostgresPool
 from server.application.identify_callers import IdentifyOptions
 from server.application.sign_in import SignInOptions
-from server.identity import IdentityParts, identity_parts
+from server.parts.identity import IdentityParts, identity_parts
 from server.settings import IdentitySettings, Settings
 from server.transport.grpc_server import SERVICES
 from server.transport.interceptors import CallInterceptor

@@ -1,4 +1,4 @@
-"""Puts together what the operator does with keys and tenants: part of the composition root (`server/app.py`)."""
+"""What the operator does with keys and tenants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wires what looks after personal data."""
+"""What looks after personal data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of the audit log, put together."""
+"""The audit log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wires what keeps tenants within their quotas."""
+"""What keeps tenants within their quotas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Puts together who callers are: part of the composition root (`server/app.py`)."""
+"""Who callers are."""
 
 from __future__ import annotations
 
