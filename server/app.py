@@ -10,7 +10,6 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import kernels
-from server.adapters.local_bell import LocalBell
 from server.adapters.postgres.answer_store import PostgresAnswerStore
 from server.adapters.postgres.blob_references import PostgresBlobReferences
 from server.adapters.postgres.conversations import PostgresConversations
@@ -21,6 +20,7 @@ from server.application.announcing import OutboxAnnouncer
 from server.application.direct_inference import DirectInference
 from server.application.forget_answers import ForgetAnswers
 from server.application.forget_revisions import ForgetRevisions
+from server.application.local_bell import LocalBell
 from server.application.look_after_conversations import LookAfterConversations
 from server.application.look_after_models import LookAfterModels
 from server.application.relay_events import RelayEvents

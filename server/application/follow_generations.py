@@ -9,6 +9,7 @@ from server.application.announcing import Announcer
 from server.application.follow_log import FollowLog, FollowOptions
 from server.application.index_ports import ChangeLog, FollowedGenerations
 from server.application.job_ports import Bell
+from server.application.local_bell import LocalBell
 from server.domain.events import IndexCommitted
 
 
@@ -32,7 +33,7 @@ class FollowGenerations:
         self._fingerprint = fingerprint
         self._options = options
         self._group: asyncio.TaskGroup | None = None
-        self._followers: dict[str, tuple[asyncio.Task[None], _Echo]] = {}
+        self._followers: dict[str, tuple[asyncio.Task[None], LocalBell]] = {}
 
     async def run(self) -> None:
         """Until cancelled; ends as FollowLog.run does, in a group."""
@@ -49,7 +50,7 @@ class FollowGenerations:
         """Also follows this generation, which was just begun. (What was begun before `run` is followed by then.)"""
         if self._group is None or name in self._followers:
             return
-        echo = _Echo()
+        echo = LocalBell()
 
         async def caught_up() -> None:
             await self._generations.caught_up(name)
@@ -78,19 +79,3 @@ class FollowGenerations:
             await self._bell.wait(self._options.poll_s)
             for _, echo in self._followers.values():
                 await echo.ring()
-
-
-class _Echo:
-    """The bell of one follower."""
-
-    def __init__(self) -> None:
-        self._rung = asyncio.Event()
-
-    async def ring(self) -> None:
-        self._rung.set()
-
-    async def wait(self, timeout_s: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._rung.wait()
-        self._rung.clear()

@@ -15,9 +15,9 @@ import pytest
 import index
 from server.adapters.hybrid_passage_index import PassageIndexOptions
 from server.adapters.index_generations import FollowedLog, HybridIndexGenerations
-from server.adapters.local_bell import LocalBell
 from server.application.follow_generations import FollowGenerations
 from server.application.follow_log import FollowOptions
+from server.application.local_bell import LocalBell
 from server.application.look_after_index import LookAfterIndex
 from server.application.verify_index import VerifyIndex, VerifyOptions
 from server.domain.deadline import Deadline

@@ -15,7 +15,6 @@ import pytest
 
 from server.adapters.file_blobs import FileBlobStore
 from server.adapters.jetstream import JetStreamOptions, JetStreamWorkQueue
-from server.adapters.local_bell import LocalBell
 from server.adapters.nats_connection import NatsConnection, NatsConnectionOptions
 from server.adapters.postgres.chunk_writer import PostgresChunkWriter
 from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
@@ -28,6 +27,7 @@ from server.application.ingest_document import IngestDocument, IngestOptions
 from server.application.ingestion_failures import RetryOptions
 from server.application.ingestion_stages import IngestionStages, StageOptions
 from server.application.job_ports import Busy
+from server.application.local_bell import LocalBell
 from server.application.model_ports import EmbeddingKind, Embeddings, RecognizedImage, RecognizedLine
 from server.application.privacy.screening import ScreenDocuments
 from server.application.reading_ports import DocumentReader, PageImage, Probe

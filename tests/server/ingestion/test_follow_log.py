@@ -13,11 +13,11 @@ import pytest
 from index import IndexOptions
 from server.adapters.hybrid_passage_index import PassageIndexOptions
 from server.adapters.index_generations import HybridIndexGenerations
-from server.adapters.local_bell import LocalBell
 from server.adapters.postgres.change_log import PostgresChangeLog
 from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
 from server.adapters.postgres.pool import PostgresPool
 from server.application.follow_log import FollowLog, FollowOptions
+from server.application.local_bell import LocalBell
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, IndexAhead
 from server.domain.passages import IndexQuery, IndexResult, LogEntry

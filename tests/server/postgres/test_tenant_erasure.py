@@ -14,7 +14,6 @@ from psycopg import sql
 
 from server.adapters.encrypted_storage import EncryptedStorage, EncryptionOptions, encrypted_storage
 from server.adapters.jetstream_events import JetStreamEventOptions, JetStreamEvents
-from server.adapters.local_bell import LocalBell
 from server.adapters.nats_connection import NatsConnection
 from server.adapters.postgres.change_log import PostgresChangeLog
 from server.adapters.postgres.document_catalog import PostgresDocumentCatalog
@@ -22,6 +21,7 @@ from server.adapters.postgres.pool import PostgresPool
 from server.adapters.postgres.tenant_erasure import KEPT, PostgresTenantErasure, tables_of_tenants
 from server.application.delete_tenant import DeleteTenant, DeleteTenantOptions
 from server.application.document_ports import StoredBlob
+from server.application.local_bell import LocalBell
 from server.domain.errors import DependencyUnavailable, DocumentNotFound, InvalidField, KeyUnusable, LeaseLost
 from server.domain.events import DocumentUploaded, Event
 from server.domain.principals import Principal

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 
 class LocalBell:
-    """One waiter at a time hears it."""
+    """The port `Bell`. One waiter at a time hears it."""
 
     def __init__(self) -> None:
         self._rung = asyncio.Event()
