@@ -29,9 +29,9 @@ class ModelServiceStub:
     """Looks after the models of this server: which there are, which are loaded, and which of them serve.
 
     A model's name is `<model>@<version>` (such as `multilingual-e5-small@1`) and stands for the same bytes for good. What
-    the server needs models for are slots: `embed`, `generate`, `ocr`, `rerank`. A slot's alias (`embed.default`) names the
-    model that serves it, and those that take its place, in this order, while it cannot be loaded. Models are replaced
-    without a pause: load the new one beside the old one, then set the alias.
+    the server needs models for are slots: `embed`, `generate`, `ocr`, `read`, `rerank`. A slot's alias (`embed.default`)
+    names the model that serves it, and those that take its place, in this order, while it cannot be loaded. Models are
+    replaced without a pause: load the new one beside the old one, then set the alias.
     """
 
     def __init__(self, channel):
@@ -81,9 +81,9 @@ class ModelServiceServicer:
     """Looks after the models of this server: which there are, which are loaded, and which of them serve.
 
     A model's name is `<model>@<version>` (such as `multilingual-e5-small@1`) and stands for the same bytes for good. What
-    the server needs models for are slots: `embed`, `generate`, `ocr`, `rerank`. A slot's alias (`embed.default`) names the
-    model that serves it, and those that take its place, in this order, while it cannot be loaded. Models are replaced
-    without a pause: load the new one beside the old one, then set the alias.
+    the server needs models for are slots: `embed`, `generate`, `ocr`, `read`, `rerank`. A slot's alias (`embed.default`)
+    names the model that serves it, and those that take its place, in this order, while it cannot be loaded. Models are
+    replaced without a pause: load the new one beside the old one, then set the alias.
     """
 
     def ListModels(self, request, context):
@@ -197,9 +197,9 @@ class ModelService:
     """Looks after the models of this server: which there are, which are loaded, and which of them serve.
 
     A model's name is `<model>@<version>` (such as `multilingual-e5-small@1`) and stands for the same bytes for good. What
-    the server needs models for are slots: `embed`, `generate`, `ocr`, `rerank`. A slot's alias (`embed.default`) names the
-    model that serves it, and those that take its place, in this order, while it cannot be loaded. Models are replaced
-    without a pause: load the new one beside the old one, then set the alias.
+    the server needs models for are slots: `embed`, `generate`, `ocr`, `read`, `rerank`. A slot's alias (`embed.default`)
+    names the model that serves it, and those that take its place, in this order, while it cannot be loaded. Models are
+    replaced without a pause: load the new one beside the old one, then set the alias.
     """
 
     @staticmethod

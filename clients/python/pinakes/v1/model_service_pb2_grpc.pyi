@@ -30,9 +30,9 @@ class ModelServiceStub:
     """Looks after the models of this server: which there are, which are loaded, and which of them serve.
 
     A model's name is `<model>@<version>` (such as `multilingual-e5-small@1`) and stands for the same bytes for good. What
-    the server needs models for are slots: `embed`, `generate`, `ocr`, `rerank`. A slot's alias (`embed.default`) names the
-    model that serves it, and those that take its place, in this order, while it cannot be loaded. Models are replaced
-    without a pause: load the new one beside the old one, then set the alias.
+    the server needs models for are slots: `embed`, `generate`, `ocr`, `read`, `rerank`. A slot's alias (`embed.default`)
+    names the model that serves it, and those that take its place, in this order, while it cannot be loaded. Models are
+    replaced without a pause: load the new one beside the old one, then set the alias.
     """
 
     @_typing.overload
@@ -76,9 +76,9 @@ class ModelServiceAsyncStub(ModelServiceStub):
     """Looks after the models of this server: which there are, which are loaded, and which of them serve.
 
     A model's name is `<model>@<version>` (such as `multilingual-e5-small@1`) and stands for the same bytes for good. What
-    the server needs models for are slots: `embed`, `generate`, `ocr`, `rerank`. A slot's alias (`embed.default`) names the
-    model that serves it, and those that take its place, in this order, while it cannot be loaded. Models are replaced
-    without a pause: load the new one beside the old one, then set the alias.
+    the server needs models for are slots: `embed`, `generate`, `ocr`, `read`, `rerank`. A slot's alias (`embed.default`)
+    names the model that serves it, and those that take its place, in this order, while it cannot be loaded. Models are
+    replaced without a pause: load the new one beside the old one, then set the alias.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -118,9 +118,9 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     """Looks after the models of this server: which there are, which are loaded, and which of them serve.
 
     A model's name is `<model>@<version>` (such as `multilingual-e5-small@1`) and stands for the same bytes for good. What
-    the server needs models for are slots: `embed`, `generate`, `ocr`, `rerank`. A slot's alias (`embed.default`) names the
-    model that serves it, and those that take its place, in this order, while it cannot be loaded. Models are replaced
-    without a pause: load the new one beside the old one, then set the alias.
+    the server needs models for are slots: `embed`, `generate`, `ocr`, `read`, `rerank`. A slot's alias (`embed.default`)
+    names the model that serves it, and those that take its place, in this order, while it cannot be loaded. Models are
+    replaced without a pause: load the new one beside the old one, then set the alias.
     """
 
     @_abc_1.abstractmethod
