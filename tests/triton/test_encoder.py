@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triton_models.embed.encoder import MAX_TOKENS, Encoder, EncoderOptions, batches_by_length
+from triton_models.embed.encoder import (
+    LENGTHS,
+    MAX_TOKENS,
+    Encoder,
+    EncoderOptions,
+    batches_by_length,
+    runs_by_length,
+)
 from triton_models.embed.networks import onnxruntime_network
 from triton_models.embed.tokenizer import BOS, EOS, E5Tokenizer
 from triton_models.preparation import prepare
@@ -113,12 +121,38 @@ def test_no_texts_are_no_rows(encoder: Encoder) -> None:
     assert encoder.encode([], []).vectors.shape == (0, 384)
 
 
-@given(st.lists(st.integers(2, MAX_TOKENS), max_size=200), st.integers(1, 4096))
-def test_batches_hold_every_text_once_and_little_padding(lengths: list[int], batch_tokens: int) -> None:
-    batches = list(batches_by_length(lengths, batch_tokens))
+@pytest.mark.parametrize("grouped", [batches_by_length, runs_by_length])
+@given(lengths=st.lists(st.integers(2, MAX_TOKENS), max_size=100), batch_tokens=st.integers(1, 4096))
+def test_batches_hold_every_text_once_and_little_padding(
+    grouped: Callable[[Sequence[int], int], Iterable[list[int]]], lengths: list[int], batch_tokens: int
+) -> None:
+    batches = list(grouped(lengths, batch_tokens))
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
     for batch in batches:
         longest = max(lengths[row] for row in batch)
         assert len(batch) == 1 or len(batch) * longest <= batch_tokens
     ranges = [(min(lengths[row] for row in batch), max(lengths[row] for row in batch)) for batch in batches]
     assert all(before[1] <= after[0] for before, after in pairwise(ranges))
+
+
+@given(st.lists(st.integers(2, MAX_TOKENS), min_size=1, max_size=8), st.integers(64, 2048))
+def test_no_other_cut_takes_less_time(lengths: list[int], batch_tokens: int) -> None:
+    """Beside every way to cut the sorted texts into runs."""
+    ordered = sorted(lengths)
+    costs = []
+    for cuts in product((False, True), repeat=len(ordered) - 1):
+        ends = [place for place, cut in enumerate(cuts, 1) if cut]
+        runs = [ordered[start:end] for start, end in pairwise([0, *ends, len(ordered)])]
+        if all(len(run) == 1 or len(run) * run[-1] <= batch_tokens for run in runs):
+            costs.append(_cost(runs))
+    found = [[lengths[row] for row in run] for run in runs_by_length(lengths, batch_tokens)]
+    assert _cost(found) == min(costs)
+
+
+def test_a_query_is_not_padded_to_the_length_of_passages() -> None:
+    assert runs_by_length([160, 20, 160, 160], 1024) == [[1], [0, 2, 3]]
+
+
+def _cost(runs: Sequence[Sequence[int]]) -> int:
+    """In tokens, padding included; a run costs 25 more."""
+    return sum(25 + len(run) * min(length for length in LENGTHS if length >= max(run)) for run in runs)

@@ -13,11 +13,13 @@ import pytest
 from tests.triton.tiny_encoder import write_tiny_encoder
 from triton_models.embed.encoder import LENGTHS, MAX_TOKENS, PREFIXES, Encoder, EncoderOptions, padded
 from triton_models.embed.networks import (
+    SHORT_TOKENS,
     TokenNetwork,
     cpu_network,
     onnxruntime_network,
     onnxruntime_session,
     openvino_is_faster,
+    short_text_apart,
 )
 from triton_models.embed.openvino_network import openvino_network
 from triton_models.embed.tokenizer import E5Tokenizer
@@ -64,6 +66,17 @@ def test_a_vector_does_not_depend_on_its_batch_or_its_padding(network: TokenNetw
 
 @needs_cpu
 @pytest.mark.models
+def test_a_short_text_alone_has_nearly_the_vector_that_it_has_among_others(files: dict[str, Path]) -> None:
+    texts = [[0, 41, 1294, 12, 2], [0, 41, 1294, *range(1_000, 1_020), 2], [0, *range(2_000, 2_060), 2]]
+    both = cpu_network(files["network"], 1)
+    together = both(*padded(texts))
+    for row, text in enumerate(texts):
+        alone = both(*padded([text]))[0]
+        assert 0.99 < float(together[row] @ alone) < 0.999_999, "another runtime, of the same weights"
+
+
+@needs_cpu
+@pytest.mark.models
 def test_the_reranker_puts_its_head_behind_the_encoder(files: dict[str, Path], tmp_path: Path) -> None:
     """As ONNX Runtime does, to the quantization of both."""
     random = np.random.default_rng(4)
@@ -103,6 +116,29 @@ def test_another_encoder_is_run_by_onnx_runtime(tmp_path: Path) -> None:
         openvino_network(file, 1)
     ids, mask = padded([[0, 7, 8, 2]])
     np.testing.assert_allclose(cpu_network(file, 1)(ids, mask), onnxruntime_network(file, 1)(ids, mask))
+
+
+def test_a_short_text_that_comes_alone_is_read_apart_and_without_padding() -> None:
+    seen: list[tuple[str, int, list[int]]] = []
+
+    def watched(name: str) -> TokenNetwork:
+        def run(ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+            seen.append((name, ids.shape[1], mask.sum(axis=1).tolist()))
+            return np.zeros((len(ids), 384), np.float32)
+
+        return run
+
+    run = short_text_apart(watched("short"), watched("others"))
+    run(*padded([[5] * 21]))
+    run(*padded([[5] * SHORT_TOKENS]))
+    run(*padded([[5] * (SHORT_TOKENS + 1)]))
+    run(*padded([[5] * 7, [5] * 21]))
+    assert seen == [
+        ("short", 21, [21]),
+        ("short", SHORT_TOKENS, [SHORT_TOKENS]),
+        ("others", 80, [SHORT_TOKENS + 1]),
+        ("others", 24, [7, 21]),
+    ]
 
 
 def test_every_length_that_a_batch_can_have_is_warmed() -> None:

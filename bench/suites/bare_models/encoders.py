@@ -74,11 +74,11 @@ def onnxruntime_int8(tokenizer: tuple[Path, Path], network: Path, threads: int) 
     return TokenEncoder(tokenizer, onnxruntime_network(network, threads))
 
 
-def openvino_int8(tokenizer: tuple[Path, Path], network: Path, threads: int) -> BareEncoder:
-    """The network that Pinakes runs."""
-    from triton_models.embed.openvino_network import openvino_network
+def as_pinakes(tokenizer: tuple[Path, Path], network: Path, threads: int) -> BareEncoder:
+    """The network that Pinakes runs: OpenVINO, and ONNX Runtime for a short text alone."""
+    from triton_models.embed.networks import cpu_network
 
-    return TokenEncoder(tokenizer, openvino_network(network, threads))
+    return TokenEncoder(tokenizer, cpu_network(network, threads))
 
 
 def onnxruntime_float(tokenizer: tuple[Path, Path], network: Path, threads: int) -> BareEncoder:

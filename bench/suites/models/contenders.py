@@ -24,7 +24,7 @@ from triton_models.publishing import replacing_folder
 
 FLOAT = "ONNX Runtime float32"
 INT8 = "ONNX Runtime int8"
-OWN = "OpenVINO int8, as Pinakes runs it"
+OWN = "int8, as Pinakes runs it"
 BFLOAT16 = "OpenVINO bfloat16"
 SENTENCE_TRANSFORMERS = "sentence-transformers"
 _WEIGHTS = "e5-small-q4"
@@ -67,7 +67,7 @@ def bare_encoders(
         BFLOAT16: partial(encoders.openvino_bfloat16, files.tokenizer, files.floats, threads),
     }
     if openvino_is_faster():
-        own[OWN] = partial(encoders.openvino_int8, files.tokenizer, files.network, threads)
+        own[OWN] = partial(encoders.as_pinakes, files.tokenizer, files.network, threads)
     peers = {SENTENCE_TRANSFORMERS: partial(encoders.sentence_transformers_float, files.hub, threads)}
     absent: dict[str, str] = {}
     with ExitStack() as stack:
