@@ -14,9 +14,9 @@ from rich.console import Console
 from training.encoder import encoder_file, encoder_tokenizer
 from training.marked_pairs import OtherPairs
 from training.reader.lessons import LessonOptions, NoLessons, lesson_batches
+from training.reader.material import PARAGRAPH_SET, read_material
 from training.reader.quality import NothingHeldOut, reading_quality
-from training.reader.questions import parted_paragraphs, parted_sentences, read_paragraphs, read_sentences
-from training.reader.windows import ParagraphWindows, SentenceWindows, WindowSource
+from training.reader.questions import OtherTexts
 from triton_models.digests import sha256_of
 from triton_models.embed.weights import E5Weights
 from triton_models.progress import silent
@@ -26,14 +26,12 @@ from triton_models.read.reader import Reader, ReaderOptions
 from triton_models.read.weights import pack
 from triton_models.rerank.network import write_token_network
 
-_PARAGRAPH_SET = "ja_jaquad"
-_ENGLISH_SHARE = 0.45
-"""Of what is learned from; there are three times as many Japanese questions."""
 _REPORT_STEPS = 25
 _WEIGHTS, _ENCODER_NETWORK = "reader.npz", "encoder.onnx"
 _LICENCES = {
     "en": "SQuAD (Rajpurkar et al., 2016): CC BY-SA 4.0",
     "ja": "JaQuAD (So et al., 2022): CC BY-SA 3.0",
+    "texts": "labels/ (written for this project): Apache 2.0",
     "encoder": "multilingual-e5-small (Wang et al., 2024): MIT",
 }
 
@@ -41,10 +39,10 @@ console = Console()
 
 
 def reader_command(
-    data: Annotated[Path, typer.Option(help=f"A folder with train_pairs/, {_PARAGRAPH_SET}/ and corpora.")],
+    data: Annotated[Path, typer.Option(help=f"A folder with train_pairs/, {PARAGRAPH_SET}/ and corpora.")],
     out: Annotated[Path, typer.Option(help="Where the weights go, and what a later run goes on with.")],
     steps: Annotated[int, typer.Option(help="Of some 3,000 tokens each.")] = 3_000,
-    held_out: Annotated[int, typer.Option(help="Questions of each language to measure with, at most.")] = 150,
+    held_out: Annotated[int, typer.Option(help="Questions of each source to measure with, at most.")] = 150,
     seed: Annotated[int, typer.Option(help="Decides what is drawn, and in which order it is learned.")] = 1,
     threads: Annotated[int, typer.Option(help="Cores to use.")] = 2,
 ) -> None:
@@ -63,32 +61,31 @@ def reader_command(
     out.mkdir(parents=True, exist_ok=True)
     reading, lessons = ReadingOptions(steps=steps, seed=seed, threads=threads), LessonOptions(seed=seed)
     try:
-        english, english_held = parted_sentences(read_sentences(data))
-        japanese, japanese_held = parted_paragraphs(read_paragraphs(data / _PARAGRAPH_SET))
+        material = read_material(data)
         encoder = encoder_file()
         weights = E5Weights(encoder)
         tokenizer = encoder_tokenizer(weights, out)
         write_token_network(weights, out / _ENCODER_NETWORK)
         network = TrainedReader.of(out / _ENCODER_NETWORK, reading.frozen_layers, seed)
         pair = Reader(network.read, tokenizer, ReaderOptions()).first_window
-        shares: list[tuple[float, WindowSource]] = [
-            (_ENGLISH_SHARE, SentenceWindows(english)),
-            (1 - _ENGLISH_SHARE, ParagraphWindows(japanese)),
-        ]
-        tokens = learn(network, lesson_batches(shares, pair, lessons), reading, out / "checkpoint.pt", report)
+        batches = lesson_batches(tuple(material.learned.values()), pair, lessons)
+        tokens = learn(network, batches, reading, out / "checkpoint.pt", report)
         pack(network.arrays(), reading.frozen_layers).save(out / _WEIGHTS)
         files = convert_reader(encoder, out / _WEIGHTS, out, silent)
         served = Reader(cpu_network(out / files["network"], threads), tokenizer, ReaderOptions())
-        held: dict[str, WindowSource] = {"en": SentenceWindows(english_held), "ja": ParagraphWindows(japanese_held)}
-        measured = {name: reading_quality(served, source, held_out) for name, source in held.items()}
-    except (FileNotFoundError, OtherPairs, NoLessons, NothingHeldOut) as exc:
+        measured = {
+            name: reading_quality(served, each.windows, held_out, others=each.others)
+            for name, each in material.held_out.items()
+        }
+    except (FileNotFoundError, OtherPairs, OtherTexts, NoLessons, NothingHeldOut) as exc:
         console.print(f"[red]{exc}[/red]", soft_wrap=True)
         raise typer.Exit(1) from None
     made = {
         "sha256": sha256_of(out / _WEIGHTS),
-        "questions": {"en": len(english.questions), "ja": len(japanese.questions)},
-        "texts": {"en": len(english.texts), "ja": len(japanese.texts)},
-        "english_share": _ENGLISH_SHARE,
+        "sources": {
+            name: {"questions": len(each.windows), "share": round(each.share, 4), "silent": each.silent}
+            for name, each in material.learned.items()
+        },
         "lessons": dataclasses.asdict(lessons),
         "learning": dataclasses.asdict(reading),
         "tokens": tokens,

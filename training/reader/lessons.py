@@ -37,9 +37,17 @@ class LessonOptions:
 
     tokens: int = 3_000
     drawn: int = 160
-    silent: float = 0.33
-    """Share of texts that do not answer."""
     seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LessonSource:
+    """share: of what is drawn, in proportion to the other sources'. silent: the share of its windows that are from
+    other texts than the question's."""
+
+    windows: WindowSource
+    share: float
+    silent: float
 
 
 class NoLessons(ValueError):
@@ -60,21 +68,18 @@ def lesson_of(window: Window, pair: Pairing) -> Lesson | None:
     return Lesson(tokens.ids, tokens.first, tokens.first + int(held[0]), tokens.first + int(held[-1]))
 
 
-def lesson_batches(
-    sources: Sequence[tuple[float, WindowSource]], pair: Pairing, options: LessonOptions
-) -> Iterator[list[Lesson]]:
-    """Without end; the same for the same seed. Every question of a source comes once before one comes again.
-
-    sources: each with its share of what is drawn. Raises NoLessons.
+def lesson_batches(sources: Sequence[LessonSource], pair: Pairing, options: LessonOptions) -> Iterator[list[Lesson]]:
+    """Without end; the same for the same seed. Every question of a source comes once before one comes again. Raises
+    NoLessons.
     """
     random = Random(options.seed)
-    asked = [(share, _Turns(source, random)) for share, source in sources if len(source)]
-    shares = [share for share, _ in asked]
+    asked = [_Turns(source, random) for source in sources if len(source.windows)]
+    shares = [turns.source.share for turns in asked]
     while True:
         drawn: list[Lesson] = []
         for _ in range(_DRAWS * options.drawn if asked else 0):
-            [(_, turns)] = random.choices(asked, shares)
-            window = turns.next(options.silent)
+            [turns] = random.choices(asked, shares)
+            window = turns.next()
             lesson = lesson_of(window, pair) if window else None
             if lesson:
                 drawn.append(lesson)
@@ -92,14 +97,15 @@ def lesson_batches(
 class _Turns:
     """The questions of a source, in a new order each time around."""
 
-    def __init__(self, source: WindowSource, random: Random) -> None:
-        self._source = source
+    def __init__(self, source: LessonSource, random: Random) -> None:
+        self.source = source
         self._random = random
         self._left: list[int] = []
 
-    def next(self, silent: float) -> Window | None:
+    def next(self) -> Window | None:
+        windows = self.source.windows
         if not self._left:
-            self._left = list(range(len(self._source)))
+            self._left = list(range(len(windows)))
             self._random.shuffle(self._left)
-        draw = self._source.silent if self._random.random() < silent else self._source.answering
+        draw = windows.silent if self._random.random() < self.source.silent else windows.answering
         return draw(self._left.pop(), self._random)

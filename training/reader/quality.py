@@ -36,13 +36,15 @@ class ReadingQuality:
     refused: float
 
 
-def reading_quality(reader: Reader, source: WindowSource, most: int) -> ReadingQuality:
-    """On `most` of the source's questions, drawn, or on all: each with a window that answers and one that does not, as
-    far as they can be drawn. Raises NothingHeldOut."""
+def reading_quality(reader: Reader, source: WindowSource, most: int, *, others: bool = True) -> ReadingQuality:
+    """On `most` of the source's questions, drawn, or on all: each with a window of its own and one of another text, as
+    far as they can be drawn; without the latter if not `others`. Raises NothingHeldOut."""
     drawn = Random(_DRAWN_SEED).sample(range(len(source)), min(most, len(source)))
     random = Random(_WINDOW_SEED)
-    answering = [window for window in (source.answering(question, random) for question in drawn) if window]
-    silent = [window for window in (source.silent(question, random) for question in drawn) if window]
+    windows = [source.answering(question, random) for question in drawn]
+    windows += [source.silent(question, random) for question in drawn] if others else []
+    answering = [window for window in windows if window and window.answer]
+    silent = [window for window in windows if window and not window.answer]
     if not answering or not silent:
         raise NothingHeldOut("no window could be drawn from the questions that are held out: look at the data")
     found = _best(reader, answering)

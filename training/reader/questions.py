@@ -16,10 +16,17 @@ from training.json_lines import read_json_lines
 from training.marked_pairs import FIRST_MARKS, LABELS, SECOND_MARKS, checked, read_casing, read_marks, read_pairs
 
 _KEPT_BACK = LABELS / "kept_back.txt"
+_QUERIES, _UNANSWERED, _TEXTS = (LABELS / name for name in ("queries.tsv", "unanswered.tsv", "texts.jsonl"))
+_ENGLISH = "en"
 _LEARNED_SENTENCES = 0.96
+_HELD_OUT_STEP = 12
 _HELD_OUT_PARAGRAPHS = 60
 _HELD_OUT_SEED = 5
 """Not the training's seed: runs that differ by it are measured on the same questions."""
+
+
+class OtherTexts(ValueError):
+    """The data are not those that were labelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +65,32 @@ class ParagraphQuestion:
 class Paragraphs:
     """In the order of their names, which is that of the articles."""
 
+    names: tuple[str, ...]
     texts: tuple[str, ...]
     questions: tuple[ParagraphQuestion, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class TextQuestion:
+    """Of text `read`, which it was written for. answer: where in it the answer stands, in characters; None if it looks
+    as if the text answered, and it does not."""
+
+    text: str
+    read: int
+    answer: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Of one language; each is read whole."""
+
+    japanese: bool
+    texts: tuple[str, ...]
+    questions: tuple[TextQuestion, ...]
+
+
 _Q = TypeVar("_Q", SentenceQuestion, ParagraphQuestion)
+_S = TypeVar("_S", Sentences, Paragraphs)
 
 
 def read_sentences(data: Path) -> Sentences:
@@ -90,7 +118,59 @@ def read_paragraphs(folder: Path) -> Paragraphs:
     questions = [
         replace(question, paragraph=number) for number, name in enumerate(sorted(found)) for question in found[name]
     ]
-    return Paragraphs(tuple(everything[name] for name in sorted(found)), tuple(questions))
+    return Paragraphs(tuple(sorted(found)), tuple(everything[name] for name in sorted(found)), tuple(questions))
+
+
+def read_queries(sentences: Sentences, paragraphs: Paragraphs) -> tuple[Sentences, Paragraphs]:
+    """What people may type who look for a whole sentence, as titles, claims and vague needs; see `training/labels/`.
+    Raises OtherTexts."""
+    places = _Places(sentences, paragraphs)
+    english: list[SentenceQuestion] = []
+    japanese: list[ParagraphQuestion] = []
+    for line in _QUERIES.read_text(encoding="utf-8").splitlines():
+        name, start, end, known, _, query = line.split("\t")
+        text = places.text(name, int(start), int(end), int(known))
+        if name == _ENGLISH:
+            english.append(SentenceQuestion(query, query, int(start), 0, len(text)))
+        else:
+            japanese.append(ParagraphQuestion(query, (text,), places.paragraph(name), int(start), int(end)))
+    return replace(sentences, questions=tuple(english)), replace(paragraphs, questions=tuple(japanese))
+
+
+def read_unanswered(sentences: Sentences, paragraphs: Paragraphs) -> tuple[Texts, Texts]:
+    """Questions that their texts do not answer, and seem to; English and Japanese. Raises OtherTexts."""
+    places = _Places(sentences, paragraphs)
+    found: tuple[list[tuple[str, str]], list[tuple[str, str]]] = ([], [])
+    for line in _UNANSWERED.read_text(encoding="utf-8").splitlines():
+        name, start, end, known, question = line.split("\t")
+        found[name != _ENGLISH].append((question, places.text(name, int(start), int(end), int(known))))
+    english, japanese = (
+        Texts(
+            bool(number),
+            tuple(text for _, text in own),
+            tuple(TextQuestion(question, at, None) for at, (question, _) in enumerate(own)),
+        )
+        for number, own in enumerate(found)
+    )
+    return english, japanese
+
+
+def read_texts() -> tuple[Texts, Texts]:
+    """Texts that were written with their questions; English and Japanese."""
+    rows = list(read_json_lines(_TEXTS))
+    english, japanese = (
+        Texts(
+            language == "ja",
+            tuple(row["text"] for row in rows if row["language"] == language),
+            tuple(
+                TextQuestion(asked["text"], at, tuple(asked["answer"]) if asked["answer"] else None)
+                for at, row in enumerate(row for row in rows if row["language"] == language)
+                for asked in row["questions"]
+            ),
+        )
+        for language in ("en", "ja")
+    )
+    return english, japanese
 
 
 def parted_sentences(source: Sentences) -> tuple[Sentences, Sentences]:
@@ -109,6 +189,42 @@ def parted_paragraphs(source: Paragraphs) -> tuple[Paragraphs, Paragraphs]:
     held_out = tuple(question for question in source.questions if question.paragraph in drawn)
     learned = tuple(question for question in source.questions if question.paragraph not in drawn)
     return replace(source, questions=_allowed(learned)), replace(source, questions=held_out)
+
+
+def parted_queries(source: _S) -> tuple[_S, _S]:
+    """To learn from, and held out: each twelfth. Both have all texts."""
+    held_out = source.questions[::_HELD_OUT_STEP]
+    learned = tuple(question for at, question in enumerate(source.questions) if at % _HELD_OUT_STEP)
+    return replace(source, questions=learned), replace(source, questions=held_out)
+
+
+def parted_texts(source: Texts) -> tuple[Texts, Texts]:
+    """To learn from, and held out: the questions of each twelfth text. Both have all texts."""
+    held_out = tuple(question for question in source.questions if question.read % _HELD_OUT_STEP == 0)
+    learned = tuple(question for question in source.questions if question.read % _HELD_OUT_STEP)
+    return replace(source, questions=learned), replace(source, questions=held_out)
+
+
+class _Places:
+    """Finds what labels speak of. Where in English texts: the numbers of sentences; in Japanese ones: a paragraph's
+    name, and characters."""
+
+    def __init__(self, sentences: Sentences, paragraphs: Paragraphs) -> None:
+        self._sentences = sentences.texts
+        self._paragraphs = paragraphs.texts
+        self._numbers = {name: number for number, name in enumerate(paragraphs.names)}
+
+    def paragraph(self, name: str) -> int:
+        return self._numbers[name]
+
+    def text(self, name: str, start: int, end: int, known: int) -> str:
+        if name == _ENGLISH:
+            text = " ".join(self._sentences[start:end])
+        else:
+            text = self._paragraphs[self._numbers[name]][start:end] if name in self._numbers else ""
+        if zlib.crc32(text.lower().encode()) & 0xFFFF != known:
+            raise OtherTexts(f"the data have another text at {name} {start} than the one that was labelled")
+        return text
 
 
 def _likeliest_place(question: str, answers: Sequence[str], text: str) -> tuple[int, int] | None:

@@ -15,7 +15,7 @@ from typing import Protocol
 from server.application.sentences import split_sentences
 from server.domain.passages import TextSpan
 from training.reader.mining import mined_paragraphs
-from training.reader.questions import ParagraphQuestion, Paragraphs, SentenceQuestion, Sentences
+from training.reader.questions import ParagraphQuestion, Paragraphs, SentenceQuestion, Sentences, Texts
 
 _PARAGRAPH_CHARACTERS = 140, 400
 _SENTENCES_CHARACTERS = 220, 900
@@ -44,7 +44,8 @@ class WindowSource(Protocol):
     def __len__(self) -> int: ...
 
     def answering(self, question: int, random: Random) -> Window | None:
-        """None if the sentences cannot be told apart where the answer stands."""
+        """From the text that the question was asked of; without an answer only if that has none. None if the sentences
+        cannot be told apart where the answer stands."""
         ...
 
     def silent(self, question: int, random: Random) -> Window | None:
@@ -162,6 +163,41 @@ class SentenceWindows:
         texts = self._small if small else self._source.texts
         question = asked.cased if drawn < _QUESTION_CASED else asked.text
         return Window(question, " ".join(texts[first : last + 1]), answer)
+
+
+class TextWindows:
+    """Whole texts, some with another one before or behind them."""
+
+    def __init__(self, source: Texts, joined: float) -> None:
+        """joined: the share of those with another one."""
+        self.japanese = source.japanese
+        self._source = source
+        self._joined = joined
+        self._between = "" if source.japanese else " "
+
+    def __len__(self) -> int:
+        return len(self._source.questions)
+
+    def answering(self, question: int, random: Random) -> Window | None:
+        asked = self._source.questions[question]
+        window = Window(asked.text, self._source.texts[asked.read], asked.answer)
+        other = self.silent(question, random) if random.random() < self._joined else None
+        if not other:
+            return window
+        if random.random() < 0.5:
+            return Window(asked.text, window.text + self._between + other.text, asked.answer)
+        moved = len(other.text) + len(self._between)
+        answer = (asked.answer[0] + moved, asked.answer[1] + moved) if asked.answer else None
+        return Window(asked.text, other.text + self._between + window.text, answer)
+
+    def silent(self, question: int, random: Random) -> Window | None:
+        """Any other text."""
+        asked = self._source.questions[question]
+        count = len(self._source.texts)
+        if count < 2:
+            return None
+        other = (asked.read + random.randrange(1, count)) % count
+        return Window(asked.text, self._source.texts[other], None)
 
 
 def _widened(spans: Sequence[TextSpan], first: int, last: int, most: int, random: Random) -> TextSpan:

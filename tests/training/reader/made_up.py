@@ -10,7 +10,14 @@ import numpy.typing as npt
 
 from tests.triton.tiny_e5 import write_tiny_e5
 from training.encoder import encoder_tokenizer
-from training.reader.questions import ParagraphQuestion, Paragraphs, SentenceQuestion, Sentences
+from training.reader.questions import (
+    ParagraphQuestion,
+    Paragraphs,
+    SentenceQuestion,
+    Sentences,
+    TextQuestion,
+    Texts,
+)
 from triton_models.embed.tokenizer import E5Tokenizer
 from triton_models.embed.weights import E5Weights
 
@@ -41,7 +48,8 @@ def paragraphs() -> Paragraphs:
         ):
             start = text.index(answer)
             questions.append(ParagraphQuestion(asked, (answer,), number, start, start + len(answer)))
-    return Paragraphs(tuple(texts), tuple(questions))
+    names = tuple(f"tr-{number:03}" for number in range(len(texts)))
+    return Paragraphs(names, tuple(texts), tuple(questions))
 
 
 def sentences() -> Sentences:
@@ -55,6 +63,19 @@ def sentences() -> Sentences:
         questions.append(SentenceQuestion(asked.lower(), asked, len(texts), start, start + len(builder)))
         texts += [text, f"The mole of {place} is older than {builder}, who was born beside it."]
     return Sentences(tuple(texts), tuple(questions))
+
+
+def texts(*, japanese: bool) -> Texts:
+    """Two questions of each, of which it answers the first."""
+    read = tuple(paragraphs().texts if japanese else sentences().texts[::2])
+    asked = [each.text for each in (paragraphs().questions[::2] if japanese else sentences().questions)]
+    answers = _KEEPERS if japanese else _BUILDERS
+    questions: list[TextQuestion] = []
+    for number, (text, answer) in enumerate(zip(read, answers, strict=True)):
+        start = text.index(answer)
+        questions.append(TextQuestion(asked[number], number, (start, start + len(answer))))
+        questions.append(TextQuestion("前の灯台守は誰ですか。" if japanese else "Who painted the pier?", number, None))
+    return Texts(japanese, read, tuple(questions))
 
 
 def write_paragraphs(folder: Path) -> None:

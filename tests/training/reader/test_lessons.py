@@ -12,7 +12,7 @@ import pytest
 
 from tests.training.reader.made_up import no_network, paragraphs, sentences, tiny_tokenizer
 from tests.triton.tiny_e5 import PIECES
-from training.reader.lessons import Lesson, LessonOptions, NoLessons, Pairing, lesson_batches, lesson_of
+from training.reader.lessons import Lesson, LessonOptions, LessonSource, NoLessons, Pairing, lesson_batches, lesson_of
 from training.reader.questions import Paragraphs
 from training.reader.windows import ParagraphWindows, SentenceWindows, Window, WindowSource
 from triton_models.read.reader import Reader, ReaderOptions
@@ -90,9 +90,9 @@ def test_an_answer_that_is_cut_off_teaches_nothing(pair: Pairing) -> None:
 
 def test_batches_are_the_seeds_and_have_room_for_their_tokens(pair: Pairing) -> None:
     def batches(seed: int, count: int) -> list[list[Lesson]]:
-        sources: list[tuple[float, WindowSource]] = [
-            (0.5, SentenceWindows(sentences())),
-            (0.5, ParagraphWindows(paragraphs())),
+        sources = [
+            LessonSource(SentenceWindows(sentences()), 0.5, silent=0.33),
+            LessonSource(ParagraphWindows(paragraphs()), 0.5, silent=0.33),
         ]
         return list(islice(lesson_batches(sources, pair, replace(_OPTIONS, seed=seed)), count))
 
@@ -107,7 +107,7 @@ def test_batches_are_the_seeds_and_have_room_for_their_tokens(pair: Pairing) -> 
 
 def test_every_question_comes_once_before_one_comes_again(pair: Pairing) -> None:
     source = Counted(ParagraphWindows(paragraphs()))
-    batches = lesson_batches([(1.0, source)], pair, _OPTIONS)
+    batches = lesson_batches([LessonSource(source, 1.0, silent=0.3)], pair, _OPTIONS)
     for _ in range(30):
         next(batches)
         assert len(source.drawn) == len(source) and max(source.drawn.values()) - min(source.drawn.values()) <= 1
@@ -115,7 +115,8 @@ def test_every_question_comes_once_before_one_comes_again(pair: Pairing) -> None
 
 def test_sources_come_by_their_shares(pair: Pairing) -> None:
     sources = Counted(SentenceWindows(sentences())), Counted(ParagraphWindows(paragraphs()))
-    list(islice(lesson_batches([(0.25, sources[0]), (0.75, sources[1])], pair, LessonOptions(drawn=400)), 1))
+    shared = [LessonSource(source, share, silent=0.2) for source, share in zip(sources, (1, 3), strict=True)]
+    next(lesson_batches(shared, pair, LessonOptions(drawn=400)))
     assert 0.15 < sources[0].drawn.total() / (sources[0].drawn.total() + sources[1].drawn.total()) < 0.35
 
 
@@ -123,6 +124,6 @@ def test_data_that_teach_nothing_are_refused(pair: Pairing) -> None:
     def unread(question: str, text: str) -> TokenWindow:
         return TokenWindow(0, [0, 2, 2, 2], 3, np.empty((0, 2), np.int32))
 
-    for source, pairing in ((Paragraphs((), ()), pair), (paragraphs(), unread)):
+    for source, pairing in ((Paragraphs((), (), ()), pair), (paragraphs(), unread)):
         with pytest.raises(NoLessons, match="look at the data"):
-            next(lesson_batches([(1.0, ParagraphWindows(source))], pairing, replace(_OPTIONS, silent=0.0)))
+            next(lesson_batches([LessonSource(ParagraphWindows(source), 1.0, silent=0.0)], pairing, _OPTIONS))

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.training.reader.made_up import sentences, tiny_tokenizer
+from tests.training.reader.made_up import sentences, texts, tiny_tokenizer
 from tests.triton.tiny_e5 import PIECES
 from training.reader.quality import NothingHeldOut, reading_quality
 from training.reader.questions import Sentences
-from training.reader.windows import SentenceWindows
+from training.reader.windows import SentenceWindows, TextWindows
 from triton_models.read.reader import Reader, ReaderNetwork, ReaderOptions
 
 _LETTERS = [piece if len(piece) == 1 else "#" for piece in PIECES]
@@ -59,6 +59,11 @@ def test_quality_tells_who_knows_from_who_does_not(
     quality = reading_quality(reader(network, tmp_path), SentenceWindows(sentences()), most=6)
     assert (quality.answering, quality.silent) == (6, 6)
     assert (quality.f1, quality.exact, quality.auc, quality.answered, quality.refused) == expected
+
+
+def test_texts_tell_from_their_own_unanswered_questions(tmp_path: Path) -> None:
+    quality = reading_quality(reader(hasty, tmp_path), TextWindows(texts(japanese=False), joined=0), 99, others=False)
+    assert (quality.answering, quality.silent) == (8, 8) and quality.auc == 0 == quality.refused
 
 
 def test_without_questions_nothing_can_be_said(tmp_path: Path) -> None:

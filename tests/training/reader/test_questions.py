@@ -12,7 +12,20 @@ import pytest
 from tests.training.reader.made_up import paragraphs, sentences, write_paragraphs
 from training.marked_pairs import FIRST_MARKS, LABELS, SECOND_MARKS, OtherPairs, Pair, checksum, read_marks
 from training.reader import questions
-from training.reader.questions import parted_paragraphs, parted_sentences, read_paragraphs, read_sentences
+from training.reader.questions import (
+    OtherTexts,
+    TextQuestion,
+    Texts,
+    parted_paragraphs,
+    parted_queries,
+    parted_sentences,
+    parted_texts,
+    read_paragraphs,
+    read_queries,
+    read_sentences,
+    read_texts,
+    read_unanswered,
+)
 
 _PAIRS = [
     Pair("who built the pier?", "the pier was built by ida brandt."),
@@ -83,9 +96,64 @@ def test_nothing_is_learned_from_what_is_held_out_or_kept_back(tmp_path: Path, m
     assert parted_paragraphs(paragraphs()) == (asked, held)
 
     monkeypatch.setattr(questions, "_LEARNED_SENTENCES", 0.8)
+    rest, twelfth = parted_queries(sentences())
+    assert twelfth.questions == sentences().questions[:1] and rest.questions == sentences().questions[1:]
     learned, late = parted_sentences(sentences())
     assert [each.sentence for each in late.questions] == [14] and learned.questions == sentences().questions[1:7]
     assert learned.texts == late.texts == sentences().texts
+
+
+def label(text: str) -> int:
+    return zlib.crc32(text.lower().encode()) & 0xFFFF
+
+
+def test_queries_look_for_whole_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    english, japanese = sentences(), paragraphs()
+    rows = [
+        ("en", 3, 4, label(english.texts[3]), "title", "Old moles"),
+        ("tr-001", 0, 11, label(japanese.texts[1][:11]), "need", "北の岬の港"),
+    ]
+    file = tmp_path / "queries.tsv"
+    file.write_text("".join("\t".join(map(str, row)) + "\n" for row in rows), encoding="utf-8")
+    monkeypatch.setattr(questions, "_QUERIES", file)
+    (titles, needs) = read_queries(english, japanese)
+    assert [(each.text, each.sentence, each.end) for each in titles.questions] == [
+        ("Old moles", 3, len(english.texts[3]))
+    ]
+    assert [(each.paragraph, each.answers) for each in needs.questions] == [(1, (japanese.texts[1][:11],))]
+    for place in ("en\t4\t5", "tr-001\t1\t11", "tr-999\t0\t11"):
+        file.write_text(f"{place}\t{label(english.texts[3])}\ttitle\tOld moles\n", encoding="utf-8")
+        with pytest.raises(OtherTexts):
+            read_queries(english, japanese)
+
+
+def test_unanswered_questions_have_their_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    english, japanese = sentences(), paragraphs()
+    pair = " ".join(english.texts[2:4])
+    rows = [
+        ("en", 2, 4, label(pair), "Who painted it?"),
+        ("tr-001", 0, 11, label(japanese.texts[1][:11]), "岬の灯台はいつできたか。"),
+    ]
+    file = tmp_path / "unanswered.tsv"
+    file.write_text("".join("\t".join(map(str, row)) + "\n" for row in rows), encoding="utf-8")
+    monkeypatch.setattr(questions, "_UNANSWERED", file)
+    first, second = read_unanswered(english, japanese)
+    assert first == Texts(False, (pair,), (TextQuestion("Who painted it?", 0, None),))
+    assert second.japanese and second.texts == (japanese.texts[1][:11],) and len(second.questions) == 1
+
+
+def test_texts_are_whole_and_tell_their_answers() -> None:
+    english, japanese = read_texts()
+    assert (len(english.texts), len(japanese.texts)) == (150, 146) and japanese.japanese
+    assert len(english.questions) + len(japanese.questions) == 2_365
+    for source in (english, japanese):
+        assert all(each.text.strip() and "\n" not in source.texts[each.read] for each in source.questions)
+        answers = [source.texts[each.read][slice(*each.answer)] for each in source.questions if each.answer]
+        assert all(answer and answer == answer.strip() for answer in answers)
+        assert 0.7 < len(answers) / len(source.questions) < 0.8
+        learned, held_out = parted_texts(source)
+        assert not {each.read for each in learned.questions} & {each.read for each in held_out.questions}
+        assert len(learned.questions) + len(held_out.questions) == len(source.questions)
 
 
 def test_labels_are_whole() -> None:
@@ -97,5 +165,9 @@ def test_labels_are_whole() -> None:
         assert all(0 <= mark.start < mark.end <= 320 and 0 <= mark.checksum <= 0xFFFF for mark in marks)
     assert Counter(mark.line for mark in (*first, *second)).most_common(1)[0][1] == 1
     assert max(mark.line for mark in (*first, *second)) < 11_877
+    for name, parts, count in (("queries.tsv", 6, 3_500), ("unanswered.tsv", 5, 1_399)):
+        rows = [line.split("\t") for line in (LABELS / name).read_text(encoding="utf-8").splitlines()]
+        assert len(rows) == count and all(len(row) == parts and row[-1].strip() for row in rows)
+        assert all(int(row[1]) < int(row[2]) and (row[0] == "en" or row[0].startswith("tr-")) for row in rows)
     kept_back = (LABELS / "kept_back.txt").read_text(encoding="ascii").split()
     assert len(set(kept_back)) == len(kept_back) == 740 and all(int(line, 16) < 1 << 32 for line in kept_back)
