@@ -143,13 +143,24 @@ class GeneratorMetrics(Collector):
         state = GaugeMetricFamily(
             "pinakes_generator_breaker", "1 for the state of the circuit breaker.", labels=("generator", "state")
         )
+        scored = CounterMetricFamily(
+            "pinakes_generator_scored_tokens", "Tokens of answers whose probability was told.", labels=("generator",)
+        )
+        surprise = CounterMetricFamily(
+            "pinakes_generator_surprise_nats",
+            "Negative natural logarithms of their probabilities: by token, how unsure a generator is.",
+            labels=("generator",),
+        )
+        for name, likelihood in self._chain.likelihoods.items():
+            scored.add_metric((name,), likelihood.tokens)
+            surprise.add_metric((name,), -likelihood.sum)
         # A copy: the event loop counts on meanwhile.
         for (name, outcome), count in dict(self._chain.outcomes).items():
             texts.add_metric((name, outcome), count)
         for provider in self._chain.providers:
             for each in BreakerState:
                 state.add_metric((provider.name, each.value), float(provider.breaker.state is each))
-        yield from (texts, state)
+        yield from (texts, state, scored, surprise)
 
 
 @contextmanager

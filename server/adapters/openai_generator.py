@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from server.adapters.openai_endpoint import OpenAiEndpoint
@@ -28,6 +28,7 @@ class OpenAiGenerator:
     def __init__(self, endpoint: OpenAiEndpoint, options: OpenAiGeneratorOptions | None = None) -> None:
         self._endpoint = endpoint
         self._options = options or OpenAiGeneratorOptions()
+        self._tells_probabilities = True
 
     @property
     def fingerprint(self) -> str:
@@ -35,7 +36,25 @@ class OpenAiGenerator:
 
     async def stream(self, request: GenerationRequest, deadline: Deadline) -> AsyncGenerator[GeneratedText, None]:
         """See the port. Raises SlotMisconfigured, too. What the endpoint limits further (OpenAI: four stop sequences)
-        it refuses itself."""
+        it refuses itself. One that is no more asked for probabilities, because it refused a request with them (as
+        OpenAI does for some models) and took it without, gives the text without."""
+        request = replace(request, log_probabilities=request.log_probabilities and self._tells_probabilities)
+        began = False
+        try:
+            async with aclosing(self._written(request, deadline)) as pieces:
+                async for piece in pieces:
+                    began = True
+                    yield piece
+            return
+        except InvalidField:
+            if began or not request.log_probabilities:
+                raise
+        async with aclosing(self._written(replace(request, log_probabilities=False), deadline)) as pieces:
+            async for piece in pieces:
+                self._tells_probabilities = False
+                yield piece
+
+    async def _written(self, request: GenerationRequest, deadline: Deadline) -> AsyncGenerator[GeneratedText, None]:
         body = self._body(request)
         finish_reason = ""
         counts = (0, 0, 0)

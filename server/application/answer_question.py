@@ -375,6 +375,7 @@ class AnswerQuestion:
                     piece = await anext(writing.pieces, None)
                 if piece is None:
                     return
+                answer.likelihood.add(piece.tokens)
                 if piece.finish_reason is not None:
                     answer.usage = Usage(piece.prompt_tokens, piece.completion_tokens)
                 yield piece

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from server.application.model_ports import (
-    ChosenToken,
     Embedder,
     EmbeddingKind,
     Embeddings,
@@ -100,23 +99,6 @@ class DirectInference:
 def longest_text(request: GenerationRequest) -> int:
     """In tokens. Raises InvalidField."""
     return bounded("max_tokens", request.max_tokens, 1, 2_048, 256)
-
-
-class MeanLogProbability:
-    """Of a text's tokens; its exponential is the geometric mean of their probabilities."""
-
-    def __init__(self) -> None:
-        self._sum = 0.0
-        self._count = 0
-
-    def add(self, tokens: Sequence[ChosenToken]) -> None:
-        self._sum += sum(token.chosen.log_probability for token in tokens)
-        self._count += len(tokens)
-
-    @property
-    def value(self) -> float | None:
-        """None without tokens."""
-        return self._sum / self._count if self._count else None
 
 
 def _check_texts(texts: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from server.application.generation_chain import Writing
+from server.application.log_probabilities import MeanLogProbability
 from server.application.sentences import split_sentences
 from server.application.timing import StageClock
 from server.domain.answers import AnswerStatus, Citation, Completion, Degradation, Delta, Unsupported, Usage
@@ -62,6 +63,7 @@ class OpenAnswer:
         self.usage: Usage | None = None
         self.generator = ""
         self.reader = ""
+        self.likelihood = MeanLogProbability()
         self.passed_over: tuple[PassedOver, ...] = ()
         self._models = models
         self._degradations = list(degradations)
@@ -108,6 +110,7 @@ class OpenAnswer:
             confidence=confidence,
             passed_over=self.passed_over,
             reader=self.reader,
+            mean_log_probability=self.likelihood.value,
         )
 
     def _last(self, characters: int) -> TextSpan:

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import structlog
 
+from server.application.log_probabilities import MeanLogProbability
 from server.application.model_ports import GeneratedText, GenerationRequest, Generator, Slot
 from server.domain.deadline import Deadline
 from server.domain.errors import (
@@ -103,6 +104,8 @@ class GenerationChain:
         self._options = options
         self.outcomes: Counter[tuple[str, str]] = Counter()
         """How often each provider began a text (`began`), broke it off (`broken`), or was passed over, by reason."""
+        self.likelihoods = {each.name: MeanLogProbability() for each in providers}
+        """Of all tokens that each provider told the probability of."""
 
     @property
     def providers(self) -> tuple[Provider, ...]:
@@ -186,9 +189,12 @@ class GenerationChain:
 
     async def _pieces(self, begun: _Begun) -> AsyncGenerator[GeneratedText, None]:
         try:
+            likelihood = self.likelihoods[begun.provider.name]
             for piece in begun.held:
+                likelihood.add(piece.tokens)
                 yield piece
             async for piece in begun.stream:
+                likelihood.add(piece.tokens)
                 yield piece
         except PinakesError as error:
             self.outcomes[begun.provider.name, "broken"] += 1

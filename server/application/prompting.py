@@ -61,7 +61,7 @@ def sentences_request(
     """Asks `question`, which is in `language`, about the passages, in their order. Greedy."""
     shown = (under_headings(passage.heading_path, rows_asked_about(passage.text, question)) for passage in passages)
     prompt = filled(_template(language).sentences, passages="\n\n".join(shown), question=question)
-    return GenerationRequest(prompt, max_tokens=max_tokens, seed=seed)
+    return GenerationRequest(prompt, max_tokens=max_tokens, seed=seed, log_probabilities=True)
 
 
 def phrase_request(
@@ -69,7 +69,9 @@ def phrase_request(
 ) -> GenerationRequest:
     """Asks for a phrase from the texts, on one line. Greedy."""
     prompt = filled(_template(language).phrase, passages="\n".join(texts), question=question)
-    return GenerationRequest(prompt, max_tokens=min(max_tokens, _PHRASE_TOKENS), seed=seed, stop=("\n",))
+    return GenerationRequest(
+        prompt, max_tokens=min(max_tokens, _PHRASE_TOKENS), seed=seed, stop=("\n",), log_probabilities=True
+    )
 
 
 def fields_request(
@@ -79,7 +81,7 @@ def fields_request(
     shown = "\n\n".join(under_headings(passage.heading_path, passage.text) for passage in passages)
     template = FIELDS.get(language, FIELDS[_OTHER])
     prompt = filled(template, passages=shown, question=question, schema=schema)
-    return GenerationRequest(prompt, max_tokens=max_tokens, seed=seed, json_schema=schema)
+    return GenerationRequest(prompt, max_tokens=max_tokens, seed=seed, json_schema=schema, log_probabilities=True)
 
 
 def not_in_documents(language: str) -> str:

@@ -81,7 +81,8 @@ class Completion:
     """`generator`, `embedder`, `reranker` and `reader` are fingerprints of the models that made the answer; empty for
     one that was not asked. `cached`: the answer was made for an earlier call, or for another one at the same time.
     `confidence`: how likely the answer is right, or, of NOT_IN_DOCUMENTS, that the documents do not have it. `masked`:
-    where in its text words stand in the place of personal data, in order."""
+    where in its text words stand in the place of personal data, in order. `mean_log_probability`: of the tokens that
+    the generator wrote; None where none did, or none told."""
 
     status: AnswerStatus
     usage: Usage | None
@@ -97,6 +98,7 @@ class Completion:
     confidence: float = 0.0
     masked: tuple[PiiSpan, ...] = ()
     reader: str = ""
+    mean_log_probability: float | None = None
 
 
 AnswerEvent = Sources | Delta | Citation | Completion

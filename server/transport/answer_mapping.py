@@ -142,6 +142,7 @@ def completion_to_wire(completion: Completion) -> answer_service_pb2.Completion:
         confidence=completion.confidence,
         masked=masked_to_wire(completion.masked),
         reader=completion.reader,
+        mean_log_probability=completion.mean_log_probability,
     )
 
 

@@ -9,8 +9,9 @@ from typing import Any
 from grpc.aio import ServicerContext
 
 from pinakes.v1 import inference_service_pb2, inference_service_pb2_grpc
-from server.application.direct_inference import DirectInference, MeanLogProbability, longest_text
+from server.application.direct_inference import DirectInference, longest_text
 from server.application.limit_tenants import MeterTokens
+from server.application.log_probabilities import MeanLogProbability
 from server.application.timing import StageClock
 from server.transport import inference_mapping as mapping
 from server.transport.deadlines import deadline_of

@@ -71,23 +71,29 @@ STATES = ("closed", "open", "half_open")
 
 async def test_metrics_tell_who_writes_and_whom_a_breaker_keeps_from_it() -> None:
     breaker = CircuitBreaker("away", BreakerOptions(failures=1))
-    own = Provider("own", OneModel(ScriptedGenerator("Some text.")), CircuitBreaker("own", BreakerOptions()))
+    generator = ScriptedGenerator("Some text.", log_probability=-0.25)
+    own = Provider("own", OneModel(generator), CircuitBreaker("own", BreakerOptions()))
     chain = GenerationChain([Provider("away", OneModel(), breaker), own], ChainOptions())
     for _ in range(2):
-        async with chain.writing(GenerationRequest("?"), Deadline.after(30)):
-            pass
+        async with chain.writing(GenerationRequest("?", log_probabilities=True), Deadline.after(30)) as writing:
+            assert [piece.text async for piece in writing.pieces] == ["Some ", "text. ", ""]
     values = {
         (sample.name, *sample.labels.values()): sample.value
         for family in GeneratorMetrics(chain).collect()
         for sample in family.samples
     }
-    assert values == {
+    expected: dict[tuple[str, ...], float] = {
         ("pinakes_generator_texts_total", "away", "not_set_up"): 1,
         ("pinakes_generator_texts_total", "away", "resting"): 1,
         ("pinakes_generator_texts_total", "own", "began"): 2,
         **{("pinakes_generator_breaker", "away", state): float(state == "open") for state in STATES},
         **{("pinakes_generator_breaker", "own", state): float(state == "closed") for state in STATES},
+        ("pinakes_generator_scored_tokens_total", "away"): 0,
+        ("pinakes_generator_scored_tokens_total", "own"): 4,
+        ("pinakes_generator_surprise_nats_total", "away"): 0,
+        ("pinakes_generator_surprise_nats_total", "own"): 1,
     }
+    assert values == expected
 
 
 def test_texts_are_counted_while_metrics_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +106,7 @@ def test_texts_are_counted_while_metrics_are_read(monkeypatch: pytest.MonkeyPatc
         add(family, labels, value)
 
     monkeypatch.setattr(CounterMetricFamily, "add_metric", adding)
-    [texts, _] = GeneratorMetrics(chain).collect()
+    texts, *_ = GeneratorMetrics(chain).collect()
     assert [sample.value for sample in texts.samples] == [1.0]
 
 

@@ -11,7 +11,16 @@ import numpy.typing as npt
 
 from server.application.answer_ports import ReadSpan
 from server.application.generation_chain import ChainOptions, GenerationChain, Provider
-from server.application.model_ports import EmbeddingKind, Embeddings, GeneratedText, GenerationRequest, Generator, Slot
+from server.application.model_ports import (
+    ChosenToken,
+    EmbeddingKind,
+    Embeddings,
+    GeneratedText,
+    GenerationRequest,
+    Generator,
+    ScoredToken,
+    Slot,
+)
 from server.domain.deadline import Deadline
 from server.domain.errors import IndexBehind, ModelNotInstalled, PinakesError
 from server.domain.generation import BreakerState
@@ -195,6 +204,8 @@ class ScriptedGenerator:
     counted: list[list[str]] = field(default_factory=list)
     sent: int = 0
     closed_early: bool = False
+    log_probability: float | None = None
+    """What it tells of each word, if it is asked."""
 
     async def token_counts(self, texts: Sequence[str], deadline: Deadline) -> tuple[int, ...] | None:
         self.counted.append(list(texts))
@@ -208,7 +219,10 @@ class ScriptedGenerator:
                 if self.failure is not None and number == len(words):
                     raise self.failure
                 self.sent += 1
-                yield GeneratedText(word + " ")
+                tokens: tuple[ChosenToken, ...] = ()
+                if request.log_probabilities and self.log_probability is not None:
+                    tokens = (ChosenToken(ScoredToken(word.encode(), self.log_probability)),)
+                yield GeneratedText(word + " ", tokens=tokens)
             yield GeneratedText("", self.finish_reason, 30, self.sent)
         except GeneratorExit:
             self.closed_early = True

@@ -77,7 +77,7 @@ def text(stream: list[AnswerEvent]) -> str:
 
 
 async def test_sources_then_text_and_citations_then_one_completion() -> None:
-    generator = ScriptedGenerator("It carries 610 passengers. It was built in 2009.")
+    generator = ScriptedGenerator("It carries 610 passengers. It was built in 2009.", log_probability=-0.5)
     stream = await events(answering(generator), AnswerCommand(QUESTION))
     assert isinstance(stream[0], Sources)
     assert stream[0].passages[0].passage.chunk_id == "ferry"
@@ -94,6 +94,7 @@ async def test_sources_then_text_and_citations_then_one_completion() -> None:
     assert end.unsupported == ()
     assert (end.generator, end.embedder, end.reranker) == ("generator@1", "embedder@1", "")
     assert end.usage is not None and end.usage.prompt_tokens == 30
+    assert end.mean_log_probability == -0.5
     assert end.degradations == (Degradation.NO_RERANKER,)
     assert {"embed", "search", "fetch", "first_token", "generate", "attribute", "total"} <= {
         timing.stage for timing in end.timings
@@ -190,7 +191,7 @@ async def test_a_phrase_that_the_passages_tell_needs_no_generator(question: str,
     assert text(stream).endswith(answer)
     assert [type(event) for event in stream] == [Sources, Delta, Citation, Completion]
     assert generator.requests == []
-    assert completion(stream).usage is None
+    assert (completion(stream).usage, completion(stream).mean_log_probability) == (None, None)
 
 
 @pytest.mark.parametrize(

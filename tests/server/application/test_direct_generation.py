@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from server.application.direct_inference import DirectInference, MeanLogProbability
+from server.application.direct_inference import DirectInference
+from server.application.log_probabilities import MeanLogProbability
 from server.application.model_ports import ChosenToken, GenerationRequest, Generator, ScoredToken, Slot
 from server.domain.deadline import Deadline
 from server.domain.errors import InvalidField

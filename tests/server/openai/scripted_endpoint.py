@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +26,8 @@ class Reply:
 class Endpoint:
     def __init__(self) -> None:
         self.reply = Reply()
+        self.refuses: Callable[[Any], bool] = lambda _: False
+        """Of a request's JSON: answered with 400 instead."""
         self.seen: list[tuple[str, dict[str, str], Any]] = []
         self.hung_up = threading.Event()
         self.url = ""
@@ -55,8 +57,9 @@ def endpoint() -> Iterator[Endpoint]:
 
         def _answer(self) -> None:
             content = self.rfile.read(int(self.headers.get("content-length") or 0))
-            told.seen.append((self.path, dict(self.headers), json.loads(content) if content else None))
-            reply = told.reply
+            asked = json.loads(content) if content else None
+            told.seen.append((self.path, dict(self.headers), asked))
+            reply = Reply(400, {"error": {"message": "refused"}}) if told.refuses(asked) else told.reply
             self.send_response(reply.status)
             for name, value in reply.headers.items():
                 self.send_header(name, value)

@@ -70,6 +70,26 @@ async def failure(generator: OpenAiGenerator) -> PinakesError:
     return caught.value
 
 
+async def test_an_endpoint_that_refuses_to_tell_probabilities_is_not_asked_again(
+    server: Endpoint, generator: OpenAiGenerator
+) -> None:
+    server.tells(delta("In port.", "stop"), "[DONE]")
+    server.refuses = lambda asked: "logprobs" in asked
+    sure = replace(ASKED, log_probabilities=True)
+    for _ in range(2):
+        assert await pieces(generator, sure) == [GeneratedText("In port."), GeneratedText("", "stop")]
+    assert ["logprobs" in asked for _, _, asked in server.seen] == [True, False, False]
+
+
+async def test_what_is_refused_for_another_reason_is_refused(server: Endpoint, generator: OpenAiGenerator) -> None:
+    server.tells(delta("In port.", "stop"), "[DONE]")
+    server.refuses = lambda asked: asked["max_tokens"] > 100
+    with pytest.raises(InvalidField):
+        await pieces(generator, replace(ASKED, log_probabilities=True, max_tokens=200))
+    await pieces(generator, replace(ASKED, log_probabilities=True, max_tokens=10))
+    assert "logprobs" in server.last[2], "it may tell them"
+
+
 async def test_a_stream_becomes_pieces_and_an_end_with_counts(server: Endpoint, generator: OpenAiGenerator) -> None:
     usage = {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 4}}
     server.tells(delta("In "), delta("port.", "stop"), {"choices": [], "usage": usage}, "[DONE]")

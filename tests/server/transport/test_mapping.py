@@ -268,6 +268,7 @@ def completion() -> Completion:
         embedder="e5@1",
         reranker="r@1",
         reader="reader@1",
+        mean_log_probability=-0.25,
         cached=True,
         passed_over=(PassedOver("own", PassedOverReason.RESTING),),
         confidence=0.5,

@@ -124,4 +124,5 @@ def _completion(answer_id: str, sequence: int, wire: answer_service_pb2.Completi
         confidence=wire.confidence,
         masked=masked_spans(wire.masked),
         reader=wire.reader,
+        mean_log_probability=wire.mean_log_probability if wire.HasField("mean_log_probability") else None,
     )

@@ -129,9 +129,9 @@ class PassedOverGenerator:
 class Completion:
     """How the answer ended. Always the last event. `unsupported` are sentences that no passage supports. `generator`,
     `embedder`, `reranker` and `reader` are fingerprints of the models that were asked; empty for one that was not.
-    `cached`: the answer was made for another call that asked the same, and nothing has changed. `passed_over` are the generators that
-    come before the one that wrote. `confidence`: how likely the answer is right, 0 to 1, or, of NOT_IN_DOCUMENTS, that
-    the documents do not have it."""
+    `cached`: the answer was made for another call that asked the same, and nothing has changed. `passed_over` are the
+    generators that come before the one that wrote. `confidence`: how likely the answer is right, 0 to 1, or, of
+    NOT_IN_DOCUMENTS, that the documents do not have it."""
 
     answer_id: str
     sequence: int
@@ -150,6 +150,9 @@ class Completion:
     masked: tuple[MaskedSpan, ...] = ()
     """Where personal data was masked in the answer's text."""
     reader: str = ""
+    mean_log_probability: float | None = None
+    """Of the tokens that the generator wrote, also where other words are shown in their place; None where none ran, or
+    none tells. No part of `confidence`."""
 
 
 AnswerEvent = Sources | Delta | Citation | Completion

@@ -560,6 +560,7 @@ class Completion(_message.Message):
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     MASKED_FIELD_NUMBER: _builtins.int
     READER_FIELD_NUMBER: _builtins.int
+    MEAN_LOG_PROBABILITY_FIELD_NUMBER: _builtins.int
     status: Global___AnswerStatus.ValueType
     """How it ended."""
     generator: _builtins.str
@@ -578,6 +579,10 @@ class Completion(_message.Message):
     """How likely the answer is right, 0 to 1; of NOT_IN_DOCUMENTS, how likely the documents do not have it."""
     reader: _builtins.str
     """Fingerprint of the model that read the passages with the question in mind; empty when none did."""
+    mean_log_probability: _builtins.float
+    """The mean natural logarithm of the probabilities that the generator gave the tokens of what it wrote, at most 0:
+    also where other words are shown in its place. Absent where none ran, or none tells. No part of `confidence`.
+    """
     @_builtins.property
     def usage(self) -> Global___Usage:
         """How much was read and written; absent when no generator ran."""
@@ -619,13 +624,19 @@ class Completion(_message.Message):
         confidence: _builtins.float = ...,
         masked: _abc.Iterable[_passage_pb2.MaskedRange] | None = ...,
         reader: _builtins.str = ...,
+        mean_log_probability: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_usage", b"_usage", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_mean_log_probability", b"_mean_log_probability", "_usage", b"_usage", "mean_log_probability", b"mean_log_probability", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_usage", b"_usage", "cached", b"cached", "confidence", b"confidence", "degradations", b"degradations", "embedder", b"embedder", "generator", b"generator", "index_position", b"index_position", "masked", b"masked", "passed_over", b"passed_over", "reader", b"reader", "reranker", b"reranker", "status", b"status", "timings", b"timings", "unsupported", b"unsupported", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mean_log_probability", b"_mean_log_probability", "_usage", b"_usage", "cached", b"cached", "confidence", b"confidence", "degradations", b"degradations", "embedder", b"embedder", "generator", b"generator", "index_position", b"index_position", "masked", b"masked", "mean_log_probability", b"mean_log_probability", "passed_over", b"passed_over", "reader", b"reader", "reranker", b"reranker", "status", b"status", "timings", b"timings", "unsupported", b"unsupported", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__mean_log_probability: _TypeAlias = _typing.Literal["mean_log_probability"]  # noqa: Y015
+    _WhichOneofArgType__mean_log_probability: _TypeAlias = _typing.Literal["_mean_log_probability", b"_mean_log_probability"]  # noqa: Y015
     _WhichOneofReturnType__usage: _TypeAlias = _typing.Literal["usage"]  # noqa: Y015
     _WhichOneofArgType__usage: _TypeAlias = _typing.Literal["_usage", b"_usage"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mean_log_probability) -> _WhichOneofReturnType__mean_log_probability | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__usage) -> _WhichOneofReturnType__usage | None: ...
 
 Global___Completion: _TypeAlias = Completion  # noqa: Y015
