@@ -156,9 +156,9 @@ class TestDeadlines:
     async def test_a_passed_deadline_is_an_error_of_ours(self, client: AsyncClient, script: Script) -> None:
         script.on("Answer", server.hangs())
         with pytest.raises(errors.DeadlineExceeded):
-            await client.answer_text("q", timeout_s=0.1)
+            await client.answer_text("q", timeout_s=1)
         (call,) = script.seen("Answer")
-        await asyncio.wait_for(call.ended.wait(), 5)
+        await asyncio.wait_for(call.ended.wait(), 60)
 
     async def test_metadata_goes_with_every_call(self, address: str, script: Script) -> None:
         script.on("Search", server.returns(FOUND))

@@ -106,25 +106,18 @@ class AsyncClient:
             mapping.search_results,
         )
 
-    async def retrieval_profiles(
+    def retrieval_profiles(
         self, *, page_size: int = 0, timeout_s: float | None = None
     ) -> AsyncIterator[RetrievalProfile]:
         """The retrieval profiles that searches and questions may name, fetched page by page; the timeout is for one
         page."""
-        token = ""
-        while True:
-            request = requests.list_retrieval_profiles(page_size, token)
-            page = await self._calls.unary(
-                self._searches.ListRetrievalProfiles,
-                request,
-                timeout_s or self._deadlines.unary_s,
-                mapping.profile_page,
-            )
-            for profile in page.profiles:
-                yield profile
-            token = page.next_page_token
-            if not token:
-                return
+        return self._calls.pages(
+            self._searches.ListRetrievalProfiles,
+            lambda token: requests.list_retrieval_profiles(page_size, token),
+            timeout_s or self._deadlines.unary_s,
+            mapping.profile_page,
+            lambda page: page.profiles,
+        )
 
     def answer(
         self, question: str, *, timeout_s: float | None = None, **options: Unpack[AnswerOptions]

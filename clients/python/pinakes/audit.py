@@ -149,23 +149,17 @@ class AsyncAudit:
         self._calls = calls
         self._deadlines = deadlines
 
-    async def query(
+    def query(
         self, *, page_size: int = 0, timeout_s: float | None = None, **conditions: Unpack[AuditConditions]
     ) -> AsyncIterator[AuditEntry]:
         """Entries, newest first, fetched page by page; the timeout is for one page."""
-        token = ""
-        while True:
-            page = await self._calls.unary(
-                self._stub.QueryAuditLog,
-                query_audit_log(conditions, page_size, token),
-                timeout_s or self._deadlines.unary_s,
-                audit_page,
-            )
-            for entry in page.entries:
-                yield entry
-            token = page.next_page_token
-            if not token:
-                return
+        return self._calls.pages(
+            self._stub.QueryAuditLog,
+            lambda token: query_audit_log(conditions, page_size, token),
+            timeout_s or self._deadlines.unary_s,
+            audit_page,
+            lambda page: page.entries,
+        )
 
     def verify(
         self,
@@ -207,18 +201,13 @@ class Audit:
         self, *, page_size: int = 0, timeout_s: float | None = None, **conditions: Unpack[AuditConditions]
     ) -> Iterator[AuditEntry]:
         """Entries, newest first, fetched page by page; the timeout is for one page."""
-        token = ""
-        while True:
-            page = self._calls.unary(
-                self._stub.QueryAuditLog,
-                query_audit_log(conditions, page_size, token),
-                timeout_s or self._deadlines.unary_s,
-                audit_page,
-            )
-            yield from page.entries
-            token = page.next_page_token
-            if not token:
-                return
+        return self._calls.pages(
+            self._stub.QueryAuditLog,
+            lambda token: query_audit_log(conditions, page_size, token),
+            timeout_s or self._deadlines.unary_s,
+            audit_page,
+            lambda page: page.entries,
+        )
 
     def verify(
         self,

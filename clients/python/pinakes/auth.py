@@ -160,19 +160,15 @@ class AsyncAuth:
             self._stub.CreateUser, request, timeout_s or self._deadlines.unary_s, created_user
         )
 
-    async def list_users(self, *, page_size: int = 0, timeout_s: float | None = None) -> AsyncIterator[User]:
+    def list_users(self, *, page_size: int = 0, timeout_s: float | None = None) -> AsyncIterator[User]:
         """The tenant's users by name, fetched page by page; the timeout is for one page."""
-        token = ""
-        while True:
-            request = list_users(page_size, token)
-            page = await self._calls.unary(
-                self._stub.ListUsers, request, timeout_s or self._deadlines.unary_s, user_page
-            )
-            for each in page.users:
-                yield each
-            token = page.next_page_token
-            if not token:
-                return
+        return self._calls.pages(
+            self._stub.ListUsers,
+            lambda token: list_users(page_size, token),
+            timeout_s or self._deadlines.unary_s,
+            user_page,
+            lambda page: page.users,
+        )
 
     async def update_user(
         self,
@@ -209,19 +205,15 @@ class AsyncAuth:
             self._stub.CreateApiKey, request, timeout_s or self._deadlines.unary_s, created_key
         )
 
-    async def list_keys(self, *, page_size: int = 0, timeout_s: float | None = None) -> AsyncIterator[ApiKey]:
+    def list_keys(self, *, page_size: int = 0, timeout_s: float | None = None) -> AsyncIterator[ApiKey]:
         """The tenant's keys, newest first, fetched page by page; the timeout is for one page."""
-        token = ""
-        while True:
-            request = list_keys(page_size, token)
-            page = await self._calls.unary(
-                self._stub.ListApiKeys, request, timeout_s or self._deadlines.unary_s, key_page
-            )
-            for each in page.keys:
-                yield each
-            token = page.next_page_token
-            if not token:
-                return
+        return self._calls.pages(
+            self._stub.ListApiKeys,
+            lambda token: list_keys(page_size, token),
+            timeout_s or self._deadlines.unary_s,
+            key_page,
+            lambda page: page.keys,
+        )
 
     async def revoke_key(self, key_id: str, *, timeout_s: float | None = None) -> ApiKey:
         """Refuses a key from now on. Raises ApiKeyNotFound."""
@@ -287,14 +279,13 @@ class Auth:
 
     def list_users(self, *, page_size: int = 0, timeout_s: float | None = None) -> Iterator[User]:
         """The tenant's users by name, fetched page by page; the timeout is for one page."""
-        token = ""
-        while True:
-            request = list_users(page_size, token)
-            page = self._calls.unary(self._stub.ListUsers, request, timeout_s or self._deadlines.unary_s, user_page)
-            yield from page.users
-            token = page.next_page_token
-            if not token:
-                return
+        return self._calls.pages(
+            self._stub.ListUsers,
+            lambda token: list_users(page_size, token),
+            timeout_s or self._deadlines.unary_s,
+            user_page,
+            lambda page: page.users,
+        )
 
     def update_user(
         self,
@@ -329,14 +320,13 @@ class Auth:
 
     def list_keys(self, *, page_size: int = 0, timeout_s: float | None = None) -> Iterator[ApiKey]:
         """The tenant's keys, newest first, fetched page by page; the timeout is for one page."""
-        token = ""
-        while True:
-            request = list_keys(page_size, token)
-            page = self._calls.unary(self._stub.ListApiKeys, request, timeout_s or self._deadlines.unary_s, key_page)
-            yield from page.keys
-            token = page.next_page_token
-            if not token:
-                return
+        return self._calls.pages(
+            self._stub.ListApiKeys,
+            lambda token: list_keys(page_size, token),
+            timeout_s or self._deadlines.unary_s,
+            key_page,
+            lambda page: page.keys,
+        )
 
     def revoke_key(self, key_id: str, *, timeout_s: float | None = None) -> ApiKey:
         """Refuses a key from now on. Raises ApiKeyNotFound."""

@@ -6,8 +6,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
 
 import grpc
 from tenacity import AsyncRetrying, Retrying
@@ -23,6 +23,16 @@ from pinakes.v1.document_service_pb2 import UploadDocumentRequest
 Q = TypeVar("Q")
 R = TypeVar("R")
 T = TypeVar("T")
+
+
+class Page(Protocol):
+    """A part of a list. `next_page_token` is empty on the last one."""
+
+    @property
+    def next_page_token(self) -> str: ...
+
+
+P = TypeVar("P", bound=Page)
 
 Resume = tuple[Any, Callable[[Message], Message]]
 """The method that goes on with a stream, and its request behind the last message that was received."""
@@ -48,6 +58,24 @@ class AsyncCalls:
             return await method(request, timeout=left_s, metadata=await self._sent())
 
         return result(await self.retried(attempt, timeout_s))
+
+    async def pages(
+        self,
+        method: grpc.aio.UnaryUnaryMultiCallable[Q, R],
+        request: Callable[[str], Q],
+        timeout_s: float,
+        result: Callable[[R], P],
+        items: Callable[[P], Iterable[T]],
+    ) -> AsyncIterator[T]:
+        """All items of a list, page by page: `request` is told the page's token. The timeout is for one page."""
+        token = ""
+        while True:
+            page = await self.unary(method, request(token), timeout_s, result)
+            for item in items(page):
+                yield item
+            token = page.next_page_token
+            if not token:
+                return
 
     async def upload(
         self,
@@ -160,6 +188,23 @@ class SyncCalls:
         return result(
             self.retried(lambda left_s: method(request, timeout=left_s, metadata=self._signed.metadata()), timeout_s)
         )
+
+    def pages(
+        self,
+        method: grpc.UnaryUnaryMultiCallable[Q, R],
+        request: Callable[[str], Q],
+        timeout_s: float,
+        result: Callable[[R], P],
+        items: Callable[[P], Iterable[T]],
+    ) -> Iterator[T]:
+        """All items of a list, page by page: `request` is told the page's token. The timeout is for one page."""
+        token = ""
+        while True:
+            page = self.unary(method, request(token), timeout_s, result)
+            yield from items(page)
+            token = page.next_page_token
+            if not token:
+                return
 
     def upload(
         self,

@@ -74,21 +74,17 @@ class AsyncEncryption:
         self._calls = calls
         self._deadlines = deadlines
 
-    async def data_keys(
+    def data_keys(
         self, tenant: str = "", *, page_size: int = 0, timeout_s: float | None = None
     ) -> AsyncIterator[DataKey]:
         """Of a tenant, or of all; the newest first, fetched page by page; the timeout is for one page."""
-        token = ""
-        while True:
-            request = list_data_keys(tenant, page_size, token)
-            page = await self._calls.unary(
-                self._stub.ListDataKeys, request, timeout_s or self._deadlines.unary_s, data_key_page
-            )
-            for key in page.keys:
-                yield key
-            token = page.next_page_token
-            if not token:
-                return
+        return self._calls.pages(
+            self._stub.ListDataKeys,
+            lambda token: list_data_keys(tenant, page_size, token),
+            timeout_s or self._deadlines.unary_s,
+            data_key_page,
+            lambda page: page.keys,
+        )
 
     async def rotate_data_key(self, tenant: str, *, timeout_s: float | None = None) -> DataKey:
         """Gives a tenant a new current key; what is stored stays readable. A repeat makes another one, which does no
@@ -121,16 +117,13 @@ class Encryption:
 
     def data_keys(self, tenant: str = "", *, page_size: int = 0, timeout_s: float | None = None) -> Iterator[DataKey]:
         """Of a tenant, or of all; the newest first, fetched page by page; the timeout is for one page."""
-        token = ""
-        while True:
-            request = list_data_keys(tenant, page_size, token)
-            page = self._calls.unary(
-                self._stub.ListDataKeys, request, timeout_s or self._deadlines.unary_s, data_key_page
-            )
-            yield from page.keys
-            token = page.next_page_token
-            if not token:
-                return
+        return self._calls.pages(
+            self._stub.ListDataKeys,
+            lambda token: list_data_keys(tenant, page_size, token),
+            timeout_s or self._deadlines.unary_s,
+            data_key_page,
+            lambda page: page.keys,
+        )
 
     def rotate_data_key(self, tenant: str, *, timeout_s: float | None = None) -> DataKey:
         """Gives a tenant a new current key; what is stored stays readable. A repeat makes another one, which does no

@@ -74,18 +74,15 @@ class AsyncQuotas:
             self._stub.SetQuota, set_quota(limits, tenant), timeout_s or self._deadlines.unary_s, changed_quota
         )
 
-    async def list(self, *, page_size: int = 0, timeout_s: float | None = None) -> AsyncIterator[TenantQuota]:
+    def list(self, *, page_size: int = 0, timeout_s: float | None = None) -> AsyncIterator[TenantQuota]:
         """All tenants' quotas, by name, fetched page by page; the timeout is for one page. Raises PermissionDenied."""
-        token = ""
-        while True:
-            page = await self._calls.unary(
-                self._stub.ListQuotas, list_quotas(page_size, token), timeout_s or self._deadlines.unary_s, quota_page
-            )
-            for quota in page.quotas:
-                yield quota
-            token = page.next_page_token
-            if not token:
-                return
+        return self._calls.pages(
+            self._stub.ListQuotas,
+            lambda token: list_quotas(page_size, token),
+            timeout_s or self._deadlines.unary_s,
+            quota_page,
+            lambda page: page.quotas,
+        )
 
 
 class Quotas:
@@ -111,15 +108,13 @@ class Quotas:
 
     def list(self, *, page_size: int = 0, timeout_s: float | None = None) -> Iterator[TenantQuota]:
         """All tenants' quotas, by name, fetched page by page; the timeout is for one page. Raises PermissionDenied."""
-        token = ""
-        while True:
-            page = self._calls.unary(
-                self._stub.ListQuotas, list_quotas(page_size, token), timeout_s or self._deadlines.unary_s, quota_page
-            )
-            yield from page.quotas
-            token = page.next_page_token
-            if not token:
-                return
+        return self._calls.pages(
+            self._stub.ListQuotas,
+            lambda token: list_quotas(page_size, token),
+            timeout_s or self._deadlines.unary_s,
+            quota_page,
+            lambda page: page.quotas,
+        )
 
 
 def get_quota(tenant: str) -> wire.GetQuotaRequest:

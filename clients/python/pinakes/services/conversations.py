@@ -40,19 +40,15 @@ class AsyncConversations:
             mapping.found_conversation,
         )
 
-    async def list(self, *, page_size: int = 0, timeout_s: float | None = None) -> AsyncIterator[Conversation]:
+    def list(self, *, page_size: int = 0, timeout_s: float | None = None) -> AsyncIterator[Conversation]:
         """All conversations of the caller's, the newest first, fetched page by page; the timeout is for one page."""
-        token = ""
-        while True:
-            request = requests.list_conversations(page_size, token)
-            page = await self._calls.unary(
-                self._stub.ListConversations, request, timeout_s or self._deadlines.unary_s, mapping.conversation_page
-            )
-            for conversation in page.conversations:
-                yield conversation
-            token = page.next_page_token
-            if not token:
-                return
+        return self._calls.pages(
+            self._stub.ListConversations,
+            lambda token: requests.list_conversations(page_size, token),
+            timeout_s or self._deadlines.unary_s,
+            mapping.conversation_page,
+            lambda page: page.conversations,
+        )
 
     async def rename(self, conversation_id: str, title: str, *, timeout_s: float | None = None) -> Conversation:
         """Gives a conversation a title. Raises InvalidField, ConversationNotFound."""
@@ -73,22 +69,18 @@ class AsyncConversations:
             mapping.deleted_conversation,
         )
 
-    async def turns(
+    def turns(
         self, conversation_id: str, *, page_size: int = 0, timeout_s: float | None = None
     ) -> AsyncIterator[StoredAnswer]:
         """The answers of a conversation, the first one first, fetched page by page; the timeout is for one page. Raises
         ConversationNotFound."""
-        token = ""
-        while True:
-            request = requests.list_turns(conversation_id, page_size, token)
-            page = await self._calls.unary(
-                self._stub.ListTurns, request, timeout_s or self._deadlines.unary_s, mapping.turn_page
-            )
-            for answer in page.answers:
-                yield answer
-            token = page.next_page_token
-            if not token:
-                return
+        return self._calls.pages(
+            self._stub.ListTurns,
+            lambda token: requests.list_turns(conversation_id, page_size, token),
+            timeout_s or self._deadlines.unary_s,
+            mapping.turn_page,
+            lambda page: page.answers,
+        )
 
 
 class Conversations:
@@ -120,16 +112,13 @@ class Conversations:
 
     def list(self, *, page_size: int = 0, timeout_s: float | None = None) -> Iterator[Conversation]:
         """All conversations of the caller's, the newest first, fetched page by page; the timeout is for one page."""
-        token = ""
-        while True:
-            request = requests.list_conversations(page_size, token)
-            page = self._calls.unary(
-                self._stub.ListConversations, request, timeout_s or self._deadlines.unary_s, mapping.conversation_page
-            )
-            yield from page.conversations
-            token = page.next_page_token
-            if not token:
-                return
+        return self._calls.pages(
+            self._stub.ListConversations,
+            lambda token: requests.list_conversations(page_size, token),
+            timeout_s or self._deadlines.unary_s,
+            mapping.conversation_page,
+            lambda page: page.conversations,
+        )
 
     def rename(self, conversation_id: str, title: str, *, timeout_s: float | None = None) -> Conversation:
         """Gives a conversation a title. Raises InvalidField, ConversationNotFound."""
@@ -155,13 +144,10 @@ class Conversations:
     ) -> Iterator[StoredAnswer]:
         """The answers of a conversation, the first one first, fetched page by page; the timeout is for one page. Raises
         ConversationNotFound."""
-        token = ""
-        while True:
-            request = requests.list_turns(conversation_id, page_size, token)
-            page = self._calls.unary(
-                self._stub.ListTurns, request, timeout_s or self._deadlines.unary_s, mapping.turn_page
-            )
-            yield from page.answers
-            token = page.next_page_token
-            if not token:
-                return
+        return self._calls.pages(
+            self._stub.ListTurns,
+            lambda token: requests.list_turns(conversation_id, page_size, token),
+            timeout_s or self._deadlines.unary_s,
+            mapping.turn_page,
+            lambda page: page.answers,
+        )

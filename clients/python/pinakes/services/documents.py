@@ -64,7 +64,7 @@ class AsyncDocuments:
             mapping.found_document,
         )
 
-    async def list(
+    def list(
         self,
         *,
         state: DocumentState = DocumentState.UNSPECIFIED,
@@ -73,17 +73,13 @@ class AsyncDocuments:
         timeout_s: float | None = None,
     ) -> AsyncIterator[Document]:
         """All documents that the caller may see, newest first, fetched page by page; the timeout is for one page."""
-        token = ""
-        while True:
-            request = requests.list_documents(state, tags, page_size, token)
-            page = await self._calls.unary(
-                self._stub.ListDocuments, request, timeout_s or self._deadlines.unary_s, mapping.document_page
-            )
-            for document in page.documents:
-                yield document
-            token = page.next_page_token
-            if not token:
-                return
+        return self._calls.pages(
+            self._stub.ListDocuments,
+            lambda token: requests.list_documents(state, tags, page_size, token),
+            timeout_s or self._deadlines.unary_s,
+            mapping.document_page,
+            lambda page: page.documents,
+        )
 
     async def page_image(
         self,
@@ -181,7 +177,7 @@ class AsyncDocuments:
             mapping.reindexing_job,
         )
 
-    async def dead_letters(
+    def dead_letters(
         self,
         *,
         reason: str = "",
@@ -193,17 +189,13 @@ class AsyncDocuments:
         """All jobs that failed for good and were not discarded, the newest first, fetched page by page; the timeout is
         for one page. `reason` is an ErrorReason's name without its prefix, such as `UNREADABLE_DOCUMENT`; the times,
         UTC if they have no zone, are of the failure. Raises ValueError for a reason that is none."""
-        token = ""
-        while True:
-            request = requests.list_dead_letters(reason, not_before, before, page_size, token)
-            page = await self._calls.unary(
-                self._stub.ListDeadLetters, request, timeout_s or self._deadlines.unary_s, mapping.dead_letter_page
-            )
-            for letter in page.dead_letters:
-                yield letter
-            token = page.next_page_token
-            if not token:
-                return
+        return self._calls.pages(
+            self._stub.ListDeadLetters,
+            lambda token: requests.list_dead_letters(reason, not_before, before, page_size, token),
+            timeout_s or self._deadlines.unary_s,
+            mapping.dead_letter_page,
+            lambda page: page.dead_letters,
+        )
 
     async def replay(self, job: Job | str, *, timeout_s: float | None = None) -> Job:
         """Lets a dead letter's job run again, with all its attempts before it. Raises DeadLetterNotFound."""
@@ -262,16 +254,13 @@ class Documents:
         timeout_s: float | None = None,
     ) -> Iterator[Document]:
         """All documents that the caller may see, newest first, fetched page by page; the timeout is for one page."""
-        token = ""
-        while True:
-            request = requests.list_documents(state, tags, page_size, token)
-            page = self._calls.unary(
-                self._stub.ListDocuments, request, timeout_s or self._deadlines.unary_s, mapping.document_page
-            )
-            yield from page.documents
-            token = page.next_page_token
-            if not token:
-                return
+        return self._calls.pages(
+            self._stub.ListDocuments,
+            lambda token: requests.list_documents(state, tags, page_size, token),
+            timeout_s or self._deadlines.unary_s,
+            mapping.document_page,
+            lambda page: page.documents,
+        )
 
     def page_image(
         self,
@@ -381,16 +370,13 @@ class Documents:
         """All jobs that failed for good and were not discarded, the newest first, fetched page by page; the timeout is
         for one page. `reason` is an ErrorReason's name without its prefix, such as `UNREADABLE_DOCUMENT`; the times,
         UTC if they have no zone, are of the failure. Raises ValueError for a reason that is none."""
-        token = ""
-        while True:
-            request = requests.list_dead_letters(reason, not_before, before, page_size, token)
-            page = self._calls.unary(
-                self._stub.ListDeadLetters, request, timeout_s or self._deadlines.unary_s, mapping.dead_letter_page
-            )
-            yield from page.dead_letters
-            token = page.next_page_token
-            if not token:
-                return
+        return self._calls.pages(
+            self._stub.ListDeadLetters,
+            lambda token: requests.list_dead_letters(reason, not_before, before, page_size, token),
+            timeout_s or self._deadlines.unary_s,
+            mapping.dead_letter_page,
+            lambda page: page.dead_letters,
+        )
 
     def replay(self, job: Job | str, *, timeout_s: float | None = None) -> Job:
         """Lets a dead letter's job run again, with all its attempts before it. Raises DeadLetterNotFound."""

@@ -21,20 +21,16 @@ class AsyncModels:
         self._calls = calls
         self._deadlines = deadlines
 
-    async def list(self, *, slot: str = "", page_size: int = 0, timeout_s: float | None = None) -> AsyncIterator[Model]:
+    def list(self, *, slot: str = "", page_size: int = 0, timeout_s: float | None = None) -> AsyncIterator[Model]:
         """The models of the catalogue, by name, fetched page by page; the timeout is for one page. `slot`: only those
         that can serve it. Raises InvalidField."""
-        token = ""
-        while True:
-            request = requests.list_models(slot, page_size, token)
-            page = await self._calls.unary(
-                self._stub.ListModels, request, timeout_s or self._deadlines.unary_s, mapping.model_page
-            )
-            for model in page.models:
-                yield model
-            token = page.next_page_token
-            if not token:
-                return
+        return self._calls.pages(
+            self._stub.ListModels,
+            lambda token: requests.list_models(slot, page_size, token),
+            timeout_s or self._deadlines.unary_s,
+            mapping.model_page,
+            lambda page: page.models,
+        )
 
     async def describe(self, name: str, *, timeout_s: float | None = None) -> ModelDescription:
         """One model, and what it is made from. Raises ModelNotFound."""
@@ -103,16 +99,13 @@ class Models:
     def list(self, *, slot: str = "", page_size: int = 0, timeout_s: float | None = None) -> Iterator[Model]:
         """The models of the catalogue, by name, fetched page by page; the timeout is for one page. `slot`: only those
         that can serve it. Raises InvalidField."""
-        token = ""
-        while True:
-            request = requests.list_models(slot, page_size, token)
-            page = self._calls.unary(
-                self._stub.ListModels, request, timeout_s or self._deadlines.unary_s, mapping.model_page
-            )
-            yield from page.models
-            token = page.next_page_token
-            if not token:
-                return
+        return self._calls.pages(
+            self._stub.ListModels,
+            lambda token: requests.list_models(slot, page_size, token),
+            timeout_s or self._deadlines.unary_s,
+            mapping.model_page,
+            lambda page: page.models,
+        )
 
     def describe(self, name: str, *, timeout_s: float | None = None) -> ModelDescription:
         """One model, and what it is made from. Raises ModelNotFound."""
