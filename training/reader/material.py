@@ -48,8 +48,8 @@ class Material:
 def read_material(data: Path) -> Material:
     """data: a folder with train_pairs/, ja_jaquad/ and corpora that tell which words have capitals.
 
-    Some 40 seconds of a core, most of them for comparing questions with paragraphs. Raises FileNotFoundError, OtherPairs
-    or OtherTexts.
+    Some 40 seconds of a core, most of them for comparing questions with paragraphs. Raises FileNotFoundError,
+    OtherPairs or OtherTexts.
     """
     sentences, paragraphs = read_sentences(data), read_paragraphs(data / PARAGRAPH_SET)
     english, english_held = parted_sentences(sentences)
