@@ -73,11 +73,6 @@ class ReaderWeights:
     matrices: Mapping[str, StoredMatrix]
     vectors: Mapping[str, Floats]
 
-    @property
-    def layers(self) -> int:
-        """How many layers the encoder has, the lower ones included."""
-        return self.first + len(self.matrices) // len(MATRICES)
-
     def require(self, shape: Shape) -> None:
         """That these are upper layers of an encoder of this shape. Raises ConversionFailed."""
         inputs = dict.fromkeys(MATRICES, shape.hidden) | {"fo": shape.feed_forward}
@@ -122,8 +117,9 @@ class ReaderWeights:
             apart = arrays.pop(f"{name}.apart", np.empty((len(values), 0), np.float32))
             if values.ndim != 2 or scales.shape != values.shape[:1] or apart.shape != (len(values), len(columns)):
                 raise ValueError(f"{name} has parts that do not fit together")
+            if not np.isin(columns, np.arange(values.shape[1])).all():
+                raise ValueError(f"{name} has outliers in columns that it has not")
             matrices[name] = StoredMatrix(values, scales, columns, apart)
-            matrices[name].dequantized()
         floats = [each for matrix in matrices.values() for each in (matrix.scales, matrix.apart)]
         for array in (*floats, *arrays.values()):
             if array.dtype != np.float32 or not np.isfinite(array).all():
