@@ -46,6 +46,7 @@ _DEGRADATIONS = {
     Degradation.OTHER_GENERATOR: answer_service_pb2.DEGRADATION_OTHER_GENERATOR,
     Degradation.DRAFT_REPLACED: answer_service_pb2.DEGRADATION_DRAFT_REPLACED,
     Degradation.REWRITE_SKIPPED: answer_service_pb2.DEGRADATION_REWRITE_SKIPPED,
+    Degradation.NO_READER: answer_service_pb2.DEGRADATION_NO_READER,
 }
 _PASSED_OVER = {
     PassedOverReason.UNAVAILABLE: answer_service_pb2.PASSED_OVER_REASON_UNAVAILABLE,

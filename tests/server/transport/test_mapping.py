@@ -753,3 +753,9 @@ def test_an_entry_that_somebody_has_changed_can_be_shown() -> None:
         page = audit_mapping.entries_response(EntryPage((AuditEntry(2**63 - 1, changed, b""),), ""))
         assert page.entries[0].actor_kind == audit_service_pb2.AUDIT_ACTOR_KIND_UNSPECIFIED
         page.entries[0].time.ToDatetime()
+
+
+def test_whatever_an_answer_went_without_is_told() -> None:
+    told = answer_mapping.completion_to_wire(dataclasses.replace(completion(), degradations=tuple(Degradation)))
+    names = [answer_service_pb2.Degradation.Name(each) for each in told.degradations]
+    assert names == [f"DEGRADATION_{each.name}" for each in Degradation]
