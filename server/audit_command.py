@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from server.adapters.postgres.pool import PostgresPool
-from server.parts.audit import accept_break
 from server.command_options import ConfigOption, DataOption, fail, settings_of
 from server.domain.audit import AuditClass, ChainBreak, ChainId
 from server.domain.errors import PinakesError
 from server.embedded.data_directory import DataDirectory
+from server.parts.audit import accept_break
 from server.settings import Settings
 
 
