@@ -47,6 +47,7 @@ _DEGRADATIONS = {
     Degradation.DRAFT_REPLACED: answer_service_pb2.DEGRADATION_DRAFT_REPLACED,
     Degradation.REWRITE_SKIPPED: answer_service_pb2.DEGRADATION_REWRITE_SKIPPED,
     Degradation.NO_READER: answer_service_pb2.DEGRADATION_NO_READER,
+    Degradation.READ_SKIPPED: answer_service_pb2.DEGRADATION_READ_SKIPPED,
 }
 _PASSED_OVER = {
     PassedOverReason.UNAVAILABLE: answer_service_pb2.PASSED_OVER_REASON_UNAVAILABLE,
