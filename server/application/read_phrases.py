@@ -51,12 +51,14 @@ class ReadPhrases:
         self.strongest = self._phrases[0].score if self._phrases else -math.inf
 
     def likeliest(self, may_answer: Callable[[str], bool]) -> Extract | None:
-        """The best phrase that may answer, with its share among all that were found; None without one. Not of a row of
-        a table, which means nothing without its head."""
+        """The best phrase that may answer, with its share among all that were found. None without one, and for one of
+        a row of a table, which means nothing without its head."""
         for phrase in self._phrases:
             text = self._texts[phrase.passage]
-            sentence = _around(text, phrase.span)
-            if may_answer(text[phrase.span.start : phrase.span.end]) and not is_row(text[sentence.start :]):
+            if may_answer(text[phrase.span.start : phrase.span.end]):
+                sentence = _around(text, phrase.span)
+                if is_row(text[sentence.start :]):
+                    return None
                 span = with_signs(text, phrase.span.start, phrase.span.end)
                 return Extract(phrase.passage, span, sentence, self._share(phrase))
         return None

@@ -62,9 +62,10 @@ def test_a_phrase_of_two_sentences_is_supported_by_both() -> None:
 
 def test_rows_of_tables_are_not_quoted_without_their_head() -> None:
     table = "Prices are as follows.\n| ticket | 47 |\n| parking | 12 |"
-    spans = [(span(table, "12", 9.0), span(table, "Prices", 1.0))]
-    best = ReadPhrases([ranked(table)], spans, ReadOptions()).likeliest(anything)
-    assert best is not None and table[best.span.start : best.span.end] == "Prices"
+    for row, prose, quoted in ((9.0, 1.0, None), (1.0, 9.0, "Prices")):
+        spans = [(span(table, "12", row), span(table, "Prices", prose))]
+        best = ReadPhrases([ranked(table)], spans, ReadOptions()).likeliest(anything)
+        assert (best and table[best.span.start : best.span.end]) == quoted
 
 
 def test_signs_belong_to_their_number() -> None:
