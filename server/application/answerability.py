@@ -7,8 +7,8 @@ what they were fitted on, and how often they err on questions that they were not
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ _RIVAL = 5
 """A passage that answers stands out from the sixth candidate, even where five say the same."""
 _UNCOVERED = 0.05
 _SUREST = 0.99
+_READ_THRESHOLDS = {"en": 0.25, "ja": 0.45}
 _SURE_SCORE = 15.0
 """A reader's scores beyond it say nothing more."""
 
@@ -55,6 +56,8 @@ class AnswerabilityOptions:
     read_score: float = 0.5
     """Where a reader has read the passages, what its best score and the logarithm of the odds by all the others add to
     the logarithm of the odds."""
+    read_thresholds: Mapping[str, float] = field(default_factory=lambda: _READ_THRESHOLDS)
+    """By language: the threshold where a reader has read the passages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +127,24 @@ class ConfidenceOptions:
     drafted: float = -0.45
     """For a phrase that was chosen with a generator's draft, whose probability the draft has raised: what 281 labelled
     training questions say, by Platt's method (1999)."""
+    read_intercept: float = 0.0
+    read_answerable: float = 0.5
+    read_phrase: float = 0.5
+    """The same for a phrase that a reader chose, whose probability is its share among those that it found."""
 
 
-def confidence(answerable: float, phrase: float | None, options: ConfidenceOptions, *, drafted: bool = False) -> float:
+def confidence(
+    answerable: float, phrase: float | None, options: ConfidenceOptions, *, drafted: bool = False, read: bool = False
+) -> float:
     """How likely an answer is right. phrase: what its model gives it among others; None for sentences. drafted: whether
-    a generator had a say in it."""
+    a generator had a say in it. read: whether a reader chose the phrase."""
     likely = options.whole_sentence if phrase is None else phrase
+    if read:
+        return _sigmoid(
+            options.read_intercept
+            + options.read_answerable * _log_odds(answerable)
+            + options.read_phrase * _log_odds(likely)
+        )
     logit = options.intercept + options.answerable * _log_odds(answerable) + options.phrase * _log_odds(likely)
     return _sigmoid(logit + options.drafted * drafted)
 

@@ -78,13 +78,15 @@ class ExtractOptions:
 @dataclass(frozen=True, slots=True)
 class Extract:
     """`span` of passage number `passage` answers, and `sentence` around it supports it; they are the same where a whole
-    sentence answers, and `probability` means nothing then. `drafted`: chosen with what a generator wrote."""
+    sentence answers, and `probability` means nothing then. `drafted`: chosen with what a generator wrote. `read`: by a
+    reader."""
 
     passage: int
     span: TextSpan
     sentence: TextSpan
     probability: float
     drafted: bool = False
+    read: bool = False
 
 
 class Phrases:

@@ -11,6 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+import numpy as np
+import numpy.typing as npt
+
 from server.application.answer_ports import ReadSpan
 from server.application.extracting import Extract, is_row
 from server.application.phrases import with_signs
@@ -20,10 +23,12 @@ from server.domain.passages import RankedPassage, TextSpan
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """`passage_score`: what a passage's score as a share of the best one's weighs beside the reader's score. Of the
-    questions that ARCHITECTURE.md tells of, 4 to 16 choose equally well."""
+    """What speaks for a passage beside the reader's score: its own score, as a share of the best one's, and which share
+    of the question's content words it has, compared with the passage that has most. On training questions 4 to 16
+    choose equally well."""
 
     passage_score: float = 8.0
+    passage_coverage: float = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +42,22 @@ class ReadPhrases:
     """Best first. `strongest` is the best one's score; of no phrase at all, minus infinity."""
 
     def __init__(
-        self, passages: Sequence[RankedPassage], spans: Sequence[Sequence[ReadSpan]], options: ReadOptions
+        self,
+        passages: Sequence[RankedPassage],
+        coverages: npt.NDArray[np.float64],
+        spans: Sequence[Sequence[ReadSpan]],
+        options: ReadOptions,
     ) -> None:
-        """spans: for each of the first passages what was found in its text."""
+        """coverages: float64[n], as `Evidence.passage_coverages`. spans: for each of the first passages what was found
+        in its text."""
         self._texts = [ranked.passage.text for ranked in passages]
-        best = max((ranked.score for ranked in passages), default=0.0)
-        behind = [options.passage_score * (ranked.score / best - 1.0) if best > 0 else 0.0 for ranked in passages]
+        scores = np.array([ranked.score for ranked in passages])
+        shares = scores / scores.max() if len(scores) and scores.max() > 0 else np.ones(len(scores))
+        behind = options.passage_score * (shares - 1.0)
+        if len(coverages):
+            behind += options.passage_coverage * (coverages - coverages.max())
         found = chain.from_iterable(
-            (_Phrase(number, TextSpan(span.start, span.end), span.score + behind[number]) for span in own)
+            (_Phrase(number, TextSpan(span.start, span.end), span.score + float(behind[number])) for span in own)
             for number, own in enumerate(spans)
         )
         self._phrases = sorted(found, key=lambda phrase: -phrase.score)
@@ -60,7 +73,7 @@ class ReadPhrases:
                 if is_row(text[sentence.start :]):
                     return None
                 span = with_signs(text, phrase.span.start, phrase.span.end)
-                return Extract(phrase.passage, span, sentence, self._share(phrase))
+                return Extract(phrase.passage, span, sentence, self._share(phrase), read=True)
         return None
 
     def _share(self, phrase: _Phrase) -> float:

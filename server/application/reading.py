@@ -67,7 +67,7 @@ class Reading:
         self.passages: tuple[Passage, ...] = tuple(ranked.passage for ranked in chosen)
         self._options = options
         self._evidence = Evidence(question, chosen, options.evidence)
-        self._read = ReadPhrases(chosen, spans, options.read) if any(spans) else None
+        self._read = ReadPhrases(chosen, self._evidence.passage_coverages, spans, options.read) if any(spans) else None
         self.judged: Answerability = answerability(
             chosen,
             candidates,
@@ -85,7 +85,9 @@ class Reading:
     @property
     def refused(self) -> bool:
         """Whether the documents are taken not to have an answer."""
-        return self.judged.probability < self._options.answerability.threshold
+        options = self._options.answerability
+        read = options.read_thresholds.get(self.language, options.threshold)
+        return self.judged.probability < (options.threshold if self._read is None else read)
 
     def confidence(self, found: Extract | None) -> float:
         """How likely an answer is right that is `found`, or, None, sentences of a generator."""
@@ -95,6 +97,7 @@ class Reading:
             None if found is None or whole else found.probability,
             self._options.confidence,
             drafted=found is not None and found.drafted,
+            read=found is not None and found.read,
         )
 
     def phrase(self) -> Extract | None:
