@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -75,6 +75,7 @@ def tune(
     config: ConfigOption = None,
     data_dir: DataOption = None,
     limit_s: Annotated[float, typer.Option(help="Models: begin no layout of a slot after so many seconds.")] = 180.0,
+    slot: Annotated[list[str] | None, typer.Option(help="Models: only of this slot; can be repeated.")] = None,
 ) -> None:
     """Measures on this machine what is fastest; heeded from the next start on.
 
@@ -84,7 +85,7 @@ def tune(
     """
     settings = settings_of(config, data_dir)
     if what is Tunable.MODELS:
-        _tune_models(settings, limit_s)
+        _tune_models(settings, limit_s, slot or [])
     else:
         _tune_index(settings)
 
@@ -109,11 +110,11 @@ def _tune_index(settings: Settings) -> None:
     typer.echo(f"written to {settings.data_dir / TUNED_FILE}")
 
 
-def _tune_models(settings: Settings, limit_s: float) -> None:
+def _tune_models(settings: Settings, limit_s: float, only: Sequence[str]) -> None:
     from server.embedded.errors import EmbeddedError
     from server.model_tuning import Plan, tune_models, write_layouts
     from triton_models.errors import ModelFilesError
-    from triton_models.layouts import LAYOUTS_FILE, Layout, Timing
+    from triton_models.layouts import LAYOUTS_FILE, TUNED_SLOTS, Layout, Timing
 
     def show(slot: str, layout: Layout, timing: Timing) -> None:
         typer.echo(
@@ -124,8 +125,19 @@ def _tune_models(settings: Settings, limit_s: float) -> None:
     options = stack_options(settings)
     if options.triton_address is not None:
         fail("a Triton elsewhere is configured (triton.address): only the one that `pinakes up` starts is measured")
+    unknown = set(only) - set(TUNED_SLOTS)
+    if unknown:
+        fail(f"nothing can be measured of {', '.join(sorted(unknown))}; there are {', '.join(TUNED_SLOTS)}")
     cores = len(os.sched_getaffinity(0))
-    plan = Plan(options.profile, options.cache, settings.model_catalogue, options.environment, cores, limit_s=limit_s)
+    plan = Plan(
+        options.profile,
+        options.cache,
+        settings.model_catalogue,
+        options.environment,
+        cores,
+        slots=tuple(only) or TUNED_SLOTS,
+        limit_s=limit_s,
+    )
     typer.echo("slot    instances  threads  batch tokens  delay us     bulk ms   single ms")
     try:
         tuned = asyncio.run(tune_models(plan, show))

@@ -93,7 +93,7 @@ def test_the_command_measures_a_model_and_the_next_start_has_what_it_wrote(tmp_p
     config = tmp_path / "pinakes.toml"
     config.write_text(f'data_dir = "{data}"\ncache_dir = "{cache}"\n')
     cores = len(os.sched_getaffinity(0))
-    result = CliRunner().invoke(app, ["tune", "models", "--config", str(config), "--limit-s", "0"])
+    result = CliRunner().invoke(app, ["tune", "models", "--slot", "embed", "--config", str(config), "--limit-s", "0"])
     assert result.exit_code == 0, result.output
     start = profile_layout("cpu", "embed", cores)
     assert read_layouts(data / LAYOUTS_FILE, cores) == {"embed": start}
