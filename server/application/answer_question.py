@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 
@@ -22,6 +22,7 @@ from server.application.query import bounded, normalized_query
 from server.application.reading import Reading, ReadingOptions
 from server.application.retrieval_profiles import checked_settings
 from server.application.search_passages import PassageSearch, SearchCommand, SearchOutcome
+from server.application.spoken_rows import SpokenText, spoken
 from server.application.timing import StageClock, within
 from server.application.token_counts import TokenCountOptions, TokenCounts
 from server.domain.answers import AnswerEvent, AnswerStatus, Citation, Degradation, Sources, Unsupported, Usage
@@ -201,8 +202,10 @@ class AnswerQuestion:
             if deadline.remaining() < self._options.read_reserve_s:
                 raise StageDeadline("reader")
             with answer.clock.stage("reader"):
-                texts = [ranked.passage.text for ranked in chosen]
-                spans = await reader.read(question, texts, deadline.less(self._options.read_reserve_s / 2))
+                texts = [spoken(ranked.passage.text) for ranked in chosen]
+                found = await reader.read(
+                    question, [said.text for said in texts], deadline.less(self._options.read_reserve_s / 2)
+                )
         except ModelNotInstalled:
             answer.degrade(Degradation.NO_READER)
             return ()
@@ -211,7 +214,7 @@ class AnswerQuestion:
             answer.degrade(Degradation.READ_SKIPPED)
             return ()
         answer.reader = reader.fingerprint
-        return spans
+        return [tuple(_in_the_passage(own, said)) for own, said in zip(found, texts, strict=True)]
 
     async def _answered(self, reading: Reading, answer: OpenAnswer, asked: _Asked) -> AsyncGenerator[AnswerEvent, None]:
         if reading.refused:
@@ -379,6 +382,13 @@ class AnswerQuestion:
                 if piece.finish_reason is not None:
                     answer.usage = Usage(piece.prompt_tokens, piece.completion_tokens)
                 yield piece
+
+
+def _in_the_passage(spans: Sequence[ReadSpan], said: SpokenText) -> Iterator[ReadSpan]:
+    for span in spans:
+        place = said.place(span.start, span.end)
+        if place is not None:
+            yield ReadSpan(place.start, place.end, span.score)
 
 
 async def _checked(sentence: str, reading: Reading, answer: OpenAnswer, deadline: Deadline) -> list[AnswerEvent]:

@@ -107,13 +107,8 @@ class Phrases:
         if kind is AnswerKind.SENTENCES or not evidence.coverages.any():
             return
         order = np.argsort(-evidence.scores, kind="stable").tolist()
-        if not is_row(evidence.sentences[order[0]].text):
+        if not _is_row(evidence.sentences[order[0]].text):
             self._order = order
-
-    @property
-    def looked_for(self) -> bool:
-        """Whether a phrase can be the answer at all."""
-        return bool(self._order)
 
     @cached_property
     def ruled(self) -> Extract | None:
@@ -148,7 +143,7 @@ class Phrases:
 
     @cached_property
     def _likeliest(self) -> list[int]:
-        rows = (number for number in self._order if not is_row(self._evidence.sentences[number].text))
+        rows = (number for number in self._order if not _is_row(self._evidence.sentences[number].text))
         return list(islice(rows, MOST_SENTENCES))
 
     def certain(self) -> Extract | None:
@@ -214,7 +209,7 @@ def _names_somebody(phrase: str, question: str) -> bool:
     return bool(words) and words[0][0].isupper() and not names <= frozenset(_WORD.findall(question.lower()))
 
 
-def is_row(sentence: str) -> bool:
+def _is_row(sentence: str) -> bool:
     """Whether a sentence is a row of a table."""
     return sentence.startswith("|")
 

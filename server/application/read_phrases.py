@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from server.application.answer_ports import ReadSpan
-from server.application.extracting import Extract, is_row
+from server.application.extracting import Extract
 from server.application.phrases import with_signs
 from server.application.sentences import split_sentences
 from server.domain.passages import RankedPassage, TextSpan
@@ -28,7 +28,7 @@ class ReadOptions:
     choose equally well."""
 
     passage_score: float = 8.0
-    passage_coverage: float = 8.0
+    passage_coverage: float = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +64,12 @@ class ReadPhrases:
         self.strongest = self._phrases[0].score if self._phrases else -math.inf
 
     def likeliest(self, may_answer: Callable[[str], bool]) -> Extract | None:
-        """The best phrase that may answer, with its share among all that were found. None without one, and for one of
-        a row of a table, which means nothing without its head."""
+        """The best phrase that may answer, with its share among all that were found; None without one."""
         for phrase in self._phrases:
             text = self._texts[phrase.passage]
             if may_answer(text[phrase.span.start : phrase.span.end]):
-                sentence = _around(text, phrase.span)
-                if is_row(text[sentence.start :]):
-                    return None
                 span = with_signs(text, phrase.span.start, phrase.span.end)
-                return Extract(phrase.passage, span, sentence, self._share(phrase), read=True)
+                return Extract(phrase.passage, span, _around(text, span), self._share(phrase), read=True)
         return None
 
     def _share(self, phrase: _Phrase) -> float:

@@ -111,7 +111,7 @@ class Reading:
         return phrase or sentence_in(self.question, self.language, self.kind, self._evidence)
 
     def _phrase_read(self) -> Extract | None:
-        if self._read is None or not self._phrases.looked_for:
+        if self._read is None or self.kind is AnswerKind.SENTENCES:
             return None
         return self._phrases.ruled or self._read.likeliest(lambda phrase: fits(self.kind, phrase))
 

@@ -77,14 +77,6 @@ def test_a_phrase_of_two_sentences_is_supported_by_both() -> None:
     assert best is not None and (best.sentence.start, best.sentence.end) == (0, len(FERRY))
 
 
-def test_rows_of_tables_are_not_quoted_without_their_head() -> None:
-    table = "Prices are as follows.\n| ticket | 47 |\n| parking | 12 |"
-    for row, prose, quoted in ((9.0, 1.0, None), (1.0, 9.0, "Prices")):
-        spans = [(span(table, "12", row), span(table, "Prices", prose))]
-        best = read([ranked(table)], spans).likeliest(anything)
-        assert (best and table[best.span.start : best.span.end]) == quoted
-
-
 def test_signs_belong_to_their_number() -> None:
     text = "It cost $5 million in all."
     best = read([ranked(text)], [(span(text, "5", 3.0),)]).likeliest(anything)
