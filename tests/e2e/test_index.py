@@ -131,4 +131,5 @@ async def test_a_generation_under_way_goes_on_after_a_crash(client: AsyncClient,
             if found[begun.name].state is GenerationState.READY:
                 break
             await asyncio.sleep(0.1)
-    await client.index.delete(begun.name)
+    # What its follower has begun in a thread is waited for.
+    await client.index.delete(begun.name, timeout_s=60.0)

@@ -218,7 +218,8 @@ class IndexMachine(RuleBasedStateMachine):
         copied = self.root / str(self.opened)
         shutil.copytree(self.path, copied)
         self.index.close()
-        shutil.rmtree(self.path)
+        # A merge that the closed index had begun may still write.
+        shutil.rmtree(self.path, ignore_errors=True)
         self.path = copied
         self.index = self.open()
         self.model = self.committed.copy()
