@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
@@ -20,7 +20,9 @@ DEFAULT_CATALOGUE = Path(__file__).with_name("catalogue.toml")
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*@[1-9][0-9]*$")]
+Option = str | bool | int | float
 _FOLDER = "folder"
+_RERANK_SLOT = "rerank"
 
 
 class _Entry(BaseModel):
@@ -74,12 +76,24 @@ class Artifact(_Entry):
 
 class _Served(_Entry):
     """What serves: `artifacts` by their role. `conversion` names what turns them into the files that the runtime reads;
-    absent: they are those files. `memory_bytes` is what all its processes take together when loaded, as measured;
-    absent: the size of its artifacts stands in until it has been loaded once."""
+    absent: they are those files. `options` tell it what no file says. `memory_bytes` is what all its processes take
+    together when loaded, as measured; absent: the size of its artifacts stands in until it has been loaded once.
+
+    `score_weight`, of a reranker, is what its scores weigh in a search beside the fused scores, of which the best is 1:
+    4 is right for cosines. Absent: what the conversion says, or 4.
+    """
 
     conversion: str | None = None
     artifacts: Annotated[dict[str, Name], Field(min_length=1)]
+    options: dict[str, Option] = {}
+    score_weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     memory_bytes: Annotated[int, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _options_are_heeded(self) -> Self:
+        if self.options and self.conversion is None:
+            raise ValueError("`options` are for a `conversion`, and there is none")
+        return self
 
 
 class Slot(_Served):
@@ -117,6 +131,8 @@ class Catalogue(Additions):
             missing = set(model.artifacts.values()) - self.artifacts.keys()
             if missing:
                 raise ValueError(f"{name} needs artifacts that are not listed: {', '.join(sorted(missing))}")
+            if model.score_weight is not None and model.slot != _RERANK_SLOT:
+                raise ValueError(f"{name} has a score_weight, which is for models of the slot {_RERANK_SLOT}")
         defaults = [slot.name for slot in self.slots.values()]
         twice = sorted({name for name in defaults if name in self.models or defaults.count(name) > 1})
         if twice:
@@ -174,7 +190,7 @@ def read_additions(path: Path) -> Additions:
 
 
 def _as_model(name: str, slot: Slot) -> Model:
-    return Model(slot=name, conversion=slot.conversion, artifacts=slot.artifacts, memory_bytes=slot.memory_bytes)
+    return Model(slot=name, **slot.model_dump(exclude={"model", "version"}))
 
 
 def _read(kind: type[_C], path: Path) -> _C:

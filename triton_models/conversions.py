@@ -2,42 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from triton_models.errors import UnknownName
+from triton_models.catalogue import Option
+from triton_models.errors import ConversionFailed, UnknownName
 from triton_models.progress import OnProgress
 
-_VERSIONS = {"e5": 2, "late-interaction": 1, "reader": 1, "sentences": 1}
-"""Grows with every change of a conversion that changes its results; with it, what was converted before is not used."""
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """`files`: paths in the folder by their role. `parameters` are what the model's configuration says besides them."""
+
+    files: dict[str, str]
+    parameters: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Conversion:
+    """`version` grows with every change that changes the results; with it, what was converted before is not used.
+    `roles` are those of the artifacts that it reads."""
+
+    slot: str
+    version: int
+    roles: frozenset[str]
+
+
+_CONVERSIONS = {
+    "e5": _Conversion("embed", 2, frozenset({"weights"})),
+    "late-interaction": _Conversion("rerank", 1, frozenset({"weights", "head"})),
+    "reader": _Conversion("read", 1, frozenset({"weights", "trained"})),
+    "sentences": _Conversion("rerank", 1, frozenset({"weights", "tokenizer"})),
+}
 
 
 def conversion_version(name: str) -> int:
     """Raises UnknownName."""
-    if name not in _VERSIONS:
-        raise UnknownName("conversion", name, _VERSIONS)
-    return _VERSIONS[name]
+    return _conversion(name).version
 
 
-def convert(name: str, artifacts: Mapping[str, Path], folder: Path, on_progress: OnProgress) -> dict[str, str]:
-    """Writes files into `folder`, from artifacts by their role; returns the files' paths in it by their role.
+def convert(
+    name: str,
+    slot: str,
+    artifacts: Mapping[str, Path],
+    options: Mapping[str, Option],
+    folder: Path,
+    on_progress: OnProgress,
+) -> Converted:
+    """Writes a model of `slot` into `folder`, from artifacts by their role.
 
-    Raises UnknownName, ConversionFailed.
+    Raises UnknownName, ConversionFailed; the latter also for another slot, other artifacts or other options than the
+    conversion knows.
     """
-    conversion_version(name)
+    conversion = _conversion(name)
+    if slot != conversion.slot:
+        raise ConversionFailed(f"the conversion {name} makes models of the slot {conversion.slot}, not of {slot}")
+    if artifacts.keys() != conversion.roles:
+        raise ConversionFailed(
+            f"the conversion {name} reads the artifacts {_listed(conversion.roles)}, and was given {_listed(artifacts)}"
+        )
+    if options:
+        raise ConversionFailed(f"the conversion {name} has no options, and was given {_listed(options)}")
     # Imported here: the converters need packages that take long to import, and are rarely wanted.
     if name == "late-interaction":
         from triton_models.rerank.conversion import convert_reranker
 
-        return convert_reranker(artifacts["weights"], artifacts["head"], folder, on_progress)
+        return Converted(convert_reranker(artifacts["weights"], artifacts["head"], folder, on_progress))
     if name == "reader":
         from triton_models.read.conversion import convert_reader
 
-        return convert_reader(artifacts["weights"], artifacts["trained"], folder, on_progress)
+        return Converted(convert_reader(artifacts["weights"], artifacts["trained"], folder, on_progress))
     if name == "sentences":
         from triton_models.rerank.conversion import convert_sentences
 
-        return convert_sentences(artifacts["weights"], artifacts["tokenizer"], folder, on_progress)
+        return Converted(convert_sentences(artifacts["weights"], artifacts["tokenizer"], folder, on_progress))
     from triton_models.embed.conversion import convert_e5
 
-    return convert_e5(artifacts["weights"], folder, on_progress)
+    return Converted(convert_e5(artifacts["weights"], folder, on_progress))
+
+
+def _conversion(name: str) -> _Conversion:
+    if name not in _CONVERSIONS:
+        raise UnknownName("conversion", name, _CONVERSIONS)
+    return _CONVERSIONS[name]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

@@ -13,6 +13,7 @@ Layout of a cache folder; everything in it can be deleted at any time while noth
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ from pathlib import Path
 import platformdirs
 
 from triton_models.catalogue import Catalogue, Model, load_catalogue
-from triton_models.conversions import conversion_version, convert
+from triton_models.conversions import Converted, conversion_version, convert
 from triton_models.digests import sha256_of
 from triton_models.errors import NotEnoughSpace, NotPrepared, UnknownName
 from triton_models.fetching import ArtifactStore, free_bytes
@@ -182,10 +183,15 @@ class _Preparation:
         artifacts = {role: self._fetch(name) for role, name in model.artifacts.items()}
         with replacing_folder(target) as folder:
             if model.conversion is None:
-                roles = {role: _link(path, folder) for role, path in artifacts.items()}
+                made = Converted({role: _link(path, folder) for role, path in artifacts.items()})
             else:
-                roles = convert(model.conversion, artifacts, folder, self._on_progress)
-            slot = PreparedSlot(slot=model.slot, fingerprint=planned.fingerprint, files=describe_files(folder, roles))
+                made = convert(model.conversion, model.slot, artifacts, model.options, folder, self._on_progress)
+            slot = PreparedSlot(
+                slot=model.slot,
+                fingerprint=planned.fingerprint,
+                files=describe_files(folder, made.files),
+                parameters=made.parameters | _weight_parameter(model),
+            )
             (folder / _SLOT_FILE).write_text(slot.model_dump_json(), encoding="utf-8")
         self._on_progress(Progress(f"preparing {planned.folder}", 1, 1, "steps"))
         return slot
@@ -209,12 +215,24 @@ def _planned(name: str, catalogue: Catalogue) -> _PlannedModel:
     short, _, number = name.rpartition("@")
     artifacts = catalogue.artifacts_of(model)
     hashes = [artifact.sha256 for _, artifact in sorted(artifacts.items())]
-    weights = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+    told = _told(model)
+    parts = hashes + ([json.dumps(told, sort_keys=True)] if told else [])
+    weights = parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()
     version = number + (f".{conversion_version(model.conversion)}" if model.conversion else "")
     roles = [f"{role}={artifact.sha256}" for role, artifact in sorted(artifacts.items())]
-    key = _digest([model.slot, short, version, model.conversion or "", *roles])
+    key = _digest([model.slot, short, version, model.conversion or "", *roles, *parts[len(hashes) :]])
     folder = name if name in catalogue.models else model.slot
     return _PlannedModel(name, model, f"{name}{version.removeprefix(number)}+{weights[:12]}", key, folder)
+
+
+def _told(model: Model) -> dict[str, object]:
+    """What its entry says that changes what it gives, or what becomes of it."""
+    told: dict[str, object] = {"options": model.options, "score_weight": model.score_weight}
+    return {key: value for key, value in told.items() if value not in ({}, None)}
+
+
+def _weight_parameter(model: Model) -> dict[str, str]:
+    return {} if model.score_weight is None else {"score_weight": repr(model.score_weight)}
 
 
 def _digest(parts: Iterator[str] | Sequence[str]) -> str:

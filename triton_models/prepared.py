@@ -28,13 +28,15 @@ class PreparedFile(BaseModel):
 
 
 class PreparedSlot(BaseModel):
-    """A model's files by their role. `fingerprint` names the model and its weights."""
+    """A model's files by their role. `fingerprint` names the model and its weights. `parameters` are what its
+    configuration says besides the template's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     slot: str
     fingerprint: str
     files: dict[str, PreparedFile]
+    parameters: dict[str, str] = {}
 
     @property
     def model(self) -> str:

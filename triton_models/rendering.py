@@ -12,6 +12,8 @@ variables:
     $<role>         absolute path of a prepared file, such as $network or $weights
     $<key>          every other key of the slot's table in `profiles/<profile>.toml`, or of its measured layout
 
+What else a model's configuration says (`PreparedSlot.parameters`) is put behind the template's text, as parameters.
+
 A slot without prepared files is left out. What the profile `gpu` needs besides, `engines/repository.py` adds.
 """
 
@@ -35,6 +37,7 @@ REPOSITORY = _HERE / "repository"
 PROFILES = _HERE / "profiles"
 _TEMPLATE = "config.pbtxt.template"
 _UNFINISHED = ".rendering-"
+_PARAMETER = 'parameters {{ key: "{}" value: {{ string_value: "{}" }} }}\n'
 
 
 def profiles() -> list[str]:
@@ -151,7 +154,7 @@ def _variables(
 
 def _escaped(value: str) -> str:
     """For the inside of a quoted string in protobuf's text format."""
-    return value.replace("\\", "\\\\").replace('"', '\\"')
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _render_model(
@@ -170,4 +173,6 @@ def _render_model(
         raise InvalidCatalogue(
             source / _TEMPLATE, f"{exc} is no variable of {prepared.directory} or the profile"
         ) from exc
+    parameters = prepared.models[name].parameters.items()
+    config += "".join(_PARAMETER.format(_escaped(key), _escaped(value)) for key, value in parameters)
     (folder / "config.pbtxt").write_text(config, encoding="utf-8")

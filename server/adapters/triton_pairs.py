@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
@@ -26,9 +26,15 @@ class PairModel:
     text_input: ClassVar[str]
 
     def __init__(
-        self, connection: TritonConnection, model: str, fingerprint: str, instances: int, options: BatchOptions
+        self,
+        connection: TritonConnection,
+        model: str,
+        parameters: Mapping[str, str],
+        instances: int,
+        options: BatchOptions,
     ) -> None:
-        self._fingerprint = fingerprint
+        """`parameters`: those of the model's configuration. Raises DependencyUnavailable for one that means nothing."""
+        self._fingerprint = parameters["fingerprint"]
         self._instances = instances
         self._options = options
         concurrent = options.concurrent * instances
@@ -41,8 +47,15 @@ class PairModel:
         """Asks Triton for `model`'s fingerprint and instances. The texts of a call are divided among these, each of
         which gets `options.concurrent` at once. Raises DependencyUnavailable, StageDeadline."""
         fingerprint = await connection.fingerprint(model, deadline)
-        instances = instances_of(await connection.config(model, deadline))
-        return cls(connection, model, fingerprint, instances, options or BatchOptions(bytes=_CALL_BYTES))
+        config = await connection.config(model, deadline)
+        parameters = {name: parameter.string_value for name, parameter in config.parameters.items()}
+        return cls(
+            connection,
+            model,
+            parameters | {"fingerprint": fingerprint},
+            instances_of(config),
+            options or BatchOptions(bytes=_CALL_BYTES),
+        )
 
     @property
     def fingerprint(self) -> str:

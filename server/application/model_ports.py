@@ -58,6 +58,11 @@ class Reranker(Protocol):
     @property
     def fingerprint(self) -> str: ...
 
+    @property
+    def score_weight(self) -> float:
+        """What a score weighs beside a fused score that is a share of the best one's; above 0. Scores of one model may
+        lie within .3 of each other, those of another within 20."""
+
     async def rerank(self, query: str, texts: Sequence[str], deadline: Deadline) -> npt.NDArray[np.float32]:
         """float32[n], higher fits better. Raises StageDeadline, DependencyUnavailable, Overloaded."""
 

@@ -71,9 +71,9 @@ class SearchOptions:
     rerank_depth_reduced: int = 8
     """As many when less than `rerank_full_s` is left of the deadline."""
     rerank_full_s: float = 1.0
-    rerank_weight: float = 4.0
+    rerank_weight: float | None = None
     """What a reranker's score weighs beside the fused score, as a share of the best fused score: both know something
-    that the other does not."""
+    that the other does not. None: what the model says."""
     fetch_surplus: int = 8
     """Candidates fetched beyond the limit, since some may have been deleted a moment ago."""
     rerank_reserve_s: float = 0.5
@@ -338,7 +338,8 @@ class SearchPassages:
             _log.warning("rerank_skipped", error=type(error).__name__)
             return candidates, (Degradation.RERANK_SKIPPED,)
         degradations = (Degradation.RERANK_REDUCED,) if reduced else ()
-        return _reordered(candidates, scores, self._options.rerank_weight), degradations
+        weight = self._options.rerank_weight
+        return _reordered(candidates, scores, reranker.score_weight if weight is None else weight), degradations
 
 
 def _retrieved(task: asyncio.Task[Understanding]) -> None:

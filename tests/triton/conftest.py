@@ -25,6 +25,7 @@ from triton_models.rendering import render
 from triton_models.rerank.head import Head
 
 RERANKER, READER = "late@1", "tiny-reader@1"
+SCORE_WEIGHT = 0.75
 
 
 @pytest.fixture
@@ -67,7 +68,9 @@ def pair_triton(
     catalogue = Catalogue(
         artifacts={"e5-small-q4": encoder} | {name: file_artifact(folder / name, data) for name, data in own.items()},
         slots={
-            "rerank": Slot(model="late", version=1, conversion="late-interaction", artifacts=rerank),
+            "rerank": Slot(
+                model="late", version=1, conversion="late-interaction", artifacts=rerank, score_weight=SCORE_WEIGHT
+            ),
             "read": Slot(model="tiny-reader", version=1, conversion="reader", artifacts=read),
         },
     )

@@ -11,9 +11,9 @@ import pytest
 
 from tests.triton.small_catalogue import catalogue_of, file_artifact, sha256
 from triton_models import preparation
-from triton_models.catalogue import DEFAULT_CATALOGUE, Catalogue, load_catalogue
-from triton_models.errors import InvalidCatalogue, NotEnoughSpace, NotPrepared, UnknownName
-from triton_models.preparation import find_prepared, prepare
+from triton_models.catalogue import DEFAULT_CATALOGUE, Catalogue, Slot, load_catalogue
+from triton_models.errors import ConversionFailed, InvalidCatalogue, NotEnoughSpace, NotPrepared, UnknownName
+from triton_models.preparation import find_prepared, fingerprints, prepare
 from triton_models.prepared import PreparedModels
 from triton_models.progress import Progress
 
@@ -121,6 +121,54 @@ def test_verifying_finds_a_changed_byte(cache: Path, catalogue: Catalogue) -> No
         models.verify()
     shutil.rmtree(path.resolve().parent)
     PreparedModels.open(prepare(cache, catalogue=catalogue)).verify()
+
+
+def test_what_an_entry_says_is_part_of_the_model(catalogue: Catalogue, tmp_path: Path) -> None:
+    """Another prefix makes other embeddings, another weight another ranking: neither may pass for the same model."""
+
+    def told(**said: object) -> str:
+        rerank = Slot.model_validate(
+            {"model": "m", "version": 1, "conversion": "sentences", "artifacts": {"weights": "embed"}, **said}
+        )
+        return fingerprints(Catalogue(artifacts=catalogue.artifacts, slots={"rerank": rerank}))["m@1"]
+
+    same = told()
+    assert same == f"m@1.1+{catalogue.artifacts['embed'].sha256[:12]}"
+    others = [told(score_weight=2), told(options={"a": 2}), told(options={"a": "2"}), told(options={"b": 2})]
+    assert len({same, *others}) == 5
+    assert told(score_weight=2.0, memory_bytes=5) == others[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        ({"conversion": "e5"}, r"e5 makes models of the slot embed, not of rerank"),
+        ({"artifacts": {"weights": "embed"}}, r"reads the artifacts tokenizer, weights, and was given weights$"),
+        ({"options": {"pooling": "cls"}}, r"sentences has no options, and was given pooling"),
+    ],
+)
+def test_what_a_conversion_does_not_know_is_refused(
+    cache: Path, catalogue: Catalogue, said: dict[str, object], wrong: str
+) -> None:
+    entry = {"conversion": "sentences", "artifacts": {"weights": "embed", "tokenizer": "generate"}, **said}
+    rerank = Slot.model_validate({"model": "m", "version": 1, **entry})
+    with pytest.raises(ConversionFailed, match=wrong):
+        prepare(cache, catalogue=Catalogue(artifacts=catalogue.artifacts, slots={"rerank": rerank}))
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        ({"options": {"pooling": "cls"}}, "`options` are for a `conversion`"),
+        ({"score_weight": 0}, "greater than 0"),
+        ({"score_weight": 1.0}, "which is for models of the slot rerank"),
+    ],
+)
+def test_what_means_nothing_in_an_entry_is_refused(catalogue: Catalogue, said: dict[str, object], wrong: str) -> None:
+    with pytest.raises(ValueError, match=wrong):
+        Catalogue.model_validate(
+            {"artifacts": catalogue.artifacts, "slots": {"embed": catalogue.slots["embed"].model_dump() | said}}
+        )
 
 
 def test_the_catalogue_of_the_project_is_complete() -> None:

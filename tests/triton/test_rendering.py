@@ -13,6 +13,7 @@ from tests.triton.small_catalogue import artifact, catalogue_of, file_artifact, 
 from triton_models.catalogue import Catalogue, Model, Source, read_additions
 from triton_models.errors import InvalidCatalogue, NotPrepared, UnknownName
 from triton_models.preparation import prepare, prepared_so_far
+from triton_models.prepared import PreparedModels
 from triton_models.rendering import PROFILES, divide, profiles, render, render_missing
 
 
@@ -35,6 +36,18 @@ def test_a_config_names_the_files_the_threads_and_the_fingerprint(tmp_path: Path
     assert values["threads"] == "3"
     assert values["fingerprint"].startswith("generate-model@1+")
     assert (out / name / "1" / "model.py").exists()
+
+
+def test_what_a_model_says_besides_is_put_behind_the_template(tmp_path: Path, models: Path) -> None:
+    prepared = PreparedModels.open(models)
+    [model] = prepared.slots.values()
+    told = {"score_weight": "0.5", "prefix": 'Say "so":\n\\ '}
+    more = PreparedModels(models, [model.model_copy(update={"parameters": told})])
+    out = render("cpu", more, tmp_path / "repository", cores=1)
+    text = (out / model.model / "config.pbtxt").read_text(encoding="utf-8")
+    config = text_format.Parse(text, model_config_pb2.ModelConfig())
+    assert {key: config.parameters[key].string_value for key in told} == told
+    assert config.parameters["fingerprint"].string_value == model.fingerprint
 
 
 def test_rendering_replaces_what_was_there(tmp_path: Path, models: Path) -> None:

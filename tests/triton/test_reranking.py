@@ -11,7 +11,7 @@ from server.adapters.triton_reranker import TritonReranker
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, StageDeadline
 from server.embedded.process import free_port
-from tests.triton.conftest import RERANKER, PairTriton
+from tests.triton.conftest import RERANKER, SCORE_WEIGHT, PairTriton
 
 pytestmark = [pytest.mark.stack, pytest.mark.models]
 
@@ -25,6 +25,7 @@ async def test_scores_come_in_the_order_of_the_texts(pair_triton: PairTriton) ->
     async with TritonConnection(pair_triton.address) as connection:
         reranker = await TritonReranker.connect(connection, RERANKER, Deadline.after(10), BatchOptions(texts=3))
         assert reranker.fingerprint.startswith("late@1.1+")
+        assert reranker.score_weight == SCORE_WEIGHT
         texts = [[OTHER, ANSWER, " "][i % 3] for i in range(20)]
         scores = await reranker.rerank(QUERY, texts, Deadline.after(10))
     assert scores.dtype == np.float32
@@ -51,6 +52,7 @@ async def test_an_encoder_of_whole_texts_reranks(triton_url: str) -> None:
     async with TritonConnection(triton_url) as connection:
         reranker = await TritonReranker.connect(connection, SENTENCES, Deadline.after(10))
         assert reranker.fingerprint.startswith(f"{SENTENCES}.1+")
+        assert reranker.score_weight == 4.0
         answer, other, blank = await reranker.rerank(QUERY, [ANSWER, OTHER, " "], Deadline.after(10))
         assert answer > other > blank == -1.0
         assert (await reranker.rerank("日誌に天気を書いたのは誰？", [OTHER, ANSWER], Deadline.after(10))).tolist() == [

@@ -98,6 +98,7 @@ class ScriptedReranker:
     favourite: str
     failure: PinakesError | None = None
     fingerprint: str = "reranker@1"
+    score_weight: float = 4.0
 
     async def rerank(self, query: str, texts: Sequence[str], deadline: Deadline) -> npt.NDArray[np.float32]:
         if self.failure is not None:

@@ -30,7 +30,7 @@ HITS = tuple(hit(name, rank) for rank, name in enumerate("abcdefghij", start=1))
 
 
 class Searching:
-    def __init__(self, reranker: ScriptedReranker | None = None) -> None:
+    def __init__(self, reranker: ScriptedReranker | None = None, options: SearchOptions | None = None) -> None:
         self.embedder = ScriptedEmbedder()
         self.index = ScriptedIndex(HITS, position=5)
         self.highlighter = ScriptedHighlighter()
@@ -42,7 +42,7 @@ class Searching:
             STORE,
             self.names,
             self.highlighter,
-            SearchOptions(),
+            options or SearchOptions(),
         )
         self.clock = StageClock()
 
@@ -127,15 +127,22 @@ async def test_a_reranker_that_cannot_run_is_skipped(reranker: ScriptedReranker,
     assert outcome.degradations == (Degradation.RERANK_SKIPPED,)
 
 
-async def test_scores_of_search_and_reranker_count_together() -> None:
+@pytest.mark.parametrize(
+    ("of_the_model", "of_the_search", "weight", "order"),
+    [(4.0, None, 4.0, "bac"), (0.25, None, 0.25, "abc"), (0.25, 2.0, 2.0, "bac"), (4.0, 0.0, 0.0, "abc")],
+)
+async def test_scores_of_search_and_reranker_count_together(
+    of_the_model: float, of_the_search: float | None, weight: float, order: str
+) -> None:
     """What stands far above the others in the search is not moved by a little of the reranker's."""
-    searching = Searching(ScriptedReranker("of b"))
+    reranker = ScriptedReranker("of b", score_weight=of_the_model)
+    searching = Searching(reranker, SearchOptions(rerank_weight=of_the_search))
     searching.index.hits = (replace(HITS[0], score=9.0), replace(HITS[1], score=0.9), replace(HITS[2], score=0.5))
     outcome = await searching.run(SearchCommand("abc"))
-    assert ids(outcome) == "bac"
-    weight = SearchOptions().rerank_weight
-    assert [ranked.score for ranked in outcome.passages] == pytest.approx([0.1 + weight, 1.0, 0.5 / 9])
-    assert [ranked.rerank_score for ranked in outcome.passages] == [1.0, 0.0, 0.0]
+    assert ids(outcome) == order
+    scores = {"a": 1.0, "b": 0.1 + weight, "c": 0.5 / 9}
+    assert [ranked.score for ranked in outcome.passages] == pytest.approx([scores[name] for name in order])
+    assert {ranked.passage.chunk_id: ranked.rerank_score for ranked in outcome.passages} == {"a": 0, "b": 1, "c": 0}
 
 
 async def test_near_the_deadline_fewer_are_reranked_and_the_others_stay_behind_them() -> None:
