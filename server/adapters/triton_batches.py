@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import grpc
-import numpy as np
-from tritonclient.grpc import InferInput, InferResult
-from tritonclient.utils import InferenceServerException
+from tritonclient.grpc import InferResult
+from tritonclient.grpc.service_pb2 import ModelInferRequest
 
 from server.adapters.places import Places
 from server.adapters.triton_client import TritonConnection
@@ -30,6 +29,15 @@ class BatchOptions:
     retry_after_s: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class TextInput:
+    """A tensor of texts, a row for each. content: as it stands on the wire."""
+
+    name: str
+    rows: int
+    content: bytes
+
+
 class BatchCalls:
     """Calls of one model. Errors and deadlines name its slot."""
 
@@ -40,7 +48,7 @@ class BatchCalls:
         self._places = Places(slot, options.concurrent, options.waiting, options.retry_after_s)
 
     async def run(
-        self, batches: Sequence[Sequence[InferInput]], deadline: Deadline, priority: int = 0
+        self, batches: Sequence[Sequence[TextInput]], deadline: Deadline, priority: int = 0
     ) -> list[InferResult]:
         """One result for each batch, in order; when one fails, the others are cancelled. `priority`: Triton's, 1 is the
         highest, 0 the model's default. Raises StageDeadline, Overloaded, DependencyUnavailable."""
@@ -53,14 +61,13 @@ class BatchCalls:
             raise failures.exceptions[0] from failures.exceptions[0].__cause__
         return [task.result() for task in tasks]
 
-    async def _call(self, inputs: Sequence[InferInput], deadline: Deadline, priority: int) -> InferResult:
+    async def _call(self, inputs: Sequence[TextInput], deadline: Deadline, priority: int) -> InferResult:
         async with self._places.taken(deadline):
             limit = deadline.budget(self._slot)
             try:
-                return await self._connection.client.infer(
-                    self._model, list(inputs), client_timeout=limit, priority=priority, timeout=int(limit * 1e6)
-                )
-            except (InferenceServerException, grpc.RpcError) as error:
+                request = _request(self._model, inputs, priority, limit)
+                return InferResult(await self._connection.infer(request, limit))
+            except grpc.RpcError as error:
                 raise translated(error, self._slot) from error
 
 
@@ -94,10 +101,29 @@ def shares(texts: Sequence[str], count: int) -> list[list[int]]:
     return [each for each in lists if each]
 
 
-def text_input(name: str, texts: Sequence[str]) -> InferInput:
+def text_input(name: str, texts: Sequence[str]) -> TextInput:
     """A BYTES tensor with a row for each text."""
-    tensor = InferInput(name, [len(texts), 1], "BYTES")
-    column = np.empty((len(texts), 1), dtype=np.object_)
-    column[:, 0] = [text.encode() for text in texts]
-    tensor.set_data_from_numpy(column)
-    return tensor
+    return TextInput(name, len(texts), b"".join(map(_element, texts)))
+
+
+def _element(text: str) -> bytes:
+    """As an element of a BYTES tensor: its length in four bytes, little-endian, before it (KServe's inference protocol
+    2, extension binary data)."""
+    encoded = text.encode()
+    return len(encoded).to_bytes(4, "little") + encoded
+
+
+def _request(model: str, inputs: Sequence[TextInput], priority: int, limit_s: float) -> ModelInferRequest:
+    request = ModelInferRequest(
+        model_name=model,
+        inputs=[
+            ModelInferRequest.InferInputTensor(name=each.name, datatype="BYTES", shape=(each.rows, 1))
+            for each in inputs
+        ],
+        raw_input_contents=[each.content for each in inputs],
+    )
+    if priority:
+        request.parameters["priority"].uint64_param = priority
+    # How long it may wait in Triton's queue.
+    request.parameters["timeout"].int64_param = int(limit_s * 1e6)
+    return request

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import grpc
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 from tritonclient.utils import InferenceServerException
@@ -28,6 +29,8 @@ class TritonConnection:
         self._address = address
         self._tls = tls
         self._client: InferenceServerClient | None = None
+        self._channel: grpc.aio.Channel | None = None
+        self._infer: grpc.aio.UnaryUnaryMultiCallable[Any, Any] | None = None
 
     async def __aenter__(self) -> Self:
         options = [
@@ -37,21 +40,30 @@ class TritonConnection:
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 1_000),
         ]
-        files = self._tls or TlsFiles()
-        self._client = InferenceServerClient(
-            self._address,
-            ssl=self._tls is not None,
-            root_certificates=_name(files.root_file),
-            private_key=_name(files.key_file),
-            certificate_chain=_name(files.certificate_file),
-            channel_args=options,
+        credentials = None if self._tls is None else _credentials(self._tls)
+        self._client = InferenceServerClient(self._address, creds=credentials, channel_args=options)
+        # To the same address, with the same options and credentials, gRPC has one connection for all channels.
+        self._channel = (
+            grpc.aio.insecure_channel(self._address, options)
+            if credentials is None
+            else grpc.aio.secure_channel(self._address, credentials, options)
         )
+        self._infer = service_pb2_grpc.GRPCInferenceServiceStub(self._channel).ModelInfer
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._channel is not None:
+            await self._channel.close()
         await self.client.close()
+
+    async def infer(self, request: service_pb2.ModelInferRequest, limit_s: float) -> service_pb2.ModelInferResponse:
+        """One call of a model, as it stands on the wire. `client.infer` would make it of arrays of objects, which took
+        an eighth of the server's processor time for a query. Raises AioRpcError."""
+        if self._infer is None:
+            raise RuntimeError("the connection to Triton is not open")
+        return await self._infer(request, timeout=limit_s)
 
     @property
     def client(self) -> InferenceServerClient:
@@ -90,5 +102,12 @@ def instances_of(config: ModelConfig) -> int:
     return max(1, sum(int(group.count) for group in config.instance_group))
 
 
-def _name(file: Path | None) -> str | None:
-    return None if file is None else str(file)
+def _credentials(files: TlsFiles) -> grpc.ChannelCredentials:
+    """Raises OSError."""
+    return grpc.ssl_channel_credentials(
+        _content(files.root_file), _content(files.key_file), _content(files.certificate_file)
+    )
+
+
+def _content(file: Path | None) -> bytes | None:
+    return None if file is None else file.read_bytes()

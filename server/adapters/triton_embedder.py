@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
+from tritonclient.grpc import InferResult
 
 from server.adapters.triton_batches import BatchCalls, BatchOptions, by_size, split, text_input
 from server.adapters.triton_client import TritonConnection, instances_of
@@ -68,12 +70,23 @@ class TritonEmbedder:
             for batch in split([texts[place] for place in order], self._options)
         ]
         results = await self._calls[kind].run(batches, deadline, _PRIORITY[kind])
-        back = np.argsort(order)
         return Embeddings(
-            vectors=np.concatenate([result.as_numpy("EMBEDDING") for result in results])[back],
-            token_counts=np.concatenate([result.as_numpy("TOKEN_COUNT")[:, 0] for result in results])[back],
-            truncated=np.concatenate([result.as_numpy("TRUNCATED")[:, 0] for result in results])[back],
+            vectors=_in_order(results, "EMBEDDING", order),
+            token_counts=_in_order(results, "TOKEN_COUNT", order)[:, 0],
+            truncated=_in_order(results, "TRUNCATED", order)[:, 0],
         )
+
+
+def _in_order(results: Sequence[InferResult], output: str, order: Sequence[int]) -> npt.NDArray[Any]:
+    """The rows of all results, each at the place that `order` has for it."""
+    if len(order) == 1:
+        # A query: there is nothing to put in order.
+        only: npt.NDArray[Any] = results[0].as_numpy(output)
+        return only
+    rows = np.concatenate([result.as_numpy(output) for result in results])
+    in_order = np.empty_like(rows)
+    in_order[order] = rows
+    return in_order
 
 
 async def _shape(connection: TritonConnection, model: str, deadline: Deadline) -> _ModelShape:

@@ -8,9 +8,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-from tritonclient.grpc import InferInput
 
-from server.adapters.triton_batches import BatchCalls, BatchOptions, shares, split, text_input
+from server.adapters.triton_batches import BatchCalls, BatchOptions, TextInput, shares, split, text_input
 from server.adapters.triton_client import TritonConnection, instances_of
 from server.domain.deadline import Deadline
 
@@ -66,7 +65,7 @@ class PairModel:
     ) -> list[npt.NDArray[Any]]:
         """For each of the model's `outputs` a row for each text, of which there is at least one. Raises StageDeadline,
         DependencyUnavailable, Overloaded."""
-        batches: list[list[InferInput]] = []
+        batches: list[list[TextInput]] = []
         order: list[int] = []
         for places in shares(texts, self._instances):
             order += places

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,12 +73,16 @@ async def test_triton_over_tls(files: TlsFiles, tmp_path: Path) -> None:
     async def alive(request: Any, context: Any) -> Any:
         return service_pb2.ServerReadyResponse(ready=True)
 
+    async def inferred(request: Any, context: Any) -> Any:
+        return service_pb2.ModelInferResponse(model_name=request.model_name)
+
     def handler(behaviour: Any, request: Any, response: Any) -> Any:
         return grpc.unary_unary_rpc_method_handler(behaviour, request.FromString, response.SerializeToString)
 
     methods = {
         "ModelReady": handler(ready, service_pb2.ModelReadyRequest, service_pb2.ModelReadyResponse),
         "ServerReady": handler(alive, service_pb2.ServerReadyRequest, service_pb2.ServerReadyResponse),
+        "ModelInfer": handler(inferred, service_pb2.ModelInferRequest, service_pb2.ModelInferResponse),
     }
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("inference.GRPCInferenceService", methods),))
@@ -93,6 +98,9 @@ async def test_triton_over_tls(files: TlsFiles, tmp_path: Path) -> None:
         ):
             async with TritonConnection(f"127.0.0.1:{port}", tls) as triton:
                 assert await triton.ready("any", Deadline.after(5.0 if expected else 2.0)) is expected
+                request = service_pb2.ModelInferRequest(model_name="any")
+                with nullcontext() if expected else pytest.raises(grpc.aio.AioRpcError, match="UNAVAILABLE"):
+                    assert (await triton.infer(request, 60.0)).model_name == "any"
     finally:
         await server.stop(None)
 

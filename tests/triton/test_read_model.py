@@ -9,7 +9,7 @@ import pytest
 from tritonclient.grpc import InferInput, InferResult
 from tritonclient.utils import InferenceServerException
 
-from server.adapters.triton_batches import BatchOptions, text_input
+from server.adapters.triton_batches import BatchOptions
 from server.adapters.triton_client import TritonConnection
 from server.adapters.triton_control import TritonModelControl
 from server.adapters.triton_reader import SLOT, TritonReader
@@ -32,6 +32,12 @@ TEXTS = [
     "灯台守は毎晩日誌",
     "Apples are picked in September, before the first frost. " * 9,
 ]
+
+
+def column(name: str, texts: list[str]) -> InferInput:
+    made = InferInput(name, [len(texts), 1], "BYTES")
+    made.set_data_from_numpy(np.array([[text.encode()] for text in texts], np.object_))
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +73,7 @@ async def test_a_text_of_a_million_characters_is_read_at_its_beginning_and_the_a
 ) -> None:
     async with TritonConnection(pair_triton.address) as connection:
         texts = [TEXTS[0] + " and" * 250_000, TEXTS[0]]
-        inputs = [text_input("QUESTION", [QUESTION] * 2), text_input("TEXT", texts)]
+        inputs = [column("QUESTION", [QUESTION] * 2), column("TEXT", texts)]
         result: InferResult = await connection.client.infer(READER, inputs)
         assert result.as_numpy("TRUNCATED").tolist() == [[True], [False]]
         assert result.as_numpy("SPAN").max() < 20_000
@@ -77,7 +83,7 @@ async def test_what_is_no_text_is_read_as_far_as_it_is_one(pair_triton: PairTrit
     async with TritonConnection(pair_triton.address) as connection:
         text = InferInput("TEXT", [1, 1], "BYTES")
         text.set_data_from_numpy(np.array([[b"\xff\xfeab\x00c"]], np.object_))
-        result: InferResult = await connection.client.infer(READER, [text_input("QUESTION", ["Who?"]), text])
+        result: InferResult = await connection.client.infer(READER, [column("QUESTION", ["Who?"]), text])
         assert result.as_numpy("SPAN").max() <= 6
 
 
@@ -92,7 +98,7 @@ async def test_a_blank_question_is_refused_and_the_model_goes_on(pair_triton: Pa
 async def test_a_call_without_a_text_is_refused(pair_triton: PairTriton) -> None:
     async with TritonConnection(pair_triton.address) as connection:
         with pytest.raises(InferenceServerException, match="expected 2 inputs"):
-            await connection.client.infer(READER, [text_input("QUESTION", [QUESTION])])
+            await connection.client.infer(READER, [column("QUESTION", [QUESTION])])
         reader = await TritonReader.connect(connection, READER, Deadline.after(60))
         assert await reader.read(QUESTION, [], Deadline.after(60)) == []
 
