@@ -9,6 +9,7 @@ from server.domain.permissions import Permission, Role
 
 ALL_SCOPES = "*"
 """Of the key that a new installation begins with: whatever permissions there are."""
+_PERMISSIONS = {permission.value: permission for permission in Permission}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,7 @@ class ApiKey:
     @property
     def permissions(self) -> frozenset[Permission]:
         """What the scopes name. One that is no permission (any more) grants nothing."""
-        known = {permission.value: permission for permission in Permission}
-        return frozenset(known[scope] for scope in self.scopes if scope in known)
+        return frozenset(_PERMISSIONS[scope] for scope in self.scopes if scope in _PERMISSIONS)
 
 
 @dataclass(frozen=True, slots=True)

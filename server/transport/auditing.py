@@ -64,7 +64,8 @@ class CallAudit:
     def refused(self, method: str, caller: Caller, refusal: PinakesError) -> None:
         """A call that was not let in; `caller` is as far as it is known. Never waits."""
         row = replace(self._row(method), audit_class=AuditClass.AUDIT)
-        self._recorder.refused(self._record(method, row, caller, None, status_of(refusal).code.name))
+        call = CallRecord(method, row, caller, _Running(caller.principal, "", ""), now_us())
+        self._recorder.refused(self._record(call, status_of(refusal).code.name, call.began_us))
 
     @asynccontextmanager
     async def recorded(self, method: str, caller: Caller, request: Any) -> AsyncIterator[CallRecord]:
@@ -80,9 +81,9 @@ class CallAudit:
         _RUNNING.set(running)
         chain = ChainId(self._tenant_of(caller.principal), row.audit_class)
         with self._recorder.place(chain) as place:
-            record = CallRecord(self._record(method, row, caller, running, BEGUN), running, row)
+            record = CallRecord(method, row, caller, running, now_us())
             if row.begins:
-                await place.first(record.begun)
+                await place.first(self._record(record, BEGUN, record.began_us))
             try:
                 yield record
             except BaseException as error:
@@ -91,18 +92,8 @@ class CallAudit:
             await self._ended(place, record, "OK", None)
 
     async def _ended(self, place: Place, call: CallRecord, result: str, error: BaseException | None) -> None:
-        running, begun = call.running, call.begun
-        outcome = replace(
-            begun,
-            tenant=self._tenant_of(running.principal),
-            time_us=now_us() if call.row.begins else begun.time_us,
-            actor_kind=_kind_of(running.principal).value,
-            actor_id=plain(running.principal.user),
-            object_id=plain(running.object_id),
-            result=result,
-            detail=plain(running.detail, _LONGEST_DETAIL),
-        )
-        if not running.principal.tenant and error is not None:
+        outcome = self._record(call, result, now_us() if call.row.begins else call.began_us)
+        if not call.running.principal.tenant and error is not None:
             # Somebody who could not say who he is; there may be many.
             self._recorder.refused(outcome)
         elif call.row.audit_class is not AuditClass.AUDIT or _is_leaving(error):
@@ -116,34 +107,35 @@ class CallAudit:
     def _tenant_of(self, principal: Principal) -> str:
         return principal.tenant or self._operator
 
-    def _record(
-        self, method: str, row: AuditedCall, caller: Caller, running: _Running | None, result: str
-    ) -> AuditRecord:
+    def _record(self, call: CallRecord, result: str, time_us: int) -> AuditRecord:
+        caller, running = call.caller, call.running
         return AuditRecord(
-            tenant=self._tenant_of(caller.principal),
-            audit_class=row.audit_class,
-            time_us=now_us(),
-            actor_kind=_kind_of(caller.principal).value,
-            actor_id=plain(caller.principal.user),
+            tenant=self._tenant_of(running.principal),
+            audit_class=call.row.audit_class,
+            time_us=time_us,
+            actor_kind=_kind_of(running.principal).value,
+            actor_id=plain(running.principal.user),
             credential_id=plain(_credential(caller)),
-            action=method.removeprefix("/").removeprefix(_OURS),
-            object_kind=row.object_kind,
-            object_id=plain(running.object_id) if running else "",
+            action=call.method.removeprefix("/").removeprefix(_OURS),
+            object_kind=call.row.object_kind,
+            object_id=plain(running.object_id),
             result=result,
             peer=plain(caller.peer),
             request_id=caller.request_id,
             trace_id=caller.trace_id,
-            detail=plain(running.detail, _LONGEST_DETAIL) if running else "",
+            detail=plain(running.detail, _LONGEST_DETAIL),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """Of a call that goes on."""
+    """Of a call that goes on. `caller` is who made it; who it turned out to be is in `running`."""
 
-    begun: AuditRecord
-    running: _Running
+    method: str
     row: AuditedCall
+    caller: Caller
+    running: _Running
+    began_us: int
 
     def answered(self, response: Any) -> None:
         """Takes from a response the id of what the call has made."""

@@ -7,7 +7,8 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import structlog
@@ -29,6 +30,7 @@ from server.domain.principals import Principal
 _log = structlog.get_logger()
 
 _HEADER = "authorization"
+_TRACE_HEADER = "traceparent"
 _SCHEME = "bearer "
 _LONGEST_BEARER = 8_192
 _TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}.*")
@@ -88,14 +90,13 @@ class Gate:
         """`method` as gRPC names it, with the leading slash."""
         return self._methods.get(method.removeprefix("/")) is Access.PUBLIC
 
-    async def identify(self, method: str, context: ServicerContext[Any, Any], request_id: str) -> Caller:
-        """Who calls; nobody, where the method asks for nobody. Raises Unauthenticated, PermissionDenied for a method
-        that is in no table, and what `Callers.identify` raises."""
-        caller = unknown_caller(context, request_id)
+    async def identify(self, method: str, brought: Brought, caller: Caller) -> Caller:
+        """Who calls; `caller`, of whom nothing is believed yet, where the method asks for nobody. Raises
+        Unauthenticated, PermissionDenied for a method that is in no table, and what `Callers.identify` raises."""
         if self._needed(method) is Access.PUBLIC:
             return caller
-        known = await self._callers.identify(credentials_of(context))
-        return replace(known, peer=caller.peer, request_id=request_id, trace_id=caller.trace_id)
+        known = await self._callers.identify(brought.credentials)
+        return Caller(known.principal, known.kind, known.credential_id, caller.peer, caller.request_id, caller.trace_id)
 
     def authorize(self, method: str, caller: Caller) -> None:
         """Whether the caller may make the call. Raises PermissionDenied."""
@@ -104,7 +105,7 @@ class Gate:
             raise PermissionDenied(f"{method.rpartition('/')[2]} needs the permission {needed.value}", needed.value)
 
     @contextmanager
-    def watched(self, method: str, context: ServicerContext[Any, Any]) -> Iterator[None]:
+    def watched(self, method: str, brought: Brought) -> Iterator[None]:
         """A call that was let in, while the context lasts. Raises what its caller would be told now, when it is
         ended."""
         needed, task = self._needed(method), asyncio.current_task()
@@ -112,7 +113,7 @@ class Gate:
             yield
             return
         began = time.monotonic()
-        running = self._running[task] = _Running(needed, credentials_of(context), began, began)
+        running = self._running[task] = _Running(needed, brought.credentials, began, began)
         try:
             yield
         except asyncio.CancelledError:
@@ -174,24 +175,37 @@ class Gate:
         return needed
 
 
-def unknown_caller(context: ServicerContext[Any, Any], request_id: str) -> Caller:
-    """What a call says of its caller before anything of it is believed."""
-    given = [value for name, value in context.invocation_metadata() or () if name == "traceparent"]
-    trace = _TRACE.fullmatch(given[0]) if len(given) == 1 and isinstance(given[0], str) else None
-    return Caller(NOBODY, peer=context.peer(), request_id=request_id, trace_id=trace[1] if trace else "")
+class Brought:
+    """What a call says of its caller, not yet believed. gRPC makes its metadata anew for each who asks: they are read
+    once."""
 
+    def __init__(self, context: ServicerContext[Any, Any]) -> None:
+        self._context = context
+        self._headers: list[str | bytes] = []
+        self._traces: list[str | bytes] = []
+        for name, value in context.invocation_metadata() or ():
+            if name == _HEADER:
+                self._headers.append(value)
+            elif name == _TRACE_HEADER:
+                self._traces.append(value)
 
-def credentials_of(context: ServicerContext[Any, Any]) -> Credentials:
-    """What the call brings, not yet believed. Raises Unauthenticated for an `authorization` that says nothing clear."""
-    given = [value for name, value in context.invocation_metadata() or () if name == _HEADER]
-    # Only TLS that asked for a certificate and verified it puts names there.
-    properties = context.auth_context()
-    names = tuple(name.decode(errors="replace") for name in properties.get("x509_subject_alternative_name", ()))
-    if not given:
-        return Credentials(names=names)
-    if len(given) > 1:
-        raise Unauthenticated("more than one authorization was sent")
-    header = given[0]
-    if not isinstance(header, str) or header[: len(_SCHEME)].lower() != _SCHEME or len(header) > _LONGEST_BEARER:
-        raise Unauthenticated("the authorization is not of the form `Bearer TOKEN`")
-    return Credentials(header[len(_SCHEME) :].strip(), names)
+    def caller(self, request_id: str) -> Caller:
+        """Before anything is believed."""
+        given = self._traces
+        trace = _TRACE.fullmatch(given[0]) if len(given) == 1 and isinstance(given[0], str) else None
+        return Caller(NOBODY, peer=self._context.peer(), request_id=request_id, trace_id=trace[1] if trace else "")
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """Raises Unauthenticated for an `authorization` that says nothing clear."""
+        # Only TLS that asked for a certificate and verified it puts names there.
+        properties = self._context.auth_context()
+        names = tuple(name.decode(errors="replace") for name in properties.get("x509_subject_alternative_name", ()))
+        if not self._headers:
+            return Credentials(names=names)
+        if len(self._headers) > 1:
+            raise Unauthenticated("more than one authorization was sent")
+        header = self._headers[0]
+        if not isinstance(header, str) or header[: len(_SCHEME)].lower() != _SCHEME or len(header) > _LONGEST_BEARER:
+            raise Unauthenticated("the authorization is not of the form `Bearer TOKEN`")
+        return Credentials(header[len(_SCHEME) :].strip(), names)

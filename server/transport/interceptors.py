@@ -19,7 +19,7 @@ from server.application.background import trace_of
 from server.domain.callers import Caller
 from server.domain.errors import DependencyUnavailable, Overloaded, PermissionDenied, PinakesError, Unauthenticated
 from server.transport.auditing import CallAudit
-from server.transport.authentication import Gate, unknown_caller
+from server.transport.authentication import Brought, Gate
 from server.transport.identity import enter
 from server.transport.status import internal_status, status_of
 
@@ -79,6 +79,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._places = {_CALLS: concurrent_calls, "watches": watches, "answers": answers}
         self._running: dict[str, set[asyncio.Task[Any]]] = {kind: set() for kind in self._places}
         self._ended: set[asyncio.Task[Any]] = set()
+        self._wrapped: dict[str, Handler] = {}
 
     def end_watches(self) -> None:
         """As `end_calls`, for those that only wait for news: they would not end by themselves."""
@@ -94,10 +95,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler:
-        handler = await continuation(handler_call_details)
         method = handler_call_details.method
-        # gRPC answers UNIMPLEMENTED for a method that there is not.
-        if handler is None or (not method.startswith(_OURS) and self._gate.is_public(method)):
+        wrapped = self._wrapped.get(method)
+        if wrapped is not None:
+            return wrapped
+        handler = await continuation(handler_call_details)
+        # gRPC answers UNIMPLEMENTED for a method that there is not: only those that there are have a place here.
+        if handler is not None:
+            handler = self._wrapped[method] = self._wrap(method, handler)
+        return handler
+
+    def _wrap(self, method: str, handler: Handler) -> Handler:
+        if not method.startswith(_OURS) and self._gate.is_public(method):
             return handler
         behaviour = _behaviour(handler)
         wrapped = self._streaming(method, behaviour) if handler.response_streaming else self._unary(method, behaviour)
@@ -113,10 +122,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             request_id = uuid.uuid4().hex
             try:
                 with _logged(method, request_id):
-                    caller = await self._let_in(method, context, request_id)
+                    brought = Brought(context)
+                    caller = await self._let_in(method, brought, request_id)
                     with self._admitted(method):
                         async with self._audit.recorded(method, caller, request) as record:
-                            with self._gate.watched(method, context), self._told_of_the_end():
+                            with self._gate.watched(method, brought), self._told_of_the_end():
                                 response = await behaviour(request, context)
                             record.answered(response)
                         # Not before what was done is recorded.
@@ -137,10 +147,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             assert inspect.isasyncgen(responses), f"{method} must be an async generator"
             try:
                 with _logged(method, request_id):
-                    caller = await self._let_in(method, context, request_id)
+                    brought = Brought(context)
+                    caller = await self._let_in(method, brought, request_id)
                     with self._admitted(method):
                         async with self._audit.recorded(method, caller, request) as record:
-                            with self._gate.watched(method, context), self._told_of_the_end():
+                            with self._gate.watched(method, brought), self._told_of_the_end():
                                 async for response in responses:
                                     record.answered(response)
                                     # Not yielded: who ends the call while its client reads slowly ends it here.
@@ -156,12 +167,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         return call
 
-    async def _let_in(self, method: str, context: ServicerContext[Any, Any], request_id: str) -> Caller:
+    async def _let_in(self, method: str, brought: Brought, request_id: str) -> Caller:
         """The caller of the rest of this call. Raises Unauthenticated, PermissionDenied, QuotaExceeded;
         DependencyUnavailable or Overloaded where it cannot be found out."""
-        caller = unknown_caller(context, request_id)
+        caller = brought.caller(request_id)
         try:
-            caller = await self._gate.identify(method, context, request_id)
+            caller = await self._gate.identify(method, brought, caller)
             self._gate.authorize(method, caller)
         except (Unauthenticated, PermissionDenied) as refusal:
             self._audit.refused(method, caller, refusal)

@@ -14,7 +14,7 @@ from server.domain.credentials import Credentials
 from server.domain.errors import DependencyUnavailable, Unauthenticated
 from server.domain.permissions import Access
 from server.transport import authentication
-from server.transport.authentication import Gate
+from server.transport.authentication import Brought, Gate
 from server.transport.interceptors import CallInterceptor, _written
 from tests.server.application.audit_doubles import UnrecordedCalls
 from tests.server.application.doubles import PRINCIPAL
@@ -55,7 +55,7 @@ class Callers:
 
 async def begun(gate: Gate, *bearers: str) -> dict[str, asyncio.Task[None]]:
     async def call(context: Any) -> None:
-        with gate.watched(METHOD, context):
+        with gate.watched(METHOD, Brought(context)):
             await asyncio.Event().wait()
 
     calls = {bearer: asyncio.create_task(call(Context(bearer))) for bearer in bearers}
