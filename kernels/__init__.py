@@ -1,4 +1,4 @@
-"""Numba kernels: pure functions over arrays, without the GIL. Call `warm_up` once at start."""
+"""Numba kernels: pure functions over arrays, without the GIL. An index calls `warm_up` once at start."""
 
 from kernels.bitmap import (
     WORD_BITS,
@@ -34,11 +34,28 @@ from kernels.distance import (
     sum_codes,
 )
 from kernels.diversity import select_diverse
+from kernels.encoder import (
+    INNER_ROWS,
+    NO_COLUMN,
+    Layers,
+    Norm,
+    PackedWords,
+    Scratch,
+    apply_gelu,
+    apply_softmax,
+    attend,
+    average_rows,
+    embed_words,
+    look_up_words,
+    normalize_sums,
+    run_layers,
+)
 from kernels.fusion import fuse_convex, fuse_distribution, fuse_reciprocal_rank
 from kernels.graph import NO_ROW, keep_allowed, walk
 from kernels.jit import JITTED, compiled_signatures
 from kernels.nearest import nearest_in_cells, nearest_listed, nearest_walked
 from kernels.pool import entry_of, offer, row_of, score_of, unpack
+from kernels.products import PANEL, TILE_ROWS, Weights, multiply_codes, pack_codes, quantize_rows
 from kernels.quantization import decode, encode, prepare_query, quantize
 from kernels.scan import refine, scan_digits, scan_more
 from kernels.texts import find_texts
@@ -46,14 +63,28 @@ from kernels.warming import warm_up
 
 __all__ = [
     "CODE_WIDTH",
+    "ENCODER_KERNELS",
     "HAS_VNNI",
+    "INNER_ROWS",
     "JITTED",
     "KERNELS",
+    "NO_COLUMN",
     "NO_ROW",
+    "PANEL",
     "ROW_WIDTH",
+    "TILE_ROWS",
     "WORD_BITS",
+    "Layers",
     "Linking",
+    "Norm",
+    "PackedWords",
+    "Scratch",
+    "Weights",
+    "apply_gelu",
+    "apply_softmax",
     "assign_cells",
+    "attend",
+    "average_rows",
     "carries_any",
     "clear_rows",
     "compiled_signatures",
@@ -68,6 +99,7 @@ __all__ = [
     "dot_digits_portable",
     "dot_digits_vnni",
     "dot_floats",
+    "embed_words",
     "encode",
     "entry_of",
     "find_texts",
@@ -79,6 +111,7 @@ __all__ = [
     "keep_allowed",
     "list_between",
     "list_rows",
+    "look_up_words",
     "mark_any",
     "mark_common",
     "mark_equal",
@@ -86,15 +119,20 @@ __all__ = [
     "mark_postings",
     "mark_rows",
     "mark_set",
+    "multiply_codes",
     "nearest_in_cells",
     "nearest_listed",
     "nearest_walked",
+    "normalize_sums",
     "offer",
+    "pack_codes",
     "prepare_query",
     "propose",
     "quantize",
+    "quantize_rows",
     "refine",
     "row_of",
+    "run_layers",
     "scan_cells",
     "scan_digits",
     "scan_more",
@@ -112,8 +150,21 @@ __all__ = [
     "warm_up",
 ]
 
-_CONSTANTS = {"CODE_WIDTH", "HAS_VNNI", "JITTED", "KERNELS", "NO_ROW", "ROW_WIDTH", "WORD_BITS"}
-_OTHERS = {"Linking", "compiled_signatures", "warm_up"}
+_OTHERS = {"compiled_signatures", "pack_codes", "warm_up"}
 
-KERNELS = tuple(name for name in __all__ if name not in _CONSTANTS | _OTHERS)
+KERNELS = tuple(name for name in __all__ if name.islower() and name not in _OTHERS)
 """Every public kernel; each has a NumPy twin of its name in tests/kernels/naive.py."""
+
+ENCODER_KERNELS = (
+    "apply_gelu",
+    "apply_softmax",
+    "attend",
+    "average_rows",
+    "embed_words",
+    "look_up_words",
+    "multiply_codes",
+    "normalize_sums",
+    "quantize_rows",
+    "run_layers",
+)
+"""Those of the encoder, which runs in another process than the index: it warms them up by running."""

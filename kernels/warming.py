@@ -1,4 +1,4 @@
-"""Compiles (or loads from the disk cache) every kernel before the first request."""
+"""Compiles (or loads from the disk cache) every kernel of the index before the first request."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ROWS = 3
 
 
 def warm_up(on_progress: Callable[[str, int, int], None] | None = None) -> None:
-    """Calls every kernel once with the argument types that the index uses, tiny arrays. Blocking: about half a minute
+    """Calls every kernel that the index uses once with its argument types, tiny arrays. Blocking: about half a minute
     the first time on a machine, well under a second from the cache. `on_progress` gets (name, done, total) before each.
 
     Arrays of the index may be read-only (memory-mapped); to Numba that is another type, and to keep one type per

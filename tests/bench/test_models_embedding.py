@@ -16,6 +16,7 @@ from pydantic import JsonValue
 from bench.record import Findings, Series, SummaryRow
 from bench.suites.bare_models.encoders import TokenEncoder
 from bench.suites.bare_models.hub_folder import _write_safetensors
+from bench.suites.models.contenders import OWN
 from bench.suites.models.embedding import ENGINE, embedding_rows, query_rows
 from bench.suites.models.mixed_texts import mixed_texts
 from bench.suites.models.reranking import rerank_rows
@@ -47,6 +48,7 @@ def test_the_fastest_bare_engine_is_the_one_to_beat() -> None:
                     bare("embedding: Quick, 1 at a time", 1.5, 1.5, 1.5),
                     bare("embedding: Quick, 16 at a time", 4.0, 4.0, 4.0),
                     bare("embedding: Slow, 1 at a time", 3.0, 3.0, 3.0),
+                    bare(f"embedding: {OWN}, 1 at a time", 0.9, 0.9, 0.9),
                 ),
                 {"embedding": FACTS},
             ),
@@ -58,6 +60,7 @@ def test_the_fastest_bare_engine_is_the_one_to_beat() -> None:
     assert shown["embedding: times as fast as the fastest bare engine"].value == pytest.approx(1.5)
     assert shown["embedding: times as fast as Quick"].value == pytest.approx(1.5)
     assert shown["embedding: times as fast as Slow"].value == pytest.approx(3.0)
+    assert shown[f"embedding: times as fast as {OWN}"].value == pytest.approx(0.9), "ours, and not among the engines"
     assert shown["embedding: least cosine to float32"].value == 0.995
     assert shown["embedding failures"].value == 0
 

@@ -576,3 +576,90 @@ def select_diverse(relevance: Floats, vectors: Floats, relevance_weight: float, 
         left.remove(best)
     selected[: len(chosen)] = chosen
     return len(chosen)
+
+
+def quantize_rows(values: Floats, codes: Digits, lows: Floats, steps: Floats) -> None:
+    lows[:] = values.min(axis=1)
+    steps[:] = (values.max(axis=1) - lows) / 255
+    codes[:] = np.rint((values - lows[:, None]) / np.where(steps > 0, steps, 1)[:, None])
+
+
+def multiply_codes(
+    codes: Digits, lows: Floats, steps: Floats, packed: Codes, sums: Floats, scales: Floats, bias: Floats, out: Floats
+) -> None:
+    panels, groups, width, size = packed.shape
+    weights = packed.transpose(1, 3, 0, 2).reshape(groups * size, panels * width).astype(np.float64)
+    values = lows[:, None] + steps[:, None] * codes.astype(np.float64)
+    out[: len(codes)] = values @ weights * scales + bias
+
+
+def look_up_words(words: kernels.PackedWords, ids: npt.NDArray[np.int64], rows: Floats) -> None:
+    nibbles = np.stack([words.packed[ids] & 15, words.packed[ids] >> 4], axis=2).reshape(rows.shape).astype(np.float32)
+    rows[:] = (nibbles - 8) * np.repeat(words.scales[ids], words.block, axis=1)
+
+
+def normalize_sums(values: Floats, addends: Floats, weights: Floats, bias: Floats, epsilon: float) -> None:
+    total = values.astype(np.float64) + addends
+    centered = total - total.mean(axis=1, keepdims=True)
+    values[:] = centered / np.sqrt(total.var(axis=1, keepdims=True) + epsilon) * weights + bias
+
+
+def apply_gelu(values: Floats) -> None:
+    values[:] = [[x * (1 + math.erf(x / math.sqrt(2))) / 2 for x in row] for row in values.tolist()]
+
+
+def apply_softmax(scores: Floats, scale: float) -> None:
+    shares = np.exp(scale * (scores.astype(np.float64) - scores.max()))
+    scores[:] = shares / shares.sum()
+
+
+def attend(joint: Floats, heads: int, keys: Floats, shares: Floats, mixed: Floats) -> None:
+    tokens, hidden = mixed.shape
+    query, key, value = joint.astype(np.float64).reshape(tokens, 3, heads, hidden // heads).transpose(1, 2, 0, 3)
+    weights = np.exp(query @ key.transpose(0, 2, 1) / math.sqrt(hidden // heads))
+    mixed[:] = (weights / weights.sum(axis=2, keepdims=True) @ value).transpose(1, 0, 2).reshape(tokens, hidden)
+
+
+def _product(values: Floats, by: kernels.Weights, layer: int) -> Floats:
+    codes, lows, steps = np.empty(values.shape, np.uint8), *np.empty((2, len(values)), np.float32)
+    quantize_rows(values, codes, lows, steps)
+    out = np.empty((len(values), by.bias.shape[1]), np.float32)
+    multiply_codes(codes, lows, steps, by.packed[layer], by.sums[layer], by.scales[layer], by.bias[layer], out)
+    return out
+
+
+def run_layers(states: Floats, starts: npt.NDArray[np.int64], layers: kernels.Layers, scratch: kernels.Scratch) -> None:
+    for layer in range(len(layers.apart)):
+        joint, mixed = _product(states, layers.joint, layer), np.empty_like(states)
+        for first, last in itertools.pairwise(starts):
+            attend(joint[first:last], layers.heads, scratch.keys, scratch.shares, mixed[first:last])
+        moved = _product(mixed, layers.mixing, layer)
+        normalize_sums(states, moved, layers.middle.weights[layer], layers.middle.bias[layer], layers.epsilon)
+        inner = _product(states, layers.rising, layer)
+        apply_gelu(inner)
+        there = layers.outliers[layer] != kernels.NO_COLUMN
+        columns, apart = layers.outliers[layer][there], layers.apart[layer][there]
+        chosen = inner[:, columns].copy()
+        inner[:, columns] = 0
+        moved = _product(inner, layers.falling, layer) + chosen @ apart
+        normalize_sums(states, moved, layers.last.weights[layer], layers.last.bias[layer], layers.epsilon)
+
+
+def embed_words(
+    words: kernels.PackedWords,
+    positions: Floats,
+    norm: kernels.Norm,
+    epsilon: float,
+    ids: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.int64],
+    scratch: kernels.Scratch,
+    states: Floats,
+) -> None:
+    look_up_words(words, ids, states)
+    places = [positions[: last - first] for first, last in itertools.pairwise(starts)]
+    normalize_sums(states, np.concatenate(places), norm.weights[0], norm.bias[0], epsilon)
+
+
+def average_rows(states: Floats, starts: npt.NDArray[np.int64], vectors: Floats) -> None:
+    means = np.array([states[first:last].mean(axis=0) for first, last in itertools.pairwise(starts)])
+    vectors[:] = means / np.linalg.norm(means, axis=1, keepdims=True)

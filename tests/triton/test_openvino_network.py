@@ -1,4 +1,4 @@
-"""The encoder's network in OpenVINO. Skipped where the CPU has not what makes it the faster one."""
+"""Encoders in OpenVINO. Skipped where the CPU has not what makes it the faster one."""
 
 from __future__ import annotations
 
@@ -10,20 +10,11 @@ import numpy.typing as npt
 import onnx
 import pytest
 
-from tests.triton.tiny_encoder import write_tiny_encoder
 from triton_models.embed.encoder import LENGTHS, MAX_TOKENS, PREFIXES, Encoder, EncoderOptions, padded
-from triton_models.embed.networks import (
-    SHORT_TOKENS,
-    TokenNetwork,
-    cpu_network,
-    onnxruntime_network,
-    onnxruntime_session,
-    openvino_is_faster,
-    short_text_apart,
-)
-from triton_models.embed.openvino_network import openvino_network
+from triton_models.embed.encoder_file import EncoderFile
+from triton_models.embed.networks import TokenNetwork, onnxruntime_session, openvino_is_faster
+from triton_models.embed.openvino_network import EncoderNodes, pooled
 from triton_models.embed.tokenizer import E5Tokenizer
-from triton_models.errors import ConversionFailed
 from triton_models.preparation import prepare
 from triton_models.prepared import PreparedModels
 from triton_models.rerank.openvino_network import openvino_network as rerank_openvino
@@ -42,7 +33,7 @@ def files(model_cache: Path) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def network(files: dict[str, Path]) -> TokenNetwork:
-    return openvino_network(files["network"], threads=1)
+    return pooled(EncoderNodes(EncoderFile(files["network"])), threads=1)
 
 
 @needs_cpu
@@ -62,17 +53,6 @@ def test_a_vector_does_not_depend_on_its_batch_or_its_padding(network: TokenNetw
     for row, text in enumerate(texts):
         alone = network(np.array([text]), np.ones((1, len(text)), np.int32))[0]
         assert float(together[row] @ alone) > 0.9999
-
-
-@needs_cpu
-@pytest.mark.models
-def test_a_short_text_alone_has_nearly_the_vector_that_it_has_among_others(files: dict[str, Path]) -> None:
-    texts = [[0, 41, 1294, 12, 2], [0, 41, 1294, *range(1_000, 1_020), 2], [0, *range(2_000, 2_060), 2]]
-    both = cpu_network(files["network"], 1)
-    together = both(*padded(texts))
-    for row, text in enumerate(texts):
-        alone = both(*padded([text]))[0]
-        assert 0.99 < float(together[row] @ alone) < 0.999_999, "another runtime, of the same weights"
 
 
 @needs_cpu
@@ -107,38 +87,6 @@ def test_the_reranker_puts_its_head_behind_the_encoder(files: dict[str, Path], t
     assert np.sum(found.vectors * expected, axis=2)[tokens].min() > 0.98
     weights = np.exp(centered @ constants["importance"] + constants["information"][ids])
     np.testing.assert_allclose(np.log(found.importance[tokens] / weights[tokens]), 0, atol=0.3)
-
-
-def test_another_encoder_is_run_by_onnx_runtime(tmp_path: Path) -> None:
-    write_tiny_encoder(tmp_path / "tiny")
-    file = tmp_path / "tiny" / "model.onnx"
-    with pytest.raises(ConversionFailed, match="only networks that Pinakes wrote are read here"):
-        openvino_network(file, 1)
-    ids, mask = padded([[0, 7, 8, 2]])
-    np.testing.assert_allclose(cpu_network(file, 1)(ids, mask), onnxruntime_network(file, 1)(ids, mask))
-
-
-def test_a_short_text_that_comes_alone_is_read_apart_and_without_padding() -> None:
-    seen: list[tuple[str, int, list[int]]] = []
-
-    def watched(name: str) -> TokenNetwork:
-        def run(ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-            seen.append((name, ids.shape[1], mask.sum(axis=1).tolist()))
-            return np.zeros((len(ids), 384), np.float32)
-
-        return run
-
-    run = short_text_apart(watched("short"), watched("others"))
-    run(*padded([[5] * 21]))
-    run(*padded([[5] * SHORT_TOKENS]))
-    run(*padded([[5] * (SHORT_TOKENS + 1)]))
-    run(*padded([[5] * 7, [5] * 21]))
-    assert seen == [
-        ("short", 21, [21]),
-        ("short", SHORT_TOKENS, [SHORT_TOKENS]),
-        ("others", 80, [SHORT_TOKENS + 1]),
-        ("others", 24, [7, 21]),
-    ]
 
 
 def test_every_length_that_a_batch_can_have_is_warmed() -> None:

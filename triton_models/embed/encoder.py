@@ -51,8 +51,8 @@ class Encoder:
     def encode(self, texts: Sequence[str], kinds: Sequence[str]) -> Encoded:
         """Vectors in the order of the texts; `kinds` are keys of PREFIXES.
 
-        A text's vector depends a little on what it is encoded with, since activations are quantized together: by less
-        than 0.01 in cosine.
+        By ONNX Runtime a text's vector depends a little on what it is encoded with, since activations are quantized
+        together: by less than 0.01 in cosine.
         """
         ids = [self._tokenizer.encode(PREFIXES[kind] + text) for text, kind in zip(texts, kinds, strict=True)]
         counts = np.array([len(row) for row in ids], dtype=np.int32)

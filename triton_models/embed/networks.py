@@ -1,4 +1,4 @@
-"""What runs the encoder's network: OpenVINO, ONNX Runtime or Torch in this process, or another model in Triton."""
+"""What runs the encoder's network: our kernels, ONNX Runtime or Torch in this process, or another model in Triton."""
 
 from __future__ import annotations
 
@@ -21,41 +21,23 @@ For one thread at a time."""
 
 _N = TypeVar("_N")
 
-SHORT_TOKENS = 64
-"""A text of so many, alone, is short: a query."""
-
 LENGTH_STEP = 16
 """Served networks see lengths that are multiples of this: tensor cores work in such tiles, and requests of one length
 can be joined to a batch."""
 
 
 def cpu_network(network: Path, threads: int) -> TokenNetwork:
-    """The ONNX file on the CPU, by what is fastest there; where that is OpenVINO, ONNX Runtime reads short texts that
-    come alone. A second, and 96 MB for the second runtime."""
+    """The ONNX file on the CPU, by what is fastest there: kernels of our own for a network of ours where the CPU has
+    their instructions, else ONNX Runtime. A second."""
+    if kernels_are_faster():
+        # Takes a second to import.
+        from triton_models.embed.kernel_network import kernel_network
 
-    def openvino() -> TokenNetwork:
-        from triton_models.embed.openvino_network import openvino_network
-
-        whole = openvino_network(network, threads)
-        return short_text_apart(onnxruntime_network(network, threads), whole)
-
-    return fastest_on_cpu(openvino, lambda: onnxruntime_network(network, threads))
-
-
-def short_text_apart(short: TokenNetwork, others: TokenNetwork) -> TokenNetwork:
-    """`short` for a text of up to SHORT_TOKENS that comes alone, without its padding; `others` for all else.
-
-    OpenVINO prepares its nodes again whenever the shape is another one than before, also for shapes that it has seen,
-    and has more to do around each node. For texts of 8 to 32 tokens in random order, one at a time, ONNX Runtime takes
-    .56 of its processor time; always of 20 tokens as much, from 150 tokens on more.
-    """
-
-    def run(ids: npt.NDArray[np.int64], mask: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
-        if len(ids) > 1 or (length := int(mask.sum())) > SHORT_TOKENS:
-            return others(ids, mask)
-        return short(ids[:, :length], mask[:, :length])
-
-    return run
+        try:
+            return kernel_network(network, threads)
+        except ConversionFailed:  # another network
+            pass
+    return onnxruntime_network(network, threads)
 
 
 def fastest_on_cpu(openvino: Callable[[], _N], onnxruntime: Callable[[], _N]) -> _N:
@@ -119,6 +101,11 @@ def onnxruntime_session(network: Path, threads: int) -> onnxruntime.InferenceSes
 def openvino_is_faster() -> bool:
     """On this CPU, for the networks that `network.py` writes."""
     return has_vnni() and has_bfloat16()
+
+
+def kernels_are_faster() -> bool:
+    """On this CPU, for the networks that `network.py` writes."""
+    return "avx512_vnni" in _cpu_flags()
 
 
 def has_vnni() -> bool:

@@ -1,4 +1,4 @@
-"""Runs the encoder's network with OpenVINO: on CPUs that multiply int8 and bfloat16 by themselves.
+"""Encoders as OpenVINO runs them: on CPUs that multiply int8 and bfloat16 by themselves.
 
 Weights are those of the prepared ONNX file, as they are: the word table in 4 bits, matrices in int8 with a scale per
 output, the outlier inputs apart. What ONNX Runtime quantizes a batch at a time is quantized here by the token and in
@@ -13,7 +13,6 @@ The first run of each shape costs some 3 ms, which is why texts are padded to a 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,11 +30,6 @@ _MASKED = 1e4
 _NIBBLE_ZERO = 8
 
 Run = Callable[[npt.NDArray[np.int64], npt.NDArray[np.int32]], tuple[npt.NDArray[np.float32], ...]]
-
-
-def openvino_network(network: Path, threads: int) -> TokenNetwork:
-    """The encoder. A second to load. Raises ConversionFailed for a network that `embed/network.py` did not write."""
-    return pooled(EncoderNodes(EncoderFile(network)), threads)
 
 
 def pooled(graph: EncoderNodes, threads: int) -> TokenNetwork:

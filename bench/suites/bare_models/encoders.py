@@ -75,10 +75,18 @@ def onnxruntime_int8(tokenizer: tuple[Path, Path], network: Path, threads: int) 
 
 
 def as_pinakes(tokenizer: tuple[Path, Path], network: Path, threads: int) -> BareEncoder:
-    """The network that Pinakes runs: OpenVINO, and ONNX Runtime for a short text alone."""
+    """The network that Pinakes runs."""
     from triton_models.embed.networks import cpu_network
 
     return TokenEncoder(tokenizer, cpu_network(network, threads))
+
+
+def openvino_int8(tokenizer: tuple[Path, Path], network: Path, threads: int) -> BareEncoder:
+    """The weights that Pinakes runs, activations quantized by the token, attention in bfloat16."""
+    from triton_models.embed.encoder_file import EncoderFile
+    from triton_models.embed.openvino_network import EncoderNodes, pooled
+
+    return TokenEncoder(tokenizer, pooled(EncoderNodes(EncoderFile(network)), threads))
 
 
 def onnxruntime_float(tokenizer: tuple[Path, Path], network: Path, threads: int) -> BareEncoder:

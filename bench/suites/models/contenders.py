@@ -14,7 +14,7 @@ from bench.suites.bare_models.hub_folder import write_hub_folder
 from bench.suites.index.processes import OWN_PYTHON, Worker, WorkerFailed
 from triton_models.catalogue import load_catalogue
 from triton_models.embed.float_network import write_float_network
-from triton_models.embed.networks import openvino_is_faster
+from triton_models.embed.networks import kernels_are_faster, openvino_is_faster
 from triton_models.embed.weights import E5Weights
 from triton_models.fetching import ArtifactStore
 from triton_models.preparation import default_cache, prepare
@@ -25,6 +25,8 @@ from triton_models.publishing import replacing_folder
 FLOAT = "ONNX Runtime float32"
 INT8 = "ONNX Runtime int8"
 OWN = "int8, as Pinakes runs it"
+"""Kernels of our own: no engine to be compared with, but what gRPC and Triton are measured beside."""
+OPENVINO_INT8 = "OpenVINO int8"
 BFLOAT16 = "OpenVINO bfloat16"
 SENTENCE_TRANSFORMERS = "sentence-transformers"
 _WEIGHTS = "e5-small-q4"
@@ -67,6 +69,8 @@ def bare_encoders(
         BFLOAT16: partial(encoders.openvino_bfloat16, files.tokenizer, files.floats, threads),
     }
     if openvino_is_faster():
+        own[OPENVINO_INT8] = partial(encoders.openvino_int8, files.tokenizer, files.network, threads)
+    if kernels_are_faster():
         own[OWN] = partial(encoders.as_pinakes, files.tokenizer, files.network, threads)
     peers = {SENTENCE_TRANSFORMERS: partial(encoders.sentence_transformers_float, files.hub, threads)}
     absent: dict[str, str] = {}

@@ -117,8 +117,8 @@ def embedding_rows(findings: Findings, seed: int) -> list[SummaryRow]:
     for name, theirs in sorted(seconds.items(), key=lambda each: float(np.median(each[1]))):
         rate = median(_rates(theirs, facts.tokens))
         rows.append(row(f"embedding: tokens/s p50, {name}", "tokens/s", rate, better="higher"))
-    fastest = min(seconds.values(), key=lambda each: float(np.median(each)))
-    best = {"the fastest bare engine": fastest}
+    others = [took for name, took in seconds.items() if name.rpartition(", ")[0] != OWN]
+    best = {"the fastest bare engine": min(others, key=lambda each: float(np.median(each)))}
     for name, theirs in seconds.items():
         engine = name.rpartition(", ")[0]
         best[engine] = min(best.get(engine, theirs), theirs, key=lambda each: float(np.median(each)))
