@@ -22,18 +22,31 @@ class Converted:
 @dataclass(frozen=True, slots=True)
 class _Conversion:
     """`version` grows with every change that changes the results; with it, what was converted before is not used.
-    `roles` are those of the artifacts that it reads."""
+    `roles` are those of the artifacts that it reads, `others` of those that may be missing; with `data` there may be
+    any number whose role begins with DATA_ROLE. With `options` it reads those of the entry."""
 
     slot: str
     version: int
     roles: frozenset[str]
+    others: frozenset[str] = frozenset()
+    data: bool = False
+    options: bool = False
+
+    def reads(self, roles: Iterable[str]) -> bool:
+        own = {role for role in roles if not (self.data and role.startswith(DATA_ROLE))}
+        return self.roles <= own <= self.roles | self.others
 
 
+DATA_ROLE = "network_data"
+"""What the roles of files begin with that a network keeps its weights in."""
+_HUB_ROLES = frozenset({"network", "tokenizer", "config"})
 _CONVERSIONS = {
     "e5": _Conversion("embed", 2, frozenset({"weights"})),
     "late-interaction": _Conversion("rerank", 1, frozenset({"weights", "head"})),
     "reader": _Conversion("read", 1, frozenset({"weights", "trained"})),
     "sentences": _Conversion("rerank", 1, frozenset({"weights", "tokenizer"})),
+    "hf-encoder": _Conversion("embed", 1, _HUB_ROLES, frozenset({"pooling"}), data=True, options=True),
+    "hf-cross-encoder": _Conversion("rerank", 1, _HUB_ROLES, data=True, options=True),
 }
 
 
@@ -58,11 +71,13 @@ def convert(
     conversion = _conversion(name)
     if slot != conversion.slot:
         raise ConversionFailed(f"the conversion {name} makes models of the slot {conversion.slot}, not of {slot}")
-    if artifacts.keys() != conversion.roles:
+    if not conversion.reads(artifacts):
+        more = f" (and {_listed(conversion.others)})" if conversion.others else ""
         raise ConversionFailed(
-            f"the conversion {name} reads the artifacts {_listed(conversion.roles)}, and was given {_listed(artifacts)}"
+            f"the conversion {name} reads the artifacts {_listed(conversion.roles)}{more}, and was given "
+            f"{_listed(artifacts)}"
         )
-    if options:
+    if options and not conversion.options:
         raise ConversionFailed(f"the conversion {name} has no options, and was given {_listed(options)}")
     # Imported here: the converters need packages that take long to import, and are rarely wanted.
     if name == "late-interaction":
@@ -77,6 +92,14 @@ def convert(
         from triton_models.rerank.conversion import convert_sentences
 
         return Converted(convert_sentences(artifacts["weights"], artifacts["tokenizer"], folder, on_progress))
+    if name == "hf-encoder":
+        from triton_models.hub.conversion import convert_encoder
+
+        return convert_encoder(artifacts, options, folder, on_progress)
+    if name == "hf-cross-encoder":
+        from triton_models.hub.conversion import convert_cross_encoder
+
+        return convert_cross_encoder(artifacts, options, folder, on_progress)
     from triton_models.embed.conversion import convert_e5
 
     return Converted(convert_e5(artifacts["weights"], folder, on_progress))

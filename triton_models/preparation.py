@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from triton_models.errors import NotEnoughSpace, NotPrepared, UnknownName
 from triton_models.fetching import ArtifactStore, free_bytes
 from triton_models.prepared import PreparedModels, PreparedSlot, describe_files, write_manifest
 from triton_models.progress import OnProgress, Progress, silent
-from triton_models.publishing import UNFINISHED, exclusive, replacing_folder
+from triton_models.publishing import UNFINISHED, exclusive, link, replacing_folder
 
 _KEY_DIGITS = 16
 _SPARE_BYTES = 200_000_000
@@ -183,7 +182,7 @@ class _Preparation:
         artifacts = {role: self._fetch(name) for role, name in model.artifacts.items()}
         with replacing_folder(target) as folder:
             if model.conversion is None:
-                made = Converted({role: _link(path, folder) for role, path in artifacts.items()})
+                made = Converted({role: link(path, folder / path.name).name for role, path in artifacts.items()})
             else:
                 made = convert(model.conversion, model.slot, artifacts, model.options, folder, self._on_progress)
             slot = PreparedSlot(
@@ -247,11 +246,3 @@ def _read_slot(folder: Path) -> PreparedSlot | None:
     except (OSError, ValueError, NotPrepared):
         return None
     return slot
-
-
-def _link(path: Path, folder: Path) -> str:
-    try:
-        os.link(path, folder / path.name)
-    except OSError:
-        shutil.copyfile(path, folder / path.name)
-    return path.name

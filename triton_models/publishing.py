@@ -1,8 +1,9 @@
-"""Folders that are there whole or not at all, and work that one process does at a time."""
+"""Folders that are there whole or not at all, files that stand for others, and work that one process does at a time."""
 
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -26,6 +27,15 @@ def replacing_folder(target: Path) -> Iterator[Path]:
         partial.rename(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def link(source: Path, target: Path) -> Path:
+    """Makes `target`, which is not there, the same file; a copy where the file system cannot. Returns it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+    return target
 
 
 @contextmanager

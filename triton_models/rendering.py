@@ -10,9 +10,10 @@ variables:
     $threads        how many threads each of them may use
     $compiled       a folder where the runtime may keep what it compiled from the model's files
     $<role>         absolute path of a prepared file, such as $network or $weights
+    $<parameter>    what else a model's configuration says (`PreparedSlot.parameters`), such as $dimension
     $<key>          every other key of the slot's table in `profiles/<profile>.toml`, or of its measured layout
 
-What else a model's configuration says (`PreparedSlot.parameters`) is put behind the template's text, as parameters.
+Those parameters are put behind the template's text, too, for `model.py` and for the server.
 
 A slot without prepared files is left out. What the profile `gpu` needs besides, `engines/repository.py` adds.
 """
@@ -138,6 +139,13 @@ def profile_layout(profile: str, slot: str, cores: int) -> Layout:
     return Layout(instances, threads, table["batch_tokens"], table["queue_delay_us"])
 
 
+_UNSAID: Mapping[str, Mapping[str, str]] = {
+    # Of multilingual-e5-small, and of models without a normalization table of their own.
+    "embed": {"dimension": "384", "normalization": ""},
+}
+"""By slot: variables of the template that not every model has."""
+
+
 def _variables(
     name: str, table: dict[str, Any], prepared: PreparedModels, cores: int, layout: Layout | None
 ) -> dict[str, str]:
@@ -145,8 +153,10 @@ def _variables(
     instances, threads = divide(cores, own.pop("threads_most", cores), own.pop("instances_most", None))
     compiled = prepared.directory.absolute() / "compiled" / name
     compiled.mkdir(parents=True, exist_ok=True)
-    variables = own | prepared.paths_of(name) | {"instances": instances, "threads": threads, "compiled": compiled}
-    variables |= {"name": name, "fingerprint": prepared.models[name].fingerprint}
+    model = prepared.models[name]
+    variables = {**_UNSAID.get(model.slot, {}), **own, **model.parameters, **prepared.paths_of(name)}
+    variables |= {"instances": instances, "threads": threads, "compiled": compiled}
+    variables |= {"name": name, "fingerprint": model.fingerprint}
     if layout is not None:
         variables |= asdict(layout)
     return {key: _escaped(str(value)) for key, value in variables.items()}

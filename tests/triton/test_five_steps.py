@@ -39,7 +39,7 @@ from tests.server.application.audit_doubles import UnrecordedCalls
 from tests.server.application.model_doubles import OneGeneration
 from tests.server.transport.callers import OPEN
 from tests.triton.small_catalogue import default_model, sha256
-from tests.triton.tiny_encoder import write_tiny_encoder
+from tests.triton.tiny_hub import TinyBert
 from triton_models.__main__ import app as models_app
 from triton_models.catalogue import load_catalogue
 from triton_models.preparation import fingerprints
@@ -47,7 +47,7 @@ from triton_models.preparation import fingerprints
 pytestmark = pytest.mark.stack
 
 README = Path(__file__).parents[2] / "triton_models" / "README.md"
-NAME = "tiny-e5@1"
+NAME = "tiny-encoder@1"
 
 
 def five_steps() -> tuple[str, list[str]]:
@@ -135,7 +135,8 @@ async def installation(tmp_path: Path, triton: EmbeddedTriton, pool: PostgresPoo
 async def test_a_model_is_added_in_five_steps(installation: Installation) -> None:
     assert NAME not in (await installation.pinakes("models", "list")).output
     catalogue, commands = five_steps()
-    write_tiny_encoder(installation.data / "tiny-e5")
+    tiny = TinyBert()
+    tiny.write_repository(installation.data / "tiny", {"pooling_mode_mean_tokens": True})
     own = installation.data / "models.toml"
     own.write_text(with_real_files(catalogue, installation.data), encoding="utf-8")
     # An installation that begins with this model: nothing is in its index.
@@ -148,7 +149,7 @@ async def test_a_model_is_added_in_five_steps(installation: Installation) -> Non
     assert re.search(rf"{NAME}\s+embed\s+ready\s+[\d,]+ MB\s+embed\.default", listed)
     assert await installation.store.chains() == {"embed": (NAME,)}
     embedder = installation.slot.model()
-    assert embedder.fingerprint == fingerprint
+    assert (embedder.fingerprint, embedder.dimension) == (fingerprint, tiny.hidden)
     found = await embedder.embed(["keeper", "keepers", "lamp"], EmbeddingKind.QUERY, Deadline.after(30))
     np.testing.assert_allclose(np.linalg.norm(found.vectors, axis=1), 1, atol=1e-5)
     near, far = found.vectors[0] @ found.vectors[1], found.vectors[0] @ found.vectors[2]

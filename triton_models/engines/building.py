@@ -51,7 +51,8 @@ class PlannedEngine:
 
 
 def planned_engines(profile: str, catalogue: Catalogue | None = None) -> Iterator[PlannedEngine]:
-    """The engines that `profile` serves. Raises InvalidDeployment, UnknownName."""
+    """The engines that `profile` serves; none for a model that is made from other artifacts than an engine is, and runs
+    on the CPU. Raises InvalidDeployment, UnknownName."""
     known = catalogue or load_catalogue()
     for deployment in Deployment.read(profile):
         if deployment.slot not in known.slots:
@@ -59,6 +60,8 @@ def planned_engines(profile: str, catalogue: Catalogue | None = None) -> Iterato
         names = known.slot(deployment.slot).artifacts
         for role, each in deployment.networks.items():
             network = NETWORKS[deployment.slot, role]
+            if not names.keys() >= set(network.sources):
+                continue
             artifacts = {source: (names[source], known.artifacts[names[source]]) for source in network.sources}
             yield PlannedEngine(deployment.slot, role, network, each, artifacts)
 

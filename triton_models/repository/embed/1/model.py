@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import triton_python_backend_utils as pb_utils
 from triton_models.embed.encoder import PREFIXES, Encoder, EncoderOptions
 from triton_models.embed.networks import RUNTIMES
 from triton_models.embed.tokenizer import E5Tokenizer
+from triton_models.hub.served import ENGINE, HubEncoder, served_encoder
 from triton_models.orphans import exit_with_parent
 from triton_models.requests import parameters, refusal, strings
 from triton_models.runtimes import SERVED
@@ -20,11 +21,8 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         exit_with_parent()
         settings = parameters(args)
-        tokenizer = E5Tokenizer(Path(settings["tokenizer"]), Path(settings["normalization"]))
-        options = EncoderOptions(batch_tokens=int(settings["batch_tokens"]))
-        self._encoder = Encoder(RUNTIMES.network(settings, args), tokenizer, options)
-        if settings["runtime"] != SERVED:
-            self._encoder.warm_up()
+        of_the_hub = settings.get("engine") == ENGINE
+        self._encoder = served_encoder(settings) if of_the_hub else _e5(settings, args)
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Texts of all requests at once; one answer per request."""
@@ -48,3 +46,12 @@ class TritonPythonModel:
             ]
             responses.append(pb_utils.InferenceResponse(outputs))
         return responses
+
+
+def _e5(settings: Mapping[str, str], args: Mapping[str, str]) -> Encoder | HubEncoder:
+    tokenizer = E5Tokenizer(Path(settings["tokenizer"]), Path(settings["normalization"]))
+    options = EncoderOptions(batch_tokens=int(settings["batch_tokens"]))
+    encoder = Encoder(RUNTIMES.network(settings, args), tokenizer, options)
+    if settings["runtime"] != SERVED:
+        encoder.warm_up()
+    return encoder

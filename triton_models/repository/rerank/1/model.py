@@ -10,9 +10,11 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from triton_models.embed.tokenizer import E5Tokenizer
+from triton_models.hub.served import ENGINE, served_cross_encoder
 from triton_models.orphans import exit_with_parent
 from triton_models.requests import parameters, refusal, strings
 from triton_models.rerank.networks import RUNTIMES, sentence_network
+from triton_models.rerank.pairs import PairReranker
 from triton_models.rerank.reranker import Reranker, RerankOptions
 from triton_models.rerank.sentences import SentenceOptions, SentenceReranker, SentenceTokenizer
 from triton_models.runtimes import SERVED
@@ -22,7 +24,12 @@ class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:
         exit_with_parent()
         settings = parameters(args)
-        self._reranker = _late_interaction(settings, args) if settings["normalization"] else _sentences(settings)
+        if settings.get("engine") == ENGINE:
+            self._reranker: PairReranker | Reranker | SentenceReranker = served_cross_encoder(settings)
+        elif settings["normalization"]:
+            self._reranker = _late_interaction(settings, args)
+        else:
+            self._reranker = _sentences(settings)
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Pairs of all requests at once; one answer per request."""

@@ -1,0 +1,265 @@
+"""Makes models of what repositories of the hub hold. The files stay as they are: they are looked at, linked, and tried.
+
+Artifacts by their role: `network` (`onnx/model.onnx`), `network_data` and others whose role begins so (the files that a
+network beyond 2 GB keeps its weights in, under the names that it has for them), `tokenizer` (`tokenizer.json`),
+`config` (`config.json`), and of an encoder `pooling` (`1_Pooling/config.json`), if it is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from google.protobuf.message import DecodeError
+
+from triton_models.catalogue import Option
+from triton_models.conversions import DATA_ROLE, Converted
+from triton_models.errors import ConversionFailed
+from triton_models.hub.cross_encoder import pair_network
+from triton_models.hub.description import (
+    Config,
+    CrossEncoderDescription,
+    CrossEncoderOptions,
+    EncoderDescription,
+    EncoderOptions,
+    Pooling,
+    read_options,
+    told_pooling,
+)
+from triton_models.hub.encoder import HubEncoder
+from triton_models.hub.networks import INPUTS, TYPES, ExportedNetwork, Network, batch_of
+from triton_models.hub.tokenizer import HubTokenizer
+from triton_models.progress import OnProgress, Progress
+from triton_models.publishing import link
+from triton_models.rerank.pairs import PairReranker
+
+_NETWORK, _TOKENIZER = "model.onnx", "tokenizer.json"
+_TOKEN_VECTORS, _TEXT_VECTORS = ("last_hidden_state", "token_embeddings"), "sentence_embedding"
+_LOGITS = "logits"
+_THREADS = 2
+_SHORT = "The keeper lit the lamp."
+_LONGER = "The keeper of the lighthouse wrote into the log when the ferry had left, and lit the lamp."
+_MOST_APART = 0.2
+"""What a network gives for a text alone and beside a longer one: vectors with a cosine of .98, log-odds as far apart as
+that, or by that share of them. In int8 the two are never quite the same."""
+_ADVICE = "take the repository's onnx/model.onnx, or export it with `optimum-cli export onnx`"
+
+
+def convert_encoder(
+    artifacts: Mapping[str, Path], options: Mapping[str, Option], folder: Path, on_progress: OnProgress
+) -> Converted:
+    """A model of the slot `embed`, in `folder`. Takes as long as loading the network. Raises ConversionFailed."""
+    own = read_options(EncoderOptions, options)
+    with _shown(on_progress):
+        parts = _Parts(artifacts, own.max_tokens, folder)
+        output, pooling = _vectors(parts.network.outputs, own.pooling, artifacts.get("pooling"))
+        network = parts.network.giving(output)
+        with parts.trial():
+            dimension = network(batch_of([parts.tokenizer.text(_SHORT)[:2]], parts.pad_token)).shape[-1]
+        description = EncoderDescription(
+            output=output,
+            max_tokens=parts.max_tokens,
+            pad_token=parts.pad_token,
+            pooling=pooling,
+            query_prefix=own.query_prefix,
+            passage_prefix=own.passage_prefix,
+            dimension=dimension,
+        )
+        parts.try_out(lambda texts: _directions(network, parts.tokenizer, description, texts))
+    return Converted(parts.files, description.parameters())
+
+
+def convert_cross_encoder(
+    artifacts: Mapping[str, Path], options: Mapping[str, Option], folder: Path, on_progress: OnProgress
+) -> Converted:
+    """A model of the slot `rerank`, in `folder`. Takes as long as loading the network. Raises ConversionFailed."""
+    own = read_options(CrossEncoderOptions, options)
+    with _shown(on_progress):
+        parts = _Parts(artifacts, own.max_tokens, folder)
+        if not parts.tokenizer.separates_pairs:
+            raise ConversionFailed(
+                f"{artifacts['tokenizer'].name} puts no mark between query and passage: it is of no cross-encoder"
+            )
+        output = _logits(parts.network.outputs)
+        network = parts.network.giving(output)
+        with parts.trial():
+            [pair] = parts.tokenizer.pairs([(_SHORT, _LONGER)])
+            label = _label(network(batch_of([pair], parts.pad_token)).shape[1], own.label)
+        activation = own.activation or parts.config.activation() or "sigmoid"
+        if activation.lower() not in ("sigmoid", "identity"):
+            raise ConversionFailed(
+                f"by its {artifacts['config'].name} scores go through {activation}; say in `activation` sigmoid or "
+                "identity"
+            )
+        description = CrossEncoderDescription(
+            output=output,
+            max_tokens=parts.max_tokens,
+            pad_token=parts.pad_token,
+            label=label,
+            sigmoid=activation.lower() == "sigmoid",
+        )
+        parts.try_out(lambda texts: _log_odds(network, parts.tokenizer, description, texts))
+    return Converted(parts.files, description.parameters() | {"score_weight": str(description.score_weight)})
+
+
+class _Parts:
+    """The files that both kinds have, linked into `folder`. Raises ConversionFailed."""
+
+    def __init__(self, artifacts: Mapping[str, Path], wanted_tokens: int | None, folder: Path) -> None:
+        self._name = artifacts["network"].name
+        self.config = Config(artifacts["config"])
+        self.max_tokens = self.config.max_tokens(wanted_tokens)
+        self.tokenizer = HubTokenizer(artifacts["tokenizer"], self.max_tokens)
+        self.config.require_pieces(self.tokenizer.pieces)
+        self.pad_token = self.config.pad_token(self.tokenizer.pad_token)
+        data = {role: path for role, path in artifacts.items() if role.startswith(DATA_ROLE)}
+        _require_data(artifacts["network"], data)
+        self.files = {"network": _NETWORK, "tokenizer": _TOKENIZER}
+        self.files |= {role: path.name for role, path in data.items()}
+        for role, name in self.files.items():
+            link(artifacts[role], folder / name)
+        with self.trial():
+            self.network = ExportedNetwork(folder / _NETWORK, _THREADS)
+        _check_inputs(self._name, self.network)
+
+    @contextmanager
+    def trial(self) -> Iterator[None]:
+        """Whatever a foreign network trips over is its file's fault."""
+        try:
+            yield
+        except ConversionFailed:
+            raise
+        except Exception as exc:  # ONNX Runtime's have no class of their own
+            raise ConversionFailed(f"{self._name} cannot be run: {exc}; {_ADVICE}") from exc
+
+    def try_out(self, run: _Trial) -> None:
+        """Whether it gives the same for a text in whatever batch, and reads as far as it should."""
+        with self.trial():
+            beside, alone = run([_SHORT, _LONGER])[0], run([_SHORT])[0]
+        if np.linalg.norm(beside - alone) > _MOST_APART * max(1.0, float(np.linalg.norm(alone))):
+            raise ConversionFailed(
+                f"{self._name} gives another result for a text beside a longer one than alone: it does not heed its "
+                f"attention_mask; {_ADVICE}"
+            )
+        try:
+            run([" ".join([_LONGER] * self.max_tokens)])
+        except Exception as exc:
+            raise ConversionFailed(
+                f"{self._name} fails with {self.max_tokens:,} tokens ({exc}); say fewer in `max_tokens`"
+            ) from exc
+
+
+_Trial = Callable[[Sequence[str]], npt.NDArray[np.float32]]
+"""From texts to float32[n, dimension]."""
+
+
+@contextmanager
+def _shown(on_progress: OnProgress) -> Iterator[None]:
+    on_progress(Progress("trying the network", 0, 1, "steps"))
+    yield
+    on_progress(Progress("trying the network", 1, 1, "steps"))
+
+
+def _require_data(network: Path, data: Mapping[str, Path]) -> None:
+    """That the files in which the network keeps weights are those that there are."""
+    try:
+        model = onnx.load(str(network), load_external_data=False)
+    except DecodeError as exc:
+        raise ConversionFailed(f"{network.name} is no ONNX file: {exc}; {_ADVICE}") from exc
+    named = {
+        entry.value
+        for constant in model.graph.initializer
+        for entry in constant.external_data
+        if entry.key == "location"
+    }
+    given = {path.name for path in data.values()}
+    if named - given:
+        raise ConversionFailed(
+            f"{network.name} keeps weights in {_listed(named - given)}: give each such file as an artifact of that "
+            f"name, with a role that begins with {DATA_ROLE}"
+        )
+    if given - named or len(given) < len(data):
+        raise ConversionFailed(f"{network.name} does not read {_listed(given - named or given)}, or not twice")
+
+
+def _check_inputs(name: str, network: ExportedNetwork) -> None:
+    strange = network.inputs.keys() - set(INPUTS)
+    if strange:
+        raise ConversionFailed(f"{name} wants {_listed(strange)}, which no text has; {_ADVICE}")
+    lacking = set(INPUTS[:2]) - network.inputs.keys()
+    if lacking:
+        raise ConversionFailed(f"{name} has no input {_listed(lacking)}; {_ADVICE}")
+    if network.fixed_axes or not set(network.inputs.values()) <= TYPES.keys():
+        raise ConversionFailed(
+            f"{name} takes only inputs of one size or of another type than integers of 32 or 64 bits; {_ADVICE}"
+        )
+
+
+def _vectors(outputs: Mapping[str, int], wanted: str | None, pooling: Path | None) -> tuple[str, Pooling]:
+    """The output to take vectors from, and how."""
+    tokens = _output(outputs, _TOKEN_VECTORS, 3)
+    if wanted is None and outputs.get(_TEXT_VECTORS) == 2:
+        return _TEXT_VECTORS, Pooling.DONE
+    if tokens is None:
+        raise ConversionFailed(
+            f"the network has no output {' or '.join(_TOKEN_VECTORS)}, with a vector for each token, but "
+            f"{_listed(outputs)}; {_ADVICE} for the task feature-extraction"
+        )
+    if wanted is not None:
+        return tokens, Pooling(wanted)
+    if pooling is None:
+        raise ConversionFailed(
+            "how tokens' vectors become a text's is said nowhere: give the repository's 1_Pooling/config.json as the "
+            "artifact `pooling`, or say the option `pooling`: mean, cls, max or last"
+        )
+    return tokens, told_pooling(pooling)
+
+
+def _logits(outputs: Mapping[str, int]) -> str:
+    found = _output(outputs, (_LOGITS,), 2)
+    if found is None:
+        raise ConversionFailed(
+            f"the network has no output {_LOGITS}, with one or more for each text, but {_listed(outputs)}: it is no "
+            "cross-encoder, or was not exported for the task text-classification"
+        )
+    return found
+
+
+def _output(outputs: Mapping[str, int], names: Sequence[str], axes: int) -> str | None:
+    """One of these names, or else the only one with so many axes."""
+    fitting = [name for name, count in outputs.items() if count == axes]
+    named = [name for name in names if name in fitting]
+    if named:
+        return named[0]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _label(labels: int, wanted: int | None) -> int:
+    if wanted is None and labels > 1:
+        raise ConversionFailed(f"the network tells {labels} labels apart: say in `label` which one means that it fits")
+    if wanted is not None and wanted >= labels:
+        raise ConversionFailed(f"`label` is {wanted}, and the network's labels are 0 to {labels - 1}")
+    return wanted or 0
+
+
+def _directions(
+    network: Network, tokenizer: HubTokenizer, description: EncoderDescription, texts: Sequence[str]
+) -> npt.NDArray[np.float32]:
+    whole = len(texts) * description.max_tokens
+    return HubEncoder(network, tokenizer, description, whole).encode(texts, ["passage"] * len(texts)).vectors
+
+
+def _log_odds(
+    network: Network, tokenizer: HubTokenizer, description: CrossEncoderDescription, texts: Sequence[str]
+) -> npt.NDArray[np.float32]:
+    scoring = pair_network(network, description.model_copy(update={"sigmoid": False}))
+    whole = len(texts) * description.max_tokens
+    return PairReranker(scoring, tokenizer, whole).scores([_SHORT] * len(texts), texts)[:, None]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

@@ -1,0 +1,42 @@
+"""Makes what serves a model of the hub in a process of Triton, from the parameters of its configuration.
+
+On the CPU in every profile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from triton_models.hub.cross_encoder import no_words, pair_network
+from triton_models.hub.description import ENGINE, CrossEncoderDescription, EncoderDescription
+from triton_models.hub.encoder import HubEncoder
+from triton_models.hub.networks import ExportedNetwork, Network
+from triton_models.hub.tokenizer import HubTokenizer
+from triton_models.rerank.pairs import PairReranker
+
+__all__ = ["ENGINE", "HubEncoder", "served_cross_encoder", "served_encoder"]
+
+
+def served_encoder(settings: Mapping[str, str]) -> HubEncoder:
+    """Of the slot `embed`, warm. Takes as long as loading the network."""
+    description = EncoderDescription.read(settings)
+    tokenizer = HubTokenizer(Path(settings["tokenizer"]), description.max_tokens)
+    encoder = HubEncoder(_network(settings), tokenizer, description, int(settings["batch_tokens"]))
+    encoder.warm_up()
+    return encoder
+
+
+def served_cross_encoder(settings: Mapping[str, str]) -> PairReranker:
+    """Of the slot `rerank`, warm. Takes as long as loading the network."""
+    description = CrossEncoderDescription.read(settings)
+    tokenizer = HubTokenizer(Path(settings["tokenizer"]), description.max_tokens)
+    scoring = pair_network(_network(settings), description)
+    reranker = PairReranker(scoring, tokenizer, int(settings["batch_tokens"]), no_words(description))
+    reranker.warm_up()
+    return reranker
+
+
+def _network(settings: Mapping[str, str]) -> Network:
+    network = ExportedNetwork(Path(settings["network"]), int(settings["threads"]))
+    return network.giving(settings["output"])
