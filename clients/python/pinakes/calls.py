@@ -10,12 +10,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from typing import Any, Protocol, TypeVar
 
 import grpc
+from tenacity import AsyncRetrying, Retrying
 
 from pinakes.credentials import AsyncSigned, Signed
-from pinakes.errors import PinakesError
 from pinakes.options import ClientOptions
 from pinakes.requests import upload_data
-from pinakes.retry import RetryPolicy
 from pinakes.status import error_of
 from pinakes.streams import AsyncStream, Call, Message, Stream, at_most_one
 from pinakes.uploads import Parts, UploadSource
@@ -165,14 +164,14 @@ class AsyncCalls:
         """Calls `attempt` with the seconds that are left, again where the retry policy says so; `attempts` overrides
         the policy's."""
         deadline = time.monotonic() + timeout_s
-        number = 1
-        while True:
+
+        async def once() -> R:
             try:
                 return await attempt(deadline - time.monotonic())
-            except (grpc.aio.AioRpcError, PinakesError) as failed:
-                wait_s = _wait_s(self._retry, failed, number, deadline, attempts)
-            await asyncio.sleep(wait_s)
-            number += 1
+            except grpc.aio.AioRpcError as failed:
+                raise error_of(failed) from failed
+
+        return await AsyncRetrying(**self._retry.controls(timeout_s, attempts))(once)
 
 
 class SyncCalls:
@@ -287,28 +286,14 @@ class SyncCalls:
         """Calls `attempt` with the seconds that are left, again where the retry policy says so; `attempts` overrides
         the policy's."""
         deadline = time.monotonic() + timeout_s
-        number = 1
-        while True:
+
+        def once() -> R:
             try:
                 return attempt(deadline - time.monotonic())
-            except (grpc.RpcError, PinakesError) as failed:
-                wait_s = _wait_s(self._retry, failed, number, deadline, attempts)
-            time.sleep(wait_s)
-            number += 1
+            except grpc.RpcError as failed:
+                raise error_of(failed) from failed
 
-
-def _wait_s(
-    policy: RetryPolicy, failed: grpc.RpcError | PinakesError, number: int, deadline: float, attempts: float | None
-) -> float:
-    """How long to wait before an attempt is made again, whose `number` (from 1) this was. Raises what a caller is told
-    where it is not: PinakesError."""
-    error = failed if isinstance(failed, PinakesError) else error_of(failed)
-    wait_s = policy.wait_s(error, number, deadline - time.monotonic(), attempts)
-    if wait_s is not None:
-        return wait_s
-    if error is failed:
-        raise error
-    raise error from failed
+        return Retrying(**self._retry.controls(timeout_s, attempts))(once)
 
 
 async def _async_upload(header: UploadDocumentRequest, parts: Parts) -> AsyncIterator[UploadDocumentRequest]:
