@@ -11,11 +11,14 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
+from onnxruntime.quantization import quantize_dynamic
 
 from tests.triton.tiny_hub import POSITIONS, TinyBert, TinyRoberta
 from triton_models.catalogue import Option
 from triton_models.conversions import convert
 from triton_models.errors import ConversionFailed
+from triton_models.hub import openvino_network
+from triton_models.hub.networks import Network
 from triton_models.progress import silent
 
 Artifacts = dict[str, Path]
@@ -155,6 +158,29 @@ def test_networks_of_one_size(tmp_path: Path) -> None:
     changed(artifacts["network"], fix)
     with pytest.raises(ConversionFailed, match="takes only inputs of one size"):
         encoder(tmp_path, artifacts, pooling="cls")
+
+
+def test_openvino_takes_only_what_it_can_and_gives_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    artifacts = TinyBert().write(tmp_path / "repository")
+    assert encoder(tmp_path, artifacts, pooling="mean")["openvino"] == "True"
+
+    def wrong(file: Path, output: str, threads: int) -> Network:
+        return lambda batch: np.ones((*batch.ids.shape, 24), np.float32)
+
+    def failing(file: Path, output: str, threads: int) -> Network:
+        raise RuntimeError("no such operator")
+
+    for other in (wrong, failing):
+        monkeypatch.setattr(openvino_network, "openvino_network", other)
+        assert encoder(tmp_path, artifacts, pooling="mean")["openvino"] == "False"
+
+
+def test_a_quantized_network_is_left_to_onnx_runtime(tmp_path: Path) -> None:
+    artifacts = TinyBert(labels=1).write(tmp_path / "repository")
+    quantized = tmp_path / "model_quantized.onnx"
+    quantize_dynamic(artifacts["network"], quantized)
+    assert cross_encoder(tmp_path, artifacts)["openvino"] == "True"
+    assert cross_encoder(tmp_path, artifacts | {"network": quantized})["openvino"] == "False"
 
 
 def _with_constant(artifacts: Artifacts, name: str, value: float) -> None:

@@ -28,11 +28,11 @@ _TEXTS = st.lists(st.sampled_from(WORDS[:8]), min_size=1, max_size=9).map(" ".jo
 def served(
     artifacts: Mapping[str, Path], folder: Path, options: Mapping[str, Option]
 ) -> tuple[PairReranker, dict[str, str]]:
-    """What Triton's process makes of what is prepared, and its parameters."""
+    """What Triton's process makes of what is prepared, with the network in float32, and its parameters."""
     folder.mkdir()
     made = convert_cross_encoder(artifacts, options, folder, silent)
     files = {role: str(folder / path) for role, path in made.files.items()}
-    settings = {**made.parameters, **files, "threads": "1", "batch_tokens": "64"}
+    settings = {**made.parameters, **files, "threads": "1", "batch_tokens": "64", "openvino": "False"}
     return served_cross_encoder(settings), made.parameters
 
 

@@ -19,6 +19,7 @@ from triton_models.hub.conversion import convert_encoder
 from triton_models.hub.description import EncoderDescription, Pooling
 from triton_models.hub.encoder import HubEncoder, pooled
 from triton_models.hub.networks import Batch, batch_of
+from triton_models.hub.openvino_network import openvino_network
 from triton_models.hub.served import served_encoder
 from triton_models.hub.tokenizer import HubTokenizer
 from triton_models.progress import silent
@@ -30,13 +31,13 @@ _TEXTS = st.lists(st.sampled_from(WORDS[:8]), max_size=12).map(" ".join)
 def served(
     artifacts: Mapping[str, Path], folder: Path, batch_tokens: int = 64, **options: Option
 ) -> tuple[HubEncoder, EncoderDescription]:
-    """What Triton's process makes of what is prepared."""
+    """What Triton's process makes of what is prepared, with the network in float32."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     made = convert_encoder(artifacts, options, folder, silent)
     files = {role: str(folder / path) for role, path in made.files.items()}
-    encoder = served_encoder({**made.parameters, **files, "threads": "1", "batch_tokens": str(batch_tokens)})
-    return encoder, EncoderDescription.read(made.parameters)
+    settings = {**made.parameters, **files, "threads": "1", "batch_tokens": str(batch_tokens), "openvino": "False"}
+    return served_encoder(settings), EncoderDescription.read(made.parameters)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +150,14 @@ def test_a_network_that_pools_by_itself(tmp_path: Path, bert: dict[Pooling, HubE
 def test_a_vector_that_is_no_direction_is_told(tmp_path: Path, value: float) -> None:
     tokenizer = HubTokenizer(BERT.write(tmp_path)["tokenizer"], 16)
     description = EncoderDescription(
-        output="", max_tokens=16, pad_token=0, pooling=Pooling.MEAN, query_prefix="", passage_prefix="", dimension=3
+        output="",
+        openvino=False,
+        max_tokens=16,
+        pad_token=0,
+        pooling=Pooling.MEAN,
+        query_prefix="",
+        passage_prefix="",
+        dimension=3,
     )
 
     def network(batch: Batch) -> Floats:
@@ -157,6 +165,18 @@ def test_a_vector_that_is_no_direction_is_told(tmp_path: Path, value: float) -> 
 
     with pytest.raises(ArithmeticError, match="no direction"):
         HubEncoder(network, tokenizer, description, 64).encode(["lamp"], ["query"])
+
+
+def test_openvino_gives_what_onnx_runtime_does(tmp_path: Path, bert: dict[Pooling, HubEncoder]) -> None:
+    """In bfloat16, where the CPU has it."""
+    artifacts = BERT.write(tmp_path / "repository", external=True)
+    _, description = served(artifacts, tmp_path / "model", pooling="mean")
+    assert description.openvino
+    network = openvino_network(tmp_path / "model" / "model.onnx", description.output, threads=1)
+    encoder = HubEncoder(network, HubTokenizer(artifacts["tokenizer"], 16), description, batch_tokens=64)
+    texts = ["the keeper", "a lamp . the ferry", "apple"]
+    exact = bert[Pooling.MEAN].encode(texts, ["query"] * 3).vectors
+    assert ((encoder.encode(texts, ["query"] * 3).vectors * exact).sum(axis=1) > 0.999).all()
 
 
 def test_padding_is_behind_and_nothing_has_a_token() -> None:

@@ -31,9 +31,10 @@ async def test_an_encoder_tells_its_dimension_and_embeds_both_kinds(pair_triton:
     assert passages.token_counts[:2].tolist() == [3, 3]
     pieces = {piece: row for row, piece in enumerate(TinyRoberta().pieces)}
     mean = TinyRoberta().states(np.array([pieces[piece] for piece in ("<s>", "▁keeper", "</s>")])).mean(axis=0)
-    np.testing.assert_allclose(passages.vectors[0], mean / np.linalg.norm(mean), atol=1e-5)
+    # In bfloat16, where the CPU has it.
+    assert passages.vectors[0] @ mean / np.linalg.norm(mean) > 0.999
     np.testing.assert_allclose(query, prefixed, atol=1e-6)
-    assert query @ passages.vectors[0] < 0.999
+    assert query @ passages.vectors[0] < 0.99
 
 
 async def test_a_cross_encoder_scores_pairs_and_says_what_scores_weigh(pair_triton: PairTriton) -> None:
@@ -45,4 +46,4 @@ async def test_a_cross_encoder_scores_pairs_and_says_what_scores_weigh(pair_trit
         with pytest.raises(DependencyUnavailable, match="QUERY must have words"):
             await reranker.rerank(" ", ["lamp"], Deadline.after(60))
     expected = [-100.0 if text == " " else logits(ONE, "keeper", text)[0] for text in passages]
-    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(scores, expected, rtol=0.05, atol=0.05)

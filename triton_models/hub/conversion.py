@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +45,13 @@ _THREADS = 2
 _SHORT = "The keeper lit the lamp."
 _LONGER = "The keeper of the lighthouse wrote into the log when the ferry had left, and lit the lamp."
 _MOST_APART = 0.2
-"""What a network gives for a text alone and beside a longer one: vectors with a cosine of .98, log-odds as far apart as
-that, or by that share of them. In int8 the two are never quite the same."""
+"""What a network gives for a text alone and beside a longer one, and in OpenVINO: vectors with a cosine of .98,
+log-odds as far apart as that, or by that share of them. In int8 it is never quite the same."""
+_FUSED = "com.microsoft"
+_INTEGER = frozenset(
+    {"ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "QLinearMatMul", "QuantizeLinear"}
+)
+"""What quantized networks are made of."""
 _ADVICE = "take the repository's onnx/model.onnx, or export it with `optimum-cli export onnx`"
 
 
@@ -62,6 +68,7 @@ def convert_encoder(
             dimension = network(batch_of([parts.tokenizer.text(_SHORT)[:2]], parts.pad_token)).shape[-1]
         description = EncoderDescription(
             output=output,
+            openvino=False,
             max_tokens=parts.max_tokens,
             pad_token=parts.pad_token,
             pooling=pooling,
@@ -69,7 +76,9 @@ def convert_encoder(
             passage_prefix=own.passage_prefix,
             dimension=dimension,
         )
-        parts.try_out(lambda texts: _directions(network, parts.tokenizer, description, texts))
+        trial = partial(_directions, parts.tokenizer, description)
+        parts.try_out(trial, network)
+        description = description.model_copy(update={"openvino": parts.openvino_agrees(trial, network, output)})
     return Converted(parts.files, description.parameters())
 
 
@@ -97,12 +106,15 @@ def convert_cross_encoder(
             )
         description = CrossEncoderDescription(
             output=output,
+            openvino=False,
             max_tokens=parts.max_tokens,
             pad_token=parts.pad_token,
             label=label,
             sigmoid=activation.lower() == "sigmoid",
         )
-        parts.try_out(lambda texts: _log_odds(network, parts.tokenizer, description, texts))
+        trial = partial(_log_odds, parts.tokenizer, description)
+        parts.try_out(trial, network)
+        description = description.model_copy(update={"openvino": parts.openvino_agrees(trial, network, output)})
     return Converted(parts.files, description.parameters() | {"score_weight": str(description.score_weight)})
 
 
@@ -117,7 +129,10 @@ class _Parts:
         self.config.require_pieces(self.tokenizer.pieces)
         self.pad_token = self.config.pad_token(self.tokenizer.pad_token)
         data = {role: path for role, path in artifacts.items() if role.startswith(DATA_ROLE)}
-        _require_data(artifacts["network"], data)
+        graph = _graph(artifacts["network"])
+        _require_data(self._name, graph, data)
+        self._quantized = any(node.domain == _FUSED or node.op_type in _INTEGER for node in graph.node)
+        self._file = folder / _NETWORK
         self.files = {"network": _NETWORK, "tokenizer": _TOKENIZER}
         self.files |= {role: path.name for role, path in data.items()}
         for role, name in self.files.items():
@@ -136,25 +151,44 @@ class _Parts:
         except Exception as exc:  # ONNX Runtime's have no class of their own
             raise ConversionFailed(f"{self._name} cannot be run: {exc}; {_ADVICE}") from exc
 
-    def try_out(self, run: _Trial) -> None:
+    def try_out(self, run: _Trial, network: Network) -> None:
         """Whether it gives the same for a text in whatever batch, and reads as far as it should."""
         with self.trial():
-            beside, alone = run([_SHORT, _LONGER])[0], run([_SHORT])[0]
-        if np.linalg.norm(beside - alone) > _MOST_APART * max(1.0, float(np.linalg.norm(alone))):
+            beside, alone = run(network, [_SHORT, _LONGER])[:1], run(network, [_SHORT])
+        if not _alike(beside, alone):
             raise ConversionFailed(
                 f"{self._name} gives another result for a text beside a longer one than alone: it does not heed its "
                 f"attention_mask; {_ADVICE}"
             )
         try:
-            run([" ".join([_LONGER] * self.max_tokens)])
+            run(network, [" ".join([_LONGER] * self.max_tokens)])
         except Exception as exc:
             raise ConversionFailed(
                 f"{self._name} fails with {self.max_tokens:,} tokens ({exc}); say fewer in `max_tokens`"
             ) from exc
 
+    def openvino_agrees(self, run: _Trial, network: Network, output: str) -> bool:
+        """Whether OpenVINO can run it, too, and gives the same. Integers are left to ONNX Runtime."""
+        if self._quantized:
+            return False
+        # Takes a second to import.
+        from triton_models.hub.openvino_network import openvino_network
 
-_Trial = Callable[[Sequence[str]], npt.NDArray[np.float32]]
+        try:
+            found = run(openvino_network(self._file, output, _THREADS), [_SHORT, _LONGER])
+        except Exception:  # noqa: BLE001 - a network that it does not know
+            return False
+        return _alike(found, run(network, [_SHORT, _LONGER]))
+
+
+_Trial = Callable[[Network, Sequence[str]], npt.NDArray[np.float32]]
 """From texts to float32[n, dimension]."""
+
+
+def _alike(found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> bool:
+    """Row by row."""
+    apart, size = np.linalg.norm(found - expected, axis=1), np.linalg.norm(expected, axis=1)
+    return bool((apart <= _MOST_APART * np.maximum(1.0, size)).all())
 
 
 @contextmanager
@@ -164,26 +198,26 @@ def _shown(on_progress: OnProgress) -> Iterator[None]:
     on_progress(Progress("trying the network", 1, 1, "steps"))
 
 
-def _require_data(network: Path, data: Mapping[str, Path]) -> None:
-    """That the files in which the network keeps weights are those that there are."""
+def _graph(network: Path) -> onnx.GraphProto:
     try:
-        model = onnx.load(str(network), load_external_data=False)
+        return onnx.load(str(network), load_external_data=False).graph
     except DecodeError as exc:
         raise ConversionFailed(f"{network.name} is no ONNX file: {exc}; {_ADVICE}") from exc
+
+
+def _require_data(name: str, graph: onnx.GraphProto, data: Mapping[str, Path]) -> None:
+    """That the files in which the network keeps weights are those that there are."""
     named = {
-        entry.value
-        for constant in model.graph.initializer
-        for entry in constant.external_data
-        if entry.key == "location"
+        entry.value for constant in graph.initializer for entry in constant.external_data if entry.key == "location"
     }
     given = {path.name for path in data.values()}
     if named - given:
         raise ConversionFailed(
-            f"{network.name} keeps weights in {_listed(named - given)}: give each such file as an artifact of that "
+            f"{name} keeps weights in {_listed(named - given)}: give each such file as an artifact of that "
             f"name, with a role that begins with {DATA_ROLE}"
         )
     if given - named or len(given) < len(data):
-        raise ConversionFailed(f"{network.name} does not read {_listed(given - named or given)}, or not twice")
+        raise ConversionFailed(f"{name} does not read {_listed(given - named or given)}, or not twice")
 
 
 def _check_inputs(name: str, network: ExportedNetwork) -> None:
@@ -247,14 +281,14 @@ def _label(labels: int, wanted: int | None) -> int:
 
 
 def _directions(
-    network: Network, tokenizer: HubTokenizer, description: EncoderDescription, texts: Sequence[str]
+    tokenizer: HubTokenizer, description: EncoderDescription, network: Network, texts: Sequence[str]
 ) -> npt.NDArray[np.float32]:
     whole = len(texts) * description.max_tokens
     return HubEncoder(network, tokenizer, description, whole).encode(texts, ["passage"] * len(texts)).vectors
 
 
 def _log_odds(
-    network: Network, tokenizer: HubTokenizer, description: CrossEncoderDescription, texts: Sequence[str]
+    tokenizer: HubTokenizer, description: CrossEncoderDescription, network: Network, texts: Sequence[str]
 ) -> npt.NDArray[np.float32]:
     scoring = pair_network(network, description.model_copy(update={"sigmoid": False}))
     whole = len(texts) * description.max_tokens

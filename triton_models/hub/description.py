@@ -90,11 +90,13 @@ def read_options(kind: type[_O], told: Mapping[str, Option]) -> _O:
 
 
 class _Description(BaseModel):
-    """`output` of the network is used, `max_tokens` are read, marks included, and `pad_token` fills batches."""
+    """`output` of the network is used, `max_tokens` are read, marks included, and `pad_token` fills batches. With
+    `openvino`, OpenVINO was tried and gives what ONNX Runtime does."""
 
     model_config = ConfigDict(frozen=True)
 
     output: str
+    openvino: bool
     max_tokens: int
     pad_token: int
 
