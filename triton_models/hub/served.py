@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from triton_models.embed.networks import openvino_is_faster
+from triton_models.embed.networks import has_bfloat16
 from triton_models.hub.cross_encoder import no_words, pair_network
 from triton_models.hub.description import ENGINE, CrossEncoderDescription, EncoderDescription
 from triton_models.hub.encoder import HubEncoder
@@ -40,7 +40,7 @@ def served_cross_encoder(settings: Mapping[str, str]) -> PairReranker:
 
 def _network(settings: Mapping[str, str], description: CrossEncoderDescription | EncoderDescription) -> Network:
     file, threads = Path(settings["network"]), int(settings["threads"])
-    if description.openvino and openvino_is_faster():
+    if description.openvino and has_bfloat16():
         # Takes a second to import.
         from triton_models.hub.openvino_network import openvino_network
 
