@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -15,12 +16,19 @@ from triton_models.embed.encoder import PREFIXES, padded
 from triton_models.embed.float_network import write_float_network
 from triton_models.embed.kernel_network import kernel_network
 from triton_models.embed.network import write_network
-from triton_models.embed.networks import TokenNetwork, cpu_network, kernels_are_faster, onnxruntime_network
+from triton_models.embed.networks import (
+    TokenNetwork,
+    cpu_network,
+    kernels_are_faster,
+    onnxruntime_network,
+    onnxruntime_session,
+)
 from triton_models.embed.tokenizer import E5Tokenizer
 from triton_models.embed.weights import E5Weights
 from triton_models.errors import ConversionFailed
 from triton_models.preparation import prepare
 from triton_models.prepared import PreparedModels
+from triton_models.rerank.kernel_network import kernel_network as rerank_kernels
 
 needs_cpu = pytest.mark.skipif(
     not (kernels_are_faster() and kernels.HAS_VNNI), reason="a CPU without AVX512-VNNI, or NUMBA_DISABLE_JIT"
@@ -98,6 +106,40 @@ def test_a_vector_is_the_same_bits_in_any_batch_and_on_any_threads(tmp_path: Pat
     assert none.shape == (0, SHAPE.hidden)
     with pytest.raises(ValueError, match="512"):
         network(*(np.ones((1, 513), kind) for kind in (np.int64, np.int32)))
+
+
+@needs_cpu
+@pytest.mark.models
+def test_the_reranker_puts_its_head_behind_the_encoder(files: dict[str, Path], tmp_path: Path) -> None:
+    """As ONNX Runtime does, to the quantization of both."""
+    random = np.random.default_rng(4)
+    model = onnx.load(str(files["network"]))
+    pieces = next(each.dims[0] for each in model.graph.initializer if each.name == "words")
+    head = {
+        "center": random.normal(0, 0.1, 384),
+        "down": random.normal(0, 0.05, (384, 8)),
+        "up": random.normal(0, 0.05, (8, 384)),
+        "importance": random.normal(0, 0.1, 384),
+        "information": random.normal(0, 0.5, pieces),
+    }
+    constants = {name: values.astype(np.float32) for name, values in head.items()}
+    for name, values in constants.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(values, f"head.{name}"))
+    onnx.save(model, str(tmp_path / "rerank.onnx"))
+    ids, mask = padded([[0, 41, 1294, 12, 33600, 31, 8999, 2], [0, 41, 1294, 12, 2]])
+    found = rerank_kernels(tmp_path / "rerank.onnx", 2)(ids, mask)
+    hidden = "l11.out"
+    model.graph.output.append(onnx.helper.make_tensor_value_info(hidden, onnx.TensorProto.FLOAT, ["n", "length", 384]))
+    onnx.save(model, str(tmp_path / "hidden.onnx"))
+    session = onnxruntime_session(tmp_path / "hidden.onnx", 1)
+    (states,) = session.run([hidden], {"input_ids": ids, "attention_mask": mask})
+    centered = states - constants["center"]
+    moved = centered + centered @ constants["down"] @ constants["up"]
+    expected = moved / np.linalg.norm(moved, axis=2, keepdims=True)
+    tokens = mask.astype(bool)
+    assert np.sum(found.vectors * expected, axis=2)[tokens].min() > 0.98
+    weights = np.exp(centered @ constants["importance"] + constants["information"][ids])
+    np.testing.assert_allclose(np.log(found.importance[tokens] / weights[tokens]), 0, atol=0.3)
 
 
 @needs_cpu

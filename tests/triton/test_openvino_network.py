@@ -7,17 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import pytest
 
 from triton_models.embed.encoder import LENGTHS, MAX_TOKENS, PREFIXES, Encoder, EncoderOptions, padded
 from triton_models.embed.encoder_file import EncoderFile
-from triton_models.embed.networks import TokenNetwork, onnxruntime_session, openvino_is_faster
+from triton_models.embed.networks import TokenNetwork, openvino_is_faster
 from triton_models.embed.openvino_network import EncoderNodes, pooled
 from triton_models.embed.tokenizer import E5Tokenizer
 from triton_models.preparation import prepare
 from triton_models.prepared import PreparedModels
-from triton_models.rerank.openvino_network import openvino_network as rerank_openvino
 
 needs_cpu = pytest.mark.skipif(not openvino_is_faster(), reason="a CPU without AVX512-VNNI or AVX512-BF16")
 GOLDEN_TEXTS = [
@@ -53,40 +51,6 @@ def test_a_vector_does_not_depend_on_its_batch_or_its_padding(network: TokenNetw
     for row, text in enumerate(texts):
         alone = network(np.array([text]), np.ones((1, len(text)), np.int32))[0]
         assert float(together[row] @ alone) > 0.9999
-
-
-@needs_cpu
-@pytest.mark.models
-def test_the_reranker_puts_its_head_behind_the_encoder(files: dict[str, Path], tmp_path: Path) -> None:
-    """As ONNX Runtime does, to the quantization of both."""
-    random = np.random.default_rng(4)
-    model = onnx.load(str(files["network"]))
-    pieces = next(each.dims[0] for each in model.graph.initializer if each.name == "words")
-    head = {
-        "center": random.normal(0, 0.1, 384),
-        "down": random.normal(0, 0.05, (384, 8)),
-        "up": random.normal(0, 0.05, (8, 384)),
-        "importance": random.normal(0, 0.1, 384),
-        "information": random.normal(0, 0.5, pieces),
-    }
-    constants = {name: values.astype(np.float32) for name, values in head.items()}
-    for name, values in constants.items():
-        model.graph.initializer.append(onnx.numpy_helper.from_array(values, f"head.{name}"))
-    onnx.save(model, str(tmp_path / "rerank.onnx"))
-    ids, mask = padded([[0, 41, 1294, 12, 33600, 31, 8999, 2], [0, 41, 1294, 12, 2]])
-    found = rerank_openvino(tmp_path / "rerank.onnx", 1)(ids, mask)
-    hidden = "l11.out"
-    model.graph.output.append(onnx.helper.make_tensor_value_info(hidden, onnx.TensorProto.FLOAT, ["n", "length", 384]))
-    onnx.save(model, str(tmp_path / "hidden.onnx"))
-    session = onnxruntime_session(tmp_path / "hidden.onnx", 1)
-    (states,) = session.run([hidden], {"input_ids": ids, "attention_mask": mask})
-    centered = states - constants["center"]
-    moved = centered + centered @ constants["down"] @ constants["up"]
-    expected = moved / np.linalg.norm(moved, axis=2, keepdims=True)
-    tokens = mask.astype(bool)
-    assert np.sum(found.vectors * expected, axis=2)[tokens].min() > 0.98
-    weights = np.exp(centered @ constants["importance"] + constants["information"][ids])
-    np.testing.assert_allclose(np.log(found.importance[tokens] / weights[tokens]), 0, atol=0.3)
 
 
 def test_every_length_that_a_batch_can_have_is_warmed() -> None:

@@ -12,22 +12,26 @@ import onnx
 import onnxruntime
 import pytest
 
+import kernels
 from tests.triton.tiny_e5 import FIRST, PIECES, SHAPE, trained_state, write_tiny_e5
 from tests.triton.tiny_encoder import write_tiny_encoder
 from triton_models.embed.encoder import padded
 from triton_models.embed.float_network import Precision
-from triton_models.embed.networks import openvino_is_faster
+from triton_models.embed.networks import kernels_are_faster
 from triton_models.embed.weights import E5Weights
 from triton_models.engines.networks import SpanReader
 from triton_models.errors import ConversionFailed
 from triton_models.progress import silent
 from triton_models.read.conversion import convert_reader
 from triton_models.read.float_network import write_float_network
+from triton_models.read.kernel_network import kernel_network
 from triton_models.read.networks import cpu_network, onnxruntime_network
-from triton_models.read.openvino_network import openvino_network
 from triton_models.read.weights import ReaderWeights, StoredMatrix, pack
 
 Floats = npt.NDArray[np.float32]
+needs_cpu = pytest.mark.skipif(
+    not (kernels_are_faster() and kernels.HAS_VNNI), reason="a CPU without AVX512-VNNI, or NUMBA_DISABLE_JIT"
+)
 _random = np.random.default_rng(13)
 TEXTS = [[0, *_random.integers(4, len(PIECES), size), 2] for size in (30, 9, 61, 17)]
 
@@ -132,13 +136,15 @@ def test_the_network_computes_what_was_trained(network: Path, expected: Floats) 
     assert apart(onnxruntime_network(network, 1)(*padded(TEXTS)), expected) < 0.15
 
 
-@pytest.mark.skipif(not openvino_is_faster(), reason="a CPU without AVX512-VNNI or AVX512-BF16")
-def test_openvino_computes_the_same(network: Path, expected: Floats) -> None:
-    run = openvino_network(network, 1)
+@needs_cpu
+@pytest.mark.parametrize("threads", [1, 2])
+def test_kernels_compute_the_same(network: Path, expected: Floats, threads: int) -> None:
+    run = kernel_network(network, threads)
     together = run(*padded(TEXTS))
+    assert together.shape == (*padded(TEXTS)[0].shape, 2)
     assert apart(together, expected) < 0.15
     alone = run(*padded(TEXTS[1:2]))
-    np.testing.assert_allclose(together[1, : len(TEXTS[1])], alone[0, : len(TEXTS[1])], atol=0.05 * expected.std())
+    np.testing.assert_allclose(together[1, : len(TEXTS[1])], alone[0, : len(TEXTS[1])], atol=1e-5)
 
 
 def test_torch_computes_the_same(weights: Path, network: Path) -> None:
@@ -191,7 +197,7 @@ def test_another_network_is_not_run_as_a_reader(tmp_path: Path) -> None:
     model.graph.output[0].name = model.graph.node[-1].output[0] = "logits"
     onnx.save(model, str(tmp_path / "other.onnx"))
     with pytest.raises(ConversionFailed, match="only networks that Pinakes wrote are read here"):
-        openvino_network(tmp_path / "other.onnx", 1)
+        kernel_network(tmp_path / "other.onnx", 1)
     ids, mask = padded([[0, 7, 8, 2]])
     np.testing.assert_array_equal(
         cpu_network(tmp_path / "other.onnx", 1)(ids, mask), onnxruntime_network(tmp_path / "other.onnx", 1)(ids, mask)

@@ -74,6 +74,11 @@ class EncoderFile:
         values: npt.NDArray[Any] = numpy_helper.to_array(self._constants[name])
         return values
 
+    @property
+    def has_int8_words(self) -> bool:
+        """Whether the word table is that of `int8_words`, and not of `words`."""
+        return self.constant("words").dtype == np.int8
+
     def words(self) -> PackedWords:
         """Of multilingual-e5-small."""
         block = int(self._attribute("word", "block_size"))
@@ -82,8 +87,6 @@ class EncoderFile:
     def int8_words(self) -> Int8Words:
         """Of an encoder of whole texts."""
         values = self.constant("words")
-        if values.dtype != np.int8:
-            raise _lacks("word table in int8")
         return Int8Words(values, self.constant("words.scale").reshape(len(values), 1))
 
     def matrix(self, name: str) -> Int8Matrix:

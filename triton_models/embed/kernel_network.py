@@ -22,14 +22,16 @@ from triton_models.errors import ConversionFailed
 
 Floats = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.int32]
 
 _ROWS = 128
 """Tokens of short texts that go through the layers together: what is between the layers stays in the second cache."""
 
 
 def kernel_network(network: Path, threads: int) -> TokenNetwork:
-    """The encoder. Less than a second to load; the kernels some seconds when a machine runs them for the first time.
-    Raises ConversionFailed for a network that `embed/network.py` did not write."""
+    """An encoder of whole texts. Less than a second to load; the kernels some seconds when a machine runs them for the
+    first time. Raises ConversionFailed for a network that neither `embed/network.py` nor `rerank/sentence_network.py`
+    wrote."""
     weights = EncoderWeights(EncoderFile(network))
 
     def vectors(states: Floats, starts: Ids) -> Floats:
@@ -41,13 +43,29 @@ def kernel_network(network: Path, threads: int) -> TokenNetwork:
     return lambda ids, mask: np.concatenate([np.empty((0, weights.hidden), np.float32), *run(ids, mask)])
 
 
+def by_token(file: EncoderFile, threads: int, head: Callable[[Floats], Floats]) -> Callable[[Ids, Mask], Floats]:
+    """A function from ids and mask, int[n, length], to float32[n, length, k]: what `head` makes of the last layer's
+    states, from float32[tokens, hidden] to float32[tokens, k]; zeros for padding. Several threads call `head` at once.
+    Raises ConversionFailed."""
+    weights = EncoderWeights(file)
+    run = on_threads([TextStates(weights) for _ in range(threads)], lambda states, starts: head(states))
+
+    def placed(ids: Ids, mask: Mask) -> Floats:
+        found = np.concatenate(run(ids, mask))
+        rows = np.zeros((*ids.shape, found.shape[1]), np.float32)
+        rows[mask.astype(bool)] = found
+        return rows
+
+    return placed
+
+
 class EncoderWeights:
     """Of a network's file, in the order in which kernels read them."""
 
     def __init__(self, file: EncoderFile) -> None:
         """Raises ConversionFailed for a network of which the file is not one of ours, or whose sizes the kernels do not
         take."""
-        self.words = kernels.PackedWords(*file.words())
+        self.words = file.int8_words() if file.has_int8_words else kernels.PackedWords(*file.words())
         self.positions: Floats = file.constant("positions").astype(np.float32)
         self.hidden = self.positions.shape[1]
         self.first = kernels.Norm(
@@ -98,14 +116,19 @@ class TextStates:
         int64[texts + 1], where they begin, and n."""
         by = self._weights
         states = np.empty((len(ids), by.hidden), np.float32)
-        kernels.embed_words(by.words, by.positions, by.first, by.epsilon, ids, starts, self._scratch, states)
+        if isinstance(by.words, kernels.PackedWords):
+            kernels.embed_words(by.words, by.positions, by.first, by.epsilon, ids, starts, self._scratch, states)
+        else:
+            np.multiply(by.words.values[ids], by.words.scales[ids], out=states)
+            places = by.positions[np.arange(len(ids)) - np.repeat(starts[:-1], np.diff(starts))]
+            kernels.normalize_sums(states, places, by.first.weights[0], by.first.bias[0], by.epsilon)
         kernels.run_layers(states, starts, by.layers, self._scratch)
         return states
 
 
 def on_threads(
     encoders: Sequence[TextStates], finish: Callable[[Floats, Ids], Floats]
-) -> Callable[[Ids, npt.NDArray[np.int32]], list[Floats]]:
+) -> Callable[[Ids, Mask], list[Floats]]:
     """From ids int64[n, length] and mask int32[n, length] (1: token, 0: padding behind them) to what `finish` makes of
     states and starts (see `TextStates`), for a few texts at a time in their order. A thread for each encoder, of which
     one is the caller's if there is no other."""
@@ -121,7 +144,7 @@ def on_threads(
         finally:
             idle.put(encoder)
 
-    def run(ids: Ids, mask: npt.NDArray[np.int32]) -> list[Floats]:
+    def run(ids: Ids, mask: Mask) -> list[Floats]:
         lengths = mask.sum(axis=1)
         if len(lengths) and lengths.max() > (longest := encoders[0].longest):
             raise ValueError(f"a text has {lengths.max()} tokens; the network has places for {longest}")

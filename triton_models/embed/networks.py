@@ -29,23 +29,21 @@ can be joined to a batch."""
 def cpu_network(network: Path, threads: int) -> TokenNetwork:
     """The ONNX file on the CPU, by what is fastest there: kernels of our own for a network of ours where the CPU has
     their instructions, else ONNX Runtime. A second."""
-    if kernels_are_faster():
-        # Takes a second to import.
+
+    def kernels() -> TokenNetwork:
         from triton_models.embed.kernel_network import kernel_network
 
-        try:
-            return kernel_network(network, threads)
-        except ConversionFailed:  # another network
-            pass
-    return onnxruntime_network(network, threads)
+        return kernel_network(network, threads)
+
+    return fastest_on_cpu(kernels, lambda: onnxruntime_network(network, threads))
 
 
-def fastest_on_cpu(openvino: Callable[[], _N], onnxruntime: Callable[[], _N]) -> _N:
-    """One of both: OpenVINO's for a network of ours where that is faster, else ONNX Runtime's. OpenVINO takes a second
-    to import: where it is not wanted, the function that imports it is not called."""
-    if openvino_is_faster():
+def fastest_on_cpu(kernels: Callable[[], _N], onnxruntime: Callable[[], _N]) -> _N:
+    """One of both: that of our kernels for a network of ours where they are faster, else ONNX Runtime's. Kernels take a
+    second to import: where they are not wanted, the function that imports them is not called."""
+    if kernels_are_faster():
         try:
-            return openvino()
+            return kernels()
         except ConversionFailed:  # another network
             pass
     return onnxruntime()

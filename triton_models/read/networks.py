@@ -16,12 +16,12 @@ from triton_models.runtimes import Runtimes
 def cpu_network(network: Path, threads: int) -> ReaderNetwork:
     """The ONNX file on the CPU, by what is fastest there."""
 
-    def openvino() -> ReaderNetwork:
-        from triton_models.read.openvino_network import openvino_network
+    def kernels() -> ReaderNetwork:
+        from triton_models.read.kernel_network import kernel_network
 
-        return openvino_network(network, threads)
+        return kernel_network(network, threads)
 
-    return fastest_on_cpu(openvino, lambda: onnxruntime_network(network, threads))
+    return fastest_on_cpu(kernels, lambda: onnxruntime_network(network, threads))
 
 
 def onnxruntime_network(network: Path, threads: int) -> ReaderNetwork:

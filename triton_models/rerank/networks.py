@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from triton_models.bls import call_model
-from triton_models.embed import networks
-from triton_models.embed.networks import TokenNetwork, fastest_on_cpu, onnxruntime_session, padded_to_step
+from triton_models.embed.networks import fastest_on_cpu, onnxruntime_session, padded_to_step
 from triton_models.rerank.reranker import RerankNetwork, TokenVectors
 from triton_models.runtimes import Runtimes
 
@@ -17,23 +16,12 @@ from triton_models.runtimes import Runtimes
 def cpu_network(network: Path, threads: int) -> RerankNetwork:
     """The ONNX file on the CPU, by what is fastest there."""
 
-    def openvino() -> RerankNetwork:
-        from triton_models.rerank.openvino_network import openvino_network
+    def kernels() -> RerankNetwork:
+        from triton_models.rerank.kernel_network import kernel_network
 
-        return openvino_network(network, threads)
+        return kernel_network(network, threads)
 
-    return fastest_on_cpu(openvino, lambda: onnxruntime_network(network, threads))
-
-
-def sentence_network(network: Path, threads: int) -> TokenNetwork:
-    """An encoder of whole texts on the CPU, by what is fastest there."""
-
-    def openvino() -> TokenNetwork:
-        from triton_models.rerank.openvino_sentence_network import openvino_network
-
-        return openvino_network(network, threads)
-
-    return fastest_on_cpu(openvino, lambda: networks.onnxruntime_network(network, threads))
+    return fastest_on_cpu(kernels, lambda: onnxruntime_network(network, threads))
 
 
 def onnxruntime_network(network: Path, threads: int) -> RerankNetwork:

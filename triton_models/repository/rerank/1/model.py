@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
+from triton_models.embed.networks import cpu_network
 from triton_models.embed.tokenizer import E5Tokenizer
 from triton_models.hub.served import ENGINE, served_cross_encoder
 from triton_models.orphans import exit_with_parent
 from triton_models.requests import parameters, refusal, strings
-from triton_models.rerank.networks import RUNTIMES, sentence_network
+from triton_models.rerank.networks import RUNTIMES
 from triton_models.rerank.pairs import PairReranker
 from triton_models.rerank.reranker import Reranker, RerankOptions
 from triton_models.rerank.sentences import SentenceOptions, SentenceReranker, SentenceTokenizer
@@ -59,7 +60,7 @@ def _sentences(settings: Mapping[str, str]) -> SentenceReranker:
     """On the CPU in every profile: such encoders are small."""
     options = SentenceOptions(batch_tokens=int(settings["batch_tokens"]))
     tokenizer = SentenceTokenizer(Path(settings["tokenizer"]), options.max_tokens)
-    network = sentence_network(Path(settings["network"]), int(settings["threads"]))
+    network = cpu_network(Path(settings["network"]), int(settings["threads"]))
     reranker = SentenceReranker(network, tokenizer, options)
     reranker.warm_up()
     return reranker
