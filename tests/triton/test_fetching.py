@@ -82,6 +82,22 @@ def test_a_local_folder_comes_before_all_sources(tmp_path: Path) -> None:
     assert store.fetch("w", artifact(FIRST, Source(s3="bucket/key")), silent, tmp_path).read_bytes() == FIRST
 
 
+def test_files_of_one_name_lie_by_their_repositories_in_a_local_folder(tmp_path: Path) -> None:
+    local = tmp_path / "files"
+    wanted = {}
+    for repository, data in (("owner/first", FIRST), ("owner/second", SECOND)):
+        place = local / repository / "1_Pooling" / "config.json"
+        place.parent.mkdir(parents=True)
+        place.write_bytes(data)
+        wanted[repository] = artifact(
+            data, Source(hf=f"{repository}@{REVISION}/1_Pooling/config.json"), file="config.json"
+        )
+    (local / "config.json").write_bytes(b"of a third repository")
+    store = ArtifactStore(tmp_path / "cache", "http://127.0.0.1:9")
+    found = [store.fetch(name, each, silent, local).read_bytes() for name, each in wanted.items()]
+    assert found == [FIRST, SECOND]
+
+
 @pytest.fixture
 def file_server() -> Iterator[tuple[str, list[str]]]:
     """Serves FIRST + SECOND with byte ranges; the list tells which ranges were asked for."""
