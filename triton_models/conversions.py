@@ -40,13 +40,18 @@ class _Conversion:
 DATA_ROLE = "network_data"
 """What the roles of files begin with that a network keeps its weights in."""
 _HUB_ROLES = frozenset({"network", "tokenizer", "config"})
+_SENTENCE_TRANSFORMERS = "sentence_transformers"
 _CONVERSIONS = {
     "e5": _Conversion("embed", 2, frozenset({"weights"})),
     "late-interaction": _Conversion("rerank", 1, frozenset({"weights", "head"})),
     "reader": _Conversion("read", 1, frozenset({"weights", "trained"})),
     "sentences": _Conversion("rerank", 1, frozenset({"weights", "tokenizer"})),
-    "hf-encoder": _Conversion("embed", 1, _HUB_ROLES, frozenset({"pooling"}), data=True, options=True),
-    "hf-cross-encoder": _Conversion("rerank", 1, _HUB_ROLES, data=True, options=True),
+    "hf-encoder": _Conversion(
+        "embed", 1, _HUB_ROLES, frozenset({"pooling", _SENTENCE_TRANSFORMERS}), data=True, options=True
+    ),
+    "hf-cross-encoder": _Conversion(
+        "rerank", 1, _HUB_ROLES, frozenset({_SENTENCE_TRANSFORMERS}), data=True, options=True
+    ),
 }
 
 

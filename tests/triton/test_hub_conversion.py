@@ -81,6 +81,14 @@ def test_a_cross_encoder_s_entry(
         cross_encoder(tmp_path, TinyBert(labels=labels).write(tmp_path / "repository", config=config), **options)
 
 
+def test_a_prompt_before_pairs_is_not_done(tmp_path: Path) -> None:
+    told = tmp_path / "config_sentence_transformers.json"
+    told.write_text(json.dumps({"prompts": {"web": "Find what answers"}, "default_prompt_name": "web"}))
+    artifacts = TinyBert(labels=1).write(tmp_path / "repository") | {"sentence_transformers": told}
+    with pytest.raises(ConversionFailed, match=r"config_sentence_transformers\.json pairs have a prompt before them"):
+        cross_encoder(tmp_path, artifacts)
+
+
 def test_a_cross_encoder_is_no_encoder(tmp_path: Path) -> None:
     with pytest.raises(ConversionFailed, match=r"no output last_hidden_state.*but logits; .*feature-extraction"):
         encoder(tmp_path, TinyBert(labels=1).write(tmp_path / "repository"), pooling="cls")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -137,6 +138,14 @@ def test_what_scores_go_through_is_told_by_the_entry_or_the_config(
     logit = logits(ONE, "keeper", "the lamp")[0]
     assert score == pytest.approx(1 / (1 + np.exp(-logit)) if sigmoid_told else logit, rel=1e-4)
     assert blank == (-1.0 if sigmoid_told else -100.0)
+
+
+def test_what_sentence_transformers_say_comes_before_the_config(tmp_path: Path) -> None:
+    told = tmp_path / "config_sentence_transformers.json"
+    told.write_text(json.dumps({"activation_fn": "torch.nn.modules.linear.Identity", "prompts": {}}))
+    config = {"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Sigmoid"}}
+    artifacts = ONE.write(tmp_path / "repository", config=config) | {"sentence_transformers": told}
+    assert served(artifacts, tmp_path / "model", {})[1]["sigmoid"] == "False"
 
 
 @pytest.mark.parametrize("label", [0, 1, 2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -104,6 +105,16 @@ def test_prefixes_are_read_and_counted(tmp_path: Path, bert: dict[Pooling, HubEn
     plain = bert[Pooling.MEAN].encode(["the keeper wrote lamp", "a lamp"], ["query", "passage"])
     np.testing.assert_allclose(found.vectors, plain.vectors, atol=1e-6)
     assert found.token_counts.tolist() == [6, 4]
+
+
+def test_prefixes_of_sentence_transformers_are_read_unless_the_entry_has_others(tmp_path: Path) -> None:
+    told = tmp_path / "config_sentence_transformers.json"
+    told.write_text(json.dumps({"prompts": {"query": "the ", "document": "a "}, "default_prompt_name": None}))
+    artifacts = BERT.write(tmp_path / "repository") | {"sentence_transformers": told}
+    _, description = served(artifacts, tmp_path / "model", pooling="mean")
+    assert description.prefixes == {"query": "the ", "passage": "a "}
+    _, description = served(artifacts, tmp_path / "model", pooling="mean", query_prefix="lamp ", passage_prefix="")
+    assert description.prefixes == {"query": "lamp ", "passage": ""}
 
 
 def test_a_long_text_is_cut_before_its_last_mark_and_says_so(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 Artifacts by their role: `network` (`onnx/model.onnx`), `network_data` and others whose role begins so (the files that a
 network beyond 2 GB keeps its weights in, under the names that it has for them), `tokenizer` (`tokenizer.json`),
-`config` (`config.json`), and of an encoder `pooling` (`1_Pooling/config.json`), if it is there.
+`config` (`config.json`), and if they are there `sentence_transformers` (`config_sentence_transformers.json`) and of an
+encoder `pooling` (`1_Pooling/config.json`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from triton_models.hub.description import (
     EncoderDescription,
     EncoderOptions,
     Pooling,
+    SentenceTransformers,
     read_options,
     told_pooling,
 )
@@ -62,6 +64,7 @@ def convert_encoder(
     own = read_options(EncoderOptions, options)
     with _shown(on_progress):
         parts = _Parts(artifacts, own.max_tokens, folder)
+        query, passage = parts.told.prefix("query"), parts.told.prefix("passage", "document")
         output, pooling = _vectors(parts.network.outputs, own.pooling, artifacts.get("pooling"))
         network = parts.network.giving(output)
         with parts.trial():
@@ -72,8 +75,8 @@ def convert_encoder(
             max_tokens=parts.max_tokens,
             pad_token=parts.pad_token,
             pooling=pooling,
-            query_prefix=own.query_prefix,
-            passage_prefix=own.passage_prefix,
+            query_prefix=query if own.query_prefix is None else own.query_prefix,
+            passage_prefix=passage if own.passage_prefix is None else own.passage_prefix,
             dimension=dimension,
         )
         trial = partial(_directions, parts.tokenizer, description)
@@ -98,11 +101,15 @@ def convert_cross_encoder(
         with parts.trial():
             [pair] = parts.tokenizer.pairs([(_SHORT, _LONGER)])
             label = _label(network(batch_of([pair], parts.pad_token)).shape[1], own.label)
-        activation = own.activation or parts.config.activation() or "sigmoid"
+        if parts.told.prompted:
+            raise ConversionFailed(
+                f"by its {artifacts['sentence_transformers'].name} pairs have a prompt before them, which is not done "
+                "here"
+            )
+        activation = own.activation or parts.told.activation() or parts.config.activation() or "sigmoid"
         if activation.lower() not in ("sigmoid", "identity"):
             raise ConversionFailed(
-                f"by its {artifacts['config'].name} scores go through {activation}; say in `activation` sigmoid or "
-                "identity"
+                f"by its configs scores go through {activation}; say in `activation` sigmoid or identity"
             )
         description = CrossEncoderDescription(
             output=output,
@@ -124,6 +131,7 @@ class _Parts:
     def __init__(self, artifacts: Mapping[str, Path], wanted_tokens: int | None, folder: Path) -> None:
         self._name = artifacts["network"].name
         self.config = Config(artifacts["config"])
+        self.told = SentenceTransformers(artifacts.get("sentence_transformers"))
         self.max_tokens = self.config.max_tokens(wanted_tokens)
         self.tokenizer = HubTokenizer(artifacts["tokenizer"], self.max_tokens)
         self.config.require_pieces(self.tokenizer.pieces)

@@ -1,7 +1,7 @@
 """What is known of a model of the hub besides its network: from its files, and from its catalogue entry.
 
-Files: `config.json` (transformers), and `1_Pooling/config.json` (sentence-transformers) of encoders. A description is
-written into the model's configuration, and read there by its process.
+Files: `config.json` (transformers), and of sentence-transformers `config_sentence_transformers.json` and an encoder's
+`1_Pooling/config.json`. A description is written into the model's configuration, and read there by its process.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class EncoderOptions(_Entry):
     """Of an entry. `pooling`: one of mean, cls, max and last."""
 
     pooling: str | None = Field(None, pattern="^(mean|cls|max|last)$")
-    query_prefix: _Prefix = ""
-    passage_prefix: _Prefix = ""
+    query_prefix: _Prefix | None = None
+    passage_prefix: _Prefix | None = None
 
 
 class CrossEncoderOptions(_Entry):
@@ -165,11 +165,10 @@ class Config:
         return told or 0
 
     def activation(self) -> str | None:
-        """The name of PyTorch's class, as sentence-transformers writes it into configs of cross-encoders."""
+        """The name of PyTorch's class, as older versions of sentence-transformers write it into a cross-encoder's."""
         own = self._told.get("sentence_transformers")
         told = own.get("activation_fn") if isinstance(own, dict) else None
-        told = told or self._told.get("sbert_ce_default_activation_function")
-        return told.rpartition(".")[2] if isinstance(told, str) else None
+        return _class_name(told or self._told.get("sbert_ce_default_activation_function"))
 
     def _most_tokens(self) -> int | None:
         positions = self._number("max_position_embeddings") or self._number("n_positions")
@@ -181,6 +180,28 @@ class Config:
     def _number(self, key: str) -> int | None:
         told = self._told.get(key)
         return told if isinstance(told, int) and told >= 0 else None
+
+
+class SentenceTransformers:
+    """`config_sentence_transformers.json`; None: there is none. Raises ConversionFailed."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._told = {} if file is None else read_object(file)
+        prompts = self._told.get("prompts")
+        self._prompts = prompts if isinstance(prompts, dict) else {}
+
+    def prefix(self, *names: str) -> str:
+        """The prompt of the first of these names that has one; empty if none has."""
+        return next((str(self._prompts[name]) for name in names if self._prompts.get(name)), "")
+
+    def activation(self) -> str | None:
+        """The name of PyTorch's class."""
+        return _class_name(self._told.get("activation_fn"))
+
+    @property
+    def prompted(self) -> bool:
+        """Whether something is put before every text unless somebody says otherwise."""
+        return bool(self._prompts.get(self._told.get("default_prompt_name")))
 
 
 def told_pooling(file: Path) -> Pooling:
@@ -212,6 +233,10 @@ def read_object(file: Path) -> dict[str, Any]:
     if not isinstance(told, dict):
         raise ConversionFailed(f"{file.name} holds no object of JSON")
     return told
+
+
+def _class_name(told: object) -> str | None:
+    return told.rpartition(".")[2] if isinstance(told, str) else None
 
 
 def _fields(kind: type[BaseModel]) -> str:
