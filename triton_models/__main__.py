@@ -62,6 +62,23 @@ def list_command(additions: CatalogueOption = None) -> None:
             )
 
 
+@app.command("entry")
+def entry_command(
+    folder: Annotated[Path, typer.Argument(help="The model's files, as its repository of Hugging Face has them.")],
+    slot: Annotated[str, typer.Option(help="embed, generate or rerank.")],
+    model: Annotated[str, typer.Option(help="NAME@VERSION, of your choice.")],
+    licence: Annotated[str, typer.Option(help="Of the weights.")],
+    hub: Annotated[str, typer.Option(help="OWNER/REPOSITORY@REVISION, if others fetch it there.")] = "",
+    network: Annotated[str, typer.Option(help="A path in the folder, if not onnx/model.onnx or the only GGUF.")] = "",
+) -> None:
+    """Writes the entry for a catalogue file of yours."""
+    # Takes a second to import.
+    from triton_models.hub.entry import entry
+
+    with sentences():
+        typer.echo(entry(folder, slot, model, licence, hub=hub, network=network), nl=False)
+
+
 @app.command("render")
 def render_command(
     out: Annotated[Path, typer.Argument(metavar="REPOSITORY", help="The folder that Triton serves.")],

@@ -34,6 +34,7 @@ from triton_models.hub.description import (
     told_pooling,
 )
 from triton_models.hub.encoder import HubEncoder
+from triton_models.hub.entry import external_files
 from triton_models.hub.networks import INPUTS, TYPES, ExportedNetwork, Network, batch_of
 from triton_models.hub.tokenizer import HubTokenizer
 from triton_models.progress import OnProgress, Progress
@@ -215,9 +216,7 @@ def _graph(network: Path) -> onnx.GraphProto:
 
 def _require_data(name: str, graph: onnx.GraphProto, data: Mapping[str, Path]) -> None:
     """That the files in which the network keeps weights are those that there are."""
-    named = {
-        entry.value for constant in graph.initializer for entry in constant.external_data if entry.key == "location"
-    }
+    named = external_files(graph)
     given = {path.name for path in data.values()}
     if named - given:
         raise ConversionFailed(
