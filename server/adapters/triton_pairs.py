@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -17,6 +17,15 @@ _CALL_BYTES = 16_384
 """Of texts in a call at most: each call reads the question once more."""
 
 
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A model as Triton has it: `parameters` are those of its configuration, `instances` processes serve it."""
+
+    name: str
+    parameters: Mapping[str, str]
+    instances: int
+
+
 class PairModel:
     """`slot` is named by errors and deadlines, `question_input` and `text_input` are the model's tensors."""
 
@@ -24,20 +33,13 @@ class PairModel:
     question_input: ClassVar[str]
     text_input: ClassVar[str]
 
-    def __init__(
-        self,
-        connection: TritonConnection,
-        model: str,
-        parameters: Mapping[str, str],
-        instances: int,
-        options: BatchOptions,
-    ) -> None:
-        """`parameters`: those of the model's configuration. Raises DependencyUnavailable for one that means nothing."""
-        self._fingerprint = parameters["fingerprint"]
-        self._instances = instances
+    def __init__(self, connection: TritonConnection, model: ServedModel, options: BatchOptions) -> None:
+        """Raises DependencyUnavailable for a parameter that means nothing."""
+        self._fingerprint = model.parameters["fingerprint"]
+        self._instances = model.instances
         self._options = options
-        concurrent = options.concurrent * instances
-        self._calls = BatchCalls(connection, self.slot, model, replace(options, concurrent=concurrent))
+        concurrent = options.concurrent * model.instances
+        self._calls = BatchCalls(connection, self.slot, model.name, replace(options, concurrent=concurrent))
 
     @classmethod
     async def connect(
@@ -48,13 +50,8 @@ class PairModel:
         fingerprint = await connection.fingerprint(model, deadline)
         config = await connection.config(model, deadline)
         parameters = {name: parameter.string_value for name, parameter in config.parameters.items()}
-        return cls(
-            connection,
-            model,
-            parameters | {"fingerprint": fingerprint},
-            instances_of(config),
-            options or BatchOptions(bytes=_CALL_BYTES),
-        )
+        served = ServedModel(model, parameters | {"fingerprint": fingerprint}, instances_of(config))
+        return cls(connection, served, options or BatchOptions(bytes=_CALL_BYTES))
 
     @property
     def fingerprint(self) -> str:

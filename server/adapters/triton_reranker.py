@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from server.adapters.triton_batches import BatchOptions
 from server.adapters.triton_client import TritonConnection
-from server.adapters.triton_pairs import PairModel
+from server.adapters.triton_pairs import PairModel, ServedModel
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable
 
@@ -24,16 +24,9 @@ class TritonReranker(PairModel):
     question_input = "QUERY"
     text_input = "PASSAGE"
 
-    def __init__(
-        self,
-        connection: TritonConnection,
-        model: str,
-        parameters: Mapping[str, str],
-        instances: int,
-        options: BatchOptions,
-    ) -> None:
-        super().__init__(connection, model, parameters, instances, options)
-        self._score_weight = _weight(model, parameters.get("score_weight", ""))
+    def __init__(self, connection: TritonConnection, model: ServedModel, options: BatchOptions) -> None:
+        super().__init__(connection, model, options)
+        self._score_weight = _weight(model.name, model.parameters.get("score_weight", ""))
 
     @property
     def score_weight(self) -> float:

@@ -54,10 +54,7 @@ class TinyBert:
         """float32[tokens, hidden] of one text, by the definition."""
         weights = self.weights()
         x = weights["words"][ids] + weights["types"][types] + weights["positions"][: len(ids)]
-        products = x @ x.T / self.hidden
-        shares = np.exp(products - products.max(axis=1, keepdims=True))
-        found: Floats = x + shares / shares.sum(axis=1, keepdims=True) @ x
-        return found
+        return _attended(x)
 
     def logits(self, ids: Ints, types: Ints) -> Floats:
         found: Floats = self.states(ids, types)[0] @ self.weights()["head"]
@@ -129,10 +126,7 @@ class TinyRoberta:
         weights = self.weights()
         first = ROBERTA_PAD + 1
         x = weights["words"][ids] + weights["positions"][first : first + len(ids)]
-        products = x @ x.T / self.hidden
-        shares = np.exp(products - products.max(axis=1, keepdims=True))
-        found: Floats = x + shares / shares.sum(axis=1, keepdims=True) @ x
-        return found
+        return _attended(x)
 
     def write(
         self, folder: Path, *, external: bool = False, config: Mapping[str, object] | None = None
@@ -168,6 +162,14 @@ def saved_network(graph: onnx.GraphProto, path: Path) -> Path:
     """As ONNX, for networks that a test builds by itself."""
     onnx.save(_model(graph), path)
     return path
+
+
+def _attended(x: Floats) -> Floats:
+    """float32[tokens, hidden], of the same."""
+    products = x @ x.T / x.shape[1]
+    shares = np.exp(products - products.max(axis=1, keepdims=True))
+    found: Floats = x + shares / shares.sum(axis=1, keepdims=True) @ x
+    return found
 
 
 def _model(graph: onnx.GraphProto) -> onnx.ModelProto:
