@@ -46,13 +46,16 @@ def regions_to_wire(passage: Passage, spans: Iterable[LineSpan]) -> list[passage
     sizes = {size.number: size for size in passage.pages}
     regions: dict[int, passage_pb2.PageRegion] = {}
     for span in spans:
-        if span.page not in regions:
+        region = regions.get(span.page)
+        if region is None:
             size = sizes.get(span.page)
-            regions[span.page] = passage_pb2.PageRegion(
+            region = regions[span.page] = passage_pb2.PageRegion(
                 page=span.page, page_width=size.width if size else 0.0, page_height=size.height if size else 0.0
             )
-        if span.box is not None:
-            regions[span.page].boxes.append(box_to_wire(span.box))
+        box = span.box
+        if box is not None:
+            # In its place: a message that is appended is made twice, and a search has hundreds of boxes.
+            region.boxes.add(x0=box.x0, y0=box.y0, x1=box.x1, y1=box.y1)
     return [regions[page] for page in sorted(regions)]
 
 
