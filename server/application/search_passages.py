@@ -75,7 +75,7 @@ class SearchOptions:
     """What a reranker's score weighs beside the fused score, as a share of the best fused score: both know something
     that the other does not. None: what the model says."""
     fetch_surplus: int = 8
-    """Candidates fetched beyond the limit, since some may have been deleted a moment ago."""
+    """Candidates beyond the limit, fetched where some before them were deleted a moment ago."""
     rerank_reserve_s: float = 0.5
     """The reranker is skipped when less than this is left of the deadline, and gets all but half of it."""
     highlight_reserve_s: float = 0.05
@@ -229,7 +229,7 @@ class SearchPassages:
             )
         with clock.stage("fetch"):
             async with within(deadline, "fetch"):
-                candidates = await self._fetch(principal, found)
+                candidates = await self._fetch(principal, found, depth if reranker else limit)
         reranked_by = ""
         if reranker is not None:
             candidates, degradations = await self._reranked(reranker, query, candidates, rerank_depth, deadline, clock)
@@ -296,9 +296,14 @@ class SearchPassages:
         with clock.stage("embed"):
             return await self.vectors.vector(principal.tenant, query, deadline, fresh=fresh)
 
-    async def _fetch(self, principal: Principal, found: IndexResult) -> tuple[RankedPassage, ...]:
-        """The store has the last word on what exists and what the principal may read."""
-        passages = await self._store.passages(principal, [hit.chunk_id for hit in found.hits], found.position)
+    async def _fetch(self, principal: Principal, found: IndexResult, wanted: int) -> tuple[RankedPassage, ...]:
+        """At least as many as are wanted, if there are. The store has the last word on what exists and what the
+        principal may read."""
+        chunk_ids = [hit.chunk_id for hit in found.hits]
+        first, others = chunk_ids[:wanted], chunk_ids[wanted:]
+        passages = await self._store.passages(principal, first, found.position)
+        if others and len(passages) < len(first):
+            passages = passages | await self._store.passages(principal, others, found.position)
         return tuple(
             RankedPassage(passages[hit.chunk_id], hit.score, hit.dense, hit.lexical)
             for hit in found.hits

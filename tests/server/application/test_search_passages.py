@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,8 @@ from server.domain.answers import Degradation
 from server.domain.conditions import AllOf, Created, Not, OfDocuments, OnPages, Tagged
 from server.domain.deadline import Deadline
 from server.domain.errors import DependencyUnavailable, EmbeddingMismatch, IndexBehind, InvalidField, Overloaded
-from server.domain.passages import ConvexFusion, DistributionFusion, SearchFilter, SearchMode, TextSpan
+from server.domain.passages import ConvexFusion, DistributionFusion, Passage, SearchFilter, SearchMode, TextSpan
+from server.domain.principals import Principal
 from tests.server.application.doubles import (
     PRINCIPAL,
     OneModel,
@@ -95,10 +97,22 @@ async def test_a_lexical_search_embeds_nothing() -> None:
     assert searching.embedder.asked == []
 
 
-async def test_what_the_store_no_longer_shows_is_dropped_and_replaced() -> None:
+async def test_what_the_store_no_longer_shows_is_dropped_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[list[str]] = []
+    passages = STORE.passages
+
+    async def counted(principal: Principal, chunk_ids: Sequence[str], position: int) -> dict[str, Passage]:
+        fetched.append(list(chunk_ids))
+        return await passages(principal, chunk_ids, position)
+
+    monkeypatch.setattr(STORE, "passages", counted)
     searching = Searching()
     searching.index.hits = (hit("gone", 1), *HITS)
     assert ids(await searching.run(SearchCommand("abc", limit=3))) == "abc"
+    assert fetched == [["gone", "a", "b"], list("cdefghij")]
+    searching.index.hits = HITS
+    assert ids(await searching.run(SearchCommand("other", limit=3))) == "abc"
+    assert fetched[2:] == [["a", "b", "c"]], "what takes nobody's place is not fetched"
 
 
 async def test_without_a_reranker_the_outcome_says_so() -> None:
