@@ -68,7 +68,8 @@ class TritonGenerator:
         return self._fingerprint
 
     async def stream(self, request: GenerationRequest, deadline: Deadline) -> AsyncGenerator[GeneratedText, None]:
-        """Pieces as they are made. Closing it cancels the call, which stops the model within one batch.
+        """Pieces as they are made. Closing it cancels the call, which stops the model after the batch under way
+        and the next.
 
         Raises InvalidField for a prompt that does not fit, Overloaded, StageDeadline, DependencyUnavailable.
         """

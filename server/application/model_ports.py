@@ -158,9 +158,9 @@ class Generator(Protocol):
     def fingerprint(self) -> str: ...
 
     def stream(self, request: GenerationRequest, deadline: Deadline) -> AsyncGenerator[GeneratedText, None]:
-        """Closing the generator stops the model: within 200 ms while it writes, after one batch of the prompt while it
-        reads. Raises InvalidField for a prompt that does not fit or a constraint that cannot be used, Overloaded,
-        StageDeadline, DependencyUnavailable."""
+        """Closing the generator stops the model: within 200 ms while it writes, after two batches of the prompt at most
+        while it reads. Raises InvalidField for a prompt that does not fit or a constraint that cannot be used,
+        Overloaded, StageDeadline, DependencyUnavailable."""
 
     async def token_counts(self, texts: Sequence[str], deadline: Deadline) -> tuple[int, ...] | None:
         """Of each text alone, by the model's own tokenizer; None if it cannot count. Does not wait for texts that are
