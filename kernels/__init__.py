@@ -1,5 +1,6 @@
 """Numba kernels: pure functions over arrays, without the GIL. An index calls `warm_up` once at start."""
 
+from kernels.attention import AttentionRoom, apply_softmax, attend, attend_floats, attend_halves, attention_room
 from kernels.bitmap import (
     WORD_BITS,
     carries_any,
@@ -42,8 +43,6 @@ from kernels.encoder import (
     PackedWords,
     Scratch,
     apply_gelu,
-    apply_softmax,
-    attend,
     average_rows,
     embed_words,
     look_up_words,
@@ -55,7 +54,16 @@ from kernels.graph import NO_ROW, keep_allowed, walk
 from kernels.jit import JITTED, compiled_signatures
 from kernels.nearest import nearest_in_cells, nearest_listed, nearest_walked
 from kernels.pool import entry_of, offer, row_of, score_of, unpack
-from kernels.products import PANEL, TILE_ROWS, Weights, multiply_codes, pack_codes, quantize_rows
+from kernels.products import (
+    HAS_BFLOAT16,
+    PANEL,
+    TILE_ROWS,
+    Weights,
+    aligned,
+    multiply_codes,
+    pack_codes,
+    quantize_rows,
+)
 from kernels.quantization import decode, encode, prepare_query, quantize
 from kernels.scan import refine, scan_digits, scan_more
 from kernels.texts import find_texts
@@ -64,6 +72,7 @@ from kernels.warming import warm_up
 __all__ = [
     "CODE_WIDTH",
     "ENCODER_KERNELS",
+    "HAS_BFLOAT16",
     "HAS_VNNI",
     "INNER_ROWS",
     "JITTED",
@@ -74,16 +83,21 @@ __all__ = [
     "ROW_WIDTH",
     "TILE_ROWS",
     "WORD_BITS",
+    "AttentionRoom",
     "Layers",
     "Linking",
     "Norm",
     "PackedWords",
     "Scratch",
     "Weights",
+    "aligned",
     "apply_gelu",
     "apply_softmax",
     "assign_cells",
     "attend",
+    "attend_floats",
+    "attend_halves",
+    "attention_room",
     "average_rows",
     "carries_any",
     "clear_rows",
@@ -150,7 +164,7 @@ __all__ = [
     "warm_up",
 ]
 
-_OTHERS = {"compiled_signatures", "pack_codes", "warm_up"}
+_OTHERS = {"aligned", "attention_room", "compiled_signatures", "pack_codes", "warm_up"}
 
 KERNELS = tuple(name for name in __all__ if name.islower() and name not in _OTHERS)
 """Every public kernel; each has a NumPy twin of its name in tests/kernels/naive.py."""
@@ -159,6 +173,8 @@ ENCODER_KERNELS = (
     "apply_gelu",
     "apply_softmax",
     "attend",
+    "attend_floats",
+    "attend_halves",
     "average_rows",
     "embed_words",
     "look_up_words",

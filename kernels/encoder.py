@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from kernels.attention import AttentionRoom, attend
 from kernels.jit import kernel
-from kernels.products import PANEL, TILE_ROWS, Weights, floats_tile, larger, multiply_codes, quantize_rows, smaller
+from kernels.products import TILE_ROWS, Weights, larger, multiply_codes, quantize_rows, smaller
 
 Floats = npt.NDArray[np.float32]
 
@@ -22,10 +23,6 @@ INNER_ROWS = 6 * TILE_ROWS
 NO_COLUMN = -1
 _NIBBLE_ZERO = np.float32(8.0)
 
-_LOG2_E = 1.4426950408889634
-_LEAST_EXPONENT = np.float32(-126.0)
-_MASKED = np.float32(-1e30)
-_EXPONENT_BIAS, _MANTISSA_BITS = np.int32(127), np.int32(23)
 _ERF_RANGE = np.float32(4.0)
 _ROOT_HALF, _HALF, _ONE = np.float32(0.7071067811865476), np.float32(0.5), np.float32(1.0)
 
@@ -64,12 +61,9 @@ class Layers(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """For texts of n tokens together, of which the longest has l, rounded up to a multiple of 32.
-
-    joint: float32[n, 3 d]; mixed, moved: float32[n, d]; inner: float32[INNER_ROWS, f]; codes: uint8[n, d]; inner_codes:
-    uint8[INNER_ROWS, f]; lows, steps: float32[n]; keys: float32[d / heads, l]; shares: float32[TILE_ROWS, l]; apart:
-    float32[INNER_ROWS, m].
-    """
+    """For texts of n tokens together; attention: for the longest. joint: float32[n, 3 d]; mixed, moved: float32[n, d];
+    inner: float32[INNER_ROWS, f]; codes: uint8[n, d]; inner_codes: uint8[INNER_ROWS, f]; lows, steps: float32[n];
+    apart: float32[INNER_ROWS, m]."""
 
     joint: Floats
     mixed: Floats
@@ -79,8 +73,7 @@ class Scratch(NamedTuple):
     inner_codes: npt.NDArray[np.uint8]
     lows: Floats
     steps: Floats
-    keys: Floats
-    shares: Floats
+    attention: AttentionRoom
     apart: Floats
 
 
@@ -105,6 +98,8 @@ def normalize_sums(values: Floats, addends: Floats, weights: Floats, bias: Float
         total = np.float32(0.0)
         for j in range(row.shape[0]):
             row[j] += other[j]
+        # A loop of its own: one that stores and sums is not spread over vector lanes.
+        for j in range(row.shape[0]):
             total += row[j]
         mean = total / width
         squares = np.float32(0.0)
@@ -114,21 +109,6 @@ def normalize_sums(values: Floats, addends: Floats, weights: Floats, bias: Float
         factor = _ONE / np.sqrt(squares / width + np.float32(epsilon))
         for j in range(row.shape[0]):
             row[j] = (row[j] - mean) * factor * weights[j] + bias[j]
-
-
-@kernel
-def _power_of_two(x: np.float32) -> np.float32:
-    """2^x for -126 <= x <= 0, wrong by less than 3e-6 of it: Taylor's series on [-.5, .5], times a power that is put
-    together from its bits."""
-    whole = np.rint(x)
-    rest = np.float32(x - whole)
-    power = np.float32(1.3333558e-3)
-    power = power * rest + np.float32(9.6181291e-3)
-    power = power * rest + np.float32(5.5504109e-2)
-    power = power * rest + np.float32(2.4022651e-1)
-    power = power * rest + np.float32(6.9314718e-1)
-    power = power * rest + _ONE
-    return power * np.int32((np.int32(whole) + _EXPONENT_BIAS) << _MANTISSA_BITS).view(np.float32)
 
 
 @kernel
@@ -162,53 +142,6 @@ def apply_gelu(values: Floats) -> None:
 
 
 @kernel
-def apply_softmax(scores: Floats, scale: float) -> None:
-    """exp(scale * score), divided by their sum, in place, of scores: float32[n], n > 0, finite; scale > 0."""
-    top = scores[0]
-    for j in range(scores.shape[0]):
-        top = larger(top, scores[j])
-    factor = np.float32(scale * _LOG2_E)
-    total = np.float32(0.0)
-    for j in range(scores.shape[0]):
-        share = _power_of_two(larger((scores[j] - top) * factor, _LEAST_EXPONENT))
-        scores[j] = share
-        total += share
-    inverse = _ONE / total
-    for j in range(scores.shape[0]):
-        scores[j] *= inverse
-
-
-@kernel
-def attend(joint: Floats, heads: int, keys: Floats, shares: Floats, mixed: Floats) -> None:
-    """Attention of each token to all of one text (Vaswani et al. 2017, 3.2). joint: float32[n, 3 d], queries, keys and
-    values of all heads; mixed: float32[n, d], written in place. keys, shares: see Scratch. d / heads: a multiple of
-    32."""
-    tokens, hidden = mixed.shape
-    size = hidden // heads
-    scale = 1.0 / np.sqrt(size)
-    width = (tokens + PANEL - 1) // PANEL * PANEL
-    tiles = (tokens + TILE_ROWS - 1) // TILE_ROWS
-    for head in range(heads):
-        start = head * size
-        for j in range(size):
-            column = keys[j]
-            for i in range(tokens):
-                column[i] = joint[i, hidden + start + j]
-        for tile in range(tiles):
-            first, last = tokens * tile // tiles, tokens * (tile + 1) // tiles
-            for column_start in range(0, width, PANEL):
-                floats_tile(joint, first, start, last - first, size, keys, 0, column_start, shares, 0, column_start)
-            for i in range(last - first):
-                row = shares[i, :width]
-                # A multiple of what a vector holds: the loops over it have no rest.
-                row[tokens:] = _MASKED
-                apply_softmax(row, scale)
-            for column_start in range(start, start + size, PANEL):
-                values = 2 * hidden + column_start
-                floats_tile(shares, 0, 0, last - first, tokens, joint, 0, values, mixed, first, column_start)
-
-
-@kernel
 def run_layers(states: Floats, starts: npt.NDArray[np.int64], layers: Layers, scratch: Scratch) -> None:
     """states: float32[n, d], what goes into the first layer, becomes what the last one gives. Text i is rows starts[i]
     to starts[i + 1]; starts: int64[texts + 1], rising, from 0 to n."""
@@ -223,7 +156,7 @@ def run_layers(states: Floats, starts: npt.NDArray[np.int64], layers: Layers, sc
         )
         for text in range(starts.shape[0] - 1):
             first, last = starts[text], starts[text + 1]
-            attend(scratch.joint[first:last], layers.heads, scratch.keys, scratch.shares, mixed[first:last])
+            attend(scratch.joint[first:last], layers.heads, scratch.attention, mixed[first:last])
         quantize_rows(mixed, codes, lows, steps)
         by = layers.mixing
         multiply_codes(codes, lows, steps, by.packed[layer], by.sums[layer], by.scales[layer], by.bias[layer], moved)

@@ -9,7 +9,7 @@ is all that the CPU can; elsewhere a portable loop of equal results takes its pl
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numba.core.cgutils
 import numpy as np
@@ -18,12 +18,15 @@ from llvmlite import ir
 from numba import types
 
 from kernels.distance import HAS_VNNI
-from kernels.jit import JITTED, intrinsic, kernel
+from kernels.jit import JITTED, cpu_has, intrinsic, kernel
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.uint8]
+Number = TypeVar("Number", bound=np.generic)
 
 cgutils: Any = numba.core.cgutils
+
+HAS_BFLOAT16 = JITTED and cpu_has("avx512bf16")
 
 PANEL = 32
 """Columns of a tile: two registers of 16."""
@@ -37,10 +40,27 @@ _LEAST_STEP = np.float32(1e-30)
 """A row with smaller steps is taken for constant."""
 
 _LANES = 16
-_WORD_BYTES, _REGISTER_BYTES = 4, 64
+_HALF_BYTES, _WORD_BYTES, _REGISTER_BYTES = 2, 4, 64
 _I8, _I32, _I64, _F32 = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.FloatType()
 _BYTES, _WORDS, _FLOATS = ir.VectorType(_I8, 64), ir.VectorType(_I32, _LANES), ir.VectorType(_F32, _LANES)
 _FUSED = ("contract",)
+
+
+class _BFloat(ir.Type):  # type: ignore[misc]
+    """LLVM's type, of which llvmlite knows nothing."""
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _BFloat)
+
+    def __hash__(self) -> int:
+        return hash(_BFloat)
+
+
+_BFLOAT = _BFloat()
+_PAIRS = ir.VectorType(_BFLOAT, 2 * _LANES)
 
 
 class Weights(NamedTuple):
@@ -244,10 +264,13 @@ def _codes_tile_portable(
 
 _codes_tile: Any = _codes_tile_vnni if HAS_VNNI else _codes_tile_portable
 
-if JITTED:
 
-    @intrinsic
-    def _floats_tile(
+def _blocks_tile(name: str, left_bytes: int, accumulate_on: Callable[[Any], Callable[[Any, Any, Any], Any]]) -> Any:
+    """The product of blocks of two matrices into one of `rows` rows, up to TILE_ROWS, and PANEL columns of a third, in
+    float32; each block begins at the row and column that follow its matrix. `depth` is in words of four bytes, of which
+    an element of the left has `left_bytes`. `accumulate_on` a builder: from sum, word and register to the new sum."""
+
+    def tile(
         typing_context: Any,
         left: Any,
         left_row: Any,
@@ -261,9 +284,6 @@ if JITTED:
         out_row: Any,
         out_column: Any,
     ) -> Any:
-        """The product of a block of two matrices, float32, into a block of `rows` rows, up to TILE_ROWS, and PANEL
-        columns of a third; each block begins at the row and column that follow its matrix."""
-
         kinds = (left, left_row, left_column, rows, depth, right, right_row, right_column, out, out_row, out_column)
 
         def emit(
@@ -277,34 +297,96 @@ if JITTED:
             out: Any,
             out_stride: Any,
         ) -> None:
-            def accumulate(total: Any, word: Any, values: Any) -> Any:
-                return _multiply_add(builder, builder.bitcast(word, _FLOATS), builder.bitcast(values, _FLOATS), total)
-
             def finish(row: int, half: int, total: Any) -> None:
                 offset = builder.add(
                     builder.mul(out_stride, ir.Constant(_I64, row)), ir.Constant(_I64, _REGISTER_BYTES * half)
                 )
                 builder.store(total, builder.bitcast(builder.gep(out, [offset]), _FLOATS.as_pointer()), align=1)
 
-            zero = ir.Constant(_FLOATS, [0.0] * _LANES)
-            _emit_tiles(builder, rows, depth, (left, left_stride), (right, right_stride), zero, accumulate, finish)
+            zero, sides = ir.Constant(_FLOATS, [0.0] * _LANES), ((left, left_stride), (right, right_stride))
+            _emit_tiles(builder, rows, depth, *sides, zero, accumulate_on(builder), finish)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             def integer(place: int) -> Any:
                 return context.cast(builder, arguments[place], kinds[place], types.int64)
 
             given = [integer(3), integer(4)]
-            for place in (0, 5, 8):
+            for place, size in ((0, left_bytes), (5, _WORD_BYTES), (8, _WORD_BYTES)):
                 values = context.make_array(kinds[place])(context, builder, arguments[place])
                 stride = builder.extract_value(values.strides, 0)
                 at = builder.gep(
                     builder.bitcast(values.data, _I8.as_pointer()), [builder.mul(integer(place + 1), stride)]
                 )
-                given += [builder.gep(at, [builder.mul(integer(place + 2), ir.Constant(_I64, _WORD_BYTES))]), stride]
-            _call(builder, "pinakes.floats_tile", given, emit)
+                given += [builder.gep(at, [builder.mul(integer(place + 2), ir.Constant(_I64, size))]), stride]
+            _call(builder, name, given, emit)
             return context.get_dummy_value()
 
         return types.void(*kinds), generate
+
+    return intrinsic(tile)
+
+
+def _on_floats(builder: Any) -> Callable[[Any, Any, Any], Any]:
+    def accumulate(total: Any, word: Any, values: Any) -> Any:
+        return _multiply_add(builder, builder.bitcast(word, _FLOATS), builder.bitcast(values, _FLOATS), total)
+
+    return accumulate
+
+
+def _on_pairs(builder: Any) -> Callable[[Any, Any, Any], Any]:
+    """VDPBF16PS: multiplies two pairs of bfloat16, and adds both products to a lane of float32 (Intel SDM, vol. 2C)."""
+    kind = ir.FunctionType(_FLOATS, [_FLOATS, _PAIRS, _PAIRS])
+    instruction = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512bf16.dpbf16ps.512")
+
+    def accumulate(total: Any, word: Any, values: Any) -> Any:
+        return builder.call(instruction, [total, builder.bitcast(word, _PAIRS), builder.bitcast(values, _PAIRS)])
+
+    return accumulate
+
+
+def _rounded(builder: Any, value: Any) -> Any:
+    """The 16 bits of a float in bfloat16."""
+    return builder.bitcast(builder.fptrunc(value, _BFLOAT), ir.IntType(16))
+
+
+@intrinsic
+def to_half(typing_context: Any, value: Any) -> Any:
+    """float32 in bfloat16, as its bits, uint16."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _rounded(builder, arguments[0])
+
+    return types.uint16(types.float32), generate
+
+
+@intrinsic
+def to_pair(typing_context: Any, first: Any, second: Any) -> Any:
+    """Two float32 in bfloat16, as a uint32, the first in its low bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        low, high = (builder.zext(_rounded(builder, each), _I32) for each in arguments)
+        return builder.or_(low, builder.shl(high, ir.Constant(_I32, 16)))
+
+    return types.uint32(types.float32, types.float32), generate
+
+
+@intrinsic
+def power_of_two(typing_context: Any, exponent: Any) -> Any:
+    """2 to the power of a float32 without a fraction, from -126 to 127, put together from its bits."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        biased = builder.add(builder.fptosi(arguments[0], _I32), ir.Constant(_I32, 127))
+        return builder.bitcast(builder.shl(biased, ir.Constant(_I32, 23)), _F32)
+
+    return types.float32(types.float32), generate
+
+
+pairs_tile: Any = _blocks_tile("pinakes.pairs_tile", _HALF_BYTES, _on_pairs)
+"""See `_blocks_tile`: of a left side in bfloat16, and a right side whose uint32 are pairs of rows in bfloat16. An
+illegal instruction on a CPU without AVX512-BF16."""
+
+if JITTED:
+    _floats_tile = _blocks_tile("pinakes.floats_tile", _WORD_BYTES, _on_floats)
 
     def _picked(comparison: str) -> Any:
         def choose(typing_context: Any, left: Any, right: Any) -> Any:
@@ -341,6 +423,16 @@ else:
     larger, smaller = max, min
 
 floats_tile: Any = _floats_tile
+
+
+def aligned(values: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """A copy whose first byte is where a register's may be: loads of others cross from one line of the cache to the
+    next."""
+    room = np.empty(values.nbytes + _REGISTER_BYTES, np.uint8)
+    start = -room.ctypes.data % _REGISTER_BYTES
+    copy = room[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
+    copy[:] = values
+    return copy
 
 
 def pack_codes(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:

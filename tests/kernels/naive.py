@@ -613,11 +613,14 @@ def apply_softmax(scores: Floats, scale: float) -> None:
     scores[:] = shares / shares.sum()
 
 
-def attend(joint: Floats, heads: int, keys: Floats, shares: Floats, mixed: Floats) -> None:
+def attend(joint: Floats, heads: int, room: kernels.AttentionRoom, mixed: Floats) -> None:
     tokens, hidden = mixed.shape
     query, key, value = joint.astype(np.float64).reshape(tokens, 3, heads, hidden // heads).transpose(1, 2, 0, 3)
     weights = np.exp(query @ key.transpose(0, 2, 1) / math.sqrt(hidden // heads))
     mixed[:] = (weights / weights.sum(axis=2, keepdims=True) @ value).transpose(1, 0, 2).reshape(tokens, hidden)
+
+
+attend_floats = attend_halves = attend
 
 
 def _product(values: Floats, by: kernels.Weights, layer: int) -> Floats:
@@ -632,7 +635,7 @@ def run_layers(states: Floats, starts: npt.NDArray[np.int64], layers: kernels.La
     for layer in range(len(layers.apart)):
         joint, mixed = _product(states, layers.joint, layer), np.empty_like(states)
         for first, last in itertools.pairwise(starts):
-            attend(joint[first:last], layers.heads, scratch.keys, scratch.shares, mixed[first:last])
+            attend(joint[first:last], layers.heads, scratch.attention, mixed[first:last])
         moved = _product(mixed, layers.mixing, layer)
         normalize_sums(states, moved, layers.middle.weights[layer], layers.middle.bias[layer], layers.epsilon)
         inner = _product(states, layers.rising, layer)

@@ -36,7 +36,9 @@ def test_every_kernel_has_a_twin() -> None:
     assert set(kernels.KERNELS) <= set(kernels.__all__)
     assert [name for name in kernels.KERNELS if not callable(getattr(naive, name, None))] == []
     public = {name for name in kernels.__all__ if isinstance(getattr(kernels, name), type(kernels.count))}
-    assert public - {"warm_up", "compiled_signatures", "pack_codes"} == set(kernels.KERNELS)
+    assert public - {"warm_up", "compiled_signatures", "aligned", "attention_room", "pack_codes"} == set(
+        kernels.KERNELS
+    )
 
 
 @few
@@ -526,7 +528,9 @@ def scratch(rows: int, hidden: int, heads: int, inner: int, outliers: int) -> ke
     def old(*shape: int) -> npt.NDArray[np.float32]:
         return np.full(shape, 7.0, np.float32)
 
-    width = -(-rows // kernels.PANEL) * kernels.PANEL
+    room = kernels.attention_room(rows, hidden // heads)
+    for each in room:
+        each.fill(7)
     return kernels.Scratch(
         joint=old(rows, 3 * hidden),
         mixed=old(rows, hidden),
@@ -536,8 +540,7 @@ def scratch(rows: int, hidden: int, heads: int, inner: int, outliers: int) -> ke
         inner_codes=np.full((kernels.INNER_ROWS, inner), 7, np.uint8),
         lows=old(rows),
         steps=old(rows),
-        keys=old(hidden // heads, width),
-        shares=old(kernels.TILE_ROWS, width),
+        attention=room,
         apart=old(kernels.INNER_ROWS, outliers),
     )
 
@@ -594,19 +597,25 @@ def test_functions_of_activations(seed: int, width: int, size: float) -> None:
 
 @fewer
 @given(seeds, st.integers(1, 45), st.integers(1, 3), st.sampled_from([32, 64]))
+@example(1, 97 if kernels.JITTED else 2, 2, 32)
 def test_attention(seed: int, tokens: int, heads: int, size: int) -> None:
     rng = np.random.default_rng(seed)
     joint = rng.normal(0, 1, (tokens, 3 * heads * size)).astype(np.float32)
     room = scratch(tokens, heads * size, heads, 4, 1)
     mine, twins = np.empty((2, tokens, heads * size), np.float32)
-    kernels.attend(joint, heads, room.keys, room.shares, mine)
-    naive.attend(joint, heads, room.keys, room.shares, twins)
+    kernels.attend_floats(joint, heads, room.attention, mine)
+    naive.attend_floats(joint, heads, room.attention, twins)
     np.testing.assert_allclose(mine, twins, rtol=1e-4, atol=1e-4)
+    if kernels.HAS_BFLOAT16:
+        kernels.attend_halves(joint, heads, room.attention, mine)
+        # A bfloat16 has 8 bits, and values are about 1.
+        np.testing.assert_allclose(mine, twins, atol=0.03)
 
 
 @fewer
 @given(seeds, st.lists(st.integers(1, 30 if kernels.JITTED else 3), min_size=1, max_size=4), st.integers(0, 2))
 @example(1, [64, 30] if kernels.JITTED else [2], 1)
+@example(2, [97, 5, 130] if kernels.JITTED else [3], 1)
 def test_an_encoder(seed: int, lengths: list[int], outliers: int) -> None:
     rng = np.random.default_rng(seed)
     layers, block = 2, 32

@@ -96,7 +96,6 @@ class TextStates:
         layers, hidden, longest = weights.layers, weights.hidden, len(weights.positions)
         self.longest = longest
         rows, inner, outliers = max(_ROWS, longest), layers.rising.scales.shape[1], layers.outliers.shape[1]
-        width = -(-longest // kernels.PANEL) * kernels.PANEL
         self._scratch = kernels.Scratch(
             joint=np.empty((rows, 3 * hidden), np.float32),
             mixed=np.empty((rows, hidden), np.float32),
@@ -106,8 +105,7 @@ class TextStates:
             inner_codes=np.empty((kernels.INNER_ROWS, inner), np.uint8),
             lows=np.empty(rows, np.float32),
             steps=np.empty(rows, np.float32),
-            keys=np.empty((hidden // layers.heads, width), np.float32),
-            shares=np.empty((kernels.TILE_ROWS, width), np.float32),
+            attention=kernels.attention_room(longest, hidden // layers.heads),
             apart=np.empty((kernels.INNER_ROWS, outliers), np.float32),
         )
 
@@ -177,7 +175,7 @@ def _weights(file: EncoderFile, parts: Sequence[str]) -> kernels.Weights:
     layers = [[file.matrix(f"l{layer}.{part}") for part in parts] for layer in range(file.layers)]
     codes = [np.concatenate([matrix.values for matrix in matrices], axis=1) for matrices in layers]
     return kernels.Weights(
-        np.stack([kernels.pack_codes(each) for each in codes]),
+        kernels.aligned(np.stack([kernels.pack_codes(each) for each in codes])),
         np.stack([each.sum(axis=0, dtype=np.int64) for each in codes]).astype(np.float32),
         np.stack([np.concatenate([matrix.scales for matrix in matrices]) for matrices in layers]),
         np.stack([np.concatenate([matrix.bias for matrix in matrices]) for matrices in layers]),
