@@ -1,8 +1,9 @@
 """The layers of a BERT encoder over the tokens of some texts, one after the other without padding, on one core.
 
 Matrices are int8; activations are quantized to uint8 by the token, so that a text's states do not depend on what else
-is read along with it. All else is float32. Of 20 tokens of multilingual-e5-small nine tenths of the time is that of the
-products of codes, which run at the CPU's peak (`kernels/products.py`).
+is read along with it. All else is float32, but for attention over long texts (`kernels/attention.py`). Of 20 tokens of
+multilingual-e5-small nine tenths of the time is that of the products of codes, which run at the CPU's peak
+(`kernels/products.py`).
 """
 
 from __future__ import annotations
