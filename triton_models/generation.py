@@ -34,15 +34,15 @@ class GenerationOptions:
     keeps the contexts of ended tasks, for prompts that start alike.
 
     While one task's prompt is read, others wait a batch for each token, and a task that is cancelled meanwhile keeps
-    its slot until the batch under way and the next have ended. But every batch has its price (above all threads that
-    wait for each other at every operator), so `batch_tokens` is no smaller than it has to be. Processor time for a
-    prompt of 851 tokens against batches of 512 (Qwen2.5 0.5B in Q4_K_M, AVX2, two threads beside other work, medians
-    of three rounds in turns): 1.06 with 128, 1.01 with 256; with 64, 1.07 times that of 256 (six rounds)."""
+    its slot until the batch under way and the next have ended: `batch_tokens` is small, at a price (above all threads
+    that wait for each other at every operator). Processor time for a prompt of 851 tokens against batches of 512
+    (Qwen2.5 0.5B in Q4_K_M, AVX2, two threads beside other work, medians of three rounds in turns): 1.06 with 128, 1.01
+    with 256; with 64, 1.07 times that of 256 (six rounds)."""
 
     threads: int = 2
     slots: int = 2
     context_tokens: int = 4096
-    batch_tokens: int = 256
+    batch_tokens: int = 64
     prompt_cache_bytes: int = 256 * 1024 * 1024
 
 
