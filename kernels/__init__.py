@@ -51,7 +51,7 @@ from kernels.encoder import (
 )
 from kernels.fusion import fuse_convex, fuse_distribution, fuse_reciprocal_rank
 from kernels.graph import NO_ROW, keep_allowed, walk
-from kernels.jit import JITTED, compiled_signatures
+from kernels.jit import JITTED, compiled_once, compiled_signatures
 from kernels.nearest import nearest_in_cells, nearest_listed, nearest_walked
 from kernels.pool import entry_of, offer, row_of, score_of, unpack
 from kernels.products import (
@@ -101,6 +101,7 @@ __all__ = [
     "average_rows",
     "carries_any",
     "clear_rows",
+    "compiled_once",
     "compiled_signatures",
     "connect",
     "count",
@@ -164,7 +165,7 @@ __all__ = [
     "warm_up",
 ]
 
-_OTHERS = {"aligned", "attention_room", "compiled_signatures", "pack_codes", "warm_up"}
+_OTHERS = {"aligned", "attention_room", "compiled_once", "compiled_signatures", "pack_codes", "warm_up"}
 
 KERNELS = tuple(name for name in __all__ if name.islower() and name not in _OTHERS)
 """Every public kernel; each has a NumPy twin of its name in tests/kernels/naive.py."""

@@ -7,8 +7,10 @@ version, because Numba itself does not notice a change in a function that anothe
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -48,6 +50,22 @@ def kernel(function: Function) -> Function:
     if JITTED:
         _compiled.append(compiled)
     return cast(Function, compiled)
+
+
+@contextmanager
+def compiled_once(name: str) -> Iterator[None]:
+    """What is called within for the first time on a machine is compiled by one process of those that start together;
+    the others wait for it, and load what it has kept. Free from then on. `name`: of what is called."""
+    done = Path(_config.CACHE_DIR) / f"{name}.compiled"
+    if not JITTED or done.exists():
+        yield
+        return
+    done.parent.mkdir(parents=True, exist_ok=True)
+    with done.with_suffix(".lock").open("w") as file:
+        # The kernel releases it when a process ends, however it ends.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+        done.touch()
 
 
 def compiled_signatures() -> dict[str, int]:

@@ -22,6 +22,7 @@ from kernels import (
     scan,
     texts,
 )
+from kernels.jit import compiled_once
 
 _DIMENSION = 8
 _ROWS = 3
@@ -35,10 +36,11 @@ def warm_up(on_progress: Callable[[str, int, int], None] | None = None) -> None:
     argument everything that kernels only read is passed read-only.
     """
     steps = _steps()
-    for done, (name, step) in enumerate(steps.items()):
-        if on_progress is not None:
-            on_progress(name, done, len(steps))
-        step()
+    with compiled_once("index"):
+        for done, (name, step) in enumerate(steps.items()):
+            if on_progress is not None:
+                on_progress(name, done, len(steps))
+            step()
     if on_progress is not None:
         on_progress("", len(steps), len(steps))
 

@@ -134,6 +134,9 @@ def on_threads(
     for encoder in encoders:
         idle.put(encoder)
     pool = ThreadPoolExecutor(len(encoders), "encoder") if len(encoders) > 1 else None
+    with kernels.compiled_once("encoder"):
+        some = np.array([0, 1])
+        finish(encoders[0].states(some[:1], some), some)
 
     def one(ids: Ids, starts: Ids) -> Floats:
         encoder = idle.get()
