@@ -35,8 +35,10 @@ JITTED: bool = not _config.DISABLE_JIT
 
 
 def _sources_digest() -> str:
+    """Of where they are and when they were written, too: Numba keeps what it compiles by both."""
     digest = hashlib.sha256(numba.__version__.encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(f"{source.resolve()} {source.stat().st_mtime_ns}\n".encode())
         digest.update(source.read_bytes())
     return digest.hexdigest()[:16]
 
