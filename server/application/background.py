@@ -27,7 +27,11 @@ async def repeat(
     fatal: tuple[type[Exception], ...] = (),
 ) -> None:
     """Calls `step` again and again until cancelled. A failure is logged and followed by a pause, which grows while
-    failures follow each other; nothing but cancellation ends this, and what is `fatal`, which is raised."""
+    failures follow each other; nothing but cancellation ends this, and what is `fatal`, which is raised.
+
+    A step may lose its cancellation, as `asyncio.wait_for` does before Python 3.12 when what it waits for is done at
+    that moment: this ends behind such a step."""
+    own = asyncio.current_task()
     while True:
         async for attempt in AsyncRetrying(
             wait=wait_exponential_jitter(multiplier=0.1, max=longest_pause_s, jitter=0.1),
@@ -36,6 +40,8 @@ async def repeat(
         ):
             with attempt:
                 await step()
+        if own is not None and own.cancelling():
+            raise asyncio.CancelledError
         # A step that never waits must not keep others from running.
         await asyncio.sleep(0)
 
